@@ -1,0 +1,83 @@
+# Fleet Warden. `make help` lists what there is.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# PYTHON=/path/to/python overrides the search of tools/find-python.
+export PYTHON
+# Nothing here may meet an account or a configuration of the person who runs it, nor report to anyone.
+export AWS_CONFIG_FILE := /dev/null
+export AWS_SHARED_CREDENTIALS_FILE := /dev/null
+export AWS_EC2_METADATA_DISABLED := true
+export SAM_CLI_TELEMETRY := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+BIN := .venv/bin
+SAM := .venv-sam/bin/sam
+CODE := cli device functions layers tests
+# Two workers whatever the machine: the end-to-end tests share one local AWS and so one worker, the rest has the other.
+TEST_WORKERS ?= 2
+TEST_ARGS ?=
+
+.PHONY: help
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+.PHONY: set-up
+set-up: .venv/.installed .venv-sam/.installed  ## Make both environments (done again only when a pin changes)
+
+# One recipe for both: requirements/dev.txt fills .venv, requirements/sam.txt fills .venv-sam.
+.venv/.installed: requirements/dev.txt .python-version
+.venv-sam/.installed: requirements/sam.txt .python-version
+%/.installed:
+	@python=$$(tools/find-python); \
+	echo "Setting up $* with $$python (a minute or two) ..."; \
+	rm -rf $*; \
+	"$$python" -m venv $*; \
+	$*/bin/python -m pip install --quiet --progress-bar off --no-deps --requirement $<; \
+	$*/bin/python -m pip check; \
+	touch $@
+
+.PHONY: demo
+demo: set-up  ## Play the whole story on a local AWS (KEEP=1 leaves it running and says how to talk to it)
+	@PYTHONPATH=cli $(BIN)/python -m local_fleet.demo $(if $(filter-out 0,$(KEEP)),--keep)
+
+.PHONY: test
+test: set-up  ## Run every test, end to end included (TEST_ARGS="-k quarantine" for some)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(TEST_ARGS)
+
+.PHONY: check
+check: set-up  ## Lint, types and template: everything that needs no test run
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
+	$(SAM) validate --lint --region us-east-1
+	$(BIN)/cfn-lint
+
+.PHONY: format
+format: set-up  ## Rewrite the code as ruff wants it
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: set-up  ## Measure how fast a storm of findings is contained on the local AWS
+	@PYTHONPATH=cli $(BIN)/python -m local_fleet.bench
+
+.PHONY: pins
+pins:  ## Resolve requirements/*.in anew into the fully pinned requirements/*.txt
+	@python=$$(tools/find-python); \
+	"$$python" -m venv build/pins; \
+	build/pins/bin/python -m pip install --quiet uv; \
+	for name in dev sam; do \
+	  build/pins/bin/uv pip compile --quiet --upgrade --no-emit-index-url --no-emit-find-links \
+	    --custom-compile-command "make pins" --python-version "$$(cat .python-version)" \
+	    requirements/$$name.in --output-file requirements/$$name.txt; \
+	done
+	@! grep -nE '://|--(extra-)?index-url|--find-links' requirements/*.txt \
+	  || { echo "requirements/*.txt must name no index, host or file"; exit 1; }
+
+.PHONY: clean
+clean:  ## Remove what was built and both environments
+	rm -rf .venv .venv-sam .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(wildcard $(CODE)) -name __pycache__ -type d -prune -exec rm -rf {} +
