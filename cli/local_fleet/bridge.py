@@ -1,0 +1,5 @@
+"""Bridges."""
+
+
+def install() -> None:
+    """Nothing yet."""
