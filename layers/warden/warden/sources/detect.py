@@ -1,0 +1,158 @@
+"""AWS IoT Device Defender Detect: a device's behaviour left its security profile, or came back.
+
+The message is the JSON text in an SNS message. Its criteria say what is normal, so an alarm means that they were not
+met. It names no account, no region and no ARN; `thingName` can be the client id of a device nobody registered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from warden.errors import Refused
+from warden.findings import Finding, Severity, Source
+from warden.sources import Envelope
+from warden.sources.evidence import bounded
+from warden.sources.fields import moment, optional_object, optional_word, text, word
+from warden.sources.names import device, shown
+
+CLOUD_SIDE_METRICS = frozenset(
+    {
+        "aws:disconnect-duration",
+        "aws:message-byte-size",
+        "aws:num-authorization-failures",
+        "aws:num-connection-attempts",
+        "aws:num-disconnects",
+        "aws:num-messages-received",
+        "aws:num-messages-sent",
+        "aws:source-ip-address",
+    }
+)
+"""What AWS IoT measures itself. Every other metric is the device's own word, and a device can lie."""
+
+SEVERITIES: Mapping[tuple[str, str], Severity] = MappingProxyType(
+    {
+        # A person wrote the limit down, so crossing it is what that person called not normal.
+        ("static", ""): Severity.HIGH,
+        # A percentile of the fleet's own past is left by some device every so often, also on a good day.
+        ("statistical", ""): Severity.MEDIUM,
+        # The model says itself how sure it is.
+        ("machine-learning", "HIGH"): Severity.HIGH,
+        ("machine-learning", "MEDIUM"): Severity.MEDIUM,
+        ("machine-learning", "LOW"): Severity.LOW,
+    }
+)
+"""How bad a violation is, by its criteria and the model's confidence; what is not listed is of medium severity."""
+
+# Each kind of criteria has its own field; the first that is there tells.
+_CRITERIA = {"value": "static", "statisticalThreshold": "statistical", "mlDetectionConfig": "machine-learning"}
+
+# What each event says, and how a title puts it.
+_EVENTS = {"in-alarm": "in alarm", "alarm-cleared": "alarm cleared", "alarm-invalidated": "alarm invalidated"}
+
+_EVIDENCE = (
+    "violationId",
+    "violationEventType",
+    "violationEventTime",
+    "thingName",
+    "securityProfileName",
+    "behavior",
+    "metricValue",
+    "violationEventAdditionalInfo",
+    "verificationState",
+    "verificationStateDescription",
+)
+
+
+def recognises(message: Mapping[str, Any]) -> bool:
+    """Tell violations, also damaged ones, and the status reports of device metrics that may share their topic."""
+    return "violationId" in message or "violationEventType" in message or _is_metrics_report(message)
+
+
+def findings(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding]:
+    """Read one violation event.
+
+    Raises:
+        Refused: when it cannot be read.
+    """
+    if not _is_metrics_report(message):
+        yield _finding(message, envelope)
+
+
+def kind_of(metric: str, behavior: str) -> str:
+    """Name the kind of problem: the metric, or the behaviour when it measures none."""
+    return metric or f"behavior/{behavior or 'unnamed'}"
+
+
+def is_device_side(metric: str) -> bool:
+    """Tell whether the device itself reports it, as it does every custom metric, and so could make it up."""
+    return metric not in CLOUD_SIDE_METRICS
+
+
+def severity_of(criteria: str, confidence: str) -> Severity:
+    """Look the severity up by `static`, `statistical` or `machine-learning`, the last with its confidence."""
+    return SEVERITIES.get((criteria, confidence if criteria == "machine-learning" else ""), Severity.MEDIUM)
+
+
+def title_of(event: str, kind: str, profile: str, name: str) -> str:
+    """Put a violation into one plain line."""
+    return f"Device Defender Detect: {shown(kind)} of {shown(name)} {_EVENTS[event]} (profile {shown(profile) or '-'})"
+
+
+def _finding(message: Mapping[str, Any], envelope: Envelope) -> Finding:
+    violation_id = word(message, "violationId")
+    event = _event_of(message)
+    name = text(message, "thingName")
+    metric = optional_word(message, "behavior.metric")
+    behavior = optional_word(message, "behavior.name")
+    profile = optional_word(message, "securityProfileName")
+    confidence = _confidence_of(message)
+    criteria = _criteria_of(message) or ("machine-learning" if confidence else "")
+    attributes = {
+        "metric": metric,
+        "security-profile": profile,
+        "behavior": behavior,
+        "criteria": criteria,
+        "confidence": confidence,
+        "event-type": event,
+        "verification-state": optional_word(message, "verificationState"),
+        "device-side": "true" if is_device_side(metric) else "false",
+    }
+    kind = kind_of(metric, behavior)
+    return Finding(
+        id=violation_id,
+        source=Source.DETECT,
+        kind=kind,
+        subject=device(name, "thingName"),
+        severity=severity_of(criteria, confidence),
+        observed_at=moment(message, "violationEventTime", latest=envelope.received_at),
+        title=title_of(event, kind, profile, name),
+        is_open=event == "in-alarm",
+        ending="" if event == "in-alarm" else event,
+        attributes={key: value for key, value in attributes.items() if value},
+        evidence=bounded(message, _EVIDENCE),
+    )
+
+
+def _event_of(message: Mapping[str, Any]) -> str:
+    event = word(message, "violationEventType")
+    if event not in _EVENTS:
+        known = ", ".join(_EVENTS)
+        raise Refused("unknown-event-type", f"'violationEventType' must be one of {known}; this one is not known here")
+    return event
+
+
+def _criteria_of(message: Mapping[str, Any]) -> str:
+    criteria = optional_object(message, "behavior.criteria")
+    return next((name for field, name in _CRITERIA.items() if criteria.get(field) is not None), "")
+
+
+def _confidence_of(message: Mapping[str, Any]) -> str:
+    """Read how sure the model was, or else how sure the behaviour wants it to be."""
+    said = optional_word(message, "violationEventAdditionalInfo.confidenceLevel")
+    return said or optional_word(message, "behavior.criteria.mlDetectionConfig.confidenceLevel")
+
+
+def _is_metrics_report(message: Mapping[str, Any]) -> bool:
+    return "reportId" in message and "violationId" not in message and "violationEventType" not in message
