@@ -1,0 +1,154 @@
+"""The agent: stay connected, run one job at a time, never end by itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from warden_agent.exchange import Exchange, Topics
+from warden_agent.jobs import Execution, JobDesk, Operation, Order, UnknownOrderError, order_in
+from warden_agent.logs import LogCollection
+from warden_agent.ports import (
+    Clock,
+    ConnectError,
+    ConnectionLostError,
+    Dialer,
+    Journal,
+    NotAuthorizedError,
+    Reconnect,
+    Session,
+)
+from warden_agent.rotation import Rotations
+from warden_agent.state import JobStatus, Outcome
+from warden_agent.telemetry import Telemetry
+from warden_agent.timing import Backoff
+
+LOOK_AGAIN_SECONDS = 900.0  # in case a notice of a new job got lost
+STABLE_SECONDS = 30.0  # a connection that lasted this long was a good one, and the back-off starts anew
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agent:
+    topics: Topics
+    dialer: Dialer
+    rotations: Rotations
+    logs: LogCollection
+    telemetry: Telemetry
+    journal: Journal
+    clock: Clock
+    tokens: Callable[[], str]
+    reconnects: Backoff
+    delay: Callable[[], float]
+
+    def run(self) -> NoReturn:
+        while True:
+            self.run_once()
+
+    def run_once(self) -> None:
+        """Connect, and serve until the connection ends."""
+        session, exchange = self._connected()
+        since = self.clock.monotonic()
+        self.telemetry.use(session)
+        try:
+            self._serve(exchange)
+        except Reconnect:
+            self.reconnects.reset()
+        except (ConnectionLostError, NotAuthorizedError) as error:
+            if self.clock.monotonic() - since >= STABLE_SECONDS:
+                self.reconnects.reset()
+            delay = self.reconnects.next_delay()
+            self._tell("connection-lost", session, reason=str(error), retrySeconds=round(delay, 3))
+            self._part(session)
+            self.clock.sleep(delay)
+        finally:
+            self._part(session)
+
+    def _connected(self) -> tuple[Session, Exchange]:
+        failures = 0
+        while True:
+            identity = self.rotations.identity_to_try(failures)
+            try:
+                session = self.dialer.dial(identity)
+            except ConnectError as error:
+                problem = error
+            else:
+                try:
+                    return session, self._opened(session)
+                except ConnectError as error:
+                    problem = error
+            delay = self.reconnects.next_delay()
+            self.journal.record(
+                "connect-failed",
+                certificateId=identity.certificate_id,
+                reason=str(problem),
+                retrySeconds=round(delay, 3),
+            )
+            self.rotations.could_not_connect(identity, problem)
+            self.clock.sleep(delay)
+            failures += 1
+
+    def _opened(self, session: Session) -> Exchange:
+        """Subscribe. An identity that may not even hear its own answers counts as one that cannot connect."""
+        exchange = Exchange(session, self.topics, self.clock, self.tokens)
+        try:
+            exchange.open()
+        except (NotAuthorizedError, ConnectionLostError) as error:
+            session.close()
+            raise ConnectError(str(error), reached=True) from error
+        except BaseException:
+            session.close()
+            raise
+        self._tell("connected", session)
+        self.rotations.connected_as(session.identity)
+        return exchange
+
+    def _serve(self, exchange: Exchange) -> NoReturn:
+        desk = JobDesk(exchange, self.clock, self.delay)
+        self.rotations.settle(exchange, desk)
+        done: tuple[str, int] | None = None
+        while True:
+            while (execution := desk.start_next()) is not None:
+                if (execution.job_id, execution.number) == done:
+                    self.clock.sleep(self.delay())  # its end was not taken, and it came again: not in a hot loop
+                self._run_job(execution, exchange, desk)
+                done = (execution.job_id, execution.number)
+            exchange.wait_for_notice(LOOK_AGAIN_SECONDS)
+
+    def _run_job(self, execution: Execution, exchange: Exchange, desk: JobDesk) -> None:
+        try:
+            order = order_in(execution)
+        except UnknownOrderError as error:
+            self._end_job(execution, Outcome(JobStatus.REJECTED, {"reason": str(error)}), desk)
+            return
+        self.journal.record("job-started", jobId=execution.job_id, operation=order.operation.value)
+        if (outcome := self._carried_out(execution, order, exchange, desk)) is not None:
+            self._end_job(execution, outcome, desk)
+
+    def _carried_out(self, execution: Execution, order: Order, exchange: Exchange, desk: JobDesk) -> Outcome | None:
+        """Do the job; None when it has reported its end itself."""
+        try:
+            if order.operation is Operation.COLLECT_LOGS:
+                return self.logs.run(execution.job_id, exchange)
+            self.rotations.run(execution, order, exchange)
+            self.rotations.settle(exchange, desk)
+        except (Reconnect, ConnectionLostError):
+            raise
+        except Exception as error:  # noqa: BLE001  no job, whatever it meets, may end the agent
+            return Outcome(JobStatus.FAILED, {"reason": f"{type(error).__name__}: {error}"})
+        return None
+
+    def _end_job(self, execution: Execution, outcome: Outcome, desk: JobDesk) -> None:
+        refusal = desk.end(execution.job_id, execution.number, outcome)
+        self.journal.record(
+            "job-ended",
+            jobId=execution.job_id,
+            status=outcome.status.value,
+            details=outcome.details,
+            notTaken=refusal,
+        )
+
+    def _part(self, session: Session) -> None:
+        self.telemetry.use(None)
+        session.close()
+
+    def _tell(self, event: str, session: Session, **fields: object) -> None:
+        self.journal.record(event, certificateId=session.identity.certificate_id, **fields)

@@ -1,0 +1,187 @@
+"""The collect-logs job: copy what the device's own list allows, announce it, upload it."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from warden_agent.exchange import Exchange
+from warden_agent.ports import (
+    Clock,
+    Journal,
+    NoAnswerError,
+    NotAuthorizedError,
+    Uploader,
+    UploadExpiredError,
+    UploadFailedError,
+    UploadRefusedError,
+)
+from warden_agent.state import JobStatus, Outcome
+
+ASK_TIMES = 6
+UPLOAD_TIMES = 4
+FRESH_FORMS = 3
+PASSING = frozenset({"try-again", "internal"})
+CHUNK = 1024 * 1024
+
+
+class CollectionFailedError(Exception):
+    """Raised when no upload could be arranged."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A log as it was at one moment: a file that still grows has neither a size nor a hash."""
+
+    label: str
+    file: Path
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Form:
+    url: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogCollection:
+    allowed: Mapping[str, Path]
+    scratch: Path
+    max_bytes: int
+    uploader: Uploader
+    journal: Journal
+    clock: Clock
+    delay: Callable[[], float]
+
+    def run(self, job_id: str, exchange: Exchange) -> Outcome:
+        with _empty(self.scratch):
+            copies, missing = self._copies(job_id)
+            if not copies:
+                return _outcome(JobStatus.FAILED, (), missing, {}, "none of the device's logs can be read")
+            try:
+                failed = self._uploaded(job_id, copies, exchange)
+            except CollectionFailedError as error:
+                return _outcome(JobStatus.FAILED, (), missing, {}, str(error))
+        if failed:
+            reason = "; ".join(f"{label}: {why}" for label, why in sorted(failed.items()))
+            return _outcome(JobStatus.FAILED, copies, missing, failed, reason)
+        return _outcome(JobStatus.SUCCEEDED, copies, missing, failed, None)
+
+    def _copies(self, job_id: str) -> tuple[list[Copy], list[str]]:
+        copies, missing = [], []
+        for number, (label, path) in enumerate(sorted(self.allowed.items())):
+            try:
+                # Numbered, not labelled: a label such as '..' must not become a path.
+                copies.append(_copy(label, path, self.scratch / f"{number}.log", self.max_bytes))
+            except OSError as error:
+                missing.append(label)
+                self.journal.record("log-missing", jobId=job_id, label=label, reason=error.strerror)
+        return copies, missing
+
+    def _uploaded(self, job_id: str, copies: Sequence[Copy], exchange: Exchange) -> dict[str, str]:
+        """Upload all, and return what could not be uploaded and why."""
+        left = {copy.label: copy for copy in copies}
+        failed: dict[str, str] = {}
+        for _ in range(FRESH_FORMS):
+            forms = self._forms(job_id, list(left.values()), exchange)
+            failed = {label: "the cloud gave no upload form for it" for label in left if label not in forms}
+            for copy in [copy for label, copy in left.items() if label in forms]:
+                try:
+                    self._upload(job_id, copy, forms[copy.label])
+                except UploadExpiredError as error:
+                    failed[copy.label] = str(error)
+                except (UploadFailedError, UploadRefusedError) as error:
+                    failed[copy.label] = str(error)
+                    del left[copy.label]
+                    continue
+                else:
+                    del left[copy.label]
+        return failed
+
+    def _forms(self, job_id: str, copies: Sequence[Copy], exchange: Exchange) -> dict[str, Form]:
+        body = {
+            "jobId": job_id,
+            "files": [{"name": copy.label, "bytes": copy.size, "sha256": copy.sha256} for copy in copies],
+        }
+        problem = ""
+        for _ in range(ASK_TIMES):
+            try:
+                answer = exchange.ask(exchange.topics.warden("logs/create"), body)
+            except (NoAnswerError, NotAuthorizedError) as error:
+                problem = str(error)
+            else:
+                if answer.accepted:
+                    return _forms_in(answer.body)
+                problem = answer.refusal
+                if answer.code not in PASSING:
+                    break
+            self.clock.sleep(self.delay())
+        raise CollectionFailedError(f"no upload was allowed: {problem}")
+
+    def _upload(self, job_id: str, copy: Copy, form: Form) -> None:
+        for left in reversed(range(UPLOAD_TIMES)):
+            try:
+                self.uploader.upload(form.url, form.fields, copy.label, copy.file)
+            except UploadFailedError:
+                if not left:
+                    raise
+                self.clock.sleep(self.delay())
+            else:
+                break
+        self.journal.record("log-uploaded", jobId=job_id, label=copy.label, bytes=copy.size, sha256=copy.sha256)
+
+
+def _outcome(
+    status: JobStatus, copies: Sequence[Copy], missing: Sequence[str], failed: Mapping[str, str], reason: str | None
+) -> Outcome:
+    sent = [copy for copy in copies if copy.label not in failed]
+    details = {"uploaded": str(len(sent)), "bytes": str(sum(copy.size for copy in sent))}
+    if missing:
+        details["missing"] = ", ".join(missing)
+    if reason:
+        details["reason"] = reason
+    return Outcome(status, details)
+
+
+def _copy(label: str, source: Path, target: Path, max_bytes: int) -> Copy:
+    """Copy the last max_bytes of what the file holds now. Raises OSError."""
+    digest, size = hashlib.sha256(), 0
+    # A pipe in the place of a log would block for ever without O_NONBLOCK; it makes no difference to a file.
+    with os.fdopen(os.open(source, os.O_RDONLY | os.O_NONBLOCK), "rb") as log, target.open("wb") as copy:
+        if not source.is_file():
+            raise OSError(0, "not a regular file")
+        left = min(os.fstat(log.fileno()).st_size, max_bytes)
+        log.seek(-left, os.SEEK_END)
+        while left and (chunk := log.read(min(left, CHUNK))):
+            copy.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+            left -= len(chunk)
+    return Copy(label, target, size, digest.hexdigest())
+
+
+def _forms_in(body: Mapping[str, Any]) -> dict[str, Form]:
+    uploads = body.get("uploads")
+    forms = {}
+    for upload in uploads if isinstance(uploads, list) else []:
+        match upload:
+            case {"name": str(name), "url": str(url), "fields": dict(fields)}:
+                forms[name] = Form(url, {str(key): str(value) for key, value in fields.items()})
+    return forms
+
+
+@contextmanager
+def _empty(directory: Path) -> Iterator[None]:
+    """Give an empty private directory, also after a crash, and leave nothing behind."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(mode=0o700, parents=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
