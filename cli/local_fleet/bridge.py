@@ -1,5 +1,216 @@
-"""Bridges."""
+"""What MiniStack does otherwise than AWS and this project cannot do without, put right in one place.
+
+Each bridge wraps one function of MiniStack's while the server starts. `tests/e2e/test_local_aws.py` runs each with and
+without its bridge, and fails when the bridge is no longer needed: then delete it. A function that is gone, or takes
+other parameters than when the bridge was written (MiniStack 1.5.33), stops the server with a BridgeError.
+
+Not bridged, and so part of what the product must bear: `iot-data:DeleteConnection` is not there (InvalidRequestException),
+policies attached to thing groups do not bind on the MQTT broker, Device Defender and GuardDuty have no API.
+"""
+
+import inspect
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+
+class BridgeError(Exception):
+    """Raised when MiniStack is not what a bridge was built for."""
 
 
 def install() -> None:
-    """Nothing yet."""
+    """Put every bridge in place. To be called before `ministack.app` is imported: it copies names from its modules."""
+    iot_calls_are_authorised_on_what_they_name()
+    function_urls_say_who_calls()
+    functions_see_only_their_layers()
+    loopback_counts_as_secure_transport()
+
+
+def iot_calls_are_authorised_on_what_they_name() -> None:
+    """Check IoT calls against the resources that AWS's service authorisation reference lists for them.
+
+    AWS: `AttachPolicy` needs the permission on the certificate or thing group it names, `CreateJob` on the job and on
+    each of its targets, `DetachThingPrincipal` on the certificate in its header, and so on.
+    MiniStack: looks for the resource in the path only, and so checks many of these calls on `*`, or on a thing. A role
+    that names exactly what it may touch is refused; and one that may touch less than it does is not found out.
+    """
+    from ministack.core import iam_actions
+
+    first = _original(
+        *(iam_actions, "extract_resource_arn"),
+        *("service", "method", "path", "headers", "body", "query_params", "region", "account_id"),
+    )
+    all_of_them = _original(iam_actions, "iot_resource_arns", "method", "path", "body", "region", "account_id")
+    operation_of = _original(iam_actions, "_match_rest_action", "service", "method", "path", "query_params")
+
+    def named(service: str, method: str, path: str, headers: Any, body: bytes, scope: tuple[str, str]) -> list[str]:
+        names = _NAMED_BY.get(operation_of(service, method, path) or "")
+        return names(_IotCall(path, headers, body, *scope)) if names else []
+
+    def extract_resource_arn(
+        service: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account_id: str
+    ) -> Any:
+        if service in ("iot", "iot-data"):
+            arns = named(service, method, path, headers, body, (region, account_id))
+            if arns:
+                return arns[0]
+        return first(service, method, path, headers, body, query, region, account_id)
+
+    def iot_resource_arns(method: str, path: str, body: bytes, region: str, account_id: str) -> Any:
+        # MiniStack checks the first of these as the call's resource and then every other one.
+        arns = named("iot", method, path, {}, body, (region, account_id))
+        return arns or all_of_them(method, path, body, region, account_id)
+
+    _replace(iam_actions, "extract_resource_arn", extract_resource_arn)
+    _replace(iam_actions, "iot_resource_arns", iot_resource_arns)
+
+
+@dataclass(frozen=True)
+class _IotCall:
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    region: str
+    account_id: str
+
+    def arn(self, resource: str) -> str:
+        return f"arn:aws:iot:{self.region}:{self.account_id}:{resource}"
+
+    def segment(self, index: int) -> str:
+        return self.path.strip("/").split("/")[index]
+
+    def field(self, name: str) -> Any:
+        try:
+            content = json.loads(self.body or b"{}")
+        except ValueError:  # MiniStack answers it as it likes
+            return None
+        return content.get(name) if isinstance(content, dict) else None
+
+    def strings(self, name: str) -> list[str]:
+        value = self.field(name)
+        return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]
+
+    def principal(self) -> list[str]:
+        value = self.headers.get("x-amzn-principal")
+        return [value] if value else []
+
+
+# The IoT operations that AWS authorises on something that MiniStack does not look for.
+_NAMED_BY: Mapping[str, Callable[[_IotCall], list[str]]] = {
+    "AttachPolicy": lambda call: call.strings("target"),
+    "DetachPolicy": lambda call: call.strings("target"),
+    "GetEffectivePolicies": lambda call: call.strings("principal"),
+    "AttachThingPrincipal": lambda call: call.principal(),
+    "DetachThingPrincipal": lambda call: call.principal(),
+    "ListPrincipalThings": lambda call: call.principal(),
+    "ListPrincipalThingsV2": lambda call: call.principal(),
+    "ListTargetsForPolicy": lambda call: [call.arn(f"policy/{call.segment(1)}")],
+    "CreateJob": lambda call: [call.arn(f"job/{call.segment(1)}"), *call.strings("targets")],
+    "AssociateTargetsWithJob": lambda call: [call.arn(f"job/{call.segment(1)}"), *call.strings("targets")],
+    "CancelJobExecution": lambda call: [call.arn(f"job/{call.segment(3)}"), call.arn(f"thing/{call.segment(1)}")],
+    "DeleteJobExecution": lambda call: [call.arn(f"job/{call.segment(3)}"), call.arn(f"thing/{call.segment(1)}")],
+    "UpdateThingGroupsForThing": lambda call: [
+        *(call.arn(f"thing/{name}") for name in call.strings("thingName")),
+        *(call.arn(f"thinggroup/{name}") for name in call.strings("thingGroupsToAdd")),
+        *(call.arn(f"thinggroup/{name}") for name in call.strings("thingGroupsToRemove")),
+    ],
+    "DeleteConnection": lambda call: [call.arn(f"client/{call.segment(1)}")],
+}
+
+
+def function_urls_say_who_calls() -> None:
+    """Name the caller in `requestContext.authorizer.iam` of a function URL's event.
+
+    AWS: does so for every URL with AuthType AWS_IAM; it is how a function knows which operator asked.
+    MiniStack: checks the signature and the caller's permission, then leaves the caller out of the event.
+    """
+    from ministack.core import iam_evaluator, router
+    from ministack.services import lambda_svc
+
+    build = _original(
+        *(lambda_svc, "_build_function_url_event"),
+        *("url_id", "account_id", "region", "method", "path", "headers", "body", "query_params"),
+        *("source_ip", "anonymous", "trace_root"),
+    )
+    access_key_of = _original(router, "extract_access_key_id", "headers", "query_params")
+    identity_of = _original(iam_evaluator, "resolve_caller_identity", "access_key_id")
+
+    def build_with_caller(*arguments: Any, **options: Any) -> Any:
+        event = build(*arguments, **options)
+        given = inspect.signature(build).bind(*arguments, **options).arguments
+        if not given.get("anonymous"):
+            caller = identity_of(access_key_of(given["headers"], given["query_params"])) or {}
+            event["requestContext"]["authorizer"] = {
+                "iam": {
+                    "accessKey": caller.get("accessKey"),
+                    "accountId": caller.get("accountId"),
+                    "callerId": caller.get("userId"),
+                    "cognitoIdentity": None,
+                    "principalOrgId": caller.get("principalOrgId"),
+                    "userArn": caller.get("userArn"),
+                    "userId": caller.get("userId"),
+                }
+            }
+        return event
+
+    _replace(lambda_svc, "_build_function_url_event", build_with_caller)
+
+
+def functions_see_only_their_layers() -> None:
+    """Run functions on the bare interpreter, so that what a layer lacks is missing here too.
+
+    AWS: a function imports its own code, its layers and what the runtime brings.
+    MiniStack: runs it with its own interpreter, here a virtual environment full of the tools of development.
+    """
+    from ministack.core import lambda_runtime
+
+    detect = _original(lambda_runtime, "_detect_runtime_binary", "runtime")
+
+    def detect_bare(runtime: str) -> Any:
+        binary, script = detect(runtime)
+        return (_bare_interpreter() if binary == sys.executable else binary), script
+
+    _replace(lambda_runtime, "_detect_runtime_binary", detect_bare)
+
+
+def _bare_interpreter() -> str:
+    executable = getattr(sys, "_base_executable", None)
+    if not isinstance(executable, str):
+        raise BridgeError("this Python does not say which interpreter its virtual environment was made from")
+    return executable
+
+
+def loopback_counts_as_secure_transport() -> None:
+    """Let a request over the loopback interface pass `aws:SecureTransport`.
+
+    AWS: is spoken to over TLS, and policies refuse what is not.
+    MiniStack: speaks plain HTTP here, on 127.0.0.1 only, and so the same policies would refuse everything.
+    """
+    from ministack.core import iam_evaluator
+
+    pin = _original(iam_evaluator, "pin_request_origin", "source_ip", "secure_transport")
+
+    def pin_as_secure(source_ip: str, secure_transport: bool) -> None:
+        pin(source_ip, secure_transport or source_ip == "127.0.0.1")
+
+    _replace(iam_evaluator, "pin_request_origin", pin_as_secure)
+
+
+def _original(module: ModuleType, name: str, *parameters: str) -> Callable[..., Any]:
+    """Find what a bridge wraps, and make sure that it is still what the bridge was written for."""
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise BridgeError(f"{module.__name__}.{name} is gone")
+    found = tuple(inspect.signature(function).parameters)
+    if found != parameters:
+        raise BridgeError(f"{module.__name__}.{name} takes {', '.join(found)}; the bridge knows {', '.join(parameters)}")
+    return function
+
+
+def _replace(module: ModuleType, name: str, function: Callable[..., Any]) -> None:
+    if "ministack.app" in sys.modules:
+        raise BridgeError(f"too late to replace {module.__name__}.{name}: ministack.app has been imported")
+    setattr(module, name, function)
