@@ -41,7 +41,7 @@ set-up: .venv/.installed .venv-sam/.installed  ## Make both environments (done a
 
 .PHONY: demo
 demo: set-up  ## Play the whole story on a local AWS (KEEP=1 leaves it running and says how to talk to it)
-	@PYTHONPATH=cli $(BIN)/python -m local_fleet.demo $(if $(filter-out 0,$(KEEP)),--keep)
+	@PYTHONPATH=cli:device $(BIN)/python -m local_fleet.demo $(if $(filter-out 0,$(KEEP)),--keep)
 
 .PHONY: test
 test: set-up  ## Run every test, end to end included (TEST_ARGS="-k quarantine" for some)
@@ -62,7 +62,7 @@ format: set-up  ## Rewrite the code as ruff wants it
 
 .PHONY: bench
 bench: set-up  ## Measure how fast a storm of findings is contained on the local AWS
-	@PYTHONPATH=cli $(BIN)/python -m local_fleet.bench
+	@PYTHONPATH=cli:device $(BIN)/python -m local_fleet.bench
 
 .PHONY: pins
 pins:  ## Resolve requirements/*.in anew into the fully pinned requirements/*.txt

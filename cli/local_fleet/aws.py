@@ -89,7 +89,7 @@ class LocalAws:
 
     @property
     def pid(self) -> int:
-        """Of the server, which leads a process group: it and the functions' processes are all there is."""
+        """Of the server, which leads a process group: functions' processes are in it, and devices may join it."""
         if self._server is None:
             raise LocalAwsError("the local AWS is not running")
         return self._server.pid
@@ -147,7 +147,7 @@ class LocalAws:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                process_group=0,
             )
         self._await_ready()
         self.ca_file.write_bytes(self._get("/_ministack/iot/ca.pem"))
@@ -213,8 +213,7 @@ class LocalAws:
 
 
 def _end_group(leader: subprocess.Popen[bytes]) -> None:
-    # The server is the leader of a group that holds the functions' processes too; its state is thrown away,
-    # so there is nothing to wait for.
+    # The group holds whatever the server started, and the devices; its state is thrown away: nothing to wait for.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader.pid, signal.SIGKILL)
     if leader.stdin is not None:
