@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from warden.errors import Refused
 from warden.findings import Finding, Severity, Source
-from warden.sources import Envelope
 from warden.sources.evidence import bounded
 from warden.sources.fields import moment, optional_object, optional_word, text, word
 from warden.sources.names import device, shown
+
+if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
+    from warden.sources import Envelope
 
 CLOUD_SIDE_METRICS = frozenset(
     {
@@ -155,4 +157,5 @@ def _confidence_of(message: Mapping[str, Any]) -> str:
 
 
 def _is_metrics_report(message: Mapping[str, Any]) -> bool:
-    return "reportId" in message and "violationId" not in message and "violationEventType" not in message
+    keys = message.keys()
+    return {"reportId", "thingName"} <= keys and keys.isdisjoint({"violationId", "violationEventType"})

@@ -3,15 +3,45 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from warden.errors import Refused
 from warden.findings import Subject, SubjectType
 
-_THING = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
-_CLIENT_ID_BYTES = 128
+THING_NAME = r"[a-zA-Z0-9:_-]{1,128}"
+CLIENT_ID_BYTES = 128
+
+# What a name of each type looks like, by the service model of its API. A client id can be any text.
+_PATTERNS: Mapping[SubjectType, str] = MappingProxyType(
+    {
+        SubjectType.THING: THING_NAME,
+        SubjectType.CERTIFICATE: r"[0-9a-f]{64}",
+        # A CA that is not registered with AWS IoT is known by its issuer id or serial number.
+        SubjectType.CA_CERTIFICATE: r"(0x)?[0-9a-fA-F:]{1,64}",
+        SubjectType.POLICY: r"[A-Za-z0-9_+=,.@-]{1,128}",
+        SubjectType.ROLE_ALIAS: r"[A-Za-z0-9_=,@-]{1,128}",
+        SubjectType.IAM_ROLE: r"[A-Za-z0-9_+=,.@-]{1,64}",
+        SubjectType.IDENTITY_POOL: r"[A-Za-z0-9_-]{1,55}:[0-9a-fA-F-]{1,64}",
+        SubjectType.ACCOUNT: r"[0-9]{12}",
+    }
+)
 
 SHOWN = 64
 """How much of a name a title shows, in characters after escaping."""
+
+
+def subject(kind: SubjectType, name: str, path: str) -> Subject:
+    """Name a subject, when that is a possible name for its type.
+
+    Raises:
+        Refused: when it is not; the path tells which field said so.
+    """
+    if not _is_possible(kind, name):
+        raise Refused(
+            "bad-name", f"'{path}' is no possible name of a subject of type {kind}; send it as AWS IoT shows it"
+        )
+    return Subject(kind, name)
 
 
 def device(name: str, path: str) -> Subject:
@@ -23,11 +53,13 @@ def device(name: str, path: str) -> Subject:
     Raises:
         Refused: when it can be neither.
     """
-    if _THING.fullmatch(name):
-        return Subject(SubjectType.THING, name)
-    if len(name.encode()) > _CLIENT_ID_BYTES:
-        raise Refused("bad-name", f"'{path}' is longer than the 128 bytes that a thing name or client id may have")
-    return Subject(SubjectType.CLIENT_ID, name)
+    kind = SubjectType.THING if _is_possible(SubjectType.THING, name) else SubjectType.CLIENT_ID
+    return subject(kind, name, path)
+
+
+def without_arn(name: str) -> str:
+    """Take the name out of an ARN; a bare name stays what it is."""
+    return name.rpartition("/")[2] if name.startswith("arn:") else name
 
 
 def shown(name: str, limit: int = SHOWN) -> str:
@@ -41,6 +73,12 @@ def shown(name: str, limit: int = SHOWN) -> str:
             return _shortened(pieces, limit)
         pieces.append(piece)
     return "".join(pieces)
+
+
+def _is_possible(kind: SubjectType, name: str) -> bool:
+    if kind is SubjectType.CLIENT_ID:
+        return 0 < len(name.encode()) <= CLIENT_ID_BYTES
+    return re.fullmatch(_PATTERNS[kind], name) is not None
 
 
 def _shortened(pieces: list[str], limit: int) -> str:

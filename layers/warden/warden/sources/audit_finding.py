@@ -1,0 +1,31 @@
+"""One audit finding on its own, as the mitigation action PUBLISH_FINDING_TO_SNS sends it.
+
+The message names no account. Its shape is that of an entry of `ListAuditFindings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from warden.findings import Finding
+from warden.sources.audit import finding_of
+
+if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
+    from warden.sources import Envelope
+
+
+def recognises(message: Mapping[str, Any]) -> bool:
+    """Tell an audit's finding, also a damaged one."""
+    return "nonCompliantResource" in message or ("findingId" in message and "checkName" in message)
+
+
+def findings(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding]:
+    """Read the finding, unless somebody suppressed it.
+
+    Raises:
+        Refused: when it cannot be read.
+    """
+    finding = finding_of(message, envelope)
+    if finding is not None:
+        yield finding

@@ -1,0 +1,97 @@
+"""A finding of any other detector, as an EventBridge event that Fleet Warden defines.
+
+`generic-finding.schema.json` beside this module is its contract. Which event sources are let in is a parameter of the
+deployment, checked where the event comes in. The event's source is part of the kind: two detectors that call their
+findings the same have their own cases, and neither can close the other's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from warden.errors import Refused
+from warden.findings import Finding, Severity, Source, SubjectType
+from warden.sources.event_bridge import detail_of
+from warden.sources.evidence import bounded
+from warden.sources.fields import moment, optional_object, optional_text, optional_word, text, value_at, word
+from warden.sources.names import shown, subject
+
+if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
+    from warden.sources import Envelope
+
+DETAIL_TYPE = "Fleet Warden Finding"
+SCHEMA = 1
+STATUSES = ("open", "closed")
+ATTRIBUTES = 16
+ATTRIBUTE_NAME = r"[a-z][a-z0-9-]{0,63}"
+ATTRIBUTE_CHARACTERS = 256
+
+
+def recognises(message: Mapping[str, Any]) -> bool:
+    """Tell our own type of event."""
+    return message.get("detail-type") == DETAIL_TYPE
+
+
+def findings(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding]:
+    """Read one finding.
+
+    Raises:
+        Refused: when it is not as the schema says.
+    """
+    detail = detail_of(message, envelope)
+    event_source = word(message, "source")
+    _check_schema(detail)
+    kind = word(detail, "kind")
+    about = subject(_one_of(SubjectType, detail, "subject.type"), text(detail, "subject.name"), "subject.name")
+    is_open = _status_of(detail) == "open"
+    yield Finding(
+        id=word(detail, "id"),
+        source=Source.GENERIC,
+        kind=f"{event_source}/{kind}",
+        subject=about,
+        severity=_one_of(Severity, detail, "severity"),
+        observed_at=moment(detail, "observedAt", latest=envelope.received_at),
+        title=f"{shown(event_source)}: {shown(kind)} on {about.type} {shown(about.name)}",
+        is_open=is_open,
+        ending="" if is_open else "closed-by-detector",
+        attributes={**_attributes_of(detail), "event-source": event_source},
+        evidence=bounded(detail, ("description", "evidence", "observedAt")),
+    )
+
+
+def _check_schema(detail: Mapping[str, Any]) -> None:
+    schema = value_at(detail, "schema")
+    # True equals 1 in Python, and is not what a detector that knows the schema sends.
+    if isinstance(schema, bool) or schema != SCHEMA:
+        raise Refused("unknown-schema", f"'schema' must be {SCHEMA}; see generic-finding.schema.json")
+
+
+def _one_of[Value: (SubjectType, Severity)](values: type[Value], detail: Mapping[str, Any], path: str) -> Value:
+    said = word(detail, path)
+    for value in values:
+        if value == said:
+            return value
+    raise Refused("bad-value", f"'{path}' must be one of {', '.join(values)}; see generic-finding.schema.json")
+
+
+def _status_of(detail: Mapping[str, Any]) -> str:
+    status = optional_word(detail, "status") or STATUSES[0]
+    if status not in STATUSES:
+        raise Refused("bad-value", f"'status' must be one of {', '.join(STATUSES)}; see generic-finding.schema.json")
+    return status
+
+
+def _attributes_of(detail: Mapping[str, Any]) -> dict[str, str]:
+    given = optional_object(detail, "attributes")
+    if len(given) > ATTRIBUTES:
+        raise Refused("bad-value", f"'attributes' has {len(given)} entries; at most {ATTRIBUTES} can be kept")
+    if not all(re.fullmatch(ATTRIBUTE_NAME, name) for name in given):
+        raise Refused(
+            "bad-value", "a name in 'attributes' is not of the form lower-case-words of at most 64 characters"
+        )
+    attributes = {name: optional_text(given, name) for name in given}
+    if any(len(value) > ATTRIBUTE_CHARACTERS for value in attributes.values()):
+        raise Refused("bad-value", f"a value in 'attributes' is longer than {ATTRIBUTE_CHARACTERS} characters")
+    return {name: value for name, value in attributes.items() if value}

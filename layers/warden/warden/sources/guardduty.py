@@ -1,0 +1,167 @@
+"""Amazon GuardDuty on EventBridge: credentials were used in a way that their owner would not.
+
+GuardDuty knows no devices. A device that gets AWS credentials through a role alias uses them in a session whose name
+is its certificate's id, and that is the only way from a finding to a device. A session can be named anything, so the
+name must be exactly a certificate's id; whether that certificate exists and its role is behind a role alias is asked
+before anything is done to it. Everything else is about the account: people are told, nothing is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from warden.errors import Refused
+from warden.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.sources.event_bridge import detail_of
+from warden.sources.evidence import bounded
+from warden.sources.fields import (
+    is_word,
+    moment,
+    optional_flag,
+    optional_object,
+    optional_text,
+    optional_word,
+    value_at,
+    word,
+)
+from warden.sources.names import shown, subject
+
+if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
+    from warden.sources import Envelope
+
+_DEVICE_SESSION = re.compile(r"[A-Z0-9]+:(?P<certificate>[0-9a-f]{64})")
+
+# GuardDuty's own scale ends at 10; each row holds from its value upwards.
+_SEVERITIES = ((9, Severity.CRITICAL), (7, Severity.HIGH), (4, Severity.MEDIUM), (0, Severity.LOW))
+_WORST = 10
+
+_KEY = "resource.accessKeyDetails"
+_SAMPLE_USER = "GeneratedFindingUserType"
+_KEY_DEPTH = 6  # how deep below `detail` stands what is read here
+
+_EVIDENCE = (
+    "id",
+    "arn",
+    "type",
+    "severity",
+    "accountId",
+    "region",
+    "createdAt",
+    "updatedAt",
+    "title",
+    "description",
+    "resource",
+    "service",
+)
+
+
+def recognises(message: Mapping[str, Any]) -> bool:
+    """Tell everything that GuardDuty sends, also what is no finding."""
+    return message.get("source") == "aws.guardduty"
+
+
+def findings(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding]:
+    """Read a finding about credentials; samples, archived ones and those about anything else are left out.
+
+    Raises:
+        Refused: when it cannot be read.
+    """
+    event = detail_of(message, envelope)
+    if message.get("detail-type") != "GuardDuty Finding":
+        return
+    detail = _in_camel_case(event)
+    type_ = optional_text(detail, "type")
+    if not type_:
+        raise Refused("missing-field", "'detail.type' is missing or empty; send the event as GuardDuty wrote it")
+    if (
+        _concerns_credentials(detail, type_)
+        and not _is_sample(detail)
+        and not optional_flag(detail, "service.archived")
+    ):
+        yield _finding(detail, envelope)
+
+
+def _finding(detail: Mapping[str, Any], envelope: Envelope) -> Finding:
+    kind = word(detail, "type")
+    about = _subject_of(detail, envelope)
+    last_seen = "service.eventLastSeen" if value_at(detail, "service.eventLastSeen") is not None else "updatedAt"
+    return Finding(
+        id=word(detail, "id"),
+        source=Source.GUARDDUTY,
+        kind=kind,
+        subject=about,
+        severity=_severity_of(detail),
+        observed_at=moment(detail, last_seen, latest=envelope.received_at),
+        title=f"GuardDuty: {shown(kind, 100)} concerns {about.type} {shown(about.name)}",
+        attributes=_attributes_of(detail),
+        evidence=bounded(detail, _EVIDENCE),
+    )
+
+
+def _subject_of(detail: Mapping[str, Any], envelope: Envelope) -> Subject:
+    account = optional_word(detail, "accountId") or envelope.account
+    session = _DEVICE_SESSION.fullmatch(optional_text(detail, f"{_KEY}.principalId"))
+    is_assumed = optional_text(detail, f"{_KEY}.userType") == "AssumedRole"
+    if session and is_assumed and account == envelope.account:
+        return subject(SubjectType.CERTIFICATE, session["certificate"], f"{_KEY}.principalId")
+    return subject(SubjectType.ACCOUNT, account, "accountId")
+
+
+def _severity_of(detail: Mapping[str, Any]) -> Severity:
+    value = detail.get("severity")
+    if value is None:
+        return Severity.MEDIUM
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _WORST:
+        raise Refused(
+            "bad-value", "'detail.severity' must be a number from 0 to 10; send the event as GuardDuty wrote it"
+        )
+    return next(severity for least, severity in _SEVERITIES if value >= least)
+
+
+def _attributes_of(detail: Mapping[str, Any]) -> dict[str, str]:
+    attributes = {
+        "resource-type": optional_text(detail, "resource.resourceType"),
+        "user-type": optional_text(detail, f"{_KEY}.userType"),
+        "role": optional_text(detail, f"{_KEY}.userName"),
+    }
+    # A federated user's name can be any text: it stays in the evidence, a plan matches on words only.
+    return {key: value for key, value in attributes.items() if is_word(value)}
+
+
+def _concerns_credentials(detail: Mapping[str, Any], type_: str) -> bool:
+    """Tell findings about an access key, and about a chain of events with one, from those about machines."""
+    return bool(optional_object(detail, _KEY)) or type_.startswith("AttackSequence:IAM/")
+
+
+def _is_sample(detail: Mapping[str, Any]) -> bool:
+    """Tell a generated sample, which says so in one of three places."""
+    info = optional_object(detail, "service.additionalInfo")
+    return (
+        optional_flag(info, "sample")
+        or _says_sample(info.get("value"))
+        or optional_text(detail, f"{_KEY}.userType") == _SAMPLE_USER
+    )
+
+
+def _says_sample(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        info = json.loads(value)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(info, dict) and info.get("sample") is True
+
+
+def _in_camel_case(detail: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Bring a finding that somebody forwarded as the API writes it, `Id`, into the form of the event, `id`."""
+    return detail if "type" in detail or "Type" not in detail else _lowered(detail, _KEY_DEPTH)
+
+
+def _lowered(value: Any, depth: int) -> Any:
+    if not isinstance(value, dict) or depth == 0:
+        return value
+    return {key[:1].lower() + key[1:]: _lowered(item, depth - 1) for key, item in value.items()}

@@ -1,0 +1,39 @@
+"""The text of a message, before anybody asks whose it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from warden.errors import Refused
+
+
+def message_in(body: str) -> Mapping[str, Any]:
+    """Read a JSON object, strictly: no NaN, and no key twice, for two readers could then see two messages.
+
+    Raises:
+        Refused: when it is none.
+    """
+    try:
+        message = json.loads(body, parse_constant=_no_constant, object_pairs_hook=_object)
+    except RecursionError:
+        raise Refused(
+            "too-deep", "the message nests deeper than it can be read; no detector sends such a one"
+        ) from None
+    except ValueError:
+        raise Refused("not-json", "the message is not JSON; send the text as the detector wrote it") from None
+    if not isinstance(message, Mapping):
+        raise Refused("not-an-object", "the message is JSON, but not an object; send the text as the detector wrote it")
+    return message
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Refused("duplicate-key", "an object in the message has a key twice, so it is not clear what it says")
+    return found
