@@ -86,22 +86,23 @@ class LogCollection:
 
     def _uploaded(self, job_id: str, copies: Sequence[Copy], exchange: Exchange) -> dict[str, str]:
         """Upload all, and return what could not be uploaded and why."""
-        left = {copy.label: copy for copy in copies}
-        failed: dict[str, str] = {}
+        left, failed = list(copies), dict[str, str]()
         for _ in range(FRESH_FORMS):
-            forms = self._forms(job_id, list(left.values()), exchange)
-            failed = {label: "the cloud gave no upload form for it" for label in left if label not in forms}
-            for copy in [copy for label, copy in left.items() if label in forms]:
+            forms = self._forms(job_id, left, exchange)
+            expired = []
+            for copy in left:
                 try:
-                    self._upload(job_id, copy, forms[copy.label])
+                    self._upload(job_id, copy, forms)
                 except UploadExpiredError as error:
                     failed[copy.label] = str(error)
+                    expired.append(copy)
                 except (UploadFailedError, UploadRefusedError) as error:
                     failed[copy.label] = str(error)
-                    del left[copy.label]
-                    continue
                 else:
-                    del left[copy.label]
+                    failed.pop(copy.label, None)
+            left = expired
+            if not left:
+                break
         return failed
 
     def _forms(self, job_id: str, copies: Sequence[Copy], exchange: Exchange) -> dict[str, Form]:
@@ -124,7 +125,9 @@ class LogCollection:
             self.clock.sleep(self.delay())
         raise CollectionFailedError(f"no upload was allowed: {problem}")
 
-    def _upload(self, job_id: str, copy: Copy, form: Form) -> None:
+    def _upload(self, job_id: str, copy: Copy, forms: Mapping[str, Form]) -> None:
+        if (form := forms.get(copy.label)) is None:
+            raise UploadRefusedError("the cloud gave no upload form for it")
         for left in reversed(range(UPLOAD_TIMES)):
             try:
                 self.uploader.upload(form.url, form.fields, copy.label, copy.file)
