@@ -4,8 +4,9 @@ Each bridge wraps one function of MiniStack's while the server starts. `tests/e2
 without its bridge, and fails when the bridge is no longer needed: then delete it. A function that is gone, or takes
 other parameters than when the bridge was written (MiniStack 1.5.33), stops the server with a BridgeError.
 
-Not bridged, and so part of what the product must bear: `iot-data:DeleteConnection` is not there (InvalidRequestException),
-policies attached to thing groups do not bind on the MQTT broker, Device Defender and GuardDuty have no API.
+Not bridged, and so part of what the product must bear: `iot-data:DeleteConnection` is not there
+(InvalidRequestException), policies attached to thing groups do not bind on the MQTT broker, Device Defender and
+GuardDuty have no API.
 """
 
 import inspect
@@ -39,12 +40,12 @@ def iot_calls_are_authorised_on_what_they_name() -> None:
     """
     from ministack.core import iam_actions
 
-    first = _original(
+    first = original(
         *(iam_actions, "extract_resource_arn"),
         *("service", "method", "path", "headers", "body", "query_params", "region", "account_id"),
     )
-    all_of_them = _original(iam_actions, "iot_resource_arns", "method", "path", "body", "region", "account_id")
-    operation_of = _original(iam_actions, "_match_rest_action", "service", "method", "path", "query_params")
+    all_of_them = original(iam_actions, "iot_resource_arns", "method", "path", "body", "region", "account_id")
+    operation_of = original(iam_actions, "_match_rest_action", "service", "method", "path", "query_params")
 
     def named(service: str, method: str, path: str, headers: Any, body: bytes, scope: tuple[str, str]) -> list[str]:
         names = _NAMED_BY.get(operation_of(service, method, path) or "")
@@ -64,8 +65,8 @@ def iot_calls_are_authorised_on_what_they_name() -> None:
         arns = named("iot", method, path, {}, body, (region, account_id))
         return arns or all_of_them(method, path, body, region, account_id)
 
-    _replace(iam_actions, "extract_resource_arn", extract_resource_arn)
-    _replace(iam_actions, "iot_resource_arns", iot_resource_arns)
+    replace(iam_actions, "extract_resource_arn", extract_resource_arn)
+    replace(iam_actions, "iot_resource_arns", iot_resource_arns)
 
 
 @dataclass(frozen=True)
@@ -130,13 +131,13 @@ def function_urls_say_who_calls() -> None:
     from ministack.core import iam_evaluator, router
     from ministack.services import lambda_svc
 
-    build = _original(
+    build = original(
         *(lambda_svc, "_build_function_url_event"),
         *("url_id", "account_id", "region", "method", "path", "headers", "body", "query_params"),
         *("source_ip", "anonymous", "trace_root"),
     )
-    access_key_of = _original(router, "extract_access_key_id", "headers", "query_params")
-    identity_of = _original(iam_evaluator, "resolve_caller_identity", "access_key_id")
+    access_key_of = original(router, "extract_access_key_id", "headers", "query_params")
+    identity_of = original(iam_evaluator, "resolve_caller_identity", "access_key_id")
 
     def build_with_caller(*arguments: Any, **options: Any) -> Any:
         event = build(*arguments, **options)
@@ -156,7 +157,7 @@ def function_urls_say_who_calls() -> None:
             }
         return event
 
-    _replace(lambda_svc, "_build_function_url_event", build_with_caller)
+    replace(lambda_svc, "_build_function_url_event", build_with_caller)
 
 
 def functions_see_only_their_layers() -> None:
@@ -167,13 +168,13 @@ def functions_see_only_their_layers() -> None:
     """
     from ministack.core import lambda_runtime
 
-    detect = _original(lambda_runtime, "_detect_runtime_binary", "runtime")
+    detect = original(lambda_runtime, "_detect_runtime_binary", "runtime")
 
     def detect_bare(runtime: str) -> Any:
         binary, script = detect(runtime)
         return (_bare_interpreter() if binary == sys.executable else binary), script
 
-    _replace(lambda_runtime, "_detect_runtime_binary", detect_bare)
+    replace(lambda_runtime, "_detect_runtime_binary", detect_bare)
 
 
 def _bare_interpreter() -> str:
@@ -191,26 +192,28 @@ def loopback_counts_as_secure_transport() -> None:
     """
     from ministack.core import iam_evaluator
 
-    pin = _original(iam_evaluator, "pin_request_origin", "source_ip", "secure_transport")
+    pin = original(iam_evaluator, "pin_request_origin", "source_ip", "secure_transport")
 
     def pin_as_secure(source_ip: str, secure_transport: bool) -> None:
         pin(source_ip, secure_transport or source_ip == "127.0.0.1")
 
-    _replace(iam_evaluator, "pin_request_origin", pin_as_secure)
+    replace(iam_evaluator, "pin_request_origin", pin_as_secure)
 
 
-def _original(module: ModuleType, name: str, *parameters: str) -> Callable[..., Any]:
+def original(module: ModuleType, name: str, *parameters: str) -> Callable[..., Any]:
     """Find what a bridge wraps, and make sure that it is still what the bridge was written for."""
-    function = getattr(module, name, None)
-    if not callable(function):
+    function: Callable[..., Any] | None = getattr(module, name, None)
+    if function is None:
         raise BridgeError(f"{module.__name__}.{name} is gone")
     found = tuple(inspect.signature(function).parameters)
     if found != parameters:
-        raise BridgeError(f"{module.__name__}.{name} takes {', '.join(found)}; the bridge knows {', '.join(parameters)}")
+        raise BridgeError(
+            f"{module.__name__}.{name} takes {', '.join(found)}; the bridge knows {', '.join(parameters)}"
+        )
     return function
 
 
-def _replace(module: ModuleType, name: str, function: Callable[..., Any]) -> None:
+def replace(module: ModuleType, name: str, function: Callable[..., Any]) -> None:
     if "ministack.app" in sys.modules:
         raise BridgeError(f"too late to replace {module.__name__}.{name}: ministack.app has been imported")
     setattr(module, name, function)

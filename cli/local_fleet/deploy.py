@@ -1,19 +1,21 @@
 """Build and deploy a SAM application into a local AWS with the real SAM CLI."""
 
+import contextlib
+import fcntl
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from local_fleet.aws import LocalAws
 
 ROOT = Path(__file__).parents[2]
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
-# Shared by every run: what pip made of a layer's pinned requirements is worth keeping.
-_CACHE = ROOT / "build" / "sam-cache"
 _LAST_LINES = 40
 
 Progress = Callable[[str], None]
@@ -30,26 +32,32 @@ def deploy(
     parameters: Mapping[str, str] | None = None,
     directory: Path = ROOT,
     config_env: str = "local",
-    progress: Progress = lambda line: None,
+    progress: Progress = lambda _line: None,
 ) -> dict[str, str]:
     """Build and deploy the application in a directory and return the stack's outputs.
+
+    Parameters are added to those that samconfig.toml sets for the environment.
 
     Raises:
         DeployError: The build or the deployment failed.
     """
-    # Of its own, so that two runs do not build over each other.
-    with tempfile.TemporaryDirectory(prefix="fleet-warden-build-") as build:
+    # What is worth keeping between runs is kept here: what pip made of a layer's pinned requirements.
+    kept = directory / "build" / "sam"
+    kept.mkdir(parents=True, exist_ok=True)
+    # Of its own, so that nobody builds over what is being deployed.
+    with tempfile.TemporaryDirectory(prefix="run-", dir=kept) as build:
         sam = _Sam(aws, directory, progress)
         # Named, because the SAM CLI looks for it beside the template, and the built template is elsewhere.
         config = ("--config-file", str(directory / "samconfig.toml"), "--config-env", config_env)
-        sam.run("build", *config, "--build-dir", build, "--cached", "--cache-dir", str(_CACHE))
+        with _alone(kept):
+            sam.run("build", *config, "--build-dir", build, "--cached", "--cache-dir", str(kept / "cache"))
         bucket = _artifacts_bucket(aws)
         sam.run(
             *("deploy", *config, "--template-file", f"{build}/template.yaml"),
             *("--stack-name", stack_name, "--s3-bucket", bucket, "--region", aws.region),
             *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
             *("--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"),
-            *_overrides(parameters or {}),
+            *_overrides(_configured(directory, config_env) | dict(parameters or {})),
         )
     return outputs(aws, stack_name)
 
@@ -67,7 +75,7 @@ class _Sam:
         # `sam build` looks for the runtime's own interpreter, python3.13, on the path: this environment has it.
         self._environment = aws.environment() | {
             "SAM_CLI_POLL_DELAY": "1",  # seconds; five by default, for a cloud that takes minutes
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         }
 
     def run(self, *arguments: str) -> None:
@@ -86,7 +94,17 @@ class _Sam:
                 last.append(line.rstrip())
                 self._progress(last[-1])
         if process.returncode:
-            raise DeployError(f"`sam {arguments[0]}` ended with {process.returncode}:\n" + "\n".join(last))
+            raise DeployError(
+                f"`sam {arguments[0]}` ended with {process.returncode}; the last it said:\n" + "\n".join(last)
+            )
+
+
+@contextlib.contextmanager
+def _alone(kept: Path) -> Iterator[None]:
+    # The SAM CLI does not guard what it keeps between builds against a second build at the same time.
+    with (kept / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _artifacts_bucket(aws: LocalAws) -> str:
@@ -96,7 +114,18 @@ def _artifacts_bucket(aws: LocalAws) -> str:
     return name
 
 
+def _configured(directory: Path, config_env: str) -> dict[str, str]:
+    # Read here, because the SAM CLI forgets these as soon as it is given one on its command line.
+    config = tomllib.loads((directory / "samconfig.toml").read_text())
+    overrides = config.get(config_env, {}).get("deploy", {}).get("parameters", {}).get("parameter_overrides", [])
+    words = shlex.split(overrides) if isinstance(overrides, str) else overrides
+    return {key: value for key, _, value in (word.partition("=") for word in words)}
+
+
 def _overrides(parameters: Mapping[str, str]) -> list[str]:
     if not parameters:
         return []
-    return ["--parameter-overrides", *(f"ParameterKey={key},ParameterValue={value}" for key, value in parameters.items())]
+    return [
+        "--parameter-overrides",
+        *(f"ParameterKey={key},ParameterValue={value}" for key, value in parameters.items()),
+    ]

@@ -1,5 +1,6 @@
 """Devices of the local fleet: how one gets into the registry, and the process of its agent."""
 
+import contextlib
 import json
 import os
 import signal
@@ -13,10 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from local_fleet.aws import LocalAws
 from warden_agent.identity import KeyAlgorithm, new_key, signing_request
 from warden_agent.storage import ENROLMENT_CERTIFICATE, ENROLMENT_KEY
-
-from local_fleet.aws import LocalAws
 
 DEVICE_CODE = Path(__file__).parents[2] / "device"
 DEVICE_POLICY_NAME = "fleet-device"
@@ -82,10 +82,8 @@ def _device_policy(aws: LocalAws) -> str:
     iot = aws.session().client("iot")
     document = (DEVICE_CODE / "device-policy.json").read_text()
     document = document.replace("${AWS::Region}", aws.region).replace("${AWS::AccountId}", aws.account_id)
-    try:
+    with contextlib.suppress(iot.exceptions.ResourceAlreadyExistsException):  # the device before made it
         iot.create_policy(policyName=DEVICE_POLICY_NAME, policyDocument=document)
-    except iot.exceptions.ResourceAlreadyExistsException:
-        pass  # the device before made it
     return DEVICE_POLICY_NAME
 
 
@@ -94,9 +92,7 @@ def _write_private(path: Path, content: str) -> None:
         file.write(content)
 
 
-def _configure(
-    aws: LocalAws, device: Device, logs: Mapping[str, bytes], settings: Mapping[str, str | float]
-) -> None:
+def _configure(aws: LocalAws, device: Device, logs: Mapping[str, bytes], settings: Mapping[str, str | float]) -> None:
     for label, content in logs.items():
         path = device.directory / "logs" / label
         path.parent.mkdir(exist_ok=True)

@@ -1,0 +1,47 @@
+"""The local AWS and the stack on it, each started once and shared by every end-to-end test."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local_fleet.aws import LocalAws
+from local_fleet.deploy import deploy
+from tests.conftest import ROOT
+
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.e2e)
+            # One worker runs them all, so that one local AWS and one deployment serve them all.
+            item.add_marker(pytest.mark.xdist_group("local-aws"))
+            # The first of them pays for the deployment.
+            item.add_marker(pytest.mark.timeout(300))
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Fleet Warden as deployed, and where."""
+
+    aws: LocalAws
+    name: str
+    outputs: Mapping[str, str]
+
+
+@pytest.fixture(scope="session")
+def local_aws() -> Iterator[LocalAws]:
+    with LocalAws() as aws:
+        yield aws
+
+
+@pytest.fixture(scope="session")
+def stack(local_aws: LocalAws) -> Stack:
+    """Deploy the application; what it is set to there stands in samconfig.toml under `local`."""
+    if not (ROOT / "template.yaml").exists():
+        pytest.skip("there is no template.yaml to deploy yet")
+    return Stack(aws=local_aws, name="fleet-warden", outputs=deploy(local_aws, stack_name="fleet-warden"))
