@@ -75,8 +75,8 @@ def _list(value: list[Any] | tuple[Any, ...], limits: _Limits, depth: int) -> li
 
 
 def _text(value: str, limit: int) -> str:
-    clean = value if is_unicode(value) else "".join(char if is_unicode(char) else "\ufffd" for char in value)
-    return clean if len(clean) <= limit else clean[: limit - 3] + "..."
+    kept = value if len(value) <= limit else value[: limit - 3] + "..."
+    return kept if is_unicode(kept) else "".join(char if is_unicode(char) else "\ufffd" for char in kept)
 
 
 def _number(value: int | float) -> int | str:

@@ -14,7 +14,7 @@ from typing import Any
 from warden.clock import from_epoch, from_text
 from warden.errors import Refused
 
-_WORD = re.compile(r"[A-Za-z0-9:_./+=,@-]{1,256}")
+WORD = r"[A-Za-z0-9:_./+=,@-]{1,256}"
 """What AWS puts into ids, kinds and enumerations: nothing in it needs escaping anywhere."""
 
 _LAST_EPOCH = 253_402_300_799_000
@@ -134,12 +134,16 @@ def moment(message: Mapping[str, Any], path: str, latest: datetime) -> datetime:
 
 def is_word(value: str) -> bool:
     """Tell whether a text can be an identifier or a value of an enumeration."""
-    return _WORD.fullmatch(value) is not None
+    return re.fullmatch(WORD, value) is not None
 
 
 def is_unicode(value: str) -> bool:
     """Tell whether a text can be written as UTF-8: JSON can spell half of a surrogate pair, nothing can store it."""
-    return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _moment(value: float | str | datetime) -> datetime:
