@@ -18,60 +18,69 @@ BYTES = 8_000
 _NUMBER_DIGITS = 38  # what DynamoDB keeps of a number
 
 
-@dataclass(frozen=True)
-class _Limits:
+@dataclass
+class _Allowance:
+    """What one go may keep; `values` counts down, so that a crowded message costs no more time than it gets room."""
+
     depth: int
     items: int
     characters: int
+    values: int
 
 
 # From generous to what always fits: 12 entries of two texts of 24 characters, 12 bytes each when escaped, are 7 KB.
-_LIMITS = (_Limits(8, 64, 512), _Limits(5, 16, 128), _Limits(1, 12, 24))
+_GOES = ((8, 64, 512, 500), (5, 16, 128, 100), (1, 12, 24, 12))
 
 
 def bounded(message: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     """Keep these keys of a message, as far as they are there and in this order, cut to `BYTES` altogether."""
     known = {key: message[key] for key in keys if message.get(key) is not None}
     kept: dict[str, Any] = {}
-    for limits in _LIMITS:
-        kept = _object(known, limits, limits.depth)
+    for go in _GOES:
+        allowance = _Allowance(*go)
+        kept = _object(known, allowance, allowance.depth)
         if len(json.dumps(kept)) <= BYTES:
             break
     return kept
 
 
-def _cut(value: object, limits: _Limits, depth: int) -> Any:
+def _cut(value: object, allowance: _Allowance, depth: int) -> Any:
+    allowance.values -= 1
     match value:
         case None | bool():
             return value
         case str():
-            return _text(value, limits.characters)
+            return _text(value, allowance.characters)
         case int() | float():
             return _number(value)
         case datetime():
             return to_text(value.replace(tzinfo=value.tzinfo or UTC))
         case Mapping():
-            return _object(value, limits, depth - 1) if depth > 0 else f"(an object of {len(value)}, left out)"
+            return _object(value, allowance, depth - 1) if depth > 0 else f"(an object of {len(value)}, left out)"
         case list() | tuple():
-            return _list(value, limits, depth - 1) if depth > 0 else f"(a list of {len(value)}, left out)"
+            return _list(value, allowance, depth - 1) if depth > 0 else f"(a list of {len(value)}, left out)"
         case _:
-            return _text(str(value), limits.characters)
+            return _text(str(value), allowance.characters)
 
 
-def _object(value: Mapping[Any, Any], limits: _Limits, depth: int) -> dict[str, Any]:
+def _object(value: Mapping[Any, Any], allowance: _Allowance, depth: int) -> dict[str, Any]:
     kept: dict[str, Any] = {}
-    for key, item in value.items():
-        if len(kept) == limits.items:
-            kept["..."] = f"{len(value) - limits.items} more left out"
+    for count, (key, item) in enumerate(value.items()):
+        if count == allowance.items or allowance.values <= 0:
+            kept["..."] = f"{len(value) - count} more left out"
             break
         # Some stores refuse an empty name; of two keys that are cut to the same, the first stays.
-        kept.setdefault(_text(str(key), min(limits.characters, 128)) or "(empty)", _cut(item, limits, depth))
+        kept.setdefault(_text(str(key), min(allowance.characters, 128)) or "(empty)", _cut(item, allowance, depth))
     return kept
 
 
-def _list(value: list[Any] | tuple[Any, ...], limits: _Limits, depth: int) -> list[Any]:
-    kept = [_cut(item, limits, depth) for item in value[: limits.items]]
-    return [*kept, f"{len(value) - limits.items} more left out"] if len(value) > limits.items else kept
+def _list(value: list[Any] | tuple[Any, ...], allowance: _Allowance, depth: int) -> list[Any]:
+    kept: list[Any] = []
+    for count, item in enumerate(value):
+        if count == allowance.items or allowance.values <= 0:
+            return [*kept, f"{len(value) - count} more left out"]
+        kept.append(_cut(item, allowance, depth))
+    return kept
 
 
 def _text(value: str, limit: int) -> str:
