@@ -40,6 +40,7 @@ class Agent:
     delay: Callable[[], float]
 
     def run(self) -> NoReturn:
+        self.logs.sweep()
         while True:
             self.run_once()
 
@@ -104,14 +105,17 @@ class Agent:
     def _serve(self, exchange: Exchange) -> NoReturn:
         desk = JobDesk(exchange, self.clock, self.delay)
         self.rotations.settle(exchange, desk)
-        done: tuple[str, int] | None = None
+        done: Execution | None = None
         while True:
-            while (execution := desk.start_next()) is not None:
-                if (execution.job_id, execution.number) == done:
-                    self.clock.sleep(self.delay())  # its end was not taken, and it came again: not in a hot loop
-                self._run_job(execution, exchange, desk)
-                done = (execution.job_id, execution.number)
-            exchange.wait_for_notice(LOOK_AGAIN_SECONDS)
+            execution = desk.start_next()
+            self.rotations.expect(execution)
+            if execution is None:
+                exchange.wait_for_notice(LOOK_AGAIN_SECONDS)
+                continue
+            if execution == done:
+                self.clock.sleep(self.delay())  # its end was not taken, and it came again: not in a hot loop
+            self._run_job(execution, exchange, desk)
+            done = execution
 
     def _run_job(self, execution: Execution, exchange: Exchange, desk: JobDesk) -> None:
         try:

@@ -6,7 +6,7 @@ its own that is stopped at its first failure: who connects next, and when, is th
 
 import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -98,14 +98,14 @@ class SdkSession:
 
     def subscribe(self, filters: Sequence[str]) -> None:
         packet = mqtt5.SubscribePacket([mqtt5.Subscription(name, mqtt5.QoS.AT_LEAST_ONCE) for name in filters])
-        codes = self._done(self._client.subscribe(packet)).reason_codes
+        codes = self._done(self._client.subscribe, packet).reason_codes
         refused = [name for name, code in zip(filters, codes, strict=True) if int(code) >= FIRST_REFUSAL]
         if refused:
             raise NotAuthorizedError(f"subscription to {refused[0]} was refused")
 
     def publish(self, topic: str, payload: bytes) -> None:
         packet = mqtt5.PublishPacket(topic=topic, payload=payload, qos=mqtt5.QoS.AT_LEAST_ONCE)
-        code = int(self._done(self._client.publish(packet)).puback.reason_code)
+        code = int(self._done(self._client.publish, packet).puback.reason_code)
         if code == NOT_AUTHORIZED:
             raise NotAuthorizedError(f"publish to {topic}: Not authorized ({code})")
         if code >= FIRST_REFUSAL:
@@ -131,9 +131,9 @@ class SdkSession:
         except queue.Empty:
             return  # the SDK goes on with it; the broker gives the client id to the newest connection anyway
 
-    def _done(self, future: "Future[Any]") -> Any:
+    def _done(self, operation: "Callable[[Any], Future[Any]]", packet: Any) -> Any:
         try:
-            return future.result(timeout=2 * ACK_SECONDS)
+            return operation(packet).result(timeout=2 * ACK_SECONDS)
         except exceptions.AwsCrtError as error:
             raise ConnectionLostError(self._why(error)) from error
         except FutureTimeout as error:

@@ -105,12 +105,8 @@ def _fit(value: str) -> str:
 
 
 def _execution(body: Mapping[str, Any]) -> Execution | None:
-    execution = body.get("execution")
-    if not isinstance(execution, dict) or not isinstance(execution.get("jobId"), str):
-        return None
-    document = execution.get("jobDocument")
-    return Execution(
-        job_id=execution["jobId"],
-        number=int(execution.get("executionNumber", 1)),
-        document=document if isinstance(document, dict) else {},
-    )
+    match body.get("execution"):
+        case {"jobId": str(job_id), "executionNumber": int(number), **rest}:
+            document = rest.get("jobDocument")
+            return Execution(job_id, number, document if isinstance(document, dict) else {})
+    return None

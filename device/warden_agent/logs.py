@@ -59,6 +59,10 @@ class LogCollection:
     clock: Clock
     delay: Callable[[], float]
 
+    def sweep(self) -> None:
+        """Remove the copies that a collection left when it was cut off."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
     def run(self, job_id: str, exchange: Exchange) -> Outcome:
         with _empty(self.scratch):
             copies, missing = self._copies(job_id)

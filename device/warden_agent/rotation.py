@@ -58,6 +58,14 @@ class Rotations:
         if state.rotation is not None and state.rotation.step is Step.REQUESTED:
             self._request(state, exchange)
 
+    def expect(self, execution: Execution | None) -> None:
+        """Forget a request, and the key made for it, whose job is no longer there."""
+        state = self.store.load()
+        if state.rotation is None or state.rotation.step is not Step.REQUESTED:
+            return
+        if execution is None or not state.rotation.belongs_to(execution.job_id, execution.number):
+            self.store.save(replace(state, rotation=None))
+
     def settle(self, exchange: Exchange, desk: JobDesk) -> None:
         """Finish what a connection can finish: confirm a new certificate, report an end that is not reported.
 

@@ -27,6 +27,7 @@ from warden_agent.timing import Backoff
 THING = "plant1:pump-9"
 BIRTH = datetime(2026, 11, 23, tzinfo=UTC)
 LONG_ENOUGH_TO_BE_IDLE = 600.0
+END_OF_TIME = 14 * 86400.0
 
 
 class PowerCut(BaseException):
@@ -35,6 +36,10 @@ class PowerCut(BaseException):
 
 class Idle(BaseException):
     """The agent waits for its next job and none will come: the test may look at the world now."""
+
+
+class StuckError(BaseException):
+    """A fortnight went by and the agent is not idle yet."""
 
 
 class FakeClock:
@@ -49,6 +54,8 @@ class FakeClock:
 
     def sleep(self, seconds: float) -> None:
         self.seconds += seconds
+        if self.seconds > END_OF_TIME:
+            raise StuckError
 
 
 class FakeJournal:
@@ -143,10 +150,12 @@ class FakeCloud:
         self.active = {self.first.certificate_id}
         self.outage = 0
         """How many dials will find no network."""
+        self.kicks = 0
+        """How many sessions will be thrown out as soon as they listen."""
         self.jobs: list[FakeJob] = []
         self.issued: dict[str, str] = {}
         self._pems: dict[str, str] = {}
-        self.confirmed: set[str] = set()
+        self.confirmed: list[str] = []
         self.heard: list[tuple[str, dict[str, Any]]] = []
         self.refused_topics: set[str] = set()
         self.upload_rounds = 0
@@ -215,7 +224,7 @@ class FakeCloud:
     def settle(self) -> None:
         """Forward if the device confirmed, back if it did not: one active certificate either way."""
         new = set(self.issued.values())
-        self.active = set(list(self.confirmed)[-1:]) or (self.active - new)
+        self.active = set(self.confirmed[-1:]) or (self.active - new)
 
     def _create(self, body: Mapping[str, Any]) -> Reply:
         if not any(job.status == "IN_PROGRESS" for job in self.jobs):
@@ -232,7 +241,7 @@ class FakeCloud:
     def _confirm(self, principal: str) -> Reply:
         if principal not in self.issued.values():
             return "rejected", {"code": "wrong-certificate", "message": "not over the new certificate"}
-        self.confirmed.add(principal)
+        self.confirmed.append(principal)
         return "accepted", {}
 
 
@@ -266,6 +275,9 @@ class FakeSession:
 
     def receive(self, timeout: float) -> Message | None:
         self._fate.instant()
+        if self._cloud.kicks:
+            self._cloud.kicks -= 1
+            raise ConnectionLostError("SESSION_TAKEN_OVER")
         if self._inbox:
             return self._inbox.pop(0)
         self._still_on()
