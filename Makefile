@@ -53,7 +53,7 @@ check: set-up  ## Lint, types and template: everything that needs no test run
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
 	$(SAM) validate --lint --region us-east-1
-	$(BIN)/cfn-lint
+	$(BIN)/cfn-lint --config-file tools/cfn-lint.yaml
 
 .PHONY: format
 format: set-up  ## Rewrite the code as ruff wants it
