@@ -14,6 +14,8 @@ from cryptography import x509
 from tests.unit.sources.samples import EVENTS, assert_is_safe, event, findings_of, the_finding_of
 from warden.findings import Finding
 
+PROBLEM = the_finding_of("detect-violation-in-alarm").problem
+
 DETECTORS_SEND = {
     "detect-violation-in-alarm": 1,
     "detect-violation-in-alarm-sqs": 1,
@@ -150,9 +152,7 @@ OUR_FUNCTIONS_GET: dict[str, Callable[[dict[str, Any]], None]] = {
     "track-device-job-timed-out": a_job_that("TIMED_OUT"),
     "sweep-cases": a_schedule,
     "operate-list-cases": an_operators_call({"command": "cases"}),
-    "operate-release": an_operators_call(
-        {"command": "release", "case": the_finding_of("detect-violation-in-alarm").problem}
-    ),
+    "operate-release": an_operators_call({"command": "release", "case": f"{PROBLEM[:12]}-1"}),
     "set-up-account-create": a_custom_resource("Create"),
     "set-up-account-delete": a_custom_resource("Delete"),
 }
