@@ -1,0 +1,40 @@
+"""Ingest: whatever detectors send, through the inbox queue, becomes findings on the case queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from warden.bootstrap import service
+from warden.carriers import bare_records, unwrap
+from warden.intake import take_in
+from warden.observability import logger, metrics
+
+_processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+def _take_in(record: dict[str, Any]) -> None:
+    warden = service()
+    body, envelope = unwrap(record, warden.settings, warden.now())
+    intake = take_in(body, envelope, warden)
+    if intake.refused:
+        logger.warning("message refused", extra={"message": envelope.message_id, "reason": intake.refused})
+        metrics.add_metric("Refused", MetricUnit.Count, 1)
+    else:
+        logger.info("message taken in", extra={"message": envelope.message_id, "findings": intake.queued})
+        metrics.add_metric("Findings", MetricUnit.Count, intake.queued)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take a batch from the inbox, or one bare SNS or EventBridge event."""
+    bare = bare_records(event)
+    if bare is not None:
+        for record in bare:
+            _take_in(record)
+        return {"batchItemFailures": []}
+    return dict(process_partial_response(event, _take_in, _processor, context))

@@ -1,0 +1,52 @@
+"""Operate: what the `warden` command asks, over a function URL that AWS authenticates (AuthType AWS_IAM)."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from warden.bootstrap import service
+from warden.errors import Refused
+from warden.observability import logger
+from warden.operations import operate
+
+_STATUS = {"unknown-command": 400, "bad-argument": 400, "not-json": 400, "no-such-case": 404, "not-authenticated": 403}
+_CONFLICT = 409
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one command; who asks is what AWS put beside the payload, never what the payload says."""
+    try:
+        who = _caller(event)
+        command = _command(event)
+        answer = operate(command, who, event["requestContext"]["requestId"], service())
+    except Refused as refusal:
+        return _response(_STATUS.get(refusal.code, _CONFLICT), {"error": refusal.code, "message": refusal.reason})
+    logger.info("operator answered", extra={"who": who, "command": command.get("command"), "case": command.get("case")})
+    return _response(200, answer)
+
+
+def _caller(event: dict[str, Any]) -> str:
+    try:
+        return str(event["requestContext"]["authorizer"]["iam"]["userArn"])
+    except (KeyError, TypeError) as error:
+        raise Refused("not-authenticated", "the call carries no identity; use the function's URL, signed") from error
+
+
+def _command(event: dict[str, Any]) -> dict[str, Any]:
+    text = event.get("body") or ""
+    try:
+        command = json.loads(b64decode(text) if event.get("isBase64Encoded") else text)
+    except ValueError as error:
+        raise Refused("not-json", "the body is not JSON") from error
+    if not isinstance(command, dict):
+        raise Refused("not-json", "the body is not a JSON object")
+    return command
+
+
+def _response(status: int, body: dict[str, Any]) -> dict[str, Any]:
+    return {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": json.dumps(body)}

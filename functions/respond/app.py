@@ -1,0 +1,30 @@
+"""Respond: what is on the case queue, one device at a time."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from warden.bootstrap import service
+from warden.dispatch import dispatch
+from warden.observability import logger, metrics
+
+
+def _respond(record: dict[str, Any]) -> None:
+    message = json.loads(record["body"])
+    said = dispatch(message, service())
+    logger.info("message handled", extra={"message": record["messageId"], "type": message.get("type"), "result": said})
+    metrics.add_metric("Handled" if said == "done" else "Refused", MetricUnit.Count, 1)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take a batch; a device whose message fails keeps its later ones waiting, the others go on."""
+    processor = SqsFifoPartialProcessor(skip_group_on_error=True)
+    processor.raise_on_entire_batch_failure = False
+    return dict(process_partial_response(event, _respond, processor, context))

@@ -1,0 +1,37 @@
+"""Serve device: what devices ask for on `warden/<thing>/...`, answered on the same topic."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from warden.bootstrap import service
+from warden.device_requests import request_from, serve
+from warden.errors import Refused
+from warden.observability import logger, metrics
+from warden.refusals import record_refusal
+
+_processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+def _serve(record: dict[str, Any]) -> None:
+    try:
+        request = request_from(json.loads(record["body"]))
+    except Refused as refusal:
+        record_refusal(service(), refusal, what=record["body"][:300])
+        metrics.add_metric("Refused", MetricUnit.Count, 1)
+        return
+    serve(request, service())
+    logger.info("device answered", extra={"thing": request.thing, "resource": request.resource, "verb": request.verb})
+    metrics.add_metric("DeviceRequests", MetricUnit.Count, 1)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take a batch of device requests as the IoT rule queued them."""
+    return dict(process_partial_response(event, _serve, _processor, context))

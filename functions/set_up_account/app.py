@@ -1,0 +1,44 @@
+"""Set up account: the custom resource for what CloudFormation cannot do itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import urllib3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from warden.account import set_up, tear_down
+from warden.bootstrap import account_settings
+from warden.observability import logger
+
+_PHYSICAL_ID = "fleet-warden-account"
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
+    """Do it and answer CloudFormation, from every path: a stack that gets no answer hangs for an hour."""
+    reason = ""
+    try:
+        properties = event["ResourceProperties"]
+        work = tear_down if event["RequestType"] == "Delete" else set_up
+        work(account_settings(), properties["RestrictedGroup"], properties["RestrictedPolicy"])
+    except Exception as error:  # noqa: BLE001 - whatever it is, CloudFormation must hear of it, with its reason
+        logger.exception("account not set up")
+        reason = f"{type(error).__name__}: {error}"
+    _answer(event, "FAILED" if reason else "SUCCESS", reason)
+
+
+def _answer(event: dict[str, Any], status: str, reason: str) -> None:
+    body = {
+        "Status": status,
+        "Reason": reason[:1000] or "done",
+        "PhysicalResourceId": event.get("PhysicalResourceId", _PHYSICAL_ID),
+        "StackId": event["StackId"],
+        "RequestId": event["RequestId"],
+        "LogicalResourceId": event["LogicalResourceId"],
+    }
+    # An empty Content-Type: the presigned URL was signed without one.
+    urllib3.PoolManager().request(
+        "PUT", event["ResponseURL"], body=json.dumps(body).encode(), headers={"Content-Type": ""}, retries=5, timeout=10
+    )

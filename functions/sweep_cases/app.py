@@ -1,0 +1,22 @@
+"""Sweep cases: every five minutes, whatever is due goes to its device's queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from warden.bootstrap import service
+from warden.observability import logger, metrics
+from warden.sweep import sweep
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Queue what is due; the metric being there at all shows that the sweep runs."""
+    queued = sweep(service())
+    metrics.add_metric("SweepQueued", MetricUnit.Count, queued)
+    logger.info("swept", extra={"queued": queued})
+    return {"queued": queued}

@@ -1,0 +1,1 @@
+"""The response plan, shipped as a layer of its own so that a change of plan deploys nothing else."""

@@ -1,0 +1,25 @@
+"""Collect logs: ask the device, by a job, to upload the files that its own allow-list names."""
+
+from __future__ import annotations
+
+from warden.action import Action
+from warden.cases import Case, Outcome, Progress
+from warden.jobs import Job, document, read_job, save_job
+from warden.plan import COLLECT_LOGS
+from warden.service import Service
+
+
+def collect_logs(case: Case, service: Service) -> Outcome:
+    """Start the job; what it brings is judged when it ends, by what is in the bucket."""
+    job = case.outcomes[COLLECT_LOGS].job_id
+    ledger, now = service.ports.ledger, service.now()
+    if read_job(ledger, job) is None:
+        deadline = now + service.settings.collection_deadline
+        save_job(
+            ledger, Job(id=job, action=COLLECT_LOGS, case_id=case.id, thing=case.thing, began_at=now, deadline=deadline)
+        )
+    service.ports.jobs.start(job, case.thing, document(COLLECT_LOGS, job), service.settings.work_timeout)
+    return Outcome(Progress.STARTED, "job sent", job)
+
+
+ACTION = Action(name=COLLECT_LOGS, run=collect_logs, permissions=("iot:CreateJob",), is_job=True)

@@ -1,0 +1,34 @@
+"""Deactivate the certificates: the last resort, for a device that nothing more is expected from."""
+
+from __future__ import annotations
+
+from warden.action import Action
+from warden.cases import Case, Outcome, Progress
+from warden.errors import ActionFailed
+from warden.findings import SubjectType
+from warden.plan import DEACTIVATE_CERTIFICATE
+from warden.service import Service
+
+
+def deactivate_certificate(case: Case, service: Service) -> Outcome:
+    """Set the case's certificate, or every certificate of its thing, to INACTIVE.
+
+    Raises:
+        ActionFailed: when there is no certificate to deactivate.
+    """
+    if case.subject.type is SubjectType.CERTIFICATE:
+        certificates = [case.subject.name]
+    else:
+        certificates = service.ports.registry.certificates_of(case.thing)
+    if not certificates:
+        raise ActionFailed(f"{case.thing} has no certificate")
+    for certificate in certificates:
+        service.ports.certificates.deactivate(certificate)
+    return Outcome(Progress.DONE, f"INACTIVE: {', '.join(certificate[:12] for certificate in certificates)}")
+
+
+ACTION = Action(
+    name=DEACTIVATE_CERTIFICATE,
+    run=deactivate_certificate,
+    permissions=("iot:ListThingPrincipals", "iot:UpdateCertificate"),
+)

@@ -1,0 +1,18 @@
+"""Disconnect: close the device's MQTT session, so that it comes back under the policies of now."""
+
+from __future__ import annotations
+
+from warden.action import Action
+from warden.cases import Case, Outcome, Progress
+from warden.plan import DISCONNECT
+from warden.service import Service
+
+
+def disconnect(case: Case, service: Service) -> Outcome:
+    """Close the session of the case's thing (its client id is the thing's name)."""
+    if not service.settings.disconnect:
+        return Outcome(Progress.DONE, "disconnecting is switched off in this deployment")
+    return Outcome(Progress.DONE, service.ports.connections.disconnect(case.thing))
+
+
+ACTION = Action(name=DISCONNECT, run=disconnect, permissions=("iot:DeleteConnection",))

@@ -1,0 +1,40 @@
+"""Rotate the certificate: ask the device, by a job, to make a new key and to prove it before the old one goes."""
+
+from __future__ import annotations
+
+from warden.action import Action
+from warden.cases import Case, Outcome, Progress
+from warden.plan import ROTATE_CERTIFICATE
+from warden.rotation import begin_rotation
+from warden.service import Service
+
+
+def rotate_certificate(case: Case, service: Service) -> Outcome:
+    """Start the rotation; it is over when the device has confirmed over its new certificate, or has not.
+
+    Raises:
+        ActionFailed: when the thing has no certificate, or another rotation is under way on it.
+    """
+    job = case.outcomes[ROTATE_CERTIFICATE].job_id
+    begin_rotation(case, job, service)
+    return Outcome(Progress.STARTED, "job sent", job)
+
+
+ACTION = Action(
+    name=ROTATE_CERTIFICATE,
+    run=rotate_certificate,
+    permissions=(
+        "iot:ListThingPrincipals",
+        "iot:DescribeCertificate",
+        "iot:CreateJob",
+        "iot:CancelJob",
+        "iot:DescribeJobExecution",
+        "iot:UpdateCertificate",
+        "iot:DetachThingPrincipal",
+        "iot:ListAttachedPolicies",
+        "iot:DetachPolicy",
+        "iot:DeleteCertificate",
+        "iot:ListPrincipalThings",
+    ),
+    is_job=True,
+)

@@ -1,0 +1,128 @@
+"""Device certificates on AWS IoT."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from warden.errors import ActionFailed
+from warden.ports import Certificate
+
+if TYPE_CHECKING:
+    from mypy_boto3_iot import IoTClient
+    from mypy_boto3_iot.type_defs import CertificateDescriptionTypeDef
+
+_PAGE = 250
+"""The largest page ListCertificates gives."""
+
+
+class IotCertificates:
+    """Reads, makes and changes certificates. `arn_prefix` is `arn:<partition>:iot:<region>:<account>:`."""
+
+    def __init__(self, client: IoTClient, arn_prefix: str) -> None:
+        self._iot = client
+        self._arn_prefix = arn_prefix
+
+    def read(self, certificate_id: str) -> Certificate | None:
+        """Read a certificate with its PEM."""
+        try:
+            return _certificate(self._iot.describe_certificate(certificateId=certificate_id)["certificateDescription"])
+        except self._iot.exceptions.ResourceNotFoundException:
+            return None
+
+    def policies_of(self, certificate_id: str) -> list[str]:
+        """List a certificate's own policies; an absent certificate has none."""
+        try:
+            return [
+                policy["policyName"]
+                for page in self._iot.get_paginator("list_attached_policies").paginate(
+                    target=self._arn(certificate_id), PaginationConfig={"PageSize": _PAGE}
+                )
+                for policy in page["policies"]
+            ]
+        except self._iot.exceptions.ResourceNotFoundException:
+            return []
+
+    def attach_policy(self, certificate_id: str, policy: str) -> None:
+        """Attach a policy; attached already is success, as AWS IoT has it too."""
+        try:
+            self._iot.attach_policy(policyName=policy, target=self._arn(certificate_id))
+        except self._iot.exceptions.ResourceNotFoundException as error:
+            raise ActionFailed(
+                f"cannot attach policy {policy} to certificate {certificate_id}: one of them is gone"
+            ) from error
+        except self._iot.exceptions.LimitExceededException as error:
+            raise ActionFailed(
+                f"cannot attach policy {policy} to certificate {certificate_id}: it carries ten already"
+            ) from error
+
+    def detach_policy(self, certificate_id: str, policy: str) -> None:
+        """Detach a policy; not attached is success."""
+        try:
+            self._iot.detach_policy(policyName=policy, target=self._arn(certificate_id))
+        except self._iot.exceptions.ResourceNotFoundException:
+            return
+
+    def attach_thing(self, certificate_id: str, thing: str) -> None:
+        """Attach a certificate to a thing and to no other, ever (EXCLUSIVE_THING)."""
+        self._iot.attach_thing_principal(
+            thingName=thing, principal=self._arn(certificate_id), thingPrincipalType="EXCLUSIVE_THING"
+        )
+
+    def detach_thing(self, certificate_id: str, thing: str) -> None:
+        """Detach a certificate from a thing."""
+        try:
+            self._iot.detach_thing_principal(thingName=thing, principal=self._arn(certificate_id))
+        except self._iot.exceptions.ResourceNotFoundException:
+            return
+
+    def activate(self, certificate_id: str) -> None:
+        """Set a certificate ACTIVE."""
+        self._iot.update_certificate(certificateId=certificate_id, newStatus="ACTIVE")
+
+    def deactivate(self, certificate_id: str) -> None:
+        """Set a certificate INACTIVE, which can be taken back; REVOKED could not."""
+        try:
+            self._iot.update_certificate(certificateId=certificate_id, newStatus="INACTIVE")
+        except self._iot.exceptions.ResourceNotFoundException:
+            return
+
+    def issue(self, csr: str) -> Certificate:
+        """Make an inactive certificate."""
+        made = self._iot.create_certificate_from_csr(certificateSigningRequest=csr, setAsActive=False)
+        return Certificate(id=made["certificateId"], status="INACTIVE", pem=made["certificatePem"])
+
+    def issued_since(self, since: datetime) -> list[Certificate]:
+        """List inactive certificates newest first, and stop at the first one that is older."""
+        found: list[Certificate] = []
+        pages = self._iot.get_paginator("list_certificates").paginate(
+            ascendingOrder=False, PaginationConfig={"PageSize": _PAGE}
+        )
+        for page in pages:
+            for listed in page["certificates"]:
+                if listed["creationDate"].astimezone(UTC) < since:
+                    return found
+                if listed["status"] == "INACTIVE" and (certificate := self.read(listed["certificateId"])):
+                    found.append(certificate)
+        return found
+
+    def delete(self, certificate_id: str) -> None:
+        """Detach what hangs on a certificate and delete it."""
+        for policy in self.policies_of(certificate_id):
+            self.detach_policy(certificate_id, policy)
+        try:
+            self._iot.delete_certificate(certificateId=certificate_id)
+        except self._iot.exceptions.ResourceNotFoundException:
+            return
+
+    def _arn(self, certificate_id: str) -> str:
+        return f"{self._arn_prefix}cert/{certificate_id}"
+
+
+def _certificate(described: CertificateDescriptionTypeDef) -> Certificate:
+    return Certificate(
+        id=described["certificateId"],
+        status=described["status"],
+        pem=described["certificatePem"],
+        created_at=described["creationDate"].astimezone(UTC),
+    )

@@ -1,0 +1,56 @@
+"""The evidence bucket."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from warden.ports import UploadedFile, UploadForm
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_CHUNK = 1024 * 1024
+
+
+class S3Evidence:
+    """Mints upload forms and reads back what really arrived."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._s3 = client
+        self._bucket = bucket
+
+    def upload_form(self, key: str, size: int, sha256: str, lifetime: timedelta) -> UploadForm:
+        """Mint a presigned POST for exactly this size, this key, and (S3 checks it) this sha256."""
+        checksum = {
+            "x-amz-checksum-algorithm": "SHA256",
+            "x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(sha256)).decode(),
+        }
+        # Whatever a device sends is served as a download, never rendered: HTML named .log stays a file.
+        fields = {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment", **checksum}
+        form = self._s3.generate_presigned_post(
+            Bucket=self._bucket,
+            Key=key,
+            Fields=dict(fields),
+            Conditions=[["content-length-range", size, size], *({name: value} for name, value in fields.items())],
+            ExpiresIn=int(lifetime.total_seconds()),
+        )
+        return UploadForm(form["url"], form["fields"])
+
+    def uploaded(self, key: str) -> UploadedFile | None:
+        """Read a file through and digest it: the bytes that are there, not what a header says of them."""
+        try:
+            body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                return None
+            raise
+        digest, size = hashlib.sha256(), 0
+        for chunk in body.iter_chunks(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+        return UploadedFile(size, digest.hexdigest())

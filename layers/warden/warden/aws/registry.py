@@ -1,0 +1,95 @@
+"""The registry on AWS IoT: things, groups, and which certificate belongs to which thing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from warden.errors import ActionFailed
+from warden.ports import Thing
+
+if TYPE_CHECKING:
+    from mypy_boto3_iot import IoTClient
+
+_GROUPS_PAGE = 250
+_PRINCIPALS_PAGE = 250
+
+
+class IotRegistry:
+    """Reads and changes things and groups. `arn_prefix` is `arn:<partition>:iot:<region>:<account>:`."""
+
+    def __init__(self, client: IoTClient, arn_prefix: str) -> None:
+        self._iot = client
+        self._arn_prefix = arn_prefix
+
+    def thing(self, name: str) -> Thing | None:
+        """Read a thing with its groups."""
+        try:
+            described = self._iot.describe_thing(thingName=name)
+            groups = [
+                group["groupName"]
+                for page in self._iot.get_paginator("list_thing_groups_for_thing").paginate(
+                    thingName=name, PaginationConfig={"PageSize": _GROUPS_PAGE}
+                )
+                for group in page["thingGroups"]
+            ]
+        except (self._iot.exceptions.ResourceNotFoundException, self._iot.exceptions.InvalidRequestException):
+            return None  # a name that AWS IoT would not take is no thing's name either
+        return Thing(name=name, thing_type=described.get("thingTypeName", ""), groups=tuple(groups))
+
+    def certificates_of(self, thing: str) -> list[str]:
+        """List the certificates of a thing; an absent thing has none."""
+        try:
+            principals = [
+                principal
+                for page in self._iot.get_paginator("list_thing_principals").paginate(
+                    thingName=thing, PaginationConfig={"PageSize": _PRINCIPALS_PAGE}
+                )
+                for principal in page["principals"]
+            ]
+        except (self._iot.exceptions.ResourceNotFoundException, self._iot.exceptions.InvalidRequestException):
+            return []
+        marker = f"{self._arn_prefix}cert/"
+        return [principal.removeprefix(marker) for principal in principals if principal.startswith(marker)]
+
+    def things_of(self, certificate_id: str) -> list[str]:
+        """List the things of a certificate; an absent certificate has none."""
+        try:
+            return [
+                thing
+                for page in self._iot.get_paginator("list_principal_things").paginate(
+                    principal=f"{self._arn_prefix}cert/{certificate_id}",
+                    PaginationConfig={"PageSize": _PRINCIPALS_PAGE},
+                )
+                for thing in page["things"]
+            ]
+        except self._iot.exceptions.ResourceNotFoundException:
+            return []
+
+    def policies_of_group(self, group: str) -> list[str]:
+        """List a group's policies with its parents'; a group that is gone has none."""
+        try:
+            return [
+                policy["policyName"]
+                for page in self._iot.get_paginator("list_attached_policies").paginate(
+                    target=f"{self._arn_prefix}thinggroup/{group}",
+                    recursive=True,
+                    PaginationConfig={"PageSize": _PRINCIPALS_PAGE},
+                )
+                for policy in page["policies"]
+            ]
+        except self._iot.exceptions.ResourceNotFoundException:
+            return []
+
+    def join_group(self, thing: str, group: str) -> None:
+        """Put a thing into a group; a dynamic group gives way rather than the call failing at ten groups."""
+        try:
+            self._iot.add_thing_to_thing_group(thingName=thing, thingGroupName=group, overrideDynamicGroups=True)
+        except (self._iot.exceptions.InvalidRequestException, self._iot.exceptions.ResourceNotFoundException) as error:
+            raise ActionFailed(f"cannot put {thing} into group {group}: {error}") from error
+
+    def leave_group(self, thing: str, group: str) -> None:
+        """Take a thing out of a group."""
+        try:
+            self._iot.remove_thing_from_thing_group(thingName=thing, thingGroupName=group)
+        except self._iot.exceptions.ResourceNotFoundException:
+            return

@@ -1,0 +1,87 @@
+"""The composition root: the only place that knows which port is what on AWS. Everything is made once, when first asked for."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from warden.aws.account import IotAccountSettings
+from warden.aws.certificates import IotCertificates
+from warden.aws.connections import IotConnections
+from warden.aws.detectors import AwsDetectors
+from warden.aws.evidence import S3Evidence
+from warden.aws.jobs import IotJobs
+from warden.aws.ledger import DynamoLedger
+from warden.aws.messaging import IotReplies, SnsNotices, SqsCaseQueue
+from warden.aws.registry import IotRegistry
+from warden.clock import utc_now
+from warden.plan import Plan, read_plan
+from warden.ports import Ports
+from warden.service import Service
+from warden.settings import Settings, arn_prefix_from, settings_from
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 6},
+    connect_timeout=3,
+    read_timeout=15,
+)
+
+
+@cache
+def service() -> Service:
+    """Put the service together from the environment and the plan layer."""
+    settings = settings_from()
+    return Service(ports=_ports(settings), settings=settings, plan=deployed_plan(), clock=utc_now)
+
+
+@cache
+def account_settings() -> IotAccountSettings:
+    """Give `set_up_account` the account's settings; it needs nothing else of the service."""
+    return IotAccountSettings(boto3.client("iot", config=_CONFIG), arn_prefix_from())
+
+
+def deployed_plan() -> Plan:
+    """Read the plan that was deployed with us."""
+    return read_plan(files("warden_plan").joinpath("response-plan.toml").read_text(encoding="utf-8"))
+
+
+class _Lazy[T]:
+    """Stands in for a port until it is first used: a function pays only for the clients it needs."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: T | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._made is None:
+            self._made = self._make()
+        return getattr(self._made, name)
+
+
+def _ports(settings: Settings) -> Ports:
+    @cache
+    def client(name: Any) -> Any:
+        config = _CONFIG.merge(Config(signature_version="s3v4")) if name == "s3" else _CONFIG
+        return boto3.client(name, config=config)
+
+    prefix = settings.arn_prefix
+    lazy: Any = _Lazy
+    return Ports(
+        ledger=lazy(lambda: DynamoLedger(client("dynamodb"), settings.ledger_table)),
+        registry=lazy(lambda: IotRegistry(client("iot"), prefix)),
+        certificates=lazy(lambda: IotCertificates(client("iot"), prefix)),
+        connections=lazy(lambda: IotConnections(client("iot-data"))),
+        jobs=lazy(lambda: IotJobs(client("iot"), prefix)),
+        evidence=lazy(lambda: S3Evidence(client("s3"), settings.evidence_bucket)),
+        notices=lazy(lambda: SnsNotices(client("sns"), settings.notices_topic)),
+        replies=lazy(lambda: IotReplies(client("iot-data"))),
+        queue=lazy(lambda: SqsCaseQueue(client("sqs"), settings.case_queue_url)),
+        detectors=lazy(lambda: AwsDetectors(client("iot"))),
+    )

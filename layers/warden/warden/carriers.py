@@ -1,0 +1,62 @@
+"""How messages reach the inbox: SNS or EventBridge, through SQS or bare. Unwraps them to body and envelope."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from warden.clock import from_epoch
+from warden.settings import Settings
+from warden.sources import Envelope
+
+
+def bare_records(event: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """See a bare SNS or EventBridge event as a batch of SQS records; None when it is a batch of them already.
+
+    `sam local invoke` and a hand at the console send those; the stack itself always goes through the queue.
+    """
+    records = event.get("Records")
+    if isinstance(records, list) and records and all(isinstance(record, dict) for record in records):
+        if all("Sns" in record for record in records):
+            return [
+                {
+                    "messageId": record["Sns"].get("MessageId", ""),
+                    "body": json.dumps(_sns_envelope(record["Sns"])),
+                    "attributes": {},
+                }
+                for record in records
+            ]
+        return None
+    return [{"messageId": str(event.get("id", "bare")), "body": json.dumps(event), "attributes": {}}]
+
+
+def _sns_envelope(sns: Mapping[str, Any]) -> dict[str, Any]:
+    return {"Type": "Notification", **sns}
+
+
+def unwrap(record: Mapping[str, Any], settings: Settings, now: datetime) -> tuple[str, Envelope]:
+    """Take a message out of its SQS record, and out of the SNS notification inside it if there is one.
+
+    When it was received is SQS's own word (`SentTimestamp`), or now when there is none.
+    """
+    body = str(record.get("body", ""))
+    topic = ""
+    try:
+        outer = json.loads(body)
+    except (ValueError, RecursionError):
+        outer = None
+    if isinstance(outer, dict) and outer.get("Type") == "Notification" and isinstance(outer.get("Message"), str):
+        topic = str(outer.get("TopicArn", ""))
+        body = outer["Message"]
+    sent = record.get("attributes", {}).get("SentTimestamp")
+    received = min(from_epoch(int(sent)), now) if isinstance(sent, str) and sent.isdecimal() else now
+    envelope = Envelope(
+        message_id=str(record.get("messageId", "")),
+        received_at=received,
+        account=settings.account,
+        region=settings.region,
+        topic=topic,
+    )
+    return body, envelope

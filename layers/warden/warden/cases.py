@@ -1,0 +1,365 @@
+"""A case: everything about one problem with one subject, from the finding to the release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from warden.clock import from_text, to_text
+from warden.errors import Refused
+from warden.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.ledger import EXPIRY, Key, Ledger, Put, decide_anew, version_of
+
+_ENDED_FINDINGS_KEPT = 50
+"""How many ended finding ids a problem remembers, so that an alarm that arrives after its end opens nothing."""
+
+
+class CaseState(StrEnum):
+    """Where a case stands. Words follow NIST SP 800-61: contained, recovering, closed."""
+
+    OPEN = "open"
+    AWAITING_APPROVAL = "awaiting-approval"
+    HELD = "held"
+    RESPONDING = "responding"
+    CONTAINED = "contained"
+    RECOVERING = "recovering"
+    CLOSED = "closed"
+
+
+class Progress(StrEnum):
+    """How far one action of a case has come."""
+
+    PLANNED = "planned"
+    STARTED = "started"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one action."""
+
+    progress: Progress
+    detail: str = ""
+    job_id: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a case's timeline: what happened, who did it, and why."""
+
+    what: str
+    who: str
+    why: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TimelineEntry:
+    """A step and when it was taken."""
+
+    at: datetime
+    step: Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One problem with one subject.
+
+    `thing` is the device it concerns, empty when there is none in the registry. `findings` maps each of the
+    detector's ids to whether it is still open. `noticed` are the notices sent, `complaints` the kinds of
+    refused device requests noted, `orders` the operators' calls taken: each of them once.
+    """
+
+    id: str
+    problem: str
+    source: Source
+    kind: str
+    subject: Subject
+    thing: str
+    severity: Severity
+    title: str
+    state: CaseState
+    opened_at: datetime
+    findings: Mapping[str, bool]
+    attributes: Mapping[str, str]
+    evidence: Mapping[str, Any]
+    rule: str = ""
+    mode: str = ""
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    admitted: bool = False
+    affected: Sequence[str] = ()
+    approved_by: str = ""
+    approved_at: datetime | None = None
+    resolution: str = ""
+    closed_at: datetime | None = None
+    noticed: Sequence[str] = ()
+    complaints: Sequence[str] = ()
+    orders: Sequence[str] = ()
+    version: int = 0
+
+    @property
+    def key(self) -> Key:
+        """Where the case is kept."""
+        return case_key(self.id)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything may still happen to it."""
+        return self.state is not CaseState.CLOSED
+
+    @property
+    def finding_is_open(self) -> bool:
+        """Whether the detector still says there is a problem."""
+        return any(self.findings.values())
+
+    def with_outcome(self, action: str, outcome: Outcome) -> Case:
+        """Record what became of an action."""
+        return replace(self, outcomes={**self.outcomes, action: outcome})
+
+    def progress(self, action: str) -> Progress | None:
+        """Tell how far an action has come; None when it is no part of this case."""
+        outcome = self.outcomes.get(action)
+        return outcome.progress if outcome else None
+
+
+def case_key(case_id: str) -> Key:
+    """Tell where a case is kept."""
+    return Key(f"CASE#{case_id}", "CASE")
+
+
+def _problem_key(problem: str) -> Key:
+    return Key(f"PROBLEM#{problem}", "PROBLEM")
+
+
+class Cases:
+    """The cases in the ledger. Every change of a case carries its steps, in the same commit."""
+
+    def __init__(self, ledger: Ledger, retention: timedelta) -> None:
+        self._ledger = ledger
+        self._retention = retention
+
+    def read(self, case_id: str) -> Case:
+        """Read a case.
+
+        Raises:
+            Refused: when there is none of that id.
+        """
+        record = self._ledger.read(case_key(case_id))
+        if record is None:
+            raise Refused("no-such-case", f"there is no case {case_id!r}; `warden cases` lists the open ones")
+        return case_from(record)
+
+    def open_case_for(self, problem: str) -> Case | None:
+        """Find the open case of a problem, if it has one."""
+        head = self._ledger.read(_problem_key(problem))
+        return self.read(head["case_id"]) if head and head["is_open"] else None
+
+    def begin(self, finding: Finding, thing: str, now: datetime, step: Step) -> Case:
+        """Open a case for a finding, or add the finding to the problem's open case.
+
+        Raises:
+            Refused: when the finding is older than its own end or than the problem's last closing.
+        """
+        return decide_anew(lambda: self._begin(finding, thing, now, step))
+
+    def _begin(self, finding: Finding, thing: str, now: datetime, step: Step) -> Case:
+        head = self._ledger.read(_problem_key(finding.problem))
+        ended = head["ended"].get(finding.id) if head else None
+        if ended and to_text(finding.observed_at) <= ended:
+            raise Refused("already-over", f"finding {finding.id} ended at {ended}; this message is older")
+        if head and head["is_open"]:
+            case = self.read(head["case_id"])
+            if case.findings.get(finding.id):
+                return case
+            joined = replace(case, findings={**case.findings, finding.id: True})
+            return self.save(joined, now, step)
+        if head and to_text(finding.observed_at) <= head["closed_at"]:
+            raise Refused(
+                "already-closed", f"case {head['case_id']} was closed at {head['closed_at']}, after this finding"
+            )
+        generation = int(head["generation"]) + 1 if head else 1
+        case = Case(
+            id=f"{finding.problem[:12]}-{generation}",
+            problem=finding.problem,
+            source=finding.source,
+            kind=finding.kind,
+            subject=finding.subject,
+            thing=thing,
+            severity=finding.severity,
+            title=finding.title,
+            state=CaseState.OPEN,
+            opened_at=now,
+            findings={finding.id: True},
+            attributes=finding.attributes,
+            evidence=finding.evidence,
+        )
+        problem = {
+            "type": "problem",
+            "case_id": case.id,
+            "is_open": True,
+            "generation": generation,
+            "closed_at": "",
+            "ended": dict(head["ended"]) if head else {},
+        }
+        return self.save(case, now, step, also=(Put(_problem_key(finding.problem), problem, version_of(head)),))
+
+    def end_finding(self, finding: Finding, now: datetime, step: Step) -> Case | None:
+        """Note that the detector says it is over; gives the open case it belonged to, if there is one.
+
+        The end is remembered, so that the alarm it ended opens nothing when it arrives late.
+        """
+        return decide_anew(lambda: self._end_finding(finding, now, step))
+
+    def _end_finding(self, finding: Finding, now: datetime, step: Step) -> Case | None:
+        key = _problem_key(finding.problem)
+        head = self._ledger.read(key)
+        ended = dict(head["ended"]) if head else {}
+        ended[finding.id] = max(to_text(finding.observed_at), ended.get(finding.id, ""))
+        latest = dict(sorted(ended.items(), key=lambda item: item[1])[-_ENDED_FINDINGS_KEPT:])
+        blank: dict[str, Any] = {
+            "type": "problem",
+            "case_id": "",
+            "is_open": False,
+            "generation": 0,
+            "closed_at": "",
+            EXPIRY: self._expiry(now),
+        }
+        problem = Put(key, {**(head or blank), "ended": latest}, version_of(head))
+        case = self.read(head["case_id"]) if head and head["is_open"] else None
+        if case is None or not case.findings.get(finding.id):
+            if head is None or latest != head["ended"]:
+                self._ledger.commit(problem)
+            return case
+        return self.save(replace(case, findings={**case.findings, finding.id: False}), now, step, also=(problem,))
+
+    def close(self, case: Case, resolution: str, now: datetime, *steps: Step) -> Case:
+        """Close a case and the problem with it; later news of the same age or older changes nothing."""
+        key = _problem_key(case.problem)
+        head = self._ledger.read(key)
+        self._let_steps_expire(case, now)
+        closed = replace(case, state=CaseState.CLOSED, resolution=resolution, closed_at=now)
+        problem = {**(head or {}), "is_open": False, "closed_at": to_text(now), EXPIRY: self._expiry(now)}
+        return self.save(closed, now, *steps, also=(Put(key, problem, version_of(head)),))
+
+    def save(self, case: Case, now: datetime, *steps: Step, also: Sequence[Put] = ()) -> Case:
+        """Write a case with the steps that led here, and whatever must be true together with it.
+
+        Raises:
+            Conflict: when the case, or one of the others, was changed since it was read.
+        """
+        record = case_record(case)
+        if case.closed_at is not None:
+            record[EXPIRY] = self._expiry(case.closed_at)
+        puts = [Put(case.key, record, case.version)]
+        for number, step in enumerate(steps):
+            entry = {
+                "type": "step",
+                "at": to_text(now),
+                "what": step.what,
+                "who": step.who,
+                "why": step.why,
+                "facts": dict(step.facts),
+            }
+            if case.closed_at is not None:
+                entry[EXPIRY] = self._expiry(case.closed_at)
+            # The version makes the place of a step unique: a step is written with the change it tells of, once.
+            puts.append(Put(Key(case.key.partition, f"STEP#{case.version + 1:06d}#{number:02d}"), entry, 0))
+        self._ledger.commit(*puts, *also)
+        return replace(case, version=case.version + 1)
+
+    def append(self, case_id: str, now: datetime, step: Step) -> Case:
+        """Add a step to a case whatever else is being written to it."""
+        return decide_anew(lambda: self.save(self.read(case_id), now, step))
+
+    def timeline(self, case_id: str) -> list[TimelineEntry]:
+        """Read a case's steps, oldest first."""
+        return [
+            TimelineEntry(from_text(record["at"]), Step(record["what"], record["who"], record["why"], record["facts"]))
+            for _, record in self._ledger.partition(case_key(case_id).partition, prefix="STEP#")
+        ]
+
+    def _let_steps_expire(self, case: Case, now: datetime) -> None:
+        """Start the clock on a case's steps only when it closes: an open case keeps its whole timeline."""
+        for key, record in list(self._ledger.partition(case.key.partition, prefix="STEP#")):
+            if EXPIRY not in record:
+                self._ledger.commit(Put(key, {**record, EXPIRY: self._expiry(now)}, version_of(record)))
+
+    def _expiry(self, since: datetime) -> int:
+        return int((since + self._retention).timestamp())
+
+
+def case_record(case: Case) -> dict[str, Any]:
+    """Write a case as a ledger record, with the attributes its indexes list it by."""
+    record: dict[str, Any] = {
+        "type": "case",
+        "case_id": case.id,
+        "problem": case.problem,
+        "source": case.source,
+        "kind": case.kind,
+        "subject_type": case.subject.type,
+        "subject_name": case.subject.name,
+        "severity": case.severity,
+        "title": case.title,
+        "case_state": case.state,
+        "opened_at": to_text(case.opened_at),
+        "findings": dict(case.findings),
+        "attributes": dict(case.attributes),
+        "evidence": dict(case.evidence),
+        "rule": case.rule,
+        "mode": case.mode,
+        "outcomes": {
+            action: {"progress": outcome.progress, "detail": outcome.detail, "job_id": outcome.job_id}
+            for action, outcome in case.outcomes.items()
+        },
+        "admitted": case.admitted,
+        "affected": list(case.affected),
+        "approved_by": case.approved_by,
+        "approved_at": to_text(case.approved_at) if case.approved_at else "",
+        "resolution": case.resolution,
+        "closed_at": to_text(case.closed_at) if case.closed_at else "",
+        "noticed": list(case.noticed),
+        "complaints": list(case.complaints),
+        "orders": list(case.orders),
+    }
+    if case.thing:
+        record["case_thing"] = case.thing
+    return record
+
+
+def case_from(record: Mapping[str, Any]) -> Case:
+    """Read what `case_record` wrote."""
+    return Case(
+        id=record["case_id"],
+        problem=record["problem"],
+        source=Source(record["source"]),
+        kind=record["kind"],
+        subject=Subject(SubjectType(record["subject_type"]), record["subject_name"]),
+        thing=record.get("case_thing", ""),
+        severity=Severity(record["severity"]),
+        title=record["title"],
+        state=CaseState(record["case_state"]),
+        opened_at=from_text(record["opened_at"]),
+        findings=record["findings"],
+        attributes=record["attributes"],
+        evidence=record["evidence"],
+        rule=record["rule"],
+        mode=record["mode"],
+        outcomes={
+            action: Outcome(Progress(outcome["progress"]), outcome["detail"], outcome["job_id"])
+            for action, outcome in record["outcomes"].items()
+        },
+        admitted=record["admitted"],
+        affected=tuple(record["affected"]),
+        approved_by=record["approved_by"],
+        approved_at=from_text(record["approved_at"]) if record["approved_at"] else None,
+        resolution=record["resolution"],
+        closed_at=from_text(record["closed_at"]) if record["closed_at"] else None,
+        noticed=tuple(record["noticed"]),
+        complaints=tuple(record["complaints"]),
+        orders=tuple(record["orders"]),
+        version=int(record["version"]),
+    )

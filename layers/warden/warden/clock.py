@@ -1,0 +1,48 @@
+"""Time, as a dependency: everything that asks for the time is handed a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+type Clock = Callable[[], datetime]
+
+_SECONDS_END = 100_000_000_000
+"""Epoch values below this are seconds: read as milliseconds they would lie before March 1973."""
+
+
+def utc_now() -> datetime:
+    """Tell the time of this machine, in UTC."""
+    return datetime.now(UTC)
+
+
+def from_epoch(value: float) -> datetime:
+    """Read an epoch time in seconds or milliseconds.
+
+    Device Defender sends milliseconds over SNS and seconds in its API; job events carry seconds.
+
+    Raises:
+        ValueError: when the value is no time between 1970 and 9999.
+    """
+    seconds = value if abs(value) < _SECONDS_END else value / 1000
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"{value} is no epoch time") from error
+
+
+def to_text(moment: datetime) -> str:
+    """Write a moment as ISO 8601 in UTC with microseconds, so that text order is time order."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def from_text(text: str) -> datetime:
+    """Read what `to_text` wrote, or any ISO 8601 time with an offset.
+
+    Raises:
+        ValueError: when it is not one, or names no offset.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} names no offset from UTC")
+    return moment.astimezone(UTC)

@@ -1,0 +1,187 @@
+"""What operators decide. The CLI asks `operate`, which queues the decision; the responder carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from warden.cases import Case, CaseState, Progress, Step
+from warden.errors import ActionFailed, Refused
+from warden.ledger import decide_anew
+from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE, Mode
+from warden.release import drift_of, release
+from warden.responder import WARDEN, admit, affected_by, carry_on, perform, planned, record_outcome, rule_named, tell
+from warden.service import Service
+
+
+class Decision(StrEnum):
+    """What an operator may decide about a case."""
+
+    APPROVE = "approve"
+    DISMISS = "dismiss"
+    RELEASE = "release"
+    RELEASE_KEEPING_CERTIFICATE = "release-keeping-certificate"
+    COLLECT_LOGS = "collect-logs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A decision and whose it is. `who` is the ARN that AWS authenticated, never a name from a payload."""
+
+    decision: Decision
+    case_id: str
+    who: str
+    why: str = ""
+    request: str = ""
+
+
+def check_decision(decision: Decision, case: Case, service: Service) -> None:
+    """See whether a decision can be carried out now.
+
+    Raises:
+        Refused: telling why not, and what can be done instead.
+    """
+    allowed = _STATES[decision]
+    if case.state not in allowed:
+        states = " or ".join(allowed)
+        raise Refused("wrong-state", f"case {case.id} is {case.state}; `{decision}` is for cases that are {states}")
+    if decision is Decision.APPROVE and service.settings.mode is Mode.OBSERVE:
+        raise Refused(
+            "observe-only", "the stack runs with Mode=observe, which touches nothing; deploy it with Mode=approve first"
+        )
+    if decision is Decision.APPROVE and not any(each.progress is Progress.PLANNED for each in case.outcomes.values()):
+        raise Refused("nothing-planned", f"case {case.id} has no action that waits for approval")
+    if decision is Decision.COLLECT_LOGS and not case.thing:
+        raise Refused("no-device", f"case {case.id} is about {case.subject}, which is no registered thing")
+
+
+_STATES: dict[Decision, tuple[CaseState, ...]] = {
+    Decision.APPROVE: (CaseState.AWAITING_APPROVAL, CaseState.HELD, CaseState.OPEN),
+    Decision.DISMISS: (CaseState.AWAITING_APPROVAL, CaseState.HELD, CaseState.OPEN),
+    Decision.RELEASE: (CaseState.CONTAINED,),
+    Decision.RELEASE_KEEPING_CERTIFICATE: (CaseState.CONTAINED,),
+    Decision.COLLECT_LOGS: (CaseState.CONTAINED, CaseState.OPEN),
+}
+
+
+def carry_out(order: Order, service: Service) -> Case:
+    """Carry out an operator's decision. Doing it again changes nothing."""
+    case = service.cases.read(order.case_id)
+    if _was_taken(case, order):
+        return resume(case, service)
+    check_decision(order.decision, case, service)
+    return resume(decide_anew(lambda: _TAKE[order.decision](order, service)), service)
+
+
+def _was_taken(case: Case, order: Order) -> bool:
+    """Tell whether this very order has been taken already: then only the rest of its work is left."""
+    return order.request != "" and order.request in case.orders
+
+
+def resume(case: Case, service: Service) -> Case:
+    """Go on with a case from wherever it stands."""
+    if case.state is CaseState.RECOVERING:
+        return recover(case, service)
+    if case.state is CaseState.CONTAINED and case.progress(COLLECT_LOGS) is Progress.PLANNED:
+        case = record_outcome(case.id, COLLECT_LOGS, perform(COLLECT_LOGS, case, service), service)
+    return carry_on(case, service)
+
+
+def _said(order: Order) -> Step:
+    return Step(order.decision, order.who, order.why, {"request": order.request} if order.request else {})
+
+
+def _taken(case: Case, order: Order) -> Case:
+    return replace(case, orders=(*case.orders, order.request)) if order.request else case
+
+
+def _approve(order: Order, service: Service) -> Case:
+    case = service.cases.read(order.case_id)
+    check_decision(order.decision, case, service)
+    thing = service.ports.registry.thing(case.thing)
+    if thing is None:
+        raise Refused("no-device", f"{case.thing} is not in the registry any more")
+    affected = affected_by(thing, service)
+    approved = replace(
+        _taken(case, order),
+        approved_by=order.who,
+        approved_at=service.now(),
+        affected=tuple(each.name for each in affected),
+    )
+    return admit(approved, rule_named(service.plan, case.rule), affected, service, _said(order))
+
+
+def _dismiss(order: Order, service: Service) -> Case:
+    case = service.cases.read(order.case_id)
+    check_decision(order.decision, case, service)
+    return service.cases.close(_taken(case, order), "dismissed", service.now(), _said(order))
+
+
+def _collect(order: Order, service: Service) -> Case:
+    case = service.cases.read(order.case_id)
+    check_decision(order.decision, case, service)
+    again = _taken(case, order).with_outcome(COLLECT_LOGS, planned(case, COLLECT_LOGS))
+    state = CaseState.RESPONDING if case.state is CaseState.OPEN else case.state
+    return service.cases.save(replace(again, state=state), service.now(), _said(order))
+
+
+def _release(order: Order, service: Service) -> Case:
+    case = service.cases.read(order.case_id)
+    check_decision(order.decision, case, service)
+    if drift := drift_of(case.thing, service):
+        raise Refused("changed-meanwhile", f"{case.thing} is not as its containment left it: {'; '.join(drift)}")
+    recovering = replace(
+        _taken(case, order), state=CaseState.RECOVERING, approved_by=order.who, approved_at=service.now()
+    )
+    if order.decision is Decision.RELEASE:
+        recovering = recovering.with_outcome(ROTATE_CERTIFICATE, planned(case, ROTATE_CERTIFICATE))
+    else:
+        kept = {action: outcome for action, outcome in case.outcomes.items() if action != ROTATE_CERTIFICATE}
+        recovering = replace(recovering, outcomes=kept)
+    return service.cases.save(recovering, service.now(), _said(order))
+
+
+_TAKE: dict[Decision, Callable[[Order, Service], Case]] = {
+    Decision.APPROVE: _approve,
+    Decision.DISMISS: _dismiss,
+    Decision.RELEASE: _release,
+    Decision.RELEASE_KEEPING_CERTIFICATE: _release,
+    Decision.COLLECT_LOGS: _collect,
+}
+
+
+def recover(case: Case, service: Service) -> Case:
+    """Take a release one step on: begin the rotation, wait for it, then restore; or give up and stay contained."""
+    rotation = case.outcomes.get(ROTATE_CERTIFICATE)
+    if rotation is not None and rotation.progress is Progress.PLANNED:
+        outcome = perform(ROTATE_CERTIFICATE, case, service)
+        case = record_outcome(case.id, ROTATE_CERTIFICATE, outcome, service)
+        rotation = outcome
+    if rotation is not None and rotation.progress is Progress.STARTED:
+        return case
+    if rotation is not None and rotation.progress is Progress.FAILED:
+        return _stay_contained(case.id, f"the rotation failed: {rotation.detail}", service)
+    try:
+        said = release(case.thing, case.id, service)
+    except (Refused, ActionFailed) as error:
+        return _stay_contained(case.id, str(error), service)
+    return tell(decide_anew(lambda: _close_released(case.id, said, service)), service)
+
+
+def _stay_contained(case_id: str, why: str, service: Service) -> Case:
+    def write() -> Case:
+        case = service.cases.read(case_id)
+        if case.state is not CaseState.RECOVERING:
+            return case
+        stays = replace(case, state=CaseState.CONTAINED, noticed=())
+        return service.cases.save(stays, service.now(), Step("release not made", WARDEN, why))
+
+    return tell(decide_anew(write), service, f"The release was not made: {why}")
+
+
+def _close_released(case_id: str, said: str, service: Service) -> Case:
+    case = service.cases.read(case_id)
+    if case.state is not CaseState.RECOVERING:
+        return case
+    return service.cases.close(case, "released", service.now(), Step("released", WARDEN, said))

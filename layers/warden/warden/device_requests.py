@@ -1,0 +1,388 @@
+"""What devices ask for, and what they are told. Identity comes from the topic, the principal and the registry.
+
+Asking again gets the same answer: a device that lost power asks with the same request and is given the same
+certificate. Whatever is refused is answered with a code, and noted on the case of the thing it concerns.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+from warden.cases import Step
+from warden.containment import read_containment
+from warden.csr import SigningRequest, key_of_certificate, read_csr
+from warden.errors import ActionFailed, Conflict, Refused
+from warden.jobs import Job, Upload, job_put, read_job
+from warden.ledger import Key, decide_anew
+from warden.plan import COLLECT_LOGS
+from warden.refusals import record_refusal
+from warden.rotation import Rotation, RotationState, certificate_with_key, key_record, read_rotation, save_rotation
+from warden.service import Service
+
+_PAYLOAD_BYTES = 64 * 1024
+_TOKEN_CHARACTERS = 64
+_FILE_NAME_CHARACTERS = 128
+_CERTIFICATES_PER_ROTATION = 5
+"""A device that loses its key again and again is given up; its operator hears of it when the job fails."""
+
+_UPLOAD_LIFETIME = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceRequest:
+    """A request as the IoT rule passes it on: all but `payload` is AWS IoT's own word."""
+
+    thing: str
+    resource: str
+    verb: str
+    principal: str
+    client: str
+    payload: bytes
+
+    @property
+    def topic(self) -> str:
+        """The topic it came on."""
+        return f"warden/{self.thing}/{self.resource}/{self.verb}"
+
+    @property
+    def certificate(self) -> str:
+        """The certificate it came with."""
+        return self.principal.lower()
+
+
+def request_from(message: Mapping[str, Any]) -> DeviceRequest:
+    """Read what the IoT rule put on the queue.
+
+    Raises:
+        Refused: when it is not what the rule writes.
+    """
+    names = ("thing", "resource", "verb", "principal", "client")
+    fields = {name: message.get(name) for name in names}
+    if not all(isinstance(value, str) and value for value in fields.values()) or not isinstance(
+        message.get("payload"), str
+    ):
+        raise Refused("not-a-device-request", f"the message lacks one of {', '.join((*names, 'payload'))}")
+    try:
+        payload = b64decode(message["payload"], validate=True)
+    except binascii.Error as error:
+        raise Refused("not-a-device-request", "the payload is not base64, which the IoT rule writes") from error
+    return DeviceRequest(**fields, payload=payload)  # type: ignore[arg-type]  # all seen to be str just above
+
+
+def serve(request: DeviceRequest, service: Service) -> None:
+    """Answer a device's request on `.../accepted` or `.../rejected`."""
+    answer = _ANSWERS.get((request.resource, request.verb))
+    if answer is None:
+        _note_refusal(request, Refused("unknown-request", f"there is no {request.resource}/{request.verb}"), service)
+        return
+    token = ""
+    try:
+        body = _body_of(request)
+        token = _token_of(body)
+        said = decide_anew(lambda: answer(request, body, service))
+    except Refused as refusal:
+        _note_refusal(request, refusal, service)
+        _reply(request, "rejected", {"clientToken": token, "code": refusal.code, "message": refusal.reason}, service)
+        return
+    _reply(request, "accepted", {"clientToken": token, **said}, service)
+
+
+def _reply(request: DeviceRequest, verdict: str, payload: Mapping[str, Any], service: Service) -> None:
+    service.ports.replies.publish(f"{request.topic}/{verdict}", payload)
+
+
+def _note_refusal(request: DeviceRequest, refusal: Refused, service: Service) -> None:
+    """Put a refusal on record, and on the case that the thing named in the topic has with us, if it has one."""
+    seen = f"{request.topic} {request.principal} {refusal.code} {sha256(request.payload).hexdigest()}"
+    record_refusal(service, refusal, what=seen, about=request.thing)
+    case_id = _case_of(request.thing, service)
+    if case_id is None:
+        return
+    complaint = f"{request.resource}/{request.verb} {refusal.code} {request.certificate[:12]}"
+
+    def write() -> None:
+        case = service.cases.read(case_id)
+        if complaint in case.complaints:  # one line for each kind: a device cannot fill its timeline
+            return
+        step = Step(
+            "device request refused",
+            f"certificate {request.certificate[:12]}",
+            refusal.reason,
+            {"code": refusal.code, "topic": request.topic},
+        )
+        service.cases.save(replace(case, complaints=(*case.complaints, complaint)), service.now(), step)
+
+    decide_anew(write)
+
+
+def _case_of(thing: str, service: Service) -> str | None:
+    rotation = read_rotation(service.ports.ledger, thing)
+    if rotation is not None and not rotation.is_over:
+        return rotation.case_id
+    containment = read_containment(service.ports.ledger, thing)
+    if containment is not None and containment.is_active and containment.cases:
+        return containment.cases[-1]
+    return rotation.case_id if rotation else None
+
+
+def _body_of(request: DeviceRequest) -> Mapping[str, Any]:
+    if len(request.payload) > _PAYLOAD_BYTES:
+        raise Refused(
+            "payload-too-large", f"the payload has {len(request.payload)} bytes; at most {_PAYLOAD_BYTES} are read"
+        )
+    try:
+        body = json.loads(request.payload)
+    except (ValueError, RecursionError) as error:
+        raise Refused("payload-not-json", "the payload is not JSON in UTF-8") from error
+    if not isinstance(body, dict):
+        raise Refused("payload-not-json", "the payload is not a JSON object")
+    return body
+
+
+def _token_of(body: Mapping[str, Any]) -> str:
+    token = body.get("clientToken")
+    if not isinstance(token, str) or not 1 <= len(token) <= _TOKEN_CHARACTERS:
+        raise Refused(
+            "client-token", f"`clientToken` must be a text of 1 to {_TOKEN_CHARACTERS} characters, chosen by the device"
+        )
+    return token
+
+
+def _require_own(request: DeviceRequest, service: Service) -> None:
+    """See that the certificate the request came with belongs to the thing whose topic it came on."""
+    if request.certificate not in service.ports.registry.certificates_of(request.thing):
+        raise Refused("not-yours", f"the certificate in use is not attached to {request.thing}")
+
+
+def _open_rotation(request: DeviceRequest, service: Service) -> Rotation:
+    rotation = read_rotation(service.ports.ledger, request.thing)
+    if rotation is None or rotation.is_over:
+        raise Refused("no-job", f"no rotation is under way for {request.thing}; wait for the job")
+    if rotation.state is RotationState.ROLLING_BACK:
+        raise Refused("rotation-over", "this rotation was given up; go on with the certificate you have")
+    return rotation
+
+
+def _require_in_progress(job_id: str, thing: str, service: Service) -> None:
+    execution = service.ports.jobs.execution(job_id, thing)
+    if execution is None or execution.status != "IN_PROGRESS":
+        status = execution.status if execution else "not there"
+        raise Refused("no-job", f"job {job_id} is {status} for {thing}; it must be IN_PROGRESS")
+
+
+# --- certificate/create ------------------------------------------------------------------------------------------
+
+
+def _create_certificate(request: DeviceRequest, body: Mapping[str, Any], service: Service) -> dict[str, Any]:
+    _require_own(request, service)
+    rotation = _open_rotation(request, service)
+    _require_in_progress(rotation.job_id, request.thing, service)
+    csr = read_csr(body.get("csr"))
+    if rotation.state is RotationState.CONFIRMED:
+        if csr.sha256 != rotation.request:
+            raise Refused("already-confirmed", "the new certificate was confirmed already; use it")
+        return _certificate_of(rotation, service)
+    if request.certificate not in rotation.old:
+        raise Refused("not-the-old-certificate", "ask with the certificate that is to be replaced")
+    if rotation.state is not RotationState.ISSUED or csr.sha256 != rotation.request:
+        rotation = _issue(rotation, csr, service)
+    _make_usable(rotation, request.certificate, service)
+    return _certificate_of(rotation, service)
+
+
+def _certificate_of(rotation: Rotation, service: Service) -> dict[str, Any]:
+    certificate = service.ports.certificates.read(rotation.new)
+    if certificate is None:
+        raise Refused("rotation-over", "the certificate made for this request is gone; wait for another job")
+    return {"certificateId": certificate.id, "certificatePem": certificate.pem}
+
+
+def _issue(rotation: Rotation, csr: SigningRequest, service: Service) -> Rotation:
+    """Have the certificate made, exactly once: the intent is on record before, and found again after a crash."""
+    ledger, certificates = service.ports.ledger, service.ports.certificates
+    if rotation.state is not RotationState.ISSUING or rotation.request != csr.sha256:
+        rotation = _intend(rotation, csr, service)
+    since = rotation.issuing_since or service.now()
+    made = certificate_with_key(csr.key_sha256, since, service) or certificates.issue(csr.pem).id
+    known = key_record(rotation.thing, csr.key_sha256, made)
+    issued = replace(rotation, state=RotationState.ISSUED, new=made, issued=rotation.issued + 1)
+    puts = [known] if ledger.read(known.key) is None else []
+    try:
+        return save_rotation(ledger, issued, *puts)
+    except Conflict:
+        now = read_rotation(ledger, rotation.thing)
+        if now is None or (now.new != made and now.request != csr.sha256):
+            certificates.delete(made)  # the rotation went on without it
+        raise
+
+
+def _intend(rotation: Rotation, csr: SigningRequest, service: Service) -> Rotation:
+    if rotation.issued >= _CERTIFICATES_PER_ROTATION:
+        raise Refused("too-many-requests", f"this rotation has been given {rotation.issued} certificates already")
+    _refuse_known_key(rotation, csr, service)
+    if rotation.new:  # the device lost the key of the one before: it was never used, and goes before the next is made
+        service.ports.certificates.deactivate(rotation.new)
+        service.ports.certificates.detach_thing(rotation.new, rotation.thing)
+        service.ports.certificates.delete(rotation.new)
+    # AWS IoT keeps creation dates in whole seconds: look from the beginning of this one.
+    since = service.now().replace(microsecond=0)
+    intent = replace(
+        rotation, state=RotationState.ISSUING, new="", request=csr.sha256, key=csr.key_sha256, issuing_since=since
+    )
+    return save_rotation(service.ports.ledger, intent)
+
+
+def _refuse_known_key(rotation: Rotation, csr: SigningRequest, service: Service) -> None:
+    known = service.ports.ledger.read(Key(f"THING#{rotation.thing}", f"KEY#{csr.key_sha256}")) is not None
+    for certificate_id in rotation.old:
+        certificate = service.ports.certificates.read(certificate_id)
+        known = known or (certificate is not None and key_of_certificate(certificate.pem) == csr.key_sha256)
+    if known:
+        raise Refused("csr-known-key", f"{rotation.thing} has had this key already; make a new one")
+
+
+def _make_usable(rotation: Rotation, asked_with: str, service: Service) -> None:
+    """Give the new certificate its thing and policies, and only then let it in.
+
+    The thing comes first and the containment is read after the policies: a quarantine that begins meanwhile
+    either sees this certificate among the thing's, or is seen here.
+    """
+    certificates, ours = service.ports.certificates, service.settings.restricted_policy
+    certificates.attach_thing(rotation.new, rotation.thing)
+    contained = _is_contained(rotation.thing, service)
+    policies = [ours] if contained else certificates.policies_of(asked_with)
+    _attach(rotation.new, policies, service)
+    if not contained and _is_contained(rotation.thing, service):
+        _attach(rotation.new, [ours], service)
+        for policy in policies:
+            certificates.detach_policy(rotation.new, policy)
+    certificates.activate(rotation.new)
+
+
+def _attach(certificate: str, policies: list[str], service: Service) -> None:
+    try:
+        for policy in policies:
+            service.ports.certificates.attach_policy(certificate, policy)
+    except ActionFailed as error:
+        raise Refused("policy-gone", str(error)) from error
+
+
+def _is_contained(thing: str, service: Service) -> bool:
+    containment = read_containment(service.ports.ledger, thing)
+    return containment is not None and containment.is_active
+
+
+# --- certificate/confirm -----------------------------------------------------------------------------------------
+
+
+def _confirm_certificate(request: DeviceRequest, body: Mapping[str, Any], service: Service) -> dict[str, Any]:
+    """Take in that the device is really using the new certificate: this message came over it."""
+    rotation = read_rotation(service.ports.ledger, request.thing)
+    if rotation is not None and request.certificate == rotation.new:
+        if rotation.state in (RotationState.CONFIRMED, RotationState.FINISHED):
+            return {}
+        if rotation.state is RotationState.ISSUED:
+            _require_own(request, service)
+            save_rotation(service.ports.ledger, replace(rotation, state=RotationState.CONFIRMED))
+            step = Step(
+                "new certificate in use", f"certificate {request.certificate[:12]}", "confirmed by the device over it"
+            )
+            service.cases.append(rotation.case_id, service.now(), step)
+            return {}
+    _require_own(request, service)
+    rotation = _open_rotation(request, service)
+    raise Refused("not-the-new-certificate", "confirm over the new certificate, once it has been issued")
+
+
+# --- logs/create -------------------------------------------------------------------------------------------------
+
+
+def _create_uploads(request: DeviceRequest, body: Mapping[str, Any], service: Service) -> dict[str, Any]:
+    _require_own(request, service)
+    job_id = body.get("jobId")
+    job = read_job(service.ports.ledger, job_id) if isinstance(job_id, str) and 0 < len(job_id) <= 64 else None
+    if job is None or job.action != COLLECT_LOGS or job.thing != request.thing:
+        raise Refused("no-job", "`jobId` names no log collection of this thing")
+    _require_in_progress(job.id, request.thing, service)
+    uploads = _announced(body.get("files"), job, service)
+    if job.uploads and uploads != job.uploads:
+        raise Refused("files-changed", "other files were announced for this job before; announce the same ones")
+    if not job.uploads:
+        _remember_uploads(job, uploads, service)
+    forms = [
+        service.ports.evidence.upload_form(each.key, each.bytes, each.sha256, _UPLOAD_LIFETIME) for each in uploads
+    ]
+    return {
+        "uploads": [
+            {"name": upload.name, "url": form.url, "fields": dict(form.fields)}
+            for upload, form in zip(uploads, forms, strict=True)
+        ]
+    }
+
+
+def _remember_uploads(job: Job, uploads: tuple[Upload, ...], service: Service) -> None:
+    service.ports.ledger.commit(job_put(replace(job, uploads=uploads)))
+    facts = {
+        "files": [{"name": each.name, "bytes": each.bytes, "sha256": each.sha256, "key": each.key} for each in uploads]
+    }
+    service.cases.append(job.case_id, service.now(), Step("logs announced", f"thing {job.thing}", "", facts))
+
+
+def _announced(files: object, job: Job, service: Service) -> tuple[Upload, ...]:
+    most = service.settings.evidence_files
+    if not isinstance(files, list) or not 1 <= len(files) <= most:
+        raise Refused("files-invalid", f"`files` must list 1 to {most} files")
+    uploads = tuple(_upload(file, number, job, service) for number, file in enumerate(files))
+    if len({upload.name for upload in uploads}) != len(uploads):
+        raise Refused("files-invalid", "two files have the same name")
+    return uploads
+
+
+def _upload(file: object, number: int, job: Job, service: Service) -> Upload:
+    if not isinstance(file, dict):
+        raise Refused("files-invalid", f"file {number} is not an object with name, bytes and sha256")
+    name, size, digest = file.get("name"), file.get("bytes"), file.get("sha256")
+    if not isinstance(name, str) or not 1 <= len(name) <= _FILE_NAME_CHARACTERS or not name.isprintable():
+        raise Refused(
+            "files-invalid", f"file {number}: `name` must be 1 to {_FILE_NAME_CHARACTERS} printable characters"
+        )
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= service.settings.evidence_file_bytes:
+        raise Refused(
+            "files-invalid", f"file {number}: `bytes` must be a number up to {service.settings.evidence_file_bytes}"
+        )
+    if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        raise Refused("files-invalid", f"file {number}: `sha256` must be 64 lower-case hex digits")
+    # No byte of a name reaches the key: it is built here, and the name stays data.
+    return Upload(name, size, digest, f"cases/{job.case_id}/{job.id}/{number:02d}-{digest[:16]}")
+
+
+_ANSWERS: dict[tuple[str, str], Callable[[DeviceRequest, Mapping[str, Any], Service], dict[str, Any]]] = {
+    ("certificate", "create"): _create_certificate,
+    ("certificate", "confirm"): _confirm_certificate,
+    ("logs", "create"): _create_uploads,
+}
+
+PERMISSIONS = (
+    "iot:ListThingPrincipals",
+    "iot:ListAttachedPolicies",
+    "iot:DescribeCertificate",
+    "iot:ListCertificates",
+    "iot:CreateCertificateFromCsr",
+    "iot:UpdateCertificate",
+    "iot:DeleteCertificate",
+    "iot:AttachThingPrincipal",
+    "iot:DetachThingPrincipal",
+    "iot:AttachPolicy",
+    "iot:DetachPolicy",
+    "iot:Publish",
+    "iotjobsdata:DescribeJobExecution",
+    "s3:PutObject",
+)
+"""What the role of `serve_device` needs; a test holds template.yaml against it."""

@@ -1,0 +1,47 @@
+"""What can go wrong, as the service tells it apart.
+
+WardenError
+├── Refused        the message can never be acted on; it is put on record with its reason and is done
+├── PlanError      the response plan says something it cannot mean; names the line
+├── NotYet         what was asked for is not to be seen yet; the message is delivered again
+├── ActionFailed   this action cannot be done to this device; goes on the case, and the next action runs
+└── Conflict       somebody wrote the same record first; read it again and decide anew
+
+Every other error (a throttle, a 5xx, a denial) is left to rise: the message is delivered again, and
+parked in the dead-letter queue when it never succeeds.
+"""
+
+
+class WardenError(Exception):
+    """Base of the errors that Fleet Warden raises itself."""
+
+
+class Refused(WardenError):
+    """Raised when a message can never be acted on, however often it is delivered."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        """Keep the code (kebab-case, stable, for counting) apart from the reason (a sentence, for people)."""
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+        self.reason = reason
+
+
+class PlanError(WardenError):
+    """Raised when the response plan cannot be accepted; carries every fault found, not the first."""
+
+    def __init__(self, faults: list[str]) -> None:
+        """Keep the faults, each of the form `line N: what is wrong and what to do`."""
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class ActionFailed(WardenError):
+    """Raised when an action cannot be carried out on a device; the message is for the case's timeline."""
+
+
+class NotYet(WardenError):
+    """Raised when AWS IoT does not show yet what was just changed: its lists are eventually consistent."""
+
+
+class Conflict(WardenError):
+    """Raised when a record was changed since it was read."""

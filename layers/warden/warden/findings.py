@@ -1,0 +1,124 @@
+"""A finding: what a detector said, in one form for all detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+from warden.clock import from_text, to_text
+
+
+class Source(StrEnum):
+    """Who said it."""
+
+    DETECT = "device-defender-detect"
+    AUDIT = "device-defender-audit"
+    GUARDDUTY = "guardduty"
+    SECURITY_HUB = "security-hub"
+    GENERIC = "generic"
+    OPERATOR = "operator"
+
+
+class Severity(StrEnum):
+    """How bad, on Device Defender audit's scale."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """Place on the scale, 0 for the least."""
+        return list(Severity).index(self)
+
+
+class SubjectType(StrEnum):
+    """What a finding can be about."""
+
+    THING = "thing"
+    CLIENT_ID = "client-id"
+    CERTIFICATE = "certificate"
+    CA_CERTIFICATE = "ca-certificate"
+    POLICY = "policy"
+    ROLE_ALIAS = "role-alias"
+    IAM_ROLE = "iam-role"
+    IDENTITY_POOL = "identity-pool"
+    ACCOUNT = "account"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the finding is about, by the name AWS IoT gives it (a certificate by its id, not its ARN)."""
+
+    type: SubjectType
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a detector said, normalised.
+
+    `id` is the detector's own; with `source`, `kind` and `subject` it says which problem this is about.
+    `attributes` holds what a response plan may match on (`metric`, `security-profile`, `check`, ...).
+    `evidence` is kept for people and for the record; nothing decides on it.
+    """
+
+    id: str
+    source: Source
+    kind: str
+    subject: Subject
+    severity: Severity
+    observed_at: datetime
+    title: str
+    is_open: bool = True
+    ending: str = ""
+    """Why it is over (`alarm-cleared`, `alarm-invalidated`, ...); empty while it is open."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def problem(self) -> str:
+        """Name the problem: there is one open case per source, kind and subject."""
+        parts = (self.source, self.kind, self.subject.type, self.subject.name)
+        return sha256("\x00".join(parts).encode()).hexdigest()[:20]
+
+    def to_message(self) -> dict[str, Any]:
+        """Write it as JSON for the case queue."""
+        return {
+            "id": self.id,
+            "source": self.source,
+            "kind": self.kind,
+            "subject": {"type": self.subject.type, "name": self.subject.name},
+            "severity": self.severity,
+            "observedAt": to_text(self.observed_at),
+            "title": self.title,
+            "open": self.is_open,
+            "ending": self.ending,
+            "attributes": dict(self.attributes),
+            "evidence": dict(self.evidence),
+        }
+
+    @classmethod
+    def from_message(cls, message: Mapping[str, Any]) -> Finding:
+        """Read what `to_message` wrote."""
+        return cls(
+            id=message["id"],
+            source=Source(message["source"]),
+            kind=message["kind"],
+            subject=Subject(SubjectType(message["subject"]["type"]), message["subject"]["name"]),
+            severity=Severity(message["severity"]),
+            observed_at=from_text(message["observedAt"]),
+            title=message["title"],
+            is_open=message["open"],
+            ending=message["ending"],
+            attributes=message["attributes"],
+            evidence=message["evidence"],
+        )

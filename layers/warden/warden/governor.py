@@ -1,0 +1,111 @@
+"""The governor: nothing beyond its limits is touched, whatever arrives. When it cannot decide, it refuses.
+
+Limits are kept over rolling windows: an hour in minutes, a day in hours. The oldest slot counts whole, so a
+window is never shorter than it says and no burst at its edge slips through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Any
+
+from warden.clock import from_text, to_text
+from warden.ledger import Key, Ledger, Put, version_of
+from warden.plan import Limits, NeverTouch, Plan, Rule
+from warden.ports import Thing
+
+STOP_KEY = Key("SWITCH", "STOP")
+"""The kill switch: while this record says so, no finding touches a device. Read on every run."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the governor says. `writes` count the devices and belong into the commit that begins the work."""
+
+    allowed: bool
+    reason: str
+    by_limit: bool = False
+    writes: Sequence[Put] = ()
+
+
+@dataclass(frozen=True)
+class _Window:
+    """One limit: at most `limit` devices within any `slots` slots of `slot` length."""
+
+    name: str
+    limit: int
+    slot: timedelta
+    slots: int
+    words: str
+
+
+class Governor:
+    """Weighs what is about to be touched against the plan's limits, with counters kept in the ledger."""
+
+    def __init__(self, plan: Plan, ledger: Ledger) -> None:
+        self._plan = plan
+        self._ledger = ledger
+
+    def weigh(self, rule: Rule, things: Sequence[Thing], now: datetime, *, approved: bool = False) -> Verdict:
+        """Decide whether all of these things may be touched now.
+
+        An operator's approval stands above the limits on numbers, not above the switch or the never-touch list.
+        """
+        if stopped := self._ledger.read(STOP_KEY):
+            if stopped["stopped"]:
+                return Verdict(False, f"stopped by {stopped['who']} at {stopped['at']}: {stopped['why']}")
+        for thing in things:
+            if why := _protected(thing, self._plan.never_touch):
+                return Verdict(False, why)
+        writes = []
+        for window in (*_windows("all", self._plan.limits), *_windows(rule.name, rule.limits)):
+            record = self._ledger.read(_counter(window))
+            counts = _live(record["counts"] if record else {}, window, now)
+            if sum(counts.values()) + len(things) > window.limit and not approved:
+                return Verdict(
+                    False, f"{sum(counts.values())} of {window.limit} {window.words} are used", by_limit=True
+                )
+            slot = to_text(_slot_of(now, window))
+            counts[slot] = counts.get(slot, 0) + len(things)
+            counter = {"type": "counter", "window": window.name, "counts": counts}
+            writes.append(Put(_counter(window), counter, version_of(record)))
+        return Verdict(True, "approved" if approved else "within the limits", writes=writes)
+
+
+def _windows(scope: str, limits: Limits) -> list[_Window]:
+    who = "devices" if scope == "all" else f"devices of rule {scope}"
+    windows = []
+    if limits.devices_per_hour is not None:
+        windows.append(_Window(f"{scope}#hour", limits.devices_per_hour, timedelta(minutes=1), 60, f"{who} an hour"))
+    if limits.devices_per_day is not None:
+        windows.append(_Window(f"{scope}#day", limits.devices_per_day, timedelta(hours=1), 24, f"{who} a day"))
+    return windows
+
+
+def _counter(window: _Window) -> Key:
+    return Key(f"LIMIT#{window.name}", "COUNTER")
+
+
+def _slot_of(now: datetime, window: _Window) -> datetime:
+    return datetime.fromtimestamp(
+        now.timestamp() // window.slot.total_seconds() * window.slot.total_seconds(), now.tzinfo
+    )
+
+
+def _live(counts: Mapping[str, Any], window: _Window, now: datetime) -> dict[str, int]:
+    oldest = _slot_of(now, window) - window.slots * window.slot
+    return {slot: int(count) for slot, count in counts.items() if from_text(slot) >= oldest}
+
+
+def _protected(thing: Thing, never: NeverTouch) -> str:
+    if any(fnmatchcase(thing.name, glob) for glob in never.things):
+        return f"{thing.name} is on the never-touch list"
+    if any(fnmatchcase(thing.thing_type, glob) for glob in never.thing_types):
+        return f"{thing.name} is of type {thing.thing_type}, which is on the never-touch list"
+    for group in thing.groups:
+        if any(fnmatchcase(group, glob) for glob in never.thing_groups):
+            return f"{thing.name} is in group {group}, which is on the never-touch list"
+    return ""

@@ -1,0 +1,122 @@
+"""The jobs that devices run for us: their ids, their documents, and the record of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from warden.clock import from_text, to_text
+from warden.ledger import Key, Ledger, Put, version_of
+from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE
+
+JOB_ID_PREFIX = "warden-"
+_HANDLERS = {COLLECT_LOGS: "warden-collect-logs", ROTATE_CERTIFICATE: "warden-rotate-certificate"}
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that a device announced: what it says it is, and where it may put it."""
+
+    name: str
+    bytes: int
+    sha256: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One job for one device. `deadline` is when silence counts as an end; None once it has ended."""
+
+    id: str
+    action: str
+    case_id: str
+    thing: str
+    began_at: datetime
+    deadline: datetime | None
+    uploads: Sequence[Upload] = ()
+    version: int = 0
+
+
+def job_id(case_id: str, action: str, nth: int) -> str:
+    """Name a job: the same decision gives the same id. IoT Jobs allows 64 characters of `[a-zA-Z0-9_-]`."""
+    return f"{JOB_ID_PREFIX}{action}-{sha256(f'{case_id} {action} {nth}'.encode()).hexdigest()[:24]}"
+
+
+def document(action: str, job: str) -> dict[str, Any]:
+    """Write the job document in AWS IoT Device Client's schema, with our own block beside it.
+
+    Device Client ignores fields it does not know (device-client-observed.md, section 6); `version` must be a string.
+    """
+    return {
+        "version": "1.0",
+        "steps": [
+            {
+                "action": {
+                    "name": action,
+                    "type": "runHandler",
+                    "input": {"handler": _HANDLERS[action], "args": [job], "path": "default"},
+                }
+            }
+        ],
+        "warden": {"operation": action, "jobId": job}
+        | ({"keyAlgorithm": "EC_P256"} if action == ROTATE_CERTIFICATE else {}),
+    }
+
+
+def _key(job: str) -> Key:
+    return Key(f"JOB#{job}", "JOB")
+
+
+def read_job(ledger: Ledger, job: str) -> Job | None:
+    """Read the record of a job; None when it is none of ours."""
+    record = ledger.read(_key(job))
+    return job_from(record) if record else None
+
+
+def save_job(ledger: Ledger, job: Job) -> Job:
+    """Write the record of a job.
+
+    Raises:
+        Conflict: when it was changed since it was read.
+    """
+    ledger.commit(job_put(job))
+    return replace(job, version=job.version + 1)
+
+
+def job_put(job: Job) -> Put:
+    """Give the write that belongs into somebody's commit."""
+    record: dict[str, Any] = {
+        "type": "job",
+        "job_id": job.id,
+        "action": job.action,
+        "case_id": job.case_id,
+        "thing": job.thing,
+        "began_at": to_text(job.began_at),
+        "uploads": [
+            {"name": upload.name, "bytes": upload.bytes, "sha256": upload.sha256, "key": upload.key}
+            for upload in job.uploads
+        ],
+    }
+    if job.deadline is not None:
+        record |= {"due": "due", "due_at": to_text(job.deadline)}
+    return Put(_key(job.id), record, job.version)
+
+
+def job_from(record: Mapping[str, Any]) -> Job:
+    """Read what was written."""
+    return Job(
+        id=record["job_id"],
+        action=record["action"],
+        case_id=record["case_id"],
+        thing=record["thing"],
+        began_at=from_text(record["began_at"]),
+        deadline=from_text(record["due_at"]) if "due_at" in record else None,
+        uploads=tuple(
+            Upload(upload["name"], int(upload["bytes"]), upload["sha256"], upload["key"])
+            for upload in record["uploads"]
+        ),
+        version=version_of(record),
+    )

@@ -1,0 +1,48 @@
+"""What travels on the case queue. One group per device, so that one thing at a time happens to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from warden.findings import Finding, SubjectType
+from warden.ledger import Key
+from warden.ports import CaseQueue
+
+SCHEMA = 1
+
+
+def send_finding(queue: CaseQueue, finding: Finding) -> None:
+    """Queue a finding behind everything else about its device (or about its subject, when that is no device)."""
+    _put(
+        queue,
+        finding.subject.name if finding.subject.type is SubjectType.THING else str(finding.subject),
+        "finding",
+        finding=finding.to_message(),
+    )
+
+
+def send_decision(
+    queue: CaseQueue, *, thing: str, decision: str, case_id: str, who: str, why: str, request: str
+) -> None:
+    """Queue what an operator decided; `request` is the id of the operator's own call."""
+    body = {"decision": decision, "case": case_id, "who": who, "why": why, "request": request}
+    _put(queue, thing, "decision", **body)
+
+
+def send_job_ended(queue: CaseQueue, *, thing: str, job_id: str, event: str) -> None:
+    """Queue that a job's execution on a device ended; `event` is the id of the event that said so."""
+    _put(queue, thing, "job-ended", job=job_id, event=event)
+
+
+def send_due(queue: CaseQueue, *, thing: str, key: Key, due_at: str, round_: str) -> None:
+    """Queue that a record's time has come; `round_` names the sweep, so that the next one asks again."""
+    _put(queue, thing, "due", partition=key.partition, sort=key.sort, due=due_at, round=round_)
+
+
+def _put(queue: CaseQueue, group: str, message_type: str, **body: object) -> None:
+    message: Mapping[str, Any] = {"schema": SCHEMA, "type": message_type, **body}
+    digest = sha256(json.dumps(message, sort_keys=True).encode()).hexdigest()
+    queue.put(message, group=sha256(group.encode()).hexdigest(), once=digest)

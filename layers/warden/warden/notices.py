@@ -1,0 +1,103 @@
+"""What people are told: plain text that says what happened, what was done, and what to do next."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from warden.cases import Case, CaseState, Progress
+from warden.plan import Mode
+from warden.settings import Settings
+
+_SUBJECT_LENGTH = 99
+"""SNS takes subjects of up to 100 characters, ASCII, without line breaks (API reference, Publish)."""
+
+_HEADLINES = {
+    CaseState.OPEN: "recorded",
+    CaseState.AWAITING_APPROVAL: "APPROVAL NEEDED",
+    CaseState.HELD: "NOT TOUCHED, decide",
+    CaseState.RESPONDING: "responding",
+    CaseState.CONTAINED: "contained",
+    CaseState.RECOVERING: "recovering",
+    CaseState.CLOSED: "closed",
+}
+
+
+def plain(text: str, length: int = 200) -> str:
+    """Make text from outside fit for a notice: printable ASCII, one line, cut; everything else is escaped."""
+    safe = "".join(
+        sign if sign.isascii() and sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+    return safe if len(safe) <= length else safe[: length - 3] + "..."
+
+
+def subject_of(case: Case) -> str:
+    """Write the subject line, always of one form."""
+    return plain(
+        f"Fleet Warden: {_HEADLINES[case.state]}: {case.thing or case.subject.name} ({case.severity})", _SUBJECT_LENGTH
+    )
+
+
+def body_of(case: Case, settings: Settings, reason: str) -> str:
+    """Write the notice."""
+    paragraphs = [
+        [f"{plain(case.title, 300)}", *([plain(reason, 500)] if reason else [])],
+        [
+            f"Case      {case.id}",
+            f"State     {case.state}" + (f" ({case.resolution})" if case.resolution else ""),
+            f"Device    {plain(case.thing) or '(none in the registry)'}",
+            *([f"Also hit  {plain(', '.join(_others(case)), 400)}"] if _others(case) else []),
+            f"Finding   {case.source}: {plain(case.kind)}, severity {case.severity}",
+            f"Rule      {case.rule}, mode {case.mode}",
+        ],
+        _what_was_done(case),
+        ["What to do next", *(f"  {line}" for line in _next(case))],
+        _links(case, settings),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in paragraphs if lines) + "\n"
+
+
+def _others(case: Case) -> list[str]:
+    return [thing for thing in case.affected if thing != case.thing]
+
+
+def _what_was_done(case: Case) -> list[str]:
+    words = {
+        Progress.PLANNED: "would be done" if case.mode == Mode.OBSERVE else "waiting",
+        Progress.STARTED: "under way",
+        Progress.DONE: "done",
+        Progress.FAILED: "FAILED",
+    }
+    lines = [
+        f"  {action}: {words[outcome.progress]}" + (f", {plain(outcome.detail, 300)}" if outcome.detail else "")
+        for action, outcome in case.outcomes.items()
+    ]
+    return ["What was done", *lines] if lines else ["What was done", "  nothing but this notice"]
+
+
+def _next(case: Case) -> list[str]:
+    show = f"warden show {case.id}"
+    match case.state:
+        case CaseState.AWAITING_APPROVAL | CaseState.HELD:
+            return [
+                f"Read it:     {show}",
+                f"Do it:       warden approve {case.id}",
+                f"Leave it be: warden dismiss {case.id}",
+            ]
+        case CaseState.CONTAINED:
+            return [
+                "The device can still run jobs; its telemetry and commands are cut.",
+                f"Read it:                        {show}",
+                f"Release with a new certificate: warden release {case.id}",
+                f"Release on the old one:         warden release {case.id} --keep-certificate",
+            ]
+        case CaseState.OPEN:
+            return [f"Read it:     {show}", f"Close it:    warden dismiss {case.id}"]
+        case _:
+            return [f"Nothing. Read it: {show}"]
+
+
+def _links(case: Case, settings: Settings) -> list[str]:
+    if not case.thing:
+        return []
+    console = f"https://{settings.region}.console.aws.amazon.com/iot/home?region={settings.region}#/thing/"
+    return [f"Device in the console: {console}{quote(case.thing, safe='')}"]

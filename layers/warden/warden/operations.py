@@ -1,0 +1,159 @@
+"""What an operator may ask: read the cases, decide about one, stop and resume the service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from warden.cases import Case, CaseState, TimelineEntry, case_from
+from warden.clock import to_text
+from warden.containment import Containment, read_containment
+from warden.decisions import Decision, check_decision
+from warden.errors import Refused
+from warden.governor import STOP_KEY
+from warden.ledger import Index, Put, decide_anew, version_of
+from warden.messages import send_decision
+from warden.service import Service
+
+_WHY_CHARACTERS = 500
+_PAGE = 200
+
+
+def operate(command: Mapping[str, Any], who: str, request: str, service: Service) -> dict[str, Any]:
+    """Answer an operator. `who` is the ARN that AWS authenticated; `request` is the id of this call.
+
+    Raises:
+        Refused: when it cannot be done, telling why.
+    """
+    name = command.get("command")
+    answer = _COMMANDS.get(name) if isinstance(name, str) else None
+    if answer is None:
+        raise Refused("unknown-command", f"`command` is one of {', '.join(sorted(_COMMANDS))}")
+    return answer(command, who, request, service)
+
+
+def _text(command: Mapping[str, Any], key: str, *, default: str | None = None) -> str:
+    value = command.get(key, default)
+    if not isinstance(value, str) or len(value) > _WHY_CHARACTERS:
+        raise Refused("bad-argument", f"`{key}` must be a text of at most {_WHY_CHARACTERS} characters")
+    return value
+
+
+def _cases(command: Mapping[str, Any], who: str, request: str, service: Service) -> dict[str, Any]:
+    thing = _text(command, "thing", default="")
+    state = _text(command, "state", default="")
+    if state and state not in CaseState:
+        raise Refused("bad-argument", f"`state` is one of {', '.join(CaseState)}")
+    found: list[Case] = []
+    if thing:
+        found = _newest(Index.THING, thing, service)
+        found = [case for case in found if not state or case.state == state]
+    else:
+        for each in [state] if state else [each for each in CaseState if each is not CaseState.CLOSED]:
+            found += _newest(Index.STATE, each, service)
+    found.sort(key=lambda case: case.opened_at, reverse=True)
+    return {"cases": [summary(case) for case in found[:_PAGE]], "more": len(found) > _PAGE}
+
+
+def _newest(index: Index, value: str, service: Service) -> list[Case]:
+    found = []
+    for _, record in service.ports.ledger.find(index, value, newest_first=True):
+        found.append(case_from(record))
+        if len(found) > _PAGE:
+            break
+    return found
+
+
+def _show(command: Mapping[str, Any], who: str, request: str, service: Service) -> dict[str, Any]:
+    case = service.cases.read(_text(command, "case"))
+    containment = read_containment(service.ports.ledger, case.thing) if case.thing else None
+    return {
+        "case": summary(case) | {"attributes": dict(case.attributes), "evidence": dict(case.evidence)},
+        "timeline": [_line(entry) for entry in service.cases.timeline(case.id)],
+        "containment": _held(containment) if containment is not None and containment.is_active else None,
+    }
+
+
+def _decide(command: Mapping[str, Any], who: str, request: str, service: Service) -> dict[str, Any]:
+    decision = Decision(_text(command, "command"))
+    case = service.cases.read(_text(command, "case"))
+    check_decision(decision, case, service)
+    why = _text(command, "why", default="")
+    send_decision(
+        service.ports.queue,
+        thing=case.thing or str(case.subject),
+        decision=decision,
+        case_id=case.id,
+        who=who,
+        why=why,
+        request=request,
+    )
+    return {"case": case.id, "queued": decision, "who": who}
+
+
+def _stop(command: Mapping[str, Any], who: str, request: str, service: Service) -> dict[str, Any]:
+    return _switch(True, _text(command, "why"), who, service)
+
+
+def _resume(command: Mapping[str, Any], who: str, request: str, service: Service) -> dict[str, Any]:
+    return _switch(False, _text(command, "why", default=""), who, service)
+
+
+def _switch(stopped: bool, why: str, who: str, service: Service) -> dict[str, Any]:
+    said = {"type": "switch", "stopped": stopped, "who": who, "why": why, "at": to_text(service.now())}
+
+    def write() -> None:
+        service.ports.ledger.commit(Put(STOP_KEY, said, version_of(service.ports.ledger.read(STOP_KEY))))
+
+    decide_anew(write)
+    return said
+
+
+def summary(case: Case) -> dict[str, Any]:
+    """Write a case for people and programs: ISO times, plain values."""
+    return {
+        "id": case.id,
+        "state": case.state,
+        "resolution": case.resolution,
+        "thing": case.thing,
+        "subject": {"type": case.subject.type, "name": case.subject.name},
+        "source": case.source,
+        "kind": case.kind,
+        "severity": case.severity,
+        "title": case.title,
+        "openedAt": to_text(case.opened_at),
+        "closedAt": to_text(case.closed_at) if case.closed_at else "",
+        "rule": case.rule,
+        "mode": case.mode,
+        "findings": dict(case.findings),
+        "affected": list(case.affected),
+        "actions": {
+            action: {"progress": outcome.progress, "detail": outcome.detail, "job": outcome.job_id}
+            for action, outcome in case.outcomes.items()
+        },
+        "approvedBy": case.approved_by,
+    }
+
+
+def _line(entry: TimelineEntry) -> dict[str, Any]:
+    step = entry.step
+    return {"at": to_text(entry.at), "what": step.what, "who": step.who, "why": step.why, "facts": dict(step.facts)}
+
+
+def _held(containment: Containment) -> dict[str, Any]:
+    return {
+        "state": containment.state,
+        "since": to_text(containment.began_at),
+        "cases": list(containment.cases),
+        "policies": {certificate: list(names) for certificate, names in containment.policies.items()},
+        "groups": list(containment.groups),
+    }
+
+
+_COMMANDS: dict[str, Callable[[Mapping[str, Any], str, str, Service], dict[str, Any]]] = {
+    "cases": _cases,
+    "show": _show,
+    "stop": _stop,
+    "resume": _resume,
+    **dict.fromkeys(Decision, _decide),
+}

@@ -1,0 +1,434 @@
+"""The response plan: which findings get which actions, in which mode, within which limits.
+
+The plan is a TOML file that its owner edits (layers/plan). It is checked whole: every fault is named with
+its line before anything is deployed, and again when a function starts.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any
+
+from warden.errors import PlanError
+from warden.findings import Finding, Severity, Source
+
+
+class Mode(StrEnum):
+    """How far the service goes by itself."""
+
+    OBSERVE = "observe"
+    APPROVE = "approve"
+    ENFORCE = "enforce"
+
+    def within(self, ceiling: Mode) -> Mode:
+        """Tell the more careful of the two."""
+        order = list(Mode)
+        return min(self, ceiling, key=order.index)
+
+
+QUARANTINE = "quarantine"
+DISCONNECT = "disconnect"
+COLLECT_LOGS = "collect-logs"
+ROTATE_CERTIFICATE = "rotate-certificate"
+DEACTIVATE_CERTIFICATE = "deactivate-certificate"
+NOTIFY = "notify"
+
+ACTIONS = (QUARANTINE, DISCONNECT, COLLECT_LOGS, ROTATE_CERTIFICATE, DEACTIVATE_CERTIFICATE, NOTIFY)
+"""The words a plan may use, in the order they are carried out whatever order the plan names them in."""
+
+_SUSPICIOUS_SOURCES = (Source.DETECT, Source.GUARDDUTY)
+"""Sources whose findings mean that somebody else may hold the device's key (design section 10)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much may be touched before a human is asked. None means that this limit is not set here."""
+
+    devices_per_hour: int | None = None
+    percent_of_fleet_per_day: float | None = None
+    fleet_size: int | None = None
+
+    @property
+    def devices_per_day(self) -> int | None:
+        """The day's share in devices: never less than one, for a plan that acts on nothing says `observe`."""
+        if self.percent_of_fleet_per_day is None or self.fleet_size is None:
+            return None
+        return max(1, int(self.fleet_size * self.percent_of_fleet_per_day / 100))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeverTouch:
+    """What no action may touch, whatever is found: globs of thing names, thing types and thing groups."""
+
+    things: Sequence[str] = ()
+    thing_types: Sequence[str] = ()
+    thing_groups: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """What a rule may ask about the device."""
+
+    thing_type: str = ""
+    groups: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One row of the plan. An empty condition matches everything."""
+
+    name: str
+    actions: Sequence[str]
+    mode: Mode
+    limits: Limits = field(default_factory=Limits)
+    source: Sequence[str] = ()
+    kind: Sequence[str] = ()
+    severity: Severity = Severity.LOW
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    thing_type: Sequence[str] = ()
+    thing_group: Sequence[str] = ()
+    line: int = 0
+
+    def matches(self, finding: Finding, device: Device) -> bool:
+        """Tell whether this row is about this finding and device."""
+        return (
+            _any_glob(self.source, finding.source)
+            and _any_glob(self.kind, finding.kind)
+            and finding.severity.rank >= self.severity.rank
+            and all(_any_glob(globs, finding.attributes.get(name, "")) for name, globs in self.attributes.items())
+            and _any_glob(self.thing_type, device.thing_type)
+            and (not self.thing_group or any(_any_glob(self.thing_group, group) for group in device.groups))
+        )
+
+    @property
+    def asks_about_the_device(self) -> bool:
+        """Whether the registry must be read before this row can be judged."""
+        return bool(self.thing_type or self.thing_group)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The whole of it: limits for everything together, what is never touched, and the rows, first match wins."""
+
+    limits: Limits
+    never_touch: NeverTouch
+    rules: Sequence[Rule]
+
+    def rule_for(self, finding: Finding, device: Device) -> Rule:
+        """Find the first row that matches; the last row of a checked plan matches everything."""
+        return next(rule for rule in self.rules if rule.matches(finding, device))
+
+
+def _any_glob(globs: Sequence[str], value: str) -> bool:
+    return not globs or any(fnmatchcase(value, glob) for glob in globs)
+
+
+def read_plan(text: str) -> Plan:
+    """Read and check a plan.
+
+    Raises:
+        PlanError: with every fault found, each beginning `line N:`.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        where = re.search(r"at line (\d+)", str(error))
+        raise PlanError([f"line {where[1] if where else 1}: this is not TOML: {error}"]) from error
+    reader = _Reader(_Lines(text))
+    plan = reader.plan(document)
+    if reader.faults:
+        raise PlanError(sorted(reader.faults, key=_line_of))
+    return plan
+
+
+def _line_of(fault: str) -> int:
+    return int(fault.split(":", 1)[0].removeprefix("line "))
+
+
+class _Lines:
+    """Where things stand in the text: tomllib does not tell, and a fault without its line is half a message."""
+
+    _HEADER = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\-]+)\s*\]\]?")
+    _KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+)\s*=")
+
+    def __init__(self, text: str) -> None:
+        self._lines: dict[tuple[str, int, str], int] = {}
+        table, count = "", {"rule": -1}
+        place = ("", 0)
+        for number, line in enumerate(text.splitlines(), start=1):
+            if header := self._HEADER.match(line):
+                table = header[2]
+                if header[1] == "[[":
+                    count[table] = count.get(table, -1) + 1
+                root = table.split(".", 1)[0]
+                place = (table, max(count.get(root, 0), 0))
+                self._lines.setdefault((*place, ""), number)
+            elif key := self._KEY.match(line):
+                self._lines.setdefault((*place, key[1]), number)
+
+    def of(self, table: str, row: int = 0, key: str = "") -> int:
+        """Tell the line of a key, of its table when the key is not found, or 1."""
+        return self._lines.get((table, row, key)) or self._lines.get((table, row, "")) or 1
+
+
+_LIMIT_KEYS = {"devices_per_hour", "percent_of_fleet_per_day", "fleet_size"}
+_ATTRIBUTE_KEYS = {"metric": "metric", "security_profile": "security-profile", "audit_check": "check"}
+_RULE_KEYS = {
+    "name",
+    "source",
+    "kind",
+    "severity",
+    "thing_type",
+    "thing_group",
+    "actions",
+    "mode",
+    "limits",
+    *_ATTRIBUTE_KEYS,
+}
+
+
+class _Reader:
+    """Turns the document into a plan and collects what is wrong with it on the way."""
+
+    def __init__(self, lines: _Lines) -> None:
+        self._lines = lines
+        self.faults: list[str] = []
+
+    def _fault(self, line: int, what: str) -> None:
+        self.faults.append(f"line {line}: {what}")
+
+    def plan(self, document: Mapping[str, Any]) -> Plan:
+        self._unknown_keys(document, {"version", "mode", "limits", "never_touch", "rule"}, "", 0, "the plan")
+        if document.get("version") != 1:
+            self._fault(
+                self._lines.of("", 0, "version"),
+                "`version = 1` is missing or another number; this service reads version 1",
+            )
+        mode = self._mode(document, "", 0, Mode.OBSERVE)
+        limits = self._limits(document.get("limits", {}), "limits", 0)
+        if limits.devices_per_hour is None:
+            self._fault(
+                self._lines.of("limits"),
+                "[limits] has no `devices_per_hour`; say how many devices an hour may be touched unasked",
+            )
+        rows = document.get("rule", [])
+        if not isinstance(rows, list) or not rows:
+            self._fault(1, 'there is no [[rule]]; the least plan is one that says `actions = ["notify"]`')
+            rows = []
+        rules = [self._rule(row, number, mode) for number, row in enumerate(rows) if isinstance(row, dict)]
+        self._reachability(rules)
+        return Plan(limits=limits, never_touch=self._never_touch(document.get("never_touch", {})), rules=tuple(rules))
+
+    def _rule(self, row: Mapping[str, Any], number: int, mode: Mode) -> Rule:
+        line = self._lines.of("rule", number)
+        self._unknown_keys(row, _RULE_KEYS, "rule", number, "a rule")
+        rule = Rule(
+            name=self._name(row, number),
+            source=self._sources(row, number),
+            kind=self._globs(row, "kind", "rule", number),
+            severity=self._severity(row, number),
+            attributes={
+                attribute: globs
+                for key, attribute in _ATTRIBUTE_KEYS.items()
+                if (globs := self._globs(row, key, "rule", number))
+            },
+            thing_type=self._globs(row, "thing_type", "rule", number),
+            thing_group=self._globs(row, "thing_group", "rule", number),
+            actions=self._actions(row, number),
+            mode=self._mode(row, "rule", number, mode),
+            limits=self._limits(row.get("limits", {}), "rule.limits", number),
+            line=line,
+        )
+        self._combination(rule, number)
+        return rule
+
+    def _name(self, row: Mapping[str, Any], number: int) -> str:
+        name = row.get("name")
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
+            self._fault(
+                self._lines.of("rule", number, "name"),
+                "a rule's `name` is lower-case letters, digits and dashes, at most 64; the timeline shows it",
+            )
+            return f"rule-{number + 1}"
+        return name
+
+    def _sources(self, row: Mapping[str, Any], number: int) -> tuple[str, ...]:
+        names = self._globs(row, "source", "rule", number)
+        for name in names:
+            if not any(fnmatchcase(source, name) for source in Source):
+                known = ", ".join(Source)
+                self._fault(
+                    self._lines.of("rule", number, "source"), f"no source is called {name!r}; there are {known}"
+                )
+        return names
+
+    def _severity(self, row: Mapping[str, Any], number: int) -> Severity:
+        try:
+            return Severity(row.get("severity", Severity.LOW))
+        except ValueError:
+            self._fault(
+                self._lines.of("rule", number, "severity"),
+                f"`severity` is the least severity this rule is for: one of {', '.join(Severity)}",
+            )
+            return Severity.LOW
+
+    def _actions(self, row: Mapping[str, Any], number: int) -> tuple[str, ...]:
+        named = row.get("actions")
+        line = self._lines.of("rule", number, "actions")
+        if not isinstance(named, list) or not named or not all(isinstance(action, str) for action in named):
+            self._fault(line, f"`actions` is a list of at least one of {', '.join(ACTIONS)}")
+            return (NOTIFY,)
+        for action in named:
+            if action not in ACTIONS:
+                self._fault(line, f"no action is called {action!r}; there are {', '.join(ACTIONS)}")
+        return tuple(action for action in ACTIONS if action in named)
+
+    def _combination(self, rule: Rule, number: int) -> None:
+        line = self._lines.of("rule", number, "actions")
+        if ROTATE_CERTIFICATE in rule.actions and QUARANTINE in rule.actions:
+            self._fault(
+                line,
+                "`quarantine` and `rotate-certificate` in one rule: whoever holds a suspected device's key would answer "
+                "the rotation too and keep access. Quarantine here; `warden release` rotates when an operator says so",
+            )
+        suspicious = any(_any_glob(rule.source, source) for source in _SUSPICIOUS_SOURCES)
+        if ROTATE_CERTIFICATE in rule.actions and rule.mode is Mode.ENFORCE and suspicious:
+            self._fault(
+                line,
+                "unattended rotation of a suspected device: name a `source` other than "
+                f'{" and ".join(_SUSPICIOUS_SOURCES)}, or use `mode = "approve"`',
+            )
+        if QUARANTINE in rule.actions and DEACTIVATE_CERTIFICATE in rule.actions:
+            self._fault(
+                line,
+                "`deactivate-certificate` after `quarantine` cuts off the logs and the rotation that follow; choose one",
+            )
+
+    def _mode(self, table: Mapping[str, Any], name: str, number: int, default: Mode) -> Mode:
+        try:
+            return Mode(table.get("mode", default))
+        except ValueError:
+            self._fault(self._lines.of(name, number, "mode"), f"`mode` is one of {', '.join(Mode)}")
+            return Mode.OBSERVE
+
+    def _limits(self, table: object, name: str, number: int) -> Limits:
+        if not isinstance(table, dict):
+            self._fault(self._lines.of(name, number), "limits are a table: [limits] or [rule.limits]")
+            return Limits()
+        keys = _LIMIT_KEYS if name == "limits" else {"devices_per_hour"}
+        self._unknown_keys(table, keys, name, number, f"[{name}]")
+        numbers = {key: self._number(table, key, name, number) for key in keys}
+        per_hour, fleet = numbers.get("devices_per_hour"), numbers.get("fleet_size")
+        percent = numbers.get("percent_of_fleet_per_day")
+        if percent is not None and fleet is None:
+            self._fault(
+                self._lines.of(name, number, "percent_of_fleet_per_day"),
+                "`percent_of_fleet_per_day` needs `fleet_size`: AWS IoT has no cheap way to count a fleet",
+            )
+        return Limits(
+            devices_per_hour=None if per_hour is None else int(per_hour),
+            percent_of_fleet_per_day=percent,
+            fleet_size=None if fleet is None else int(fleet),
+        )
+
+    def _number(self, table: Mapping[str, Any], key: str, name: str, number: int) -> float | None:
+        value = table.get(key)
+        top = {"percent_of_fleet_per_day": 100.0, "devices_per_hour": 100_000.0}.get(key, 1e9)
+        whole = key != "percent_of_fleet_per_day"
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not 0 < value <= top:
+            self._fault(
+                self._lines.of(name, number, key),
+                f'`{key}` is a {"whole " if whole else ""}number above 0 and at most {top:g}; to touch nothing, use `mode = "observe"`',
+            )
+            return None
+        return value
+
+    def _never_touch(self, table: object) -> NeverTouch:
+        if not isinstance(table, dict):
+            self._fault(self._lines.of("never_touch"), "never_touch is a table: [never_touch]")
+            return NeverTouch()
+        self._unknown_keys(table, {"things", "thing_types", "thing_groups"}, "never_touch", 0, "[never_touch]")
+        return NeverTouch(
+            things=self._globs(table, "things", "never_touch", 0),
+            thing_types=self._globs(table, "thing_types", "never_touch", 0),
+            thing_groups=self._globs(table, "thing_groups", "never_touch", 0),
+        )
+
+    def _globs(self, table: Mapping[str, Any], key: str, name: str, number: int) -> tuple[str, ...]:
+        value = table.get(key, [])
+        globs = [value] if isinstance(value, str) else value
+        line = self._lines.of(name, number, key)
+        if not isinstance(globs, list) or not all(isinstance(glob, str) and glob for glob in globs):
+            self._fault(line, f"`{key}` is a text or a list of texts, none of them empty")
+            return ()
+        for glob in globs:
+            if "[" in glob and not re.search(r"\[!?[^\]]+\]", glob):
+                self._fault(line, f"`{key}`: {glob!r} opens a [ that it never closes; write [[] for the sign itself")
+        return tuple(globs)
+
+    def _unknown_keys(self, table: Mapping[str, Any], known: set[str], name: str, number: int, where: str) -> None:
+        for key in table.keys() - known:
+            self._fault(
+                self._lines.of(name, number, key),
+                f"{where} has no `{key}`; it may have {', '.join(sorted(known))}",
+            )
+
+    def _reachability(self, rules: Sequence[Rule]) -> None:
+        for later, earlier in _shadowed(rules):
+            self._fault(
+                later.line,
+                f"rule {later.name!r} is never reached: {earlier.name!r} (line {earlier.line}) takes all it would",
+            )
+        names: dict[str, Rule] = {}
+        for rule in rules:
+            if rule.name in names:
+                self._fault(
+                    rule.line,
+                    f"two rules are called {rule.name!r} (line {names[rule.name].line}); the timeline could not tell them apart",
+                )
+            names.setdefault(rule.name, rule)
+        if rules and not _takes_everything(rules[-1]):
+            self._fault(
+                rules[-1].line,
+                "the last rule must match everything (no conditions), so that no finding is left without an answer",
+            )
+        if rules and rules[-1].actions != (NOTIFY,):
+            self._fault(rules[-1].line, 'the last rule takes what nobody thought of: its actions are ["notify"]')
+
+
+def _takes_everything(rule: Rule) -> bool:
+    conditions = (rule.source, rule.kind, rule.attributes, rule.thing_type, rule.thing_group)
+    return not any(conditions) and rule.severity is Severity.LOW
+
+
+def _shadowed(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
+    for place, later in enumerate(rules):
+        for earlier in rules[:place]:
+            if _covers_rule(earlier, later):
+                yield later, earlier
+                break
+
+
+def _covers_rule(earlier: Rule, later: Rule) -> bool:
+    return (
+        _covers(earlier.source, later.source)
+        and _covers(earlier.kind, later.kind)
+        and earlier.severity.rank <= later.severity.rank
+        and all(_covers(globs, later.attributes.get(name, ())) for name, globs in earlier.attributes.items())
+        and _covers(earlier.thing_type, later.thing_type)
+        and _covers(earlier.thing_group, later.thing_group)
+    )
+
+
+def _covers(wide: Sequence[str], narrow: Sequence[str]) -> bool:
+    """Tell whether everything `narrow` matches is surely matched by `wide` (when unsure: no)."""
+    if not wide:
+        return True
+    return bool(narrow) and all(any(glob == other or fnmatchcase(glob, other) for other in wide) for glob in narrow)

@@ -1,0 +1,235 @@
+"""What the service needs of the world, in its own words. `warden.aws` has the real ones, the tests have fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from warden.findings import Finding
+from warden.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thing:
+    """A thing in the registry."""
+
+    name: str
+    thing_type: str = ""
+    groups: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """A device certificate, by its id (the sha256 of its DER form, 64 hex digits)."""
+
+    id: str
+    status: str
+    pem: str = ""
+    created_at: datetime | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether AWS IoT lets a device in with it."""
+        return self.status == "ACTIVE"
+
+
+class Registry(Protocol):
+    """The things, their groups and the policies on those. Lists are complete, to the last page."""
+
+    def thing(self, name: str) -> Thing | None:
+        """Read a thing with its groups; None when there is no such thing."""
+        ...
+
+    def certificates_of(self, thing: str) -> list[str]:
+        """List the ids of the certificates attached to a thing; other kinds of principal are left out."""
+        ...
+
+    def things_of(self, certificate_id: str) -> list[str]:
+        """List the things a certificate is attached to."""
+        ...
+
+    def policies_of_group(self, group: str) -> list[str]:
+        """List the policies a group gives its things, its parents' included."""
+        ...
+
+    def join_group(self, thing: str, group: str) -> None:
+        """Put a thing into a group. Being in it already is success.
+
+        Raises:
+            ActionFailed: when AWS IoT does not admit it (ten groups already, another group of that hierarchy).
+        """
+        ...
+
+    def leave_group(self, thing: str, group: str) -> None:
+        """Take a thing out of a group. Not being in it, or the group being gone, is success."""
+        ...
+
+
+class Certificates(Protocol):
+    """Device certificates and what hangs on them. Reaching the state asked for is success, also when it was so."""
+
+    def read(self, certificate_id: str) -> Certificate | None:
+        """Read a certificate with its PEM; None when there is none of that id."""
+        ...
+
+    def policies_of(self, certificate_id: str) -> list[str]:
+        """List the names of the policies attached to a certificate."""
+        ...
+
+    def attach_policy(self, certificate_id: str, policy: str) -> None:
+        """Attach a policy.
+
+        Raises:
+            ActionFailed: when the policy is gone or the certificate carries as many as AWS IoT allows.
+        """
+        ...
+
+    def detach_policy(self, certificate_id: str, policy: str) -> None:
+        """Detach a policy."""
+        ...
+
+    def attach_thing(self, certificate_id: str, thing: str) -> None:
+        """Attach a certificate to a thing, for that thing alone."""
+        ...
+
+    def detach_thing(self, certificate_id: str, thing: str) -> None:
+        """Detach a certificate from a thing."""
+        ...
+
+    def activate(self, certificate_id: str) -> None:
+        """Let devices in with it."""
+        ...
+
+    def deactivate(self, certificate_id: str) -> None:
+        """Let no device in with it any more. An absent certificate is success."""
+        ...
+
+    def issue(self, csr: str) -> Certificate:
+        """Make an inactive certificate for a signing request. Asking twice makes two."""
+        ...
+
+    def issued_since(self, since: datetime) -> list[Certificate]:
+        """List inactive certificates made at or after a moment, newest first, with their PEM."""
+        ...
+
+    def delete(self, certificate_id: str) -> None:
+        """Delete an inactive certificate and whatever hangs on it. An absent certificate is success."""
+        ...
+
+
+class Connections(Protocol):
+    """The devices' MQTT sessions."""
+
+    def disconnect(self, client_id: str) -> str:
+        """Close a client's session, if it has one; gives a sentence saying what happened.
+
+        Never fails for the reason that AWS IoT cannot do it here: it says so, and the case goes on.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A job execution on one thing."""
+
+    status: str
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this execution has ended, in whatever way."""
+        return self.status not in ("QUEUED", "IN_PROGRESS")
+
+
+class Jobs(Protocol):
+    """IoT Jobs."""
+
+    def start(self, job_id: str, thing: str, document: Mapping[str, Any], timeout: timedelta) -> None:
+        """Ask one device to run a job. The same job twice is one job."""
+        ...
+
+    def execution(self, job_id: str, thing: str) -> Execution | None:
+        """Read a job's execution on a thing; None when job, execution or thing is gone."""
+        ...
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a job, also while a device works on it. An ended or absent job is success."""
+        ...
+
+
+@dataclass(frozen=True)
+class UploadedFile:
+    """A file in the evidence bucket."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class UploadForm:
+    """A presigned POST: where to send it, and the fields that go before the file."""
+
+    url: str
+    fields: Mapping[str, str]
+
+
+class Evidence(Protocol):
+    """The evidence bucket."""
+
+    def upload_form(self, key: str, size: int, sha256: str, lifetime: timedelta) -> UploadForm:
+        """Let whoever holds the form put exactly these bytes under exactly this key."""
+        ...
+
+    def uploaded(self, key: str) -> UploadedFile | None:
+        """Read a file back and say what is really there; None when nothing is."""
+        ...
+
+
+class Notices(Protocol):
+    """People."""
+
+    def send(self, subject: str, body: str) -> None:
+        """Send a notice. The subject is ASCII, one line, under 100 characters."""
+        ...
+
+
+class Replies(Protocol):
+    """Answers to devices."""
+
+    def publish(self, topic: str, payload: Mapping[str, Any]) -> None:
+        """Publish JSON on a topic with QoS 1."""
+        ...
+
+
+class CaseQueue(Protocol):
+    """The queue of what is to be done, one thing at a time."""
+
+    def put(self, message: Mapping[str, Any], *, group: str, once: str) -> None:
+        """Queue a message behind the others of its group; messages with the same `once` within five minutes are one."""
+        ...
+
+
+class Detectors(Protocol):
+    """The detectors, asked whether they really said so: an event is a hint (design section 9)."""
+
+    def confirms(self, finding: Finding) -> bool:
+        """Tell whether the detector itself knows this finding as open."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Everything the domain may touch."""
+
+    ledger: Ledger
+    registry: Registry
+    certificates: Certificates
+    connections: Connections
+    jobs: Jobs
+    evidence: Evidence
+    notices: Notices
+    replies: Replies
+    queue: CaseQueue
+    detectors: Detectors

@@ -1,0 +1,143 @@
+"""What happens later: jobs that end on devices, deadlines that pass, second disconnects, retired certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from warden.cases import CaseState, Outcome, Progress, Step
+from warden.clock import from_text
+from warden.containment import ContainmentState, containment_from, save_containment
+from warden.decisions import recover
+from warden.jobs import Job, job_from, job_put, read_job
+from warden.ledger import Key, Put, Record, decide_anew, version_of
+from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE
+from warden.responder import WARDEN, record_outcome, settle_after_job, tell
+from warden.rotation import RotationState, end_rotation, read_rotation
+from warden.service import Service
+
+
+def job_ended(job_id: str, service: Service) -> None:
+    """Take in that a job's execution may be over. The event is a hint: what counts is what IoT Jobs says now."""
+    job = read_job(service.ports.ledger, job_id)
+    if job is None:
+        return
+    execution = service.ports.jobs.execution(job.id, job.thing)
+    if execution is not None and not execution.is_over:
+        return
+    _end(job, execution.status if execution else "gone", service)
+
+
+def due(key: Key, service: Service) -> None:
+    """Do what a record's time has come for; a record that is not due any more is left alone."""
+    record = service.ports.ledger.read(key)
+    if record is None or "due_at" not in record or from_text(record["due_at"]) > service.now():
+        return
+    _DUE[record["type"]](key, record, service)
+
+
+def _end(job: Job, status: str, service: Service) -> None:
+    outcome = _JUDGE[job.action](job, status, service)
+    also: list[Put] = []
+    current = read_job(service.ports.ledger, job.id)
+    if current is not None and current.deadline is not None:
+        also.append(job_put(replace(current, deadline=None)))
+    case = service.cases.read(job.case_id)
+    recorded = case.outcomes.get(job.action)
+    if recorded is None or recorded.job_id != job.id:
+        # The case has moved on to another job, or was decided without this one: only the clock is stopped.
+        if also:
+            service.ports.ledger.commit(*also)
+        return
+    case = record_outcome(job.case_id, job.action, outcome, service, *also)
+    if case.state is CaseState.RECOVERING and job.action == ROTATE_CERTIFICATE:
+        recover(case, service)
+        return
+    tell(settle_after_job(case.id, service), service)
+
+
+def _judge_rotation(job: Job, status: str, service: Service) -> Outcome:
+    """Success is the new certificate seen in use, whatever the job says of itself."""
+    rotation = read_rotation(service.ports.ledger, job.thing)
+    if rotation is None or rotation.job_id != job.id:
+        return Outcome(Progress.FAILED, f"no rotation is on record; the job is {status}", job.id)
+    ended = end_rotation(rotation, service)
+    if ended.state is RotationState.FINISHED:
+        retired = ", ".join(certificate[:12] for certificate in ended.old)
+        return Outcome(Progress.DONE, f"now on {ended.new[:12]}; {retired} is INACTIVE", job.id)
+    return Outcome(
+        Progress.FAILED, f"the new certificate was never seen in use; the job is {status}; back on the old one", job.id
+    )
+
+
+def _judge_logs(job: Job, status: str, service: Service) -> Outcome:
+    """Success is the object in the bucket, byte for byte what the device announced."""
+    missing = []
+    for upload in job.uploads:
+        there = service.ports.evidence.uploaded(upload.key)
+        if there is None or (there.bytes, there.sha256) != (upload.bytes, upload.sha256):
+            missing.append(upload.name)
+    if missing:
+        return Outcome(
+            Progress.FAILED, f"not in the bucket as announced: {', '.join(missing)}; the job is {status}", job.id
+        )
+    if not job.uploads:
+        return Outcome(Progress.FAILED, f"the device announced no file; the job is {status}", job.id)
+    total = sum(upload.bytes for upload in job.uploads)
+    names = ", ".join(upload.name for upload in job.uploads)
+    return Outcome(Progress.DONE, f"{names}: {total} bytes, sha256 as announced", job.id)
+
+
+_JUDGE: dict[str, Callable[[Job, str, Service], Outcome]] = {
+    ROTATE_CERTIFICATE: _judge_rotation,
+    COLLECT_LOGS: _judge_logs,
+}
+
+
+def _job_due(_key: Key, record: Record, service: Service) -> None:
+    """End a job that kept silent past its deadline: QUEUED never times out by itself."""
+    job = job_from(record)
+    execution = service.ports.jobs.execution(job.id, job.thing)
+    if execution is not None and not execution.is_over:
+        service.ports.jobs.cancel(job.id)
+    _end(job, execution.status if execution and execution.is_over else "silent past its deadline", service)
+
+
+def _containment_due(_key: Key, record: Record, service: Service) -> None:
+    """Disconnect a second time: a session that was opened on cached policies ends now."""
+    containment = containment_from(record)
+    said = "the device is not contained any more"
+    if containment.state is ContainmentState.CONTAINED and service.settings.disconnect:
+        said = service.ports.connections.disconnect(containment.thing)
+    step = Step("second disconnect", WARDEN, said)
+    for case_id in containment.cases:
+        decide_anew(partial(_append_once, case_id, step, service))
+    save_containment(service.ports.ledger, replace(containment, disconnect_at=None))
+
+
+def _append_once(case_id: str, step: Step, service: Service) -> None:
+    """Add a step unless its like stands in the timeline: the sweep may bring the same record twice."""
+    if not any(entry.step.what == step.what for entry in service.cases.timeline(case_id)):
+        case = service.cases.read(case_id)
+        service.cases.save(case, service.now(), step)
+
+
+def _retirement_due(key: Key, record: Record, service: Service) -> None:
+    """Delete a retired certificate, unless somebody took it into use again."""
+    certificate = service.ports.certificates.read(record["certificate"])
+    in_use = certificate is not None and (
+        certificate.is_active or bool(service.ports.registry.things_of(record["certificate"]))
+    )
+    if certificate is not None and not in_use:
+        service.ports.certificates.delete(record["certificate"])
+    settled = {name: value for name, value in record.items() if name not in ("due", "due_at")}
+    outcome = "in use again, kept" if in_use else "deleted"
+    service.ports.ledger.commit(Put(key, {**settled, "outcome": outcome}, version_of(record)))
+
+
+_DUE: dict[str, Callable[[Key, Record, Service], None]] = {
+    "job": _job_due,
+    "containment": _containment_due,
+    "retirement": _retirement_due,
+}

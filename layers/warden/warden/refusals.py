@@ -1,0 +1,31 @@
+"""Refusals: what was not acted on is on record, with its reason."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from hashlib import sha256
+
+from warden.clock import to_text
+from warden.errors import Conflict, Refused
+from warden.ledger import EXPIRY, Key, Put
+from warden.service import Service
+
+_KEPT = timedelta(days=90)
+
+
+def record_refusal(service: Service, refusal: Refused, *, what: str, about: str = "") -> None:
+    """Write a refusal down. The same `what` refused for the same reason on one day is one record."""
+    now = service.now()
+    digest = sha256(f"{refusal.code} {what}".encode()).hexdigest()[:32]
+    record = {
+        "type": "refusal",
+        "code": refusal.code,
+        "reason": refusal.reason,
+        "about": about,
+        "at": to_text(now),
+        EXPIRY: int((now + _KEPT).timestamp()),
+    }
+    try:
+        service.ports.ledger.commit(Put(Key(f"REFUSAL#{now:%Y-%m-%d}", digest), record, 0))
+    except Conflict:
+        return  # on record already

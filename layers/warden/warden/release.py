@@ -1,0 +1,134 @@
+"""Release: the snapshot restored exactly, in the order that never leaves the device without any policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from warden.containment import Containment, ContainmentState, read_containment, save_containment
+from warden.errors import NotYet, Refused
+from warden.ledger import decide_anew
+from warden.service import Service
+
+_POLICIES_PER_CERTIFICATE = 10
+
+
+def drift_of(thing: str, service: Service) -> list[str]:
+    """Say, a sentence each, how a contained thing differs from what its containment left; empty when it does not."""
+    containment = read_containment(service.ports.ledger, thing)
+    if containment is None or not containment.is_active:
+        return [f"{thing} is not contained"]
+    if containment.state is ContainmentState.RELEASING:
+        return []  # the differences are our own: this release was begun and not finished
+    return [*_certificate_drift(containment, service), *_group_drift(containment, service)]
+
+
+def _certificate_drift(containment: Containment, service: Service) -> list[str]:
+    ports, ours = service.ports, service.settings.restricted_policy
+    attached = ports.registry.certificates_of(containment.thing)
+    drift = [f"certificate {each[:12]} was attached meanwhile" for each in attached if each not in containment.policies]
+    for certificate in containment.policies:
+        if certificate not in attached:
+            drift.append(f"certificate {certificate[:12]} was detached from the thing meanwhile")
+            continue
+        policies = ports.certificates.policies_of(certificate)
+        extra = [name for name in policies if name != ours]
+        if extra:
+            drift.append(f"certificate {certificate[:12]} was given {', '.join(extra)} meanwhile")
+        if ours not in policies:
+            drift.append(f"certificate {certificate[:12]} lost the restricted policy meanwhile")
+    return drift
+
+
+def _group_drift(containment: Containment, service: Service) -> list[str]:
+    thing = service.ports.registry.thing(containment.thing)
+    if thing is None:
+        return [f"{containment.thing} was deleted from the registry meanwhile"]
+    drift = [f"it was put back into {group} meanwhile" for group in containment.groups if group in thing.groups]
+    known = {*containment.all_groups, service.settings.restricted_group}
+    drift += [f"it was put into {group} meanwhile" for group in thing.groups if group not in known]
+    left = set(containment.all_groups) - set(containment.groups) - set(thing.groups)
+    drift += [f"it was taken out of {group} meanwhile" for group in sorted(left)]
+    if containment.in_restricted_group and service.settings.restricted_group not in thing.groups:
+        drift.append(f"it was taken out of {service.settings.restricted_group} meanwhile")
+    return drift
+
+
+def release(thing: str, case_id: str, service: Service) -> str:
+    """Let go of a thing for a case; restores it when no other case holds it. Gives a sentence saying what was done.
+
+    Raises:
+        Refused: when somebody changed the device meanwhile; the reason tells what differs.
+        NotYet: when AWS IoT does not show the restored state yet.
+    """
+    containment = read_containment(service.ports.ledger, thing)
+    if containment is None or not containment.is_active or case_id not in containment.cases:
+        return "was not contained any more"
+    others = [case for case in containment.cases if case != case_id]
+    if others:
+        save_containment(service.ports.ledger, replace(containment, cases=others))
+        return f"stays contained for {', '.join(others)}"
+    if drift := drift_of(thing, service):
+        raise Refused("changed-meanwhile", f"{thing} is not as its containment left it: {'; '.join(drift)}")
+    containment = decide_anew(lambda: _mark_releasing(thing, service))
+    _restore(containment, service)
+    said = service.ports.connections.disconnect(thing) if service.settings.disconnect else "not disconnected"
+    _check(containment, service)
+    done = replace(
+        containment, state=ContainmentState.RELEASED, cases=(), released_at=service.now(), disconnect_at=None
+    )
+    save_containment(service.ports.ledger, done)
+    return f"{_restored(containment)}; {said}; checked"
+
+
+def _mark_releasing(thing: str, service: Service) -> Containment:
+    containment = read_containment(service.ports.ledger, thing)
+    if containment is None:
+        raise Refused("not-contained", f"{thing} is not contained")
+    if containment.state is ContainmentState.RELEASING:
+        return containment
+    releasing = replace(containment, state=ContainmentState.RELEASING, disconnect_at=None)
+    return save_containment(service.ports.ledger, releasing)
+
+
+def _restore(containment: Containment, service: Service) -> None:
+    ports, ours = service.ports, service.settings
+    for certificate, policies in containment.policies.items():
+        _give_back(certificate, policies, service)
+    for group in containment.groups:
+        ports.registry.join_group(containment.thing, group)
+    for certificate in containment.policies:
+        ports.certificates.detach_policy(certificate, ours.restricted_policy)
+    ports.registry.leave_group(containment.thing, ours.restricted_group)
+
+
+def _give_back(certificate: str, policies: Sequence[str], service: Service) -> None:
+    certificates, ours = service.ports.certificates, service.settings.restricted_policy
+    has = certificates.policies_of(certificate)
+    for policy in policies:
+        if policy in has:
+            continue
+        if len(has) >= _POLICIES_PER_CERTIFICATE and ours in has:
+            certificates.detach_policy(certificate, ours)  # nine of its own are back: it is not without any
+            has.remove(ours)
+        certificates.attach_policy(certificate, policy)
+        has.append(policy)
+
+
+def _check(containment: Containment, service: Service) -> None:
+    thing = service.ports.registry.thing(containment.thing)
+    groups = set(thing.groups) if thing else set()
+    missing = set(containment.groups) - groups
+    if missing or service.settings.restricted_group in groups:
+        raise NotYet(f"{containment.thing} does not show its restored groups yet")
+    for certificate, policies in containment.policies.items():
+        if sorted(service.ports.certificates.policies_of(certificate)) != sorted(policies):
+            raise NotYet(f"certificate {certificate} of {containment.thing} does not show its restored policies yet")
+
+
+def _restored(containment: Containment) -> str:
+    policies = sorted({name for names in containment.policies.values() for name in names})
+    parts = [f"policies {', '.join(policies)} given back" if policies else "no policies to give back"]
+    if containment.groups:
+        parts.append(f"groups {', '.join(containment.groups)} joined again")
+    return ", ".join(parts)

@@ -1,0 +1,236 @@
+"""The responder: finding, case, plan, governor, actions. Every step compares what is with what should be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from warden.actions import TOUCHING
+from warden.cases import Case, CaseState, Outcome, Progress, Step
+from warden.containment import read_containment
+from warden.errors import ActionFailed, Refused
+from warden.findings import Finding, SubjectType
+from warden.jobs import job_id
+from warden.ledger import Put, decide_anew
+from warden.notices import body_of, subject_of
+from warden.plan import NOTIFY, QUARANTINE, ROTATE_CERTIFICATE, Device, Mode, Plan, Rule
+from warden.ports import Thing
+from warden.service import Service
+
+WARDEN = "fleet-warden"
+"""Who, in a timeline, when nobody else was it."""
+
+
+def respond(finding: Finding, service: Service) -> Case | None:
+    """Do what the plan says about a finding. Doing it again changes nothing.
+
+    Raises:
+        Refused: when the finding is out of date or its detector does not know it.
+    """
+    if not finding.is_open:
+        return _close_finding(finding, service)
+    if service.settings.verify_findings and not service.ports.detectors.confirms(finding):
+        raise Refused("not-confirmed", f"{finding.source} does not know finding {finding.id} as open")
+    thing = service.ports.registry.thing(finding.subject.name) if finding.subject.type is SubjectType.THING else None
+    if thing is not None:
+        _refuse_if_before_release(finding, thing, service)
+    said = Step("finding", finding.source, finding.title, {"finding": finding.id, **finding.attributes})
+    case = service.cases.begin(finding, thing.name if thing else "", service.now(), said)
+    if case.state is CaseState.OPEN and not case.rule:
+        case = decide_anew(lambda: _decide(case.id, finding, thing, service))
+    return carry_on(case, service)
+
+
+def carry_on(case: Case, service: Service) -> Case:
+    """Carry out what is planned on a case and not done yet, then tell people where it stands."""
+    if case.state is CaseState.RESPONDING:
+        case = _act(case, service)
+    return tell(case, service)
+
+
+def _refuse_if_before_release(finding: Finding, thing: Thing, service: Service) -> None:
+    containment = read_containment(service.ports.ledger, thing.name)
+    if containment and containment.released_at and finding.observed_at <= containment.released_at:
+        raise Refused(
+            "before-release", f"{thing.name} was released at {containment.released_at:%FT%TZ}, after this finding"
+        )
+
+
+def _close_finding(finding: Finding, service: Service) -> Case | None:
+    said = Step("finding over", finding.source, finding.ending, {"finding": finding.id})
+    case = service.cases.end_finding(finding, service.now(), said)
+    if case is None or case.finding_is_open:
+        return case
+    return decide_anew(lambda: _close_if_untouched(case.id, finding, service))
+
+
+def _close_if_untouched(case_id: str, finding: Finding, service: Service) -> Case:
+    """Close the case, unless the device is contained: that ends by a release, which somebody decides (decision 5)."""
+    case = service.cases.read(case_id)
+    if not case.is_open or case.finding_is_open:
+        return case
+    if case.state in (CaseState.CONTAINED, CaseState.RECOVERING, CaseState.RESPONDING):
+        return case
+    return service.cases.close(case, finding.ending, service.now(), Step("closed", WARDEN, finding.ending))
+
+
+def _decide(case_id: str, finding: Finding, thing: Thing | None, service: Service) -> Case:
+    """Choose the rule and, within its mode and the governor's limits, begin."""
+    case = service.cases.read(case_id)
+    if case.state is not CaseState.OPEN or case.rule:
+        return case
+    device = Device(thing_type=thing.thing_type, groups=thing.groups) if thing else Device()
+    rule = service.plan.rule_for(finding, device)
+    mode = rule.mode.within(service.settings.mode)
+    chosen = replace(case, rule=rule.name, mode=mode, outcomes=_planned(case, rule.actions))
+    why = f"rule {rule.name}: {', '.join(rule.actions)}; mode {mode}"
+    if not chosen.outcomes:
+        return service.cases.save(chosen, service.now(), Step("decided", WARDEN, why))
+    if thing is None:
+        nobody = f"{case.subject} is not a registered thing: there is no device to act on"
+        return service.cases.save(
+            replace(chosen, outcomes={}), service.now(), Step("decided", WARDEN, f"{why}; {nobody}")
+        )
+    affected = affected_by(thing, service)
+    chosen = replace(chosen, affected=tuple(each.name for each in affected))
+    if mode is Mode.OBSERVE:
+        return service.cases.save(chosen, service.now(), Step("decided", WARDEN, f"{why}; nothing is touched"))
+    if mode is Mode.APPROVE:
+        waiting = replace(chosen, state=CaseState.AWAITING_APPROVAL)
+        return service.cases.save(waiting, service.now(), Step("decided", WARDEN, f"{why}; waits for an operator"))
+    return admit(chosen, rule, affected, service, Step("decided", WARDEN, why))
+
+
+def admit(case: Case, rule: Rule, affected: Sequence[Thing], service: Service, *steps: Step) -> Case:
+    """Ask the governor, and begin or hold. What it counts is written in the same commit.
+
+    Raises:
+        Conflict: when the case or a counter was changed meanwhile; decide anew.
+    """
+    verdict = service.governor.weigh(rule, affected, service.now(), approved=bool(case.approved_by))
+    if not verdict.allowed:
+        held = replace(case, state=CaseState.HELD)
+        return service.cases.save(held, service.now(), *steps, Step("held", "governor", verdict.reason))
+    begun = replace(case, state=CaseState.RESPONDING, admitted=True)
+    return service.cases.save(
+        begun, service.now(), *steps, Step("admitted", "governor", verdict.reason), also=tuple(verdict.writes)
+    )
+
+
+def rule_named(plan: Plan, name: str) -> Rule:
+    """Find a rule again; when it was taken out of the plan since, the last one, which only notifies, stands in."""
+    return next((rule for rule in plan.rules if rule.name == name), plan.rules[-1])
+
+
+def affected_by(thing: Thing, service: Service) -> list[Thing]:
+    """List every thing that a change of this one's certificates reaches, itself first."""
+    registry = service.ports.registry
+    names = {
+        other for certificate in registry.certificates_of(thing.name) for other in registry.things_of(certificate)
+    } - {thing.name}
+    others = (registry.thing(name) for name in sorted(names))
+    return [thing, *(other for other in others if other is not None)]
+
+
+def _planned(case: Case, actions: Sequence[str]) -> dict[str, Outcome]:
+    return {action: planned(case, action) for action in actions if action in TOUCHING}
+
+
+def planned(case: Case, action: str) -> Outcome:
+    """Plan an action; a job's id is chosen now, so that however often it is begun it is one job."""
+    return Outcome(Progress.PLANNED, job_id=job_id(case.id, action, case.version) if TOUCHING[action].is_job else "")
+
+
+def _act(case: Case, service: Service) -> Case:
+    for action in list(case.outcomes):
+        if case.outcomes[action].progress is Progress.PLANNED:
+            outcome = perform(action, case, service)
+            case = record_outcome(case.id, action, outcome, service)
+    return decide_anew(lambda: _settle(case.id, service))
+
+
+def perform(action: str, case: Case, service: Service) -> Outcome:
+    """Run one action; what cannot be done on this device is an outcome, and the next action goes on."""
+    try:
+        return TOUCHING[action].run(case, service)
+    except ActionFailed as error:
+        return Outcome(Progress.FAILED, str(error), case.outcomes[action].job_id)
+
+
+def record_outcome(case_id: str, action: str, outcome: Outcome, service: Service, *also: Put) -> Case:
+    """Write what became of an action, with its line in the timeline, once."""
+
+    def write() -> Case:
+        case = service.cases.read(case_id)
+        if case.outcomes.get(action) == outcome:
+            return case
+        facts = {"job": outcome.job_id} if outcome.job_id else {}
+        step = Step(f"{action} {outcome.progress}", WARDEN, outcome.detail, facts)
+        return service.cases.save(case.with_outcome(action, outcome), service.now(), step, also=also)
+
+    return decide_anew(write)
+
+
+def _settle(case_id: str, service: Service) -> Case:
+    """Say where a case stands once everything planned has at least begun."""
+    case = service.cases.read(case_id)
+    if case.state is not CaseState.RESPONDING:
+        return case
+    if case.progress(QUARANTINE) is Progress.DONE:
+        step = Step("contained", WARDEN, "stays restricted until an operator releases it")
+        return service.cases.save(replace(case, state=CaseState.CONTAINED), service.now(), step)
+    if any(outcome.progress is Progress.STARTED for outcome in case.outcomes.values()):
+        return case
+    return _rest(case, service)
+
+
+def _rest(case: Case, service: Service) -> Case:
+    """Leave a case whose actions have all ended: closed when its problem is solved, open for people when not."""
+    if case.progress(ROTATE_CERTIFICATE) is Progress.DONE:
+        return service.cases.close(
+            case, "rotated", service.now(), Step("closed", WARDEN, "the certificate is a new one")
+        )
+    if not case.finding_is_open:
+        return service.cases.close(case, "over", service.now(), Step("closed", WARDEN, "the detector says it is over"))
+    return service.cases.save(replace(case, state=CaseState.OPEN), service.now(), Step("responded", WARDEN))
+
+
+def settle_after_job(case_id: str, service: Service) -> Case:
+    """Say where a case stands after one of its jobs has ended."""
+    return decide_anew(lambda: _settle(case_id, service))
+
+
+def tell(case: Case, service: Service, reason: str = "") -> Case:
+    """Send the notice that belongs to the state a case is in, if it was not sent yet.
+
+    It is marked as sent after it was: a crash in between sends it again rather than never (decision 6).
+    """
+    mark = f"{case.state}:{_failures(case)}"
+    if mark in case.noticed or not _is_news(case, service):
+        return case
+    service.ports.notices.send(subject_of(case), body_of(case, service.settings, reason))
+    return _mark_noticed(case.id, mark, service)
+
+
+def _failures(case: Case) -> str:
+    return ",".join(sorted(action for action, outcome in case.outcomes.items() if outcome.progress is Progress.FAILED))
+
+
+def _is_news(case: Case, service: Service) -> bool:
+    if case.state in (CaseState.HELD, CaseState.AWAITING_APPROVAL) or _failures(case):
+        return True
+    if case.state in (CaseState.RESPONDING, CaseState.RECOVERING):
+        return False
+    return NOTIFY in rule_named(service.plan, case.rule).actions
+
+
+def _mark_noticed(case_id: str, mark: str, service: Service) -> Case:
+    def write() -> Case:
+        case = service.cases.read(case_id)
+        if mark in case.noticed:
+            return case
+        return service.cases.save(
+            replace(case, noticed=(*case.noticed, mark)), service.now(), Step("notified", WARDEN, case.state)
+        )
+
+    return decide_anew(write)

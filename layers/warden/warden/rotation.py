@@ -1,0 +1,250 @@
+"""Rotation: a new key made on the device, proved over the air, and only then the old one taken away (design section 5).
+
+requested ─▶ issuing ─▶ issued ─▶ confirmed ─▶ finished        the device proved the new certificate
+     └──────────┴──────────┴────▶ rolling-back ─▶ rolled-back   it did not, and the job or the time is over
+
+The device moves it as far as `confirmed` (device_requests.py); the responder ends it, one way or the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from warden.cases import Case
+from warden.clock import from_text, to_text
+from warden.containment import containment_put, read_containment
+from warden.errors import ActionFailed
+from warden.jobs import Job, document, job_put, read_job
+from warden.ledger import Key, Ledger, Put, decide_anew, version_of
+from warden.plan import ROTATE_CERTIFICATE
+from warden.service import Service
+
+
+class RotationState(StrEnum):
+    """How far a rotation has come."""
+
+    REQUESTED = "requested"
+    ISSUING = "issuing"
+    ISSUED = "issued"
+    CONFIRMED = "confirmed"
+    FINISHED = "finished"
+    ROLLING_BACK = "rolling-back"
+    ROLLED_BACK = "rolled-back"
+
+
+ENDED = (RotationState.FINISHED, RotationState.ROLLED_BACK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rotation:
+    """The one rotation of a thing: the last one, whether over or not.
+
+    `old` are the certificates it is to replace; `new` is empty until one has been issued. `request` is the
+    digest of the signing request that `new` answers, `key` the fingerprint of its key.
+    """
+
+    thing: str
+    job_id: str
+    case_id: str
+    state: RotationState
+    old: Sequence[str]
+    new: str = ""
+    request: str = ""
+    key: str = ""
+    issuing_since: datetime | None = None
+    issued: int = 0
+    version: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.state in ENDED
+
+
+def rotation_key(thing: str) -> Key:
+    """Tell where a thing's rotation is kept."""
+    return Key(f"THING#{thing}", "ROTATION")
+
+
+def key_record(thing: str, fingerprint: str, certificate: str) -> Put:
+    """Give the write that remembers a key this thing has had: it is never certified again."""
+    record = {"type": "key", "thing": thing, "certificate": certificate}
+    return Put(Key(f"THING#{thing}", f"KEY#{fingerprint}"), record, 0)
+
+
+def retirement_put(certificate: str, thing: str, delete_at: datetime) -> Put:
+    """Give the write that has a retired certificate deleted when its grace is over."""
+    record = {
+        "type": "retirement",
+        "certificate": certificate,
+        "thing": thing,
+        "due": "due",
+        "due_at": to_text(delete_at),
+    }
+    return Put(Key(f"CERTIFICATE#{certificate}", "RETIREMENT"), record, 0)
+
+
+def read_rotation(ledger: Ledger, thing: str) -> Rotation | None:
+    """Read a thing's last rotation; None when it never had one."""
+    record = ledger.read(rotation_key(thing))
+    return _from(record) if record else None
+
+
+def save_rotation(ledger: Ledger, rotation: Rotation, *also: Put) -> Rotation:
+    """Write a rotation, and what must be true together with it.
+
+    Raises:
+        Conflict: when it was changed since it was read.
+    """
+    ledger.commit(rotation_put(rotation), *also)
+    return replace(rotation, version=rotation.version + 1)
+
+
+def begin_rotation(case: Case, job_id: str, service: Service) -> None:
+    """Write down a new rotation and send the job. Beginning the same one again is harmless.
+
+    Raises:
+        ActionFailed: when the thing has no certificate, or another rotation is under way on it.
+    """
+    ledger, thing = service.ports.ledger, case.thing
+    rotation = read_rotation(ledger, thing)
+    if rotation is None or rotation.job_id != job_id:
+        if rotation is not None and not rotation.is_over:
+            raise ActionFailed(f"a rotation of {thing} is under way already, for case {rotation.case_id}")
+        old = service.ports.registry.certificates_of(thing)
+        if not old:
+            raise ActionFailed(f"{thing} has no certificate to rotate")
+        now = service.now()
+        job = Job(
+            id=job_id,
+            action=ROTATE_CERTIFICATE,
+            case_id=case.id,
+            thing=thing,
+            began_at=now,
+            deadline=now + service.settings.rotation_deadline,
+        )
+        version = rotation.version if rotation else 0
+        rotation = Rotation(
+            thing=thing, job_id=job_id, case_id=case.id, state=RotationState.REQUESTED, old=tuple(old), version=version
+        )
+        save_rotation(ledger, rotation, job_put(job))
+    service.ports.jobs.start(job_id, thing, document(ROTATE_CERTIFICATE, job_id), service.settings.work_timeout)
+
+
+def end_rotation(rotation: Rotation, service: Service) -> Rotation:
+    """Bring a rotation whose job or time is over to its end: forward if the device confirmed, back if it did not."""
+    rotation = decide_anew(lambda: _settle_direction(rotation.thing, service))
+    if rotation.is_over:
+        return rotation
+    if rotation.state is RotationState.CONFIRMED:
+        _retire(rotation, service)
+        return decide_anew(lambda: _finish(rotation, RotationState.FINISHED, service))
+    _withdraw(rotation, service)
+    return decide_anew(lambda: _finish(rotation, RotationState.ROLLED_BACK, service))
+
+
+def _settle_direction(thing: str, service: Service) -> Rotation:
+    """Decide once: after this commit a late confirmation is refused, or has come before it."""
+    rotation = read_rotation(service.ports.ledger, thing)
+    if rotation is None:
+        raise ActionFailed(f"{thing} has no rotation to end")
+    if rotation.is_over or rotation.state in (RotationState.CONFIRMED, RotationState.ROLLING_BACK):
+        return rotation
+    return save_rotation(service.ports.ledger, replace(rotation, state=RotationState.ROLLING_BACK))
+
+
+def _retire(rotation: Rotation, service: Service) -> None:
+    ports = service.ports
+    for certificate in rotation.old:
+        others = [thing for thing in ports.registry.things_of(certificate) if thing != rotation.thing]
+        if not others:  # a shared certificate stays in use until the last of its things has moved
+            ports.certificates.deactivate(certificate)
+        ports.certificates.detach_thing(certificate, rotation.thing)
+
+
+def _withdraw(rotation: Rotation, service: Service) -> None:
+    if not rotation.new:
+        rotation = replace(rotation, new=_unrecorded(rotation, service))
+    if rotation.new:
+        service.ports.certificates.deactivate(rotation.new)
+        service.ports.certificates.detach_thing(rotation.new, rotation.thing)
+        service.ports.certificates.delete(rotation.new)
+
+
+def _unrecorded(rotation: Rotation, service: Service) -> str:
+    """Find the certificate that was made just before a crash, if one was."""
+    if rotation.state is not RotationState.ROLLING_BACK or rotation.issuing_since is None:
+        return ""
+    found = certificate_with_key(rotation.key, rotation.issuing_since, service)
+    return found or ""
+
+
+def certificate_with_key(fingerprint: str, since: datetime, service: Service) -> str | None:
+    """Find an inactive certificate made since a moment for a key: CreateCertificateFromCsr is not idempotent."""
+    from warden.csr import key_of_certificate
+
+    for certificate in service.ports.certificates.issued_since(since):
+        if key_of_certificate(certificate.pem) == fingerprint:
+            return certificate.id
+    return None
+
+
+def _finish(rotation: Rotation, state: RotationState, service: Service) -> Rotation:
+    ledger = service.ports.ledger
+    current = read_rotation(ledger, rotation.thing) or rotation
+    if current.is_over:
+        return current
+    puts: list[Put] = []
+    job = read_job(ledger, rotation.job_id)
+    if job is not None and job.deadline is not None:
+        puts.append(job_put(replace(job, deadline=None)))
+    containment = read_containment(ledger, rotation.thing)
+    if containment is not None and containment.is_active:
+        gone, stays = (rotation.old, rotation.new) if state is RotationState.FINISHED else ((rotation.new,), "")
+        puts.append(containment_put(containment.with_certificates_replaced(gone, stays)))
+    if state is RotationState.FINISHED:
+        delete_at = service.now() + service.settings.certificate_grace
+        puts.extend(
+            retirement_put(certificate, rotation.thing, delete_at)
+            for certificate in rotation.old
+            if ledger.read(Key(f"CERTIFICATE#{certificate}", "RETIREMENT")) is None
+        )
+    return save_rotation(ledger, replace(current, state=state), *puts)
+
+
+def rotation_put(rotation: Rotation) -> Put:
+    """Give the write that belongs into somebody's commit."""
+    record = {
+        "type": "rotation",
+        "thing": rotation.thing,
+        "job_id": rotation.job_id,
+        "case_id": rotation.case_id,
+        "state": rotation.state,
+        "old": list(rotation.old),
+        "new": rotation.new,
+        "request": rotation.request,
+        "key": rotation.key,
+        "issuing_since": to_text(rotation.issuing_since) if rotation.issuing_since else "",
+        "issued": rotation.issued,
+    }
+    return Put(rotation_key(rotation.thing), record, rotation.version)
+
+
+def _from(record: Mapping[str, Any]) -> Rotation:
+    return Rotation(
+        thing=record["thing"],
+        job_id=record["job_id"],
+        case_id=record["case_id"],
+        state=RotationState(record["state"]),
+        old=tuple(record["old"]),
+        new=record["new"],
+        request=record["request"],
+        key=record["key"],
+        issuing_since=from_text(record["issuing_since"]) if record["issuing_since"] else None,
+        issued=int(record["issued"]),
+        version=version_of(record),
+    )

@@ -1,0 +1,106 @@
+"""What the deployment decides. The only module that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from warden.plan import Mode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The deployment's names and terms; template.yaml sets every one of them."""
+
+    region: str
+    account: str
+    partition: str
+    ledger_table: str
+    case_queue_url: str
+    evidence_bucket: str
+    notices_topic: str
+    restricted_group: str
+    restricted_policy: str
+    mode: Mode = Mode.OBSERVE
+    verify_findings: bool = True
+    disconnect: bool = True
+    second_disconnect_after: timedelta = timedelta(minutes=8)
+    """AWS IoT's policy cache holds a changed policy back for six to eight minutes."""
+    rotation_deadline: timedelta = timedelta(hours=24)
+    collection_deadline: timedelta = timedelta(hours=24)
+    work_timeout: timedelta = timedelta(minutes=15)
+    """How long a device may work on a job once it has begun."""
+    certificate_grace: timedelta = timedelta(days=7)
+    """How long a retired certificate is kept, INACTIVE, before it is deleted."""
+    case_retention: timedelta = timedelta(days=400)
+    evidence_file_bytes: int = 10 * 1024 * 1024
+    evidence_files: int = 10
+
+    @property
+    def arn_prefix(self) -> str:
+        """The part that all ARNs of AWS IoT here begin with, up to the resource."""
+        return f"arn:{self.partition}:iot:{self.region}:{self.account}:"
+
+
+_REQUIRED = (
+    "AWS_REGION",
+    "WARDEN_ACCOUNT",
+    "WARDEN_PARTITION",
+    "WARDEN_LEDGER_TABLE",
+    "WARDEN_CASE_QUEUE_URL",
+    "WARDEN_EVIDENCE_BUCKET",
+    "WARDEN_NOTICES_TOPIC",
+    "WARDEN_RESTRICTED_GROUP",
+    "WARDEN_RESTRICTED_POLICY",
+)
+
+
+def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings.
+
+    Raises:
+        LookupError: naming every variable that is missing.
+        ValueError: naming the variable that cannot be read.
+    """
+    missing = sorted(variable for variable in _REQUIRED if not environment.get(variable))
+    if missing:
+        raise LookupError(f"the environment lacks {', '.join(missing)}; template.yaml sets them for every function")
+    return Settings(
+        region=environment["AWS_REGION"],
+        account=environment["WARDEN_ACCOUNT"],
+        partition=environment["WARDEN_PARTITION"],
+        ledger_table=environment["WARDEN_LEDGER_TABLE"],
+        case_queue_url=environment["WARDEN_CASE_QUEUE_URL"],
+        evidence_bucket=environment["WARDEN_EVIDENCE_BUCKET"],
+        notices_topic=environment["WARDEN_NOTICES_TOPIC"],
+        restricted_group=environment["WARDEN_RESTRICTED_GROUP"],
+        restricted_policy=environment["WARDEN_RESTRICTED_POLICY"],
+        mode=Mode(environment.get("WARDEN_MODE", Mode.OBSERVE)),
+        verify_findings=_flag(environment, "WARDEN_VERIFY_FINDINGS", default=True),
+        disconnect=_flag(environment, "WARDEN_DISCONNECT", default=True),
+        second_disconnect_after=timedelta(seconds=_number(environment, "WARDEN_SECOND_DISCONNECT_SECONDS", 480)),
+        rotation_deadline=timedelta(hours=_number(environment, "WARDEN_ROTATION_DEADLINE_HOURS", 24)),
+        certificate_grace=timedelta(hours=_number(environment, "WARDEN_CERTIFICATE_GRACE_HOURS", 168)),
+        case_retention=timedelta(days=_number(environment, "WARDEN_CASE_RETENTION_DAYS", 400)),
+    )
+
+
+def arn_prefix_from(environment: Mapping[str, str] = os.environ) -> str:
+    """Read only what `Settings.arn_prefix` is made of, for a function that needs nothing else."""
+    return f"arn:{environment['WARDEN_PARTITION']}:iot:{environment['AWS_REGION']}:{environment['WARDEN_ACCOUNT']}:"
+
+
+def _flag(environment: Mapping[str, str], variable: str, *, default: bool) -> bool:
+    text = environment.get(variable, str(default)).lower()
+    if text not in ("true", "false"):
+        raise ValueError(f"{variable} is {text!r}; it must be true or false")
+    return text == "true"
+
+
+def _number(environment: Mapping[str, str], variable: str, default: int) -> int:
+    text = environment.get(variable, str(default))
+    if not text.isdecimal():
+        raise ValueError(f"{variable} is {text!r}; it must be a whole number")
+    return int(text)

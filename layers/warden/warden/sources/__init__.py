@@ -1,0 +1,37 @@
+"""The detectors: one module each, and nothing outside a detector's module knows its payload.
+
+A module offers two functions. `recognises(message)` tells by shape alone whether a message is this
+detector's. `findings(message, envelope)` reads it; it raises `Refused` when the message claims to be this
+detector's and cannot be read, and yields nothing when there is nothing to act on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from warden.findings import Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Envelope:
+    """What carried the message: facts from AWS, not from whoever wrote the message.
+
+    `topic` is the SNS topic's ARN, empty when the message came from EventBridge.
+    """
+
+    message_id: str
+    received_at: datetime
+    account: str
+    region: str
+    topic: str = ""
+
+
+class Detector(Protocol):
+    """What a source module offers."""
+
+    def recognises(self, message: Mapping[str, Any]) -> bool: ...
+
+    def findings(self, message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding]: ...

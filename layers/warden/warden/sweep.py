@@ -1,0 +1,20 @@
+"""The sweep: whatever's time has come goes to its device's queue. What is lost elsewhere is found here."""
+
+from __future__ import annotations
+
+from warden.clock import to_text
+from warden.ledger import Index
+from warden.messages import send_due
+from warden.service import Service
+
+
+def sweep(service: Service) -> int:
+    """Queue every record that is due; gives how many. One that stays due is queued again by the next sweep."""
+    now = service.now()
+    # Five minutes, like the schedule and like SQS FIFO's deduplication: a sweep that runs twice queues once.
+    round_ = str(int(now.timestamp()) // 300)
+    queued = 0
+    for key, record in service.ports.ledger.find(Index.DUE, "due", until=to_text(now)):
+        send_due(service.ports.queue, thing=record["thing"], key=key, due_at=record["due_at"], round_=round_)
+        queued += 1
+    return queued

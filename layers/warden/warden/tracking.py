@@ -1,0 +1,38 @@
+"""Tracking: what IoT Jobs says about executions, handed on to the device's own queue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from warden.errors import Refused
+from warden.jobs import JOB_ID_PREFIX, read_job
+from warden.messages import send_job_ended
+from warden.service import Service
+
+_ENDINGS = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED", "DELETED")
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def track(event: Mapping[str, Any], service: Service) -> str:
+    """Hand on the end of one of our executions; gives a word for what became of the event.
+
+    The thing is taken from our own record of the job, not from the event.
+
+    Raises:
+        Refused: when it is no job execution event.
+    """
+    job_id = event.get("jobId")
+    status = event.get("status") or str(event.get("operation", "")).upper()
+    if not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
+        raise Refused("not-a-job-event", "the event has no `jobId` that IoT Jobs could have made")
+    if not job_id.startswith(JOB_ID_PREFIX):
+        return "somebody else's"
+    if status not in _ENDINGS:
+        return "not an end"
+    job = read_job(service.ports.ledger, job_id)
+    if job is None:
+        return "not on record"
+    send_job_ended(service.ports.queue, thing=job.thing, job_id=job.id, event=str(event.get("eventId", status)))
+    return "handed on"
