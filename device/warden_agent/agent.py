@@ -47,21 +47,28 @@ class Agent:
     def run_once(self) -> None:
         """Connect, and serve until the connection ends."""
         session, exchange = self._connected()
-        since = self.clock.monotonic()
         self.telemetry.use(session)
+        try:
+            pause = self._served(session, exchange)
+        finally:
+            self.telemetry.use(None)
+            session.close()
+        self.clock.sleep(pause)
+
+    def _served(self, session: Session, exchange: Exchange) -> float:
+        """Serve until the connection ends, and return how long to wait before the next one."""
+        since = self.clock.monotonic()
         try:
             self._serve(exchange)
         except Reconnect:
             self.reconnects.reset()
+            return 0.0
         except (ConnectionLostError, NotAuthorizedError) as error:
             if self.clock.monotonic() - since >= STABLE_SECONDS:
                 self.reconnects.reset()
-            delay = self.reconnects.next_delay()
-            self._tell("connection-lost", session, reason=str(error), retrySeconds=round(delay, 3))
-            self._part(session)
-            self.clock.sleep(delay)
-        finally:
-            self._part(session)
+            pause = self.reconnects.next_delay()
+            self._tell("connection-lost", session, reason=str(error), retrySeconds=round(pause, 3))
+            return pause
 
     def _connected(self) -> tuple[Session, Exchange]:
         failures = 0
@@ -149,10 +156,6 @@ class Agent:
             details=outcome.details,
             notTaken=refusal,
         )
-
-    def _part(self, session: Session) -> None:
-        self.telemetry.use(None)
-        session.close()
 
     def _tell(self, event: str, session: Session, **fields: object) -> None:
         self.journal.record(event, certificateId=session.identity.certificate_id, **fields)

@@ -251,7 +251,7 @@ class FakeSession:
         self._identity = identity
         self._fate = fate
         self._clock = clock
-        self._inbox: list[Message] = []
+        self.inbox: list[Message] = []
         self._filters: set[str] = set()
         self.closed = False
 
@@ -270,7 +270,7 @@ class FakeSession:
             raise NotAuthorizedError(f"publish to {topic}: Not authorized (135)")
         self._fate.instant()
         answers = self._cloud.answer(topic, payload, self._identity.certificate_id)
-        self._inbox += [message for message in answers if self._hears(message.topic)]
+        self.inbox += [message for message in answers if self._hears(message.topic)]
         self._fate.instant()
 
     def receive(self, timeout: float) -> Message | None:
@@ -278,8 +278,8 @@ class FakeSession:
         if self._cloud.kicks:
             self._cloud.kicks -= 1
             raise ConnectionLostError("SESSION_TAKEN_OVER")
-        if self._inbox:
-            return self._inbox.pop(0)
+        if self.inbox:
+            return self.inbox.pop(0)
         self._still_on()
         if timeout >= LONG_ENOUGH_TO_BE_IDLE:
             raise Idle
@@ -306,6 +306,7 @@ class FakeDialer:
         self._fate = fate
         self._clock = clock
         self.dialled: list[str] = []
+        self.sessions: list[FakeSession] = []
 
     def dial(self, identity: Identity) -> FakeSession:
         try:
@@ -318,7 +319,9 @@ class FakeDialer:
             raise ConnectError("no route", reached=False)
         if identity.certificate_id not in self._cloud.active:
             raise ConnectError("the certificate is not active", reached=True)
-        return FakeSession(self._cloud, identity, self._fate, self._clock)
+        assert all(session.closed for session in self.sessions), "two connections under one client id"
+        self.sessions.append(FakeSession(self._cloud, identity, self._fate, self._clock))
+        return self.sessions[-1]
 
 
 class FakeUploader:

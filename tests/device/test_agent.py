@@ -9,12 +9,24 @@ import pytest
 from cryptography import x509
 
 from tests.conftest import ROOT
-from tests.device.fakes import THING, FakeClock, FakeCloud, FakeJob, FakeJournal, FakeSession, Fate, PowerCut, World
-from warden_agent.exchange import Topics
+from tests.device.fakes import (
+    THING,
+    FakeClock,
+    FakeCloud,
+    FakeJob,
+    FakeJournal,
+    FakeSession,
+    Fate,
+    Idle,
+    PowerCut,
+    World,
+    a_token,
+)
+from warden_agent.exchange import Exchange, Topics
 from warden_agent.identity import KeyAlgorithm, new_key, signing_request
 from warden_agent.jobs import fit_for_job
 from warden_agent.journal import LineJournal
-from warden_agent.ports import ConnectionLostError, NotAuthorizedError
+from warden_agent.ports import ConnectionLostError, Message, NotAuthorizedError
 from warden_agent.telemetry import LONGEST_PAUSE_SECONDS, Telemetry
 from warden_agent.timing import Backoff
 
@@ -110,6 +122,26 @@ class TestJobs:
         world.live()
 
         assert (world.cloud.jobs[0].status, world.cloud.jobs[0].details) == ("REJECTED", {})
+
+    def test_a_job_whose_end_is_never_taken_is_not_run_in_a_hot_loop(self, world: World) -> None:
+        world.cloud.jobs.append(FakeJob("job-1", {}))
+        world.cloud.instead["update"] = [("rejected", {"code": "VersionMismatch", "message": "no"})] * 20
+
+        world.live()
+
+        assert world.clock.seconds >= 20
+
+    def test_a_notice_that_overtakes_the_answer_it_makes_stale_is_not_forgotten(self, world: World) -> None:
+        session = FakeSession(world.cloud, world.cloud.first, Fate(), world.clock)
+        exchange = Exchange(session, Topics(THING), world.clock, a_token)
+        exchange.open()
+        session.inbox.append(Message(Topics(THING).notify_next, b"{}"))
+        exchange.ask(Topics(THING).jobs("start-next"), {})
+
+        exchange.wait_for_notice(900)  # would be idle, and say so, had it forgotten
+
+        with pytest.raises(Idle):
+            exchange.wait_for_notice(900)
 
     @pytest.mark.parametrize("execution", [None, 3, {}, {"jobId": 3}, {"jobId": "job-1", "executionNumber": "x"}])
     def test_an_execution_that_makes_no_sense_is_none(self, world: World, execution: object) -> None:

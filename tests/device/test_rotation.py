@@ -37,6 +37,7 @@ def assert_rotated(world: World) -> None:
     assert world.cloud.active == {identity.certificate_id}, "exactly one certificate is active, the device's"
     assert identity != world.cloud.first
     assert len(world.cloud.issued) == 1, "no certificate was made in vain"
+    assert len({str(request) for request in world.cloud.asked("/confirm")}) == 1, "asking again is the same request"
     assert (world.disk.state.fallback, world.disk.state.rotation) == (None, None), "no other key is left"
 
 
@@ -344,6 +345,15 @@ def test_no_event_and_no_printed_state_holds_a_private_key(world: World) -> None
     world.live()
 
     assert "PRIVATE" not in told + str(world.journal.lines) + str(world.cloud.heard)
+
+
+def test_a_rotation_that_has_ended_holds_no_key_while_it_waits_to_be_reported(world: World) -> None:
+    world.cloud.order("rotate-certificate")
+    with pytest.raises(PowerCut):
+        world.live(Fate(when=lambda: world.disk.state.identity != world.cloud.first))
+
+    assert world.disk.state.rotation is not None
+    assert world.disk.state.rotation.key_pem == ""
 
 
 def test_tokens_differ() -> None:
