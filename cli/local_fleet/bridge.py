@@ -99,25 +99,15 @@ class _IotCall:
         return [value] if value else []
 
 
-# The IoT operations that AWS authorises on something that MiniStack does not look for.
+# The operations we use that AWS authorises on something that MiniStack does not look for.
 _NAMED_BY: Mapping[str, Callable[[_IotCall], list[str]]] = {
     "AttachPolicy": lambda call: call.strings("target"),
     "DetachPolicy": lambda call: call.strings("target"),
-    "GetEffectivePolicies": lambda call: call.strings("principal"),
     "AttachThingPrincipal": lambda call: call.principal(),
     "DetachThingPrincipal": lambda call: call.principal(),
     "ListPrincipalThings": lambda call: call.principal(),
-    "ListPrincipalThingsV2": lambda call: call.principal(),
     "ListTargetsForPolicy": lambda call: [call.arn(f"policy/{call.segment(1)}")],
     "CreateJob": lambda call: [call.arn(f"job/{call.segment(1)}"), *call.strings("targets")],
-    "AssociateTargetsWithJob": lambda call: [call.arn(f"job/{call.segment(1)}"), *call.strings("targets")],
-    "CancelJobExecution": lambda call: [call.arn(f"job/{call.segment(3)}"), call.arn(f"thing/{call.segment(1)}")],
-    "DeleteJobExecution": lambda call: [call.arn(f"job/{call.segment(3)}"), call.arn(f"thing/{call.segment(1)}")],
-    "UpdateThingGroupsForThing": lambda call: [
-        *(call.arn(f"thing/{name}") for name in call.strings("thingName")),
-        *(call.arn(f"thinggroup/{name}") for name in call.strings("thingGroupsToAdd")),
-        *(call.arn(f"thinggroup/{name}") for name in call.strings("thingGroupsToRemove")),
-    ],
     "DeleteConnection": lambda call: [call.arn(f"client/{call.segment(1)}")],
 }
 

@@ -69,16 +69,6 @@ IOT_CALLS = [
         "iot:ListPrincipalThings", [CERTIFICATE], lambda s: s.client("iot").list_principal_things(principal=CERTIFICATE)
     ),
     IotCall(
-        "iot:ListPrincipalThingsV2",
-        [CERTIFICATE],
-        lambda s: s.client("iot").list_principal_things_v2(principal=CERTIFICATE),
-    ),
-    IotCall(
-        "iot:GetEffectivePolicies",
-        [CERTIFICATE],
-        lambda s: s.client("iot").get_effective_policies(principal=CERTIFICATE),
-    ),
-    IotCall(
         "iot:ListTargetsForPolicy",
         [f"{ARN}policy/p"],
         lambda s: s.client("iot").list_targets_for_policy(policyName="p"),
@@ -88,28 +78,6 @@ IOT_CALLS = [
         [f"{ARN}job/j", f"{ARN}thing/plant1:pump-3", f"{ARN}thinggroup/pumps"],
         lambda s: s.client("iot").create_job(
             jobId="j", targets=[f"{ARN}thing/plant1:pump-3", f"{ARN}thinggroup/pumps"], document="{}"
-        ),
-    ),
-    IotCall(
-        "iot:AssociateTargetsWithJob",
-        [f"{ARN}job/j", f"{ARN}thing/pump-3"],
-        lambda s: s.client("iot").associate_targets_with_job(jobId="j", targets=[f"{ARN}thing/pump-3"]),
-    ),
-    IotCall(
-        "iot:CancelJobExecution",
-        [f"{ARN}job/j", f"{ARN}thing/pump-3"],
-        lambda s: s.client("iot").cancel_job_execution(jobId="j", thingName="pump-3"),
-    ),
-    IotCall(
-        "iot:DeleteJobExecution",
-        [f"{ARN}job/j", f"{ARN}thing/pump-3"],
-        lambda s: s.client("iot").delete_job_execution(jobId="j", thingName="pump-3", executionNumber=1),
-    ),
-    IotCall(
-        "iot:UpdateThingGroupsForThing",
-        [f"{ARN}thing/pump-3", f"{ARN}thinggroup/held", f"{ARN}thinggroup/pumps"],
-        lambda s: s.client("iot").update_thing_groups_for_thing(
-            thingName="pump-3", thingGroupsToAdd=["held"], thingGroupsToRemove=["pumps"]
         ),
     ),
     IotCall(
