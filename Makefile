@@ -47,11 +47,17 @@ demo: set-up  ## Play the whole story on a local AWS (KEEP=1 leaves it running a
 test: set-up  ## Run every test, end to end included (TEST_ARGS="-k quarantine" for some)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(TEST_ARGS)
 
-.PHONY: check
-check: set-up  ## Lint, types and template: everything that needs no test run
+.PHONY: check lint types template
+check: lint types template  ## Lint, types and template: everything that needs no test run
+
+lint: set-up
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: set-up
 	$(BIN)/python -m mypy
+
+template: set-up
 	$(SAM) validate --lint --region us-east-1
 	$(BIN)/cfn-lint --config-file tools/cfn-lint.yaml
 
