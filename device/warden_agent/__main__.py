@@ -47,6 +47,9 @@ def _run(config: AgentConfig, store: FileStore) -> int:
     telemetry = Telemetry(config.telemetry_topic, config.telemetry_interval_seconds, journal, clock)
     over = threading.Event()
     journal.record("started")
+    logger.info(
+        "%s talks to %s:%d, its state is in %s", config.thing_name, config.endpoint, config.port, config.state_dir
+    )
     thread = start_in_background(telemetry, over.wait)
     try:
         _agent(config, store, journal, telemetry, clock).run()

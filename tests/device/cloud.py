@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_fleet.aws import LocalAws
+from local_fleet.enrol import DEVICE_POLICY_NAME
 from tests.conftest import ROOT
 from warden_agent.config import AgentConfig
-from warden_agent.connection import SdkDialer
+from warden_agent.connection import SdkDialer, SdkSession
 from warden_agent.identity import Identity, identity_of
 
 if TYPE_CHECKING:
@@ -32,24 +33,28 @@ class Cloud:
         self.s3: S3Client = aws.session().client("s3")
         self.s3.create_bucket(Bucket=BUCKET)
         self._policy("everything", json.dumps(EVERYTHING))
-        self._policy("device", device_policy(aws))
         self._policy("restricted", restricted_policy(aws))
-        self._session = SdkDialer(self._config(directory)).dial(self.enrol("the-cloud", "everything"))
+        self._directory = directory
+        self._session = self.dial("the-cloud", self._enrol("the-cloud", "everything"))
         self._session.subscribe(["warden/#", "telemetry/#"])
         self._heard: list[tuple[str, dict[str, Any]]] = []
 
     def close(self) -> None:
         self._session.close()
 
-    def enrol(self, thing_name: str, policy: str = "device") -> Identity:
+    def _enrol(self, thing_name: str, policy: str) -> Identity:
         self.iot.create_thing(thingName=thing_name)
         made = self.iot.create_keys_and_certificate(setAsActive=True)
         self._let_in(made["certificateArn"], thing_name, policy)
         return identity_of(made["certificatePem"], made["keyPair"]["PrivateKey"])
 
+    def dial(self, thing_name: str, identity: Identity) -> SdkSession:
+        """Connect as this thing, whoever else does."""
+        return SdkDialer(self._config(thing_name)).dial(identity)
+
     def certify(self, thing_name: str, csr: str, *, active: bool = True) -> tuple[str, str]:
         made = self.iot.create_certificate_from_csr(certificateSigningRequest=csr, setAsActive=active)
-        self._let_in(made["certificateArn"], thing_name, "device")
+        self._let_in(made["certificateArn"], thing_name, DEVICE_POLICY_NAME)
         return made["certificateId"], made["certificatePem"]
 
     def switch_off(self, certificate_id: str) -> None:
@@ -58,7 +63,7 @@ class Cloud:
     def restrict(self, certificate_id: str) -> None:
         arn = self.iot.describe_certificate(certificateId=certificate_id)["certificateDescription"]["certificateArn"]
         self.iot.attach_policy(policyName="restricted", target=arn)
-        self.iot.detach_policy(policyName="device", target=arn)
+        self.iot.detach_policy(policyName=DEVICE_POLICY_NAME, target=arn)
 
     def start_job(self, thing_name: str, job_id: str, operation: str, **more: str) -> None:
         arn = self.iot.describe_thing(thingName=thing_name)["thingArn"]
@@ -114,14 +119,14 @@ class Cloud:
         self.iot.attach_policy(policyName=policy, target=certificate_arn)
         self.iot.attach_thing_principal(thingName=thing_name, principal=certificate_arn)
 
-    def _config(self, directory: Path) -> AgentConfig:
+    def _config(self, thing_name: str) -> AgentConfig:
         return AgentConfig(
-            thing_name="the-cloud",
+            thing_name=thing_name,
             endpoint=self.aws.mqtt_host,
             port=self.aws.mqtt_port,
             ca_file=self.aws.ca_file,
-            state_dir=directory,
-            telemetry_topic="telemetry/the-cloud",
+            state_dir=self._directory,
+            telemetry_topic=f"telemetry/{thing_name}",
             telemetry_interval_seconds=60,
             keep_alive=60,
             retry_min_seconds=1,
@@ -131,14 +136,10 @@ class Cloud:
         )
 
 
-def device_policy(aws: LocalAws) -> str:
-    template = (ROOT / "device" / "device-policy.json").read_text()
-    return template.replace("${AWS::Region}", aws.region).replace("${AWS::AccountId}", aws.account_id)
-
-
 def restricted_policy(aws: LocalAws) -> str:
     """What a quarantine leaves: the device's policy without its telemetry."""
-    document = json.loads(device_policy(aws))
+    template = (ROOT / "device" / "device-policy.json").read_text()
+    document = json.loads(template.replace("${AWS::Region}", aws.region).replace("${AWS::AccountId}", aws.account_id))
     speak = next(statement for statement in document["Statement"] if statement["Sid"] == "Speak")
     speak["Resource"] = [resource for resource in speak["Resource"] if "topic/telemetry/" not in resource]
     return json.dumps(document)

@@ -3,18 +3,20 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from local_fleet.aws import LocalAws
-from tests.device.agent_process import AgentProcess
+from local_fleet.enrol import AgentProcess, Device, enrol
 from tests.device.cloud import Cloud
-from warden_agent.identity import Identity
 from warden_agent.storage import FileStore
 
 pytestmark = pytest.mark.e2e
 
+PATIENCE_SECONDS = 30
+LOG = b"2026-11-22 pump started\n" * 100
 NO_NEW_KEYS = "the only private key on the device is the one in use"
 
 
@@ -26,82 +28,79 @@ def _cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         cloud.close()
 
 
-class Device:
-    """A device on a shelf: its files, ready to be switched on."""
+@dataclass(frozen=True)
+class OnTheShelf:
+    """A device as the factory made it, ready to be switched on, and what the tests ask about it."""
 
-    def __init__(self, cloud: Cloud, folder: Path, thing_name: str) -> None:
-        self.thing_name = thing_name
-        self.state = folder / "state"
-        self.state.mkdir()
-        self.first = cloud.enrol(thing_name)
-        (self.state / "certificate.pem").write_text(self.first.certificate_pem)
-        (self.state / "private.key").write_text(self.first.key_pem)
-        (folder / "app.log").write_bytes(b"2026-11-22 pump started\n" * 100)
-        self.config_file = folder / "agent.toml"
-        self.config_file.write_text(
-            f'thing_name = "{thing_name}"\nendpoint = "{cloud.aws.mqtt_host}"\nport = {cloud.aws.mqtt_port}\n'
-            f'ca_file = "{cloud.aws.ca_file}"\nstate_dir = "state"\ntelemetry_interval_seconds = 0.3\nkeep_alive = 30\n'
-            "retry_min_seconds = 0.1\nretry_max_seconds = 0.4\n"
-            '[logs]\napp = "app.log"\ngone = "gone.log"\n'
-        )
+    cloud: Cloud
+    made: Device
 
     @property
-    def log(self) -> bytes:
-        return (self.config_file.parent / "app.log").read_bytes()
+    def thing_name(self) -> str:
+        return self.made.thing_name
 
     @property
-    def identity(self) -> Identity:
-        return FileStore(self.state).load().identity
+    def certificate_id(self) -> str:
+        return FileStore(self.made.state_dir).load().identity.certificate_id
 
     def topic(self, rest: str) -> str:
         return f"warden/{self.thing_name}/{rest}"
 
     def switched_on(self) -> AgentProcess:
-        return AgentProcess(self.config_file)
+        return AgentProcess(self.cloud.aws, self.made)
 
 
 @pytest.fixture(name="device")
-def _device(cloud: Cloud, tmp_path: Path, request: pytest.FixtureRequest) -> Device:
+def _device(cloud: Cloud, tmp_path: Path, request: pytest.FixtureRequest) -> OnTheShelf:
     # The colon is legal in a thing name, and what careless topic and path handling trips over.
-    return Device(cloud, tmp_path, "plant1:" + re.sub("[^a-zA-Z0-9_-]", "-", request.node.name)[:80])
+    thing_name = "plant1:" + re.sub("[^a-zA-Z0-9_-]", "-", request.node.name)[:80]
+    made = enrol(
+        cloud.aws,
+        thing_name,
+        tmp_path,
+        logs={"app": LOG, "gone": b""},
+        settings={"retry_min_seconds": 0.1, "retry_max_seconds": 0.4},
+    )
+    (tmp_path / "logs" / "gone").unlink()
+    return OnTheShelf(cloud, made)
 
 
-def test_connects_under_the_certificate_id_that_aws_gave_and_publishes_telemetry(cloud: Cloud, device: Device) -> None:
+def test_connects_under_the_certificate_id_that_aws_gave_and_publishes_telemetry(
+    cloud: Cloud, device: OnTheShelf
+) -> None:
     with device.switched_on() as agent:
-        agent.wait_for("connected", certificateId=device.first.certificate_id)
-        agent.wait_for("telemetry-accepted", sequence=2)
+        agent.await_event("connected", PATIENCE_SECONDS, certificateId=device.made.certificate_id)
+        agent.await_event("telemetry-accepted", PATIENCE_SECONDS, sequence=2)
         heard = cloud.hear(f"telemetry/{device.thing_name}")
-        code = agent.terminate()
 
-    assert cloud.iot.describe_certificate(certificateId=device.first.certificate_id)
     assert heard["sequence"] == 1
-    assert (code, agent.events[-1]["event"]) == (0, "stopped")
-    assert sorted(path.name for path in device.state.iterdir()) == ["state.json"]
+    assert agent.events[-1]["event"] == "stopped", "SIGTERM ends it with manners"
+    assert [path.name for path in device.made.state_dir.iterdir()] == ["state.json"]
 
 
-def test_uploads_the_logs_it_may_and_names_those_it_could_not(cloud: Cloud, device: Device) -> None:
+def test_uploads_the_logs_it_may_and_names_those_it_could_not(cloud: Cloud, device: OnTheShelf) -> None:
     cloud.start_job(device.thing_name, "logs-1", "collect-logs")
     with device.switched_on() as agent:
         request = cloud.hear(device.topic("logs/create"))
         cloud.accept(
             device.topic("logs/create"), request, uploads=cloud.upload_forms(device.thing_name, request["files"])
         )
-        agent.wait_for("log-uploaded", label="app")
-        agent.wait_for("job-ended", jobId="logs-1", status="SUCCEEDED")
+        agent.await_event("log-uploaded", PATIENCE_SECONDS, label="app")
+        agent.await_event("job-ended", PATIENCE_SECONDS, jobId="logs-1", status="SUCCEEDED")
 
     status, details = cloud.job(device.thing_name, "logs-1")
-    assert cloud.uploaded(device.thing_name, "app") == device.log
-    assert (status, details) == ("SUCCEEDED", {"uploaded": "1", "bytes": str(len(device.log)), "missing": "gone"})
+    assert cloud.uploaded(device.thing_name, "app") == LOG
+    assert (status, details) == ("SUCCEEDED", {"uploaded": "1", "bytes": str(len(LOG)), "missing": "gone"})
 
 
 @pytest.mark.parametrize("algorithm", ["EC_P256", "RSA_2048"])
 def test_rotates_through_a_power_cut_and_ends_with_the_new_certificate_alone(
-    cloud: Cloud, device: Device, algorithm: str
+    cloud: Cloud, device: OnTheShelf, algorithm: str
 ) -> None:
     create, confirm = device.topic("certificate/create"), device.topic("certificate/confirm")
     job_id = f"rotate-{algorithm}"
     with device.switched_on() as agent:
-        agent.wait_for("connected")
+        agent.await_event("connected", PATIENCE_SECONDS)
         cloud.start_job(device.thing_name, job_id, "rotate-certificate", keyAlgorithm=algorithm)
         request = cloud.hear(create)
         agent.kill()
@@ -111,63 +110,88 @@ def test_rotates_through_a_power_cut_and_ends_with_the_new_certificate_alone(
         assert again == request, "asking again must be the same request"
         new_id, pem = cloud.certify(device.thing_name, again["csr"])
         cloud.accept(create, again, certificateId=new_id, certificatePem=pem)
-        agent.wait_for("connected", certificateId=new_id)
+        agent.await_event("connected", PATIENCE_SECONDS, certificateId=new_id)
         first_confirm = cloud.hear(confirm)
         agent.kill()
 
     with device.switched_on() as agent:
-        agent.wait_for("connected", certificateId=new_id)
+        agent.await_event("connected", PATIENCE_SECONDS, certificateId=new_id)
         assert cloud.hear(confirm) == first_confirm
         cloud.accept(confirm, first_confirm)
-        agent.wait_for("old-key-destroyed", certificateId=device.first.certificate_id)
-        agent.wait_for("job-ended", jobId=job_id, status="SUCCEEDED")
-        cloud.switch_off(device.first.certificate_id)
+        agent.await_event("old-key-destroyed", PATIENCE_SECONDS, certificateId=device.made.certificate_id)
+        agent.await_event("job-ended", PATIENCE_SECONDS, jobId=job_id, status="SUCCEEDED")
+        cloud.switch_off(device.made.certificate_id)
         agent.kill()
 
     with device.switched_on() as agent:
-        agent.wait_for("connected", certificateId=new_id)
-        agent.wait_for("telemetry-accepted")
+        agent.await_event("connected", PATIENCE_SECONDS, certificateId=new_id)
+        agent.await_event("telemetry-accepted", PATIENCE_SECONDS)
 
     assert cloud.job(device.thing_name, job_id)[0] == "SUCCEEDED"
-    assert device.identity.certificate_id == new_id
-    assert (device.state / "state.json").read_text().count("PRIVATE KEY-----\\n") == 2, NO_NEW_KEYS  # BEGIN and END
+    assert device.certificate_id == new_id
+    assert (device.made.state_dir / "state.json").read_text().count("PRIVATE KEY-----\\n") == 2, (
+        NO_NEW_KEYS
+    )  # BEGIN and END
 
 
-def test_goes_back_to_the_old_certificate_when_the_new_one_is_refused(cloud: Cloud, device: Device) -> None:
+def test_goes_back_to_the_old_certificate_when_the_new_one_is_refused(cloud: Cloud, device: OnTheShelf) -> None:
     create = device.topic("certificate/create")
     cloud.start_job(device.thing_name, "rotate-refused", "rotate-certificate")
     with device.switched_on() as agent:
         request = cloud.hear(create)
         new_id, pem = cloud.certify(device.thing_name, request["csr"], active=False)
         cloud.accept(create, request, certificateId=new_id, certificatePem=pem)
-        agent.wait_for("connect-failed", certificateId=new_id)
-        agent.wait_for("job-ended", jobId="rotate-refused", status="FAILED")
+        agent.await_event("connect-failed", PATIENCE_SECONDS, certificateId=new_id)
+        agent.await_event("job-ended", PATIENCE_SECONDS, jobId="rotate-refused", status="FAILED")
 
     status, details = cloud.job(device.thing_name, "rotate-refused")
     assert status == "FAILED"
     assert "cannot connect" in details["reason"]
-    assert device.identity == device.first
+    assert device.certificate_id == device.made.certificate_id
 
 
-def test_a_restricted_device_reports_its_refused_telemetry_and_still_runs_jobs(cloud: Cloud, device: Device) -> None:
-    cloud.restrict(device.first.certificate_id)
+def test_a_restricted_device_reports_its_refused_telemetry_and_still_runs_jobs(
+    cloud: Cloud, device: OnTheShelf
+) -> None:
+    cloud.restrict(device.made.certificate_id)
     with device.switched_on() as agent:
-        agent.wait_for("telemetry-refused")
+        agent.await_event("telemetry-refused", PATIENCE_SECONDS)
         cloud.start_job(device.thing_name, "logs-restricted", "collect-logs")
         request = cloud.hear(device.topic("logs/create"))
         cloud.accept(
             device.topic("logs/create"), request, uploads=cloud.upload_forms(device.thing_name, request["files"])
         )
-        agent.wait_for("job-ended", jobId="logs-restricted", status="SUCCEEDED")
+        agent.await_event("job-ended", PATIENCE_SECONDS, jobId="logs-restricted", status="SUCCEEDED")
 
-    assert agent.count("telemetry-accepted") == 0
+    assert [event for event in agent.events if event["event"] == "telemetry-accepted"] == []
 
 
-def test_rejects_a_job_that_is_not_one_of_ours(cloud: Cloud, device: Device) -> None:
+def test_rejects_a_job_that_is_not_one_of_ours(cloud: Cloud, device: OnTheShelf) -> None:
     arn = cloud.iot.describe_thing(thingName=device.thing_name)["thingArn"]
     document = {"version": "1.0", "steps": [], "warden": {"operation": "format-disk", "jobId": "strange"}}
     cloud.iot.create_job(jobId="strange", targets=[arn], document=json.dumps(document))
     with device.switched_on() as agent:
-        agent.wait_for("job-ended", jobId="strange", status="REJECTED")
+        agent.await_event("job-ended", PATIENCE_SECONDS, jobId="strange", status="REJECTED")
 
     assert cloud.job(device.thing_name, "strange") == ("REJECTED", {"reason": "unknown operation 'format-disk'"})
+
+
+def test_a_connection_that_somebody_takes_over_is_told_and_made_again(cloud: Cloud, device: OnTheShelf) -> None:
+    with device.switched_on() as agent:
+        agent.await_event("connected", PATIENCE_SECONDS)
+        cloud.dial(device.thing_name, FileStore(device.made.state_dir).load().identity).close()
+        lost = agent.await_event("connection-lost", PATIENCE_SECONDS)
+        agent.await_event("connected", PATIENCE_SECONDS, after=agent.events.index(lost))
+
+    assert "SESSION_TAKEN_OVER" in lost["reason"]
+
+
+def test_a_broker_that_is_away_is_waited_for(cloud: Cloud, device: OnTheShelf) -> None:
+    config = device.made.config_file.read_text()
+    device.made.config_file.write_text(config.replace(f"port = {cloud.aws.mqtt_port}", "port = 1"))
+    with device.switched_on() as agent:
+        first = agent.await_event("connect-failed", PATIENCE_SECONDS)
+        agent.await_event("connect-failed", PATIENCE_SECONDS, after=agent.events.index(first) + 1)
+
+        assert agent.running
+    assert agent.events[-1]["event"] == "stopped"
