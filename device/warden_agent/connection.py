@@ -25,8 +25,17 @@ STOP_SECONDS = 5.0
 NEVER_BY_ITSELF_MS = 3_600_000
 FIRST_REFUSAL = 128  # in MQTT 5 every reason code from here on is a failure
 NOT_AUTHORIZED = 135
-# Failures of the way to the endpoint, by the SDK's names: they say nothing about who we are.
-UNREACHED = ("AWS_IO_DNS", "AWS_IO_SOCKET", "AWS_ERROR_SOCKET", "AWS_IO_TLS_NEGOTIATION_TIMEOUT")
+# Failures of the way to the endpoint, by the SDK's names: they say nothing about who we are. AWS_IO_SOCKET_CLOSED is
+# not among them: a broker that does not know the certificate may simply hang up.
+UNREACHED = (
+    "AWS_IO_DNS",
+    "AWS_IO_SOCKET_CONNECTION_REFUSED",
+    "AWS_IO_SOCKET_CONNECT_ABORTED",
+    "AWS_IO_SOCKET_NETWORK_DOWN",
+    "AWS_IO_SOCKET_NO_ROUTE_TO_HOST",
+    "AWS_IO_SOCKET_TIMEOUT",
+    "AWS_IO_TLS_NEGOTIATION_TIMEOUT",
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ class SdkDialer:
 class SdkSession:
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
-        self._client: Any = None
+        self._client: Any = _Closed()
         # SimpleQueue, because the SDK's own thread writes to it and a signal may interrupt whoever reads.
         self._inbox: queue.SimpleQueue[Message | Lost] = queue.SimpleQueue()
         self._opening: queue.SimpleQueue[ConnectError | None] = queue.SimpleQueue()
@@ -122,9 +131,9 @@ class SdkSession:
         return item
 
     def close(self) -> None:
-        if self._client is None:
-            return
         client, self._client = self._client, _Closed()
+        if isinstance(client, _Closed):
+            return
         client.stop(mqtt5.DisconnectPacket())
         try:
             self._stopped.get(timeout=STOP_SECONDS)
@@ -170,12 +179,9 @@ class SdkSession:
 
 
 class _Closed:
-    """Stands where the client was, for a telemetry that comes an instant too late."""
+    """Stands where no client is, before and after: a telemetry may come an instant too late."""
 
     def publish(self, _packet: Any) -> Any:
         raise ConnectionLostError("the session is closed")
 
     subscribe = publish
-
-    def stop(self, _packet: Any) -> None:
-        return

@@ -7,6 +7,7 @@ tells it to: so a test can let an answer wait, change it, or kill the device bef
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +49,9 @@ class Cloud:
         self._let_in(made["certificateArn"], thing_name, policy)
         return identity_of(made["certificatePem"], made["keyPair"]["PrivateKey"])
 
-    def dial(self, thing_name: str, identity: Identity) -> SdkSession:
+    def dial(self, thing_name: str, identity: Identity, **elsewhere: Any) -> SdkSession:
         """Connect as this thing, whoever else does."""
-        return SdkDialer(self._config(thing_name)).dial(identity)
+        return SdkDialer(replace(self._config(thing_name), **elsewhere)).dial(identity)
 
     def certify(self, thing_name: str, csr: str, *, active: bool = True) -> tuple[str, str]:
         made = self.iot.create_certificate_from_csr(certificateSigningRequest=csr, setAsActive=active)

@@ -11,6 +11,9 @@ import pytest
 from local_fleet.aws import LocalAws
 from local_fleet.enrol import AgentProcess, Device, enrol
 from tests.device.cloud import Cloud
+from tests.device.fakes import FakeAuthority
+from warden_agent.identity import Identity
+from warden_agent.ports import ConnectError, ConnectionLostError
 from warden_agent.storage import FileStore
 
 pytestmark = pytest.mark.e2e
@@ -195,3 +198,50 @@ def test_a_broker_that_is_away_is_waited_for(cloud: Cloud, device: OnTheShelf) -
 
         assert agent.running
     assert agent.events[-1]["event"] == "stopped"
+
+
+class TestDialling:
+    """The one thing the rotation must be told truly: was it we who were refused, or was nobody there?"""
+
+    def test_a_certificate_that_nobody_registered_is_refused(self, cloud: Cloud) -> None:
+        with pytest.raises(ConnectError) as error:
+            cloud.dial("pump-1", FakeAuthority().identity())
+
+        assert error.value.reached
+
+    def test_a_certificate_that_was_switched_off_is_refused(self, cloud: Cloud, device: OnTheShelf) -> None:
+        cloud.switch_off(device.made.certificate_id)
+        with device.switched_on() as agent:
+            agent.await_event("connect-failed", PATIENCE_SECONDS)
+        with pytest.raises(ConnectError) as error:
+            cloud.dial(device.thing_name, FileStore(device.made.state_dir).load().identity)
+
+        assert error.value.reached
+
+    def test_another_things_certificate_is_refused(self, cloud: Cloud, device: OnTheShelf) -> None:
+        FileStore(device.made.state_dir).enrol()
+        with pytest.raises(ConnectError, match="NOT_AUTHORIZED") as error:
+            cloud.dial("somebody-else", FileStore(device.made.state_dir).load().identity)
+
+        assert error.value.reached
+
+    @pytest.mark.parametrize(("endpoint", "port"), [("127.0.0.1", 1), ("nowhere.invalid", 8883)])
+    def test_where_nobody_is_nobody_is_refused(self, cloud: Cloud, endpoint: str, port: int) -> None:
+        with pytest.raises(ConnectError) as error:
+            cloud.dial("pump-1", FakeAuthority().identity(), endpoint=endpoint, port=port)
+
+        assert not error.value.reached
+
+    def test_a_key_that_does_not_fit_is_an_error_like_any_other(self, cloud: Cloud) -> None:
+        one, other = FakeAuthority().identity(), FakeAuthority().identity()
+        with pytest.raises(ConnectError, match="TLS client could not be made"):
+            cloud.dial("pump-1", Identity(one.certificate_pem, other.key_pem))
+
+    def test_closing_twice_costs_nothing_and_what_comes_later_is_told(self, cloud: Cloud, device: OnTheShelf) -> None:
+        FileStore(device.made.state_dir).enrol()
+        session = cloud.dial(device.thing_name, FileStore(device.made.state_dir).load().identity)
+        session.close()
+        session.close()
+
+        with pytest.raises(ConnectionLostError, match="closed"):
+            session.publish("telemetry/pump-1", b"{}")
