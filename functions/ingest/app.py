@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch import process_partial_response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden.bootstrap import service
 from warden.carriers import bare_records, unwrap
 from warden.intake import take_in
-from warden.observability import logger, metrics
+from warden.observability import LoudBatchProcessor, logger, metrics
 
-_processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+_processor = LoudBatchProcessor()
 
 
 def _take_in(record: dict[str, Any]) -> None:
@@ -21,10 +21,10 @@ def _take_in(record: dict[str, Any]) -> None:
     body, envelope = unwrap(record, warden.settings, warden.now())
     intake = take_in(body, envelope, warden)
     if intake.refused:
-        logger.warning("message refused", extra={"message": envelope.message_id, "reason": intake.refused})
+        logger.warning("message refused", extra={"message_id": envelope.message_id, "reason": intake.refused})
         metrics.add_metric("Refused", MetricUnit.Count, 1)
     else:
-        logger.info("message taken in", extra={"message": envelope.message_id, "findings": intake.queued})
+        logger.info("message taken in", extra={"message_id": envelope.message_id, "findings": intake.queued})
         metrics.add_metric("Findings", MetricUnit.Count, intake.queued)
 
 

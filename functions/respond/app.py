@@ -6,18 +6,20 @@ import json
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
+from aws_lambda_powertools.utilities.batch import process_partial_response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden.bootstrap import service
 from warden.dispatch import dispatch
-from warden.observability import logger, metrics
+from warden.observability import LoudFifoProcessor, logger, metrics
 
 
 def _respond(record: dict[str, Any]) -> None:
     message = json.loads(record["body"])
     said = dispatch(message, service())
-    logger.info("message handled", extra={"message": record["messageId"], "type": message.get("type"), "result": said})
+    logger.info(
+        "message handled", extra={"message_id": record["messageId"], "type": message.get("type"), "result": said}
+    )
     metrics.add_metric("Handled" if said == "done" else "Refused", MetricUnit.Count, 1)
 
 
@@ -25,6 +27,4 @@ def _respond(record: dict[str, Any]) -> None:
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch; a device whose message fails keeps its later ones waiting, the others go on."""
-    processor = SqsFifoPartialProcessor(skip_group_on_error=True)
-    processor.raise_on_entire_batch_failure = False
-    return dict(process_partial_response(event, _respond, processor, context))
+    return dict(process_partial_response(event, _respond, LoudFifoProcessor(), context))

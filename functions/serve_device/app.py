@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch import process_partial_response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden.bootstrap import service
 from warden.device_requests import request_from, serve
 from warden.errors import Refused
-from warden.observability import logger, metrics
+from warden.observability import LoudBatchProcessor, logger, metrics
 from warden.refusals import record_refusal
+from warden.sources.json_text import message_in
 
-_processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+_processor = LoudBatchProcessor()
 
 
 def _serve(record: dict[str, Any]) -> None:
     try:
-        request = request_from(json.loads(record["body"]))
+        request = request_from(message_in(record["body"]))
     except Refused as refusal:
-        record_refusal(service(), refusal, what=record["body"][:300])
+        record_refusal(service(), refusal, what=record["body"])
         metrics.add_metric("Refused", MetricUnit.Count, 1)
         return
     serve(request, service())

@@ -242,7 +242,12 @@ class Cases:
         head = self._ledger.read(key)
         self._let_steps_expire(case, now)
         closed = replace(case, state=CaseState.CLOSED, resolution=resolution, closed_at=now)
-        problem = {**(head or {}), "is_open": False, "closed_at": to_text(now), EXPIRY: self._expiry(now)}
+        problem: dict[str, Any] = {
+            **(head or {}),
+            "is_open": False,
+            "closed_at": to_text(now),
+            EXPIRY: self._expiry(now),
+        }
         return self.save(closed, now, *steps, also=(Put(key, problem, version_of(head)),))
 
     def save(self, case: Case, now: datetime, *steps: Step, also: Sequence[Put] = ()) -> Case:

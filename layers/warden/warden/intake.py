@@ -12,11 +12,10 @@ from warden.refusals import record_refusal
 from warden.service import Service
 from warden.sources import Detector, Envelope, audit, audit_finding, detect, generic, guardduty, security_hub
 from warden.sources.json_text import message_in
+from warden.sources.names import shown
 
 DETECTORS: tuple[Detector, ...] = (detect, audit, audit_finding, guardduty, security_hub, generic)
 """Every detector we understand. The first that recognises a message reads it; no two recognise the same."""
-
-_PREVIEW = 300
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ def take_in(body: str, envelope: Envelope, service: Service) -> Intake:
             send_finding(service.ports.queue, finding)
             queued += 1
     except Refused as refusal:
-        record_refusal(service, refusal, what=f"{envelope.message_id} {body[:_PREVIEW]}")
+        record_refusal(service, refusal, what=f"{envelope.message_id} {body}")
         return Intake(0, str(refusal))
     return Intake(queued)
 
@@ -47,4 +46,4 @@ def _findings(body: str, envelope: Envelope) -> Iterator[Finding]:
             yield from detector.findings(message, envelope)
             return
     keys = ", ".join(sorted(message)[:10]) or "none"
-    raise Refused("unknown-message", f"no detector we know writes a message with these keys: {ascii(keys)[:_PREVIEW]}")
+    raise Refused("unknown-message", f"no detector we know writes a message with these keys: {shown(keys)}")

@@ -16,7 +16,7 @@ _KEPT = timedelta(days=90)
 def record_refusal(service: Service, refusal: Refused, *, what: str, about: str = "") -> None:
     """Write a refusal down. The same `what` refused for the same reason on one day is one record."""
     now = service.now()
-    digest = sha256(f"{refusal.code} {what}".encode()).hexdigest()[:32]
+    digest = sha256(f"{refusal.code} {what}".encode(errors="backslashreplace")).hexdigest()[:32]
     record = {
         "type": "refusal",
         "code": refusal.code,
