@@ -1,0 +1,167 @@
+"""The command line: `warden`, or `python -m warden_cli`."""
+
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter, _SubParsersAction
+from collections.abc import Callable, Mapping, Sequence
+
+from warden.cases import CaseState
+from warden.plan import Mode
+from warden_cli import case_commands, plan_commands
+from warden_cli.failures import CommandFailed, Exit
+from warden_cli.terminal import a_console
+
+_INTERRUPTED = 130
+
+_EPILOG = """\
+exit codes:
+  0  done
+  1  the service refused it, or it did not end well; or the plan is faulty
+  2  the command line or a file it names cannot be used
+  3  the service could not be asked
+  4  --wait: the time is over, and the case has not come to rest
+
+environment:
+  WARDEN_URL                 the stack's output OperateUrl
+  AWS_PROFILE, AWS_REGION    as for every AWS tool; the URL names its region itself
+  NO_COLOR                   no colours, also on a terminal
+
+docs/operations.md is the handbook."""
+
+_DECISIONS = {
+    "approve": "do what is planned on a case that waits or is held",
+    "release": "let a contained device go, with a new certificate unless told otherwise",
+    "dismiss": "close a case and leave the device be",
+    "collect-logs": "ask the device of a case for its logs, once more",
+}
+
+
+def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
+    """Run one command; gives the exit code."""
+    console = a_console()
+    arguments = _parser(environment).parse_args(argv)
+    try:
+        code = arguments.run(arguments, console)
+        sys.stdout.flush()
+    except CommandFailed as failure:
+        print(f"warden: {failure}", file=sys.stderr)
+        return failure.code
+    except KeyboardInterrupt:
+        print("\nwarden: interrupted; what was queued before goes on", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has seen enough. Python would complain once more when it closes the stream itself.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    return int(code)
+
+
+def _parser(environment: Mapping[str, str]) -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="warden",
+        description="Fleet Warden, the operator's command.",
+        epilog=_EPILOG,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
+    asks = _asks(environment)
+    _add_cases(commands, asks)
+    _add_show(commands, asks)
+    for name, words in _DECISIONS.items():
+        _add_decision(commands, asks, name, words)
+    _add_switch(commands, asks)
+    _add_plan(commands)
+    return parser
+
+
+def _asks(environment: Mapping[str, str]) -> ArgumentParser:
+    """Make the options that every command has which asks the service."""
+    parent = ArgumentParser(add_help=False)
+    parent.add_argument("--url", default=environment.get("WARDEN_URL", ""), help="the service (default: $WARDEN_URL)")
+    parent.add_argument("--region", default="", help="its region, where the URL does not name it")
+    parent.add_argument("--profile", default="", help="the AWS profile to ask with")
+    parent.add_argument("--json", action="store_true", help="answer for programs")
+    return parent
+
+
+type _Commands = _SubParsersAction[ArgumentParser]
+
+
+def _add_cases(commands: _Commands, asks: ArgumentParser) -> None:
+    parser = commands.add_parser("cases", parents=[asks], help="list the open cases", description="List cases.")
+    parser.add_argument("--state", default="", choices=[*CaseState], metavar="STATE", help=", ".join(CaseState))
+    parser.add_argument("--thing", default="", help="only those of this device")
+    parser.add_argument("--all", action="store_true", help="closed ones too")
+    parser.set_defaults(run=case_commands.cases)
+
+
+def _add_show(commands: _Commands, asks: ArgumentParser) -> None:
+    words = "show one case: facts, actions, containment, timeline"
+    parser = commands.add_parser("show", parents=[asks], help=words, description=_sentence(words))
+    parser.add_argument("case", metavar="CASE")
+    parser.set_defaults(run=case_commands.show)
+
+
+def _add_decision(commands: _Commands, asks: ArgumentParser, name: str, words: str) -> None:
+    parser = commands.add_parser(name, parents=[asks], help=words, description=_sentence(words))
+    parser.add_argument("case", metavar="CASE")
+    parser.add_argument("--why", default="", metavar="TEXT", help="for the timeline, at most 500 characters")
+    if name == "release":
+        parser.add_argument("--keep-certificate", action="store_true", help="do not rotate; go on with the old one")
+    parser.add_argument("--wait", action="store_true", help="follow the case until it comes to rest")
+    parser.add_argument(
+        "--timeout", type=_seconds, default=900.0, metavar="S", help="for --wait: at most S seconds (900)"
+    )
+    parser.add_argument("--poll", type=_seconds, default=2.0, metavar="S", help="for --wait: ask every S seconds (2)")
+    parser.set_defaults(run=case_commands.decide)
+
+
+def _add_switch(commands: _Commands, asks: ArgumentParser) -> None:
+    run: Callable[..., Exit]
+    for name, run, must, words in (
+        ("stop", case_commands.stop, True, "the kill switch: touch no device until further notice"),
+        ("resume", case_commands.resume, False, "take the kill switch back"),
+    ):
+        parser = commands.add_parser(name, parents=[asks], help=words, description=_sentence(words))
+        parser.add_argument("--why", default="", required=must, metavar="TEXT", help="for the record")
+        parser.set_defaults(run=run)
+
+
+def _add_plan(commands: _Commands) -> None:
+    plan = commands.add_parser("plan", help="check and explain the response plan, here, asking nobody")
+    kinds = plan.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="plan_command")
+    words = "say every fault of a plan with its line"
+    check = kinds.add_parser("check", help=words, description=_sentence(words))
+    check.add_argument("file", nargs="?", default="", help="default: the plan that this checkout deploys")
+    check.add_argument("--json", action="store_true", help="answer for programs")
+    check.set_defaults(run=plan_commands.check)
+
+    words = "say which rule an event meets, and what would be done"
+    explain = kinds.add_parser("explain", help=words, description=f"{_sentence(words)} Nothing is asked or touched.")
+    explain.add_argument(
+        "event", metavar="EVENT.json", help="a detector's message, bare or as SNS, SQS or EventBridge carries it"
+    )
+    explain.add_argument("--plan", default="", metavar="FILE", help="default: the plan that this checkout deploys")
+    explain.add_argument("--mode", choices=[*Mode], help="the stack's parameter Mode (default: show all three)")
+    explain.add_argument("--thing-type", metavar="TYPE", help="the device's type, for rules that ask about it")
+    explain.add_argument("--thing-group", action="append", metavar="GROUP", help="a group it is in; may be repeated")
+    explain.add_argument("--json", action="store_true", help="answer for programs")
+    explain.set_defaults(run=plan_commands.explain_event)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < 1_000_000:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""Asking the service: a POST to its function URL, signed with the caller's own AWS credentials (SigV4)."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import (
+    BotoCoreError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    ProxyConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
+from botocore.httpsession import URLLib3Session
+from botocore.session import Session
+from botocore.utils import get_environ_proxies
+
+from warden_cli.failures import BadUsage, NotReached, Refused
+from warden_cli.terminal import shown
+
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 35
+"""A little more than the function itself may take, so that its own answer wins."""
+
+_FUNCTION_URL = re.compile(r"[a-z0-9]+\.lambda-url\.(?P<region>[a-z0-9-]+)\.on\.aws(\.com\.cn)?")
+_THIS_MACHINE = {"127.0.0.1", "localhost", "::1"}
+_WHERE_FROM = "the stack's output OperateUrl is the right one"
+
+_DENIALS = (
+    ("token included in the request is expired", "your AWS session has expired; sign in again and repeat this"),
+    (
+        "token included in the request is invalid",
+        "AWS does not know these credentials; sign in, or use --profile",
+    ),
+    ("signature expired", "AWS says that your clock is wrong; set it and repeat the command"),
+    ("signature not yet current", "AWS says that your clock is wrong; set it and repeat the command"),
+    (
+        "signature we calculated does not match",
+        "AWS does not accept the signature; check the secret key, and that --region is the region of the URL",
+    ),
+)
+_FORBIDDEN = (
+    "AWS does not let you ask (403): attach the policy in the stack's output OperatorPolicyArn to who "
+    f"`aws sts get-caller-identity` says you are, and check the URL, {_WHERE_FROM}"
+)
+
+
+# A timeout while connecting is also a kind of connection error to botocore: the narrower come first.
+_NO_ANSWER: tuple[tuple[type[Exception], str], ...] = (
+    (
+        ReadTimeoutError,
+        f"no answer from {{host}} within {ANSWER_SECONDS} seconds; a decision may have been taken all the same: look with "
+        "`warden show` before you repeat it",
+    ),
+    (ConnectTimeoutError, f"{{host}} does not take calls; check your network, and the URL: {_WHERE_FROM}"),
+    (ProxyConnectionError, "the proxy does not let calls through to {host}; check HTTPS_PROXY and NO_PROXY"),
+    (SSLError, "the certificate of {host} is not trusted; behind an inspecting proxy, set AWS_CA_BUNDLE"),
+    (EndpointConnectionError, f"cannot connect to {{host}}; check your network, and the URL: {_WHERE_FROM}"),
+)
+
+
+class Service:
+    """The service at a function URL, as this caller."""
+
+    def __init__(self, url: str, *, region: str = "", profile: str = "") -> None:
+        self._url = _checked(url)
+        session = Session(profile=profile or None)
+        self._credentials = _credentials_of(session, profile)
+        self._region = region or _region_of(self._url, session)
+        self._http = URLLib3Session(
+            proxies=get_environ_proxies(self._url),
+            timeout=(CONNECT_SECONDS, ANSWER_SECONDS),  # type: ignore[arg-type]  # the stubs know no pair, botocore does
+        )
+ from error
+    except PartialCredentialsError as error:
+        raise NotReached(f"your AWS credentials are incomplete: {shown(str(error), 200)}") from error
+    except BotoCoreError as error:
+        raise NotReached(f"your AWS credentials cannot be used: {shown(str(error), 200)}; sign in again") from error
+    if frozen is None or not frozen.access_key:
+        raise NotReached("no AWS credentials; sign in (`aws sso login`, `aws configure`), or use --profile")
+    return frozen
+
+
+def _answer(status: int, content: bytes) -> Mapping[str, Any]:
+    said = _json_object(content)
+    if status == 200 and said is not None:
+        return said
+    if said and isinstance(code := said.get("error"), str) and isinstance(message := said.get("message"), str):
+        failure = NotReached if code == "not-authenticated" else Refused
+        raise failure(shown(message, 1000))
+    raise NotReached(_what_aws_says(status, said or {}))
+
+
+def _what_aws_says(status: int, said: Mapping[str, Any]) -> str:
+    """Read an answer that the service itself did not write."""
+    if status == 403:
+        message = str(said.get("message") or said.get("Message") or "").lower()
+        return next((advice for words, advice in _DENIALS if words in message), _FORBIDDEN)
+    if status == 429:
+        return "the service is busy (429); repeat the command in a moment"
+    if status >= 500:
+        return (
+            f"the service failed to answer ({status}); repeat the command, and if it fails again, read the log group "
+            "/aws/lambda/<stack>-operate"
+        )
+    return f"what answers there ({status}) is not Fleet Warden; check the URL: {_WHERE_FROM}"
+
+
+def _json_object(content: bytes) -> Mapping[str, Any] | None:
+    try:
+        said = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None

@@ -1,0 +1,143 @@
+"""The commands that ask the service: about cases, about one decision, about the switch."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from warden_cli.answers import Case, case_file_in, cases_in, understood
+from warden_cli.calls import Service
+from warden_cli.case_pages import print_case, print_cases, print_entry
+from warden_cli.failures import Exit, NotReached
+from warden_cli.following import Awaited, Ending, follow
+from warden_cli.terminal import as_json, shown, word
+
+
+def cases(arguments: Namespace, console: Console) -> Exit:
+    """List cases: the open ones, or also those that are closed."""
+    service = _service(arguments)
+    wanted = {name: value for name in ("state", "thing") if (value := getattr(arguments, name))}
+    answers = [service.ask("cases", **wanted)]
+    if arguments.all and not wanted:
+        answers.append(service.ask("cases", state="closed"))
+    answer = _together(answers)
+    if not arguments.all and not arguments.state:
+        answer["cases"] = [each for each in answer["cases"] if each.get("state") != "closed"]
+    if arguments.json:
+        console.out(as_json(answer))
+        return Exit.DONE
+    listed = understood(cases_in, answer)
+    print_cases(console, listed, datetime.now(UTC), more=bool(answer.get("more")), asked=_asked(arguments))
+    return Exit.DONE
+
+
+def _together(answers: list[Mapping[str, Any]]) -> dict[str, Any]:
+    found = [each for answer in answers for each in understood(_listed, answer)]
+    found.sort(key=lambda case: str(case.get("openedAt")), reverse=True)
+    return {"cases": found, "more": any(answer.get("more") for answer in answers)}
+
+
+def _listed(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [dict(each) for each in answer["cases"]]
+
+
+def _asked(arguments: Namespace) -> str:
+    which = f"{arguments.state} cases" if arguments.state else "cases" if arguments.all else "open cases"
+    return f"{which} of {shown(arguments.thing)}" if arguments.thing else which
+
+
+def show(arguments: Namespace, console: Console) -> Exit:
+    """Show one case with its whole story."""
+    answer = _service(arguments).ask("show", case=arguments.case)
+    if arguments.json:
+        console.out(as_json(answer))
+    else:
+        print_case(console, understood(case_file_in, answer), datetime.now(UTC))
+    return Exit.DONE
+
+
+def decide(arguments: Namespace, console: Console) -> Exit:
+    """Hand a decision to the service and, when asked to, wait for its end."""
+    service = _service(arguments)
+    decision = arguments.command
+    if decision == "release" and arguments.keep_certificate:
+        decision = "release-keeping-certificate"
+    before = understood(case_file_in, service.ask("show", case=arguments.case)) if arguments.wait else None
+    answer = service.ask(decision, case=arguments.case, why=arguments.why)
+    if before is None:
+        if arguments.json:
+            console.out(as_json(answer))
+        else:
+            console.print(f"Queued: {decision} of case {shown(arguments.case)}, as {shown(str(answer.get('who', '')))}")
+            console.print(Text(f"Follow it with: warden show {shown(arguments.case)}", style="dim"))
+        return Exit.DONE
+    awaited = Awaited(
+        case=arguments.case,
+        decision=decision,
+        request=str(answer.get("request", "")),
+        lines_before=len(before.timeline),
+    )
+    with console.status(f"{decision}: waiting for {shown(before.case.device)}"):
+        ending = follow(
+            service,
+            awaited,
+            lambda entry: None if arguments.json else print_entry(console, entry),
+            seconds=arguments.timeout,
+            pause=arguments.poll,
+        )
+    return _ended(ending, arguments, console)
+
+
+def _ended(ending: Ending, arguments: Namespace, console: Console) -> Exit:
+    if arguments.json:
+        console.out(as_json({"case": ending.file.case.id, "state": ending.file.case.state, "wrong": ending.went_wrong}))
+    else:
+        console.print()
+        console.print(_said_of(ending.file.case))
+    if not ending.went_wrong:
+        return Exit.DONE
+    if not arguments.json:
+        console.print(Text(f"Not all went well. {shown(ending.went_wrong[-1])}", style="bold red"))
+    return Exit.REFUSED
+
+
+def _said_of(case: Case) -> Text:
+    line = Text(f"Case {shown(case.id)} is ").append_text(word(case.state))
+    return line.append(f" ({shown(case.resolution)})" if case.resolution else "").append(".")
+
+
+def stop(arguments: Namespace, console: Console) -> Exit:
+    """Throw the kill switch: no finding touches a device any more."""
+    return _switch(_service(arguments).ask("stop", why=arguments.why), arguments, console)
+
+
+def resume(arguments: Namespace, console: Console) -> Exit:
+    """Take the kill switch back."""
+    return _switch(_service(arguments).ask("resume", why=arguments.why), arguments, console)
+
+
+def _switch(answer: Mapping[str, Any], arguments: Namespace, console: Console) -> Exit:
+    if arguments.json:
+        console.out(as_json(answer))
+        return Exit.DONE
+    if not isinstance(answer.get("stopped"), bool):
+        raise NotReached("the service does not say whether it is stopped; look into the function `operate`'s log")
+    if answer["stopped"]:
+        console.print(
+            Text("Stopped.", style="bold red").append(
+                " No device is touched until `warden resume`.", "not bold default"
+            )
+        )
+        console.print("Findings still become cases: they are held, and `warden cases --state held` lists them.")
+    else:
+        console.print(Text("Resumed.", style="bold green").append(" The plan acts again.", "not bold default"))
+        console.print("What was held stays so until you approve or dismiss it: warden cases --state held")
+    console.print(Text(f"As {shown(str(answer.get('who', '')))}", style="dim"))
+    return Exit.DONE
+
+
+def _service(arguments: Namespace) -> Service:
+    return Service(arguments.url, region=arguments.region, profile=arguments.profile)

@@ -1,0 +1,236 @@
+"""How cases read: the list, one case with its whole story, one line of its timeline."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from warden_cli.answers import Action, Case, CaseFile, Containment, Entry
+from warden_cli.terminal import age, facts, heading, moment, plain, shown, who, word
+
+_NEED_A_DECISION = ("held", "awaiting-approval")
+_EVIDENCE_LINES = 24
+_CERTIFICATE_DIGITS = 12
+
+_PROGRESS = {"planned": "waiting", "started": "under way", "done": "done", "failed": "FAILED"}
+
+_NEXT = {
+    "awaiting-approval": (("do what is planned", "approve"), ("leave the device be", "dismiss")),
+    "held": (("do it all the same", "approve"), ("leave the device be", "dismiss")),
+    "contained": (
+        ("release with a new certificate", "release"),
+        ("release on the old certificate", "release --keep-certificate"),
+        ("fetch the logs once more", "collect-logs"),
+    ),
+    "open": (("close it", "dismiss"),),
+}
+
+
+def print_cases(console: Console, cases: Sequence[Case], now: datetime, *, more: bool, asked: str) -> None:
+    """Print the list, newest first, and what in it waits for people."""
+    if not cases:
+        console.print(f"No {asked}.")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("CASE", no_wrap=True)
+    table.add_column("AGE", no_wrap=True, justify="right")
+    table.add_column("STATE", no_wrap=True)
+    table.add_column("SEVERITY", no_wrap=True)
+    table.add_column("DEVICE", overflow="fold", min_width=8)
+    table.add_column("WHAT", overflow="fold", min_width=10)
+    for case in cases:
+        table.add_row(
+            plain(case.id),
+            age(case.opened_at, now),
+            word(case.state),
+            word(case.severity),
+            plain(case.device, "bold"),
+            plain(case.kind),
+        )
+    console.print(table)
+    console.print()
+    console.print(Text(_in_all(cases, more=more), style="dim"))
+
+
+def _in_all(cases: Sequence[Case], *, more: bool) -> str:
+    waiting = [case for case in cases if case.state in _NEED_A_DECISION]
+    said = f"{len(cases)} case{'' if len(cases) == 1 else 's'}"
+    if more:
+        said += " (the newest; narrow it with --state or --thing)"
+    if waiting:
+        said += f", {len(waiting)} waiting for you: warden show {shown(waiting[0].id)}"
+    return said
+
+
+def print_case(console: Console, file: CaseFile, now: datetime) -> None:
+    """Print one case: what it is about, what was done, what was taken, what happened, what can be done."""
+    case = file.case
+    console.print(_headline(case))
+    console.print(plain(case.title, limit=300))
+    console.print()
+    console.print(facts(_about(case, now)))
+    if case.evidence:
+        console.print(heading("What the detector said"))
+        console.print(facts(_said(case.evidence)))
+    console.print(heading("Actions"))
+    console.print(_actions(case))
+    if file.containment is not None:
+        console.print(heading("Containment"))
+        console.print(facts(_containment(file.containment, case.id)))
+    console.print(heading("Timeline (UTC)"))
+    console.print(_timeline(file.timeline, case.attributes))
+    if rows := list(_next(case)):
+        console.print(heading("What you can do"))
+        console.print(facts(rows))
+
+
+def print_entry(console: Console, entry: Entry) -> None:
+    """Print one line of a timeline as it happens."""
+    console.print(_timeline([entry], {}, days=False))
+
+
+def _headline(case: Case) -> Text:
+    line = Text()
+    line.append(shown(case.device, 200), style="bold")
+    line.append("  ")
+    line.append_text(word(case.state))
+    if case.resolution:
+        line.append(f", {shown(case.resolution)}")
+    line.append("  ")
+    line.append_text(word(case.severity))
+    return line
+
+
+def _about(case: Case, now: datetime) -> Iterator[tuple[str, Text | str]]:
+    yield "Case", case.id
+    if not case.thing:
+        yield "Device", "none in the registry"
+    if others := [name for name in case.affected if name != case.thing]:
+        yield "Also hit", f"{', '.join(others)} (same certificate)"
+    yield "Source", case.source
+    yield "Kind", case.kind
+    if case.attributes:
+        yield "Details", "\n".join(_attributes(case))
+    yield "Opened", f"{moment(case.opened_at)}, {age(case.opened_at, now)} ago"
+    if case.closed_at:
+        yield "Closed", moment(case.closed_at)
+    yield "Findings", _findings(case.findings)
+    yield "Rule", f"{case.rule}, mode {case.mode}" if case.rule else "not decided yet"
+    if case.approved_by:
+        yield "Approved by", case.approved_by
+
+
+def _attributes(case: Case) -> Iterator[str]:
+    for name, value in case.attributes.items():
+        if value not in (case.kind, case.source):
+            yield f"{name} {value}"
+
+
+def _findings(findings: Mapping[str, bool]) -> str:
+    still = sum(findings.values())
+    return f"{len(findings)}, {still} still open" if findings else "none"
+
+
+def _said(evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    rows = list(_flat(evidence))
+    yield from rows[:_EVIDENCE_LINES]
+    if len(rows) > _EVIDENCE_LINES:
+        yield "…", f"{len(rows) - _EVIDENCE_LINES} more; --json has them all"
+
+
+def _flat(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    for name, each in value.items():
+        if isinstance(each, Mapping) and each:
+            yield from _flat(each, f"{path}{name}.")
+        else:
+            yield shown(f"{path}{name}", 60), each if isinstance(each, str) else json.dumps(each)
+
+
+def _actions(case: Case) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
+    for action in case.actions:
+        table.add_row(plain(f"  {action.name}"), word(_progress(action, case)), _detail(action))
+    if not case.actions:
+        table.add_row(Text("  none", style="dim"), "", "")
+    return table
+
+
+def _progress(action: Action, case: Case) -> str:
+    if action.progress == "planned" and case.mode == "observe":
+        return "would be done"
+    return _PROGRESS.get(action.progress, action.progress)
+
+
+def _detail(action: Action) -> Text:
+    detail = plain(action.detail)
+    if action.job:
+        detail.append(("\n" if action.detail else "") + shown(action.job), style="dim")
+    return detail
+
+
+def _containment(held: Containment, case_id: str) -> Iterator[tuple[str, Text | str]]:
+    yield "State", f"{held.state} since {moment(held.since)}"
+    if others := [case for case in held.cases if case != case_id]:
+        yield "Also for", f"{', '.join(others)}; a release of this case alone leaves the device restricted"
+    for certificate, policies in held.policies.items():
+        taken = ", ".join(policies) or "none"
+        yield "Certificate", plain(certificate[:_CERTIFICATE_DIGITS]).append(f"  had {shown(taken)}", style="dim")
+    if held.groups:
+        yield "Groups left", ", ".join(held.groups)
+
+
+def _timeline(entries: Sequence[Entry], known: Mapping[str, str], *, days: bool = True) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
+    day = ""
+    for entry in entries:
+        if days and day != (day := f"{entry.at:%Y-%m-%d}"):
+            table.add_row(f"  {day}", "")
+        table.add_row(f"  {entry.at:%H:%M:%S}", _entry(entry, known))
+    return table
+
+
+def _entry(entry: Entry, known: Mapping[str, str]) -> Text:
+    text = Text()
+    bad = entry.what.endswith(("failed", "not made", "refused")) or entry.what == "held"
+    text.append(shown(entry.what), style="bold red" if bad else "bold")
+    text.append(f"  {shown(who(entry.who))}", style="dim")
+    if entry.why:
+        text.append(f"\n{shown(entry.why)}")
+    for line in _entry_facts(entry.facts, known):
+        text.append(f"\n{line}", style="dim")
+    return text
+
+
+def _entry_facts(said: Mapping[str, Any], known: Mapping[str, str]) -> Iterator[str]:
+    """Write the facts of a step, but not those that stand at the head of the page already."""
+    for name, value in said.items():
+        if known.get(name) == value:
+            continue
+        if name == "files" and isinstance(value, list):
+            yield from (_file(each) for each in value)
+        else:
+            yield f"{shown(name, 60)} {shown(value if isinstance(value, str) else json.dumps(value))}"
+
+
+def _file(file: Any) -> str:
+    if not isinstance(file, Mapping):
+        return f"file {shown(json.dumps(file))}"
+    name, size, key = (shown(str(file.get(each, ""))) for each in ("name", "bytes", "key"))
+    return f"file {name}, {size} bytes, at {key}"
+
+
+def _next(case: Case) -> Iterator[tuple[str, Text | str]]:
+    for purpose, command in _NEXT.get(case.state, ()):
+        if case.state == "contained" and command == "collect-logs" and not case.thing:
+            continue
+        verb, _, flag = command.partition(" ")
+        yield purpose, Text(f"warden {verb} {shown(case.id)}{f' {flag}' if flag else ''}", style="bold")

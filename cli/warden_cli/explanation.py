@@ -1,0 +1,231 @@
+"""What the plan would do about a finding, worked out here: nothing is asked, nothing is touched.
+
+The plan's own matching and the governor itself decide; this module adds why a rule does not match, and keeps
+apart what is known from what only the deployed service can know.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any
+
+from warden.findings import Finding, SubjectType
+from warden.governor import Governor
+from warden.ledger import Found, Index, Key, Put, Record
+from warden.plan import NOTIFY, Device, Limits, Mode, Plan, Rule
+from warden.ports import Thing
+
+
+class Answer(StrEnum):
+    """Whether a rule is for a finding."""
+
+    MATCHES = "matches"
+    NO = "no"
+    CANNOT_TELL = "cannot tell"
+    NOT_REACHED = "not reached"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownDevice:
+    """What the caller told about the device; None stands for what was not told."""
+
+    thing_type: str | None = None
+    groups: Sequence[str] | None = None
+
+    def as_the_plan_sees_it(self) -> Device:
+        """Put what is known into the plan's own terms."""
+        return Device(thing_type=self.thing_type or "", groups=tuple(self.groups or ()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleAnswer:
+    """What one rule says about the finding, and every condition that is not met."""
+
+    rule: str
+    line: int
+    answer: Answer
+    why: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """What would come of one finding. `rule` is empty when the finding is over: then no rule is asked."""
+
+    finding: Mapping[str, Any]
+    rules: Sequence[RuleAnswer]
+    rule: str
+    actions: Sequence[str]
+    device: str
+    mode: str
+    modes: Mapping[str, str]
+    allowed: bool | None
+    governor: str
+    limits: Sequence[str]
+    unknown: Sequence[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it for programs."""
+        return asdict(self)
+
+
+def explain(finding: Finding, plan: Plan, known: KnownDevice, ceiling: Mode | None, now: datetime) -> Explanation:
+    """Work out what would be done about a finding; `ceiling` is the stack's Mode, None when it was not told."""
+    if not finding.is_open:
+        return _explain_an_end(finding)
+    rule = plan.rule_for(finding, known.as_the_plan_sees_it())
+    rules = tuple(_rule_answers(finding, plan, known))
+    touching = [action for action in rule.actions if action != NOTIFY]
+    is_thing = finding.subject.type is SubjectType.THING
+    allowed, governor = _governor(finding, plan, rule, known, now) if touching and is_thing else (None, "")
+    return Explanation(
+        finding=finding.to_message(),
+        rules=rules,
+        rule=rule.name,
+        actions=tuple(rule.actions),
+        device=_device(finding, touching),
+        mode=rule.mode,
+        modes={mode: _in_mode(rule.mode.within(mode), touching, is_thing) for mode in _ceilings(ceiling)},
+        allowed=allowed,
+        governor=governor,
+        limits=(*_limits("all rules together", plan.limits), *_limits("this rule", rule.limits)) if governor else (),
+        unknown=tuple(_unknown(finding, rule, rules, known, touching)),
+    )
+
+
+def why_not(rule: Rule, finding: Finding, known: KnownDevice) -> list[str]:
+    """Name each condition of a rule that the finding does not meet; empty when it meets them all."""
+    device = known.as_the_plan_sees_it()
+    conditions: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
+        ("source", rule.source, [finding.source]),
+        ("kind", rule.kind, [finding.kind]),
+        *((name, globs, [finding.attributes.get(name, "")]) for name, globs in rule.attributes.items()),
+        ("thing_type", rule.thing_type, [device.thing_type]),
+        ("thing_group", rule.thing_group, list(device.groups)),
+    )
+    unmet = [_unmet(name, globs, values) for name, globs, values in conditions if not _fits(globs, values)]
+    if finding.severity.rank < rule.severity.rank:
+        unmet.append(f"severity is {finding.severity}, it is for {rule.severity} and above")
+    return unmet
+
+
+def _fits(globs: Sequence[str], values: Sequence[str]) -> bool:
+    return not globs or any(fnmatchcase(value, glob) for value in values for glob in globs)
+
+
+def _unmet(name: str, globs: Sequence[str], values: Sequence[str]) -> str:
+    said = ", ".join(value for value in values if value)
+    return f"{name} is {said or 'none'}, it is for {' or '.join(globs)}"
+
+
+def _rule_answers(finding: Finding, plan: Plan, known: KnownDevice) -> Iterator[RuleAnswer]:
+    reached = True
+    for rule in plan.rules:
+        if not reached:
+            yield RuleAnswer(rule=rule.name, line=rule.line, answer=Answer.NOT_REACHED)
+            continue
+        why = why_not(rule, finding, known)
+        answer = Answer.NO if why else Answer.MATCHES
+        if why and (asked := _only_the_device_is_open(rule, why, known)):
+            answer, why = Answer.CANNOT_TELL, [asked]
+        reached = answer is not Answer.MATCHES
+        yield RuleAnswer(rule=rule.name, line=rule.line, answer=answer, why=tuple(why))
+
+
+def _only_the_device_is_open(rule: Rule, why: Sequence[str], known: KnownDevice) -> str:
+    """Tell what must be known of the device before a rule can be judged; empty when it is judged already."""
+    open_questions = []
+    if rule.thing_type and known.thing_type is None:
+        open_questions.append(("thing_type", "--thing-type", rule.thing_type))
+    if rule.thing_group and known.groups is None:
+        open_questions.append(("thing_group", "--thing-group", rule.thing_group))
+    names = tuple(f"{name} is " for name, _, _ in open_questions)
+    if not names or not all(each.startswith(names) for each in why):
+        return ""
+    return "; ".join(f"it is for {name} {' or '.join(globs)}: say {option}" for name, option, globs in open_questions)
+
+
+def _device(finding: Finding, touching: Sequence[str]) -> str:
+    if not touching:
+        return "none is touched"
+    if finding.subject.type is SubjectType.THING:
+        return finding.subject.name
+    return f"none: {finding.subject} is no thing, so the case is recorded and people are told"
+
+
+def _ceilings(ceiling: Mode | None) -> Sequence[Mode]:
+    return tuple(Mode) if ceiling is None else (ceiling,)
+
+
+def _in_mode(mode: Mode, touching: Sequence[str], is_thing: bool) -> str:
+    if not touching or not is_thing:
+        return "recorded, and people are told"
+    return {
+        Mode.OBSERVE: "nothing is touched; the case says what would be done",
+        Mode.APPROVE: "waits for `warden approve`",
+        Mode.ENFORCE: "done at once, if the governor allows it",
+    }[mode]
+
+
+class _BlankLedger:
+    """A ledger in which nothing was ever written: no switch thrown, nothing counted."""
+
+    def read(self, _key: Key, /) -> Record | None:
+        return None
+
+    def commit(self, *_puts: Put) -> None:
+        raise AssertionError("explaining writes nothing")
+
+    def partition(self, _partition: str, /, **_how: object) -> Iterator[Found]:
+        return iter(())
+
+    def find(self, _index: Index, _value: str, /, **_how: object) -> Iterator[Found]:
+        return iter(())
+
+
+def _governor(finding: Finding, plan: Plan, rule: Rule, known: KnownDevice, now: datetime) -> tuple[bool, str]:
+    thing = Thing(name=finding.subject.name, thing_type=known.thing_type or "", groups=tuple(known.groups or ()))
+    verdict = Governor(plan, _BlankLedger()).weigh(rule, [thing], now)
+    return verdict.allowed, verdict.reason
+
+
+def _limits(scope: str, limits: Limits) -> Iterator[str]:
+    if limits.devices_per_hour is not None:
+        yield f"{scope}: at most {limits.devices_per_hour} devices an hour"
+    if limits.devices_per_day is not None:
+        yield (
+            f"{scope}: at most {limits.devices_per_day} devices a day "
+            f"({limits.percent_of_fleet_per_day:g} % of {limits.fleet_size})"
+        )
+
+
+def _unknown(
+    finding: Finding, rule: Rule, rules: Sequence[RuleAnswer], known: KnownDevice, touching: Sequence[str]
+) -> Iterator[str]:
+    if any(each.answer is Answer.CANNOT_TELL for each in rules):
+        yield f"whether a rule above {rule.name} is for this device"
+    yield "whether the detector still says so, and whether a case of this problem is open already"
+    if not touching or finding.subject.type is not SubjectType.THING:
+        return
+    yield f"whether {finding.subject.name} is in the registry; if it is not, nothing is touched"
+    yield "which other things share its certificates: they are restricted too, and counted"
+    yield "how much of the limits is used, and whether somebody has stopped the service"
+    if known.thing_type is None or known.groups is None:
+        yield "whether its type or a group of it is on the never-touch list (say --thing-type, --thing-group)"
+
+
+def _explain_an_end(finding: Finding) -> Explanation:
+    return Explanation(
+        finding=finding.to_message(),
+        rules=(),
+        rule="",
+        actions=(),
+        device="none is touched",
+        mode="",
+        modes={},
+        allowed=None,
+        governor="",
+        limits=(),
+        unknown=("whether there is an open case that this ends",),
+    )

@@ -1,0 +1,106 @@
+"""Following a case after a decision, until nothing of it is under way any more."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from warden_cli.answers import CaseFile, Entry, case_file_in, understood
+from warden_cli.failures import NotReached, NotYet
+from warden_cli.terminal import shown
+
+_FAILURES_BORNE = 5
+"""How many questions in a row may go unanswered: the work goes on all the while."""
+
+
+class Service(Protocol):
+    """Who is asked."""
+
+    def ask(self, command: str, **arguments: str) -> Mapping[str, Any]: ...
+
+
+class Told(Protocol):
+    """Who is told of each new line, as it comes."""
+
+    def __call__(self, entry: Entry, /) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a followed case came to rest."""
+
+    file: CaseFile
+    went_wrong: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Awaited:
+    """The decision whose end is awaited: its own line in the timeline shows that it was taken."""
+
+    case: str
+    decision: str
+    request: str
+    lines_before: int
+
+    def is_taken(self, new: Sequence[Entry]) -> bool:
+        """Tell whether the service has begun with it."""
+        if any(self.request and entry.facts.get("request") == self.request for entry in new):
+            return True
+        return not self.request and any(entry.what in (self.decision, "decision refused") for entry in new)
+
+
+def follow(service: Service, awaited: Awaited, told: Told, *, seconds: float, pause: float = 2.0) -> Ending:
+    """Ask again and again, telling each new line, until the case is at rest.
+
+    Raises:
+        NotYet: when that takes longer than `seconds`.
+        NotReached: when the service does not answer any more.
+    """
+    deadline = time.monotonic() + seconds
+    seen, unanswered, taken = awaited.lines_before, 0, False
+    while True:
+        try:
+            file = understood(case_file_in, service.ask("show", case=awaited.case))
+            unanswered = 0
+        except NotReached:
+            unanswered += 1
+            if unanswered > _FAILURES_BORNE:
+                raise
+        else:
+            for entry in file.timeline[seen:]:
+                told(entry)
+            seen = max(seen, len(file.timeline))
+            new = file.timeline[awaited.lines_before :]
+            taken = awaited.is_taken(new)
+            if taken and _is_at_rest(file):
+                return Ending(file=file, went_wrong=[_in_words(entry) for entry in new if _is_bad(entry)])
+        if time.monotonic() >= deadline:
+            raise NotYet(_still(awaited, taken, seconds))
+        time.sleep(pause)
+
+
+def _is_at_rest(file: CaseFile) -> bool:
+    case = file.case
+    if case.state in ("responding", "recovering"):
+        return False
+    # On a contained device an action that is planned is one that was just asked for.
+    busy = ("started", "planned") if case.state == "contained" else ("started",)
+    return not any(action.progress in busy for action in case.actions)
+
+
+def _is_bad(entry: Entry) -> bool:
+    return entry.what in ("held", "release not made", "decision refused") or entry.what.endswith(" failed")
+
+
+def _in_words(entry: Entry) -> str:
+    return f"{entry.what}: {entry.why}" if entry.why else entry.what
+
+
+def _still(awaited: Awaited, taken: bool, seconds: float) -> str:
+    case = shown(awaited.case)
+    if not taken:
+        return (
+            f"the decision was not taken up within {seconds:g} s; it stays queued, unless it was refused meanwhile: "
+            f"look with `warden show {case}`"
+        )
+    return f"still under way after {seconds:g} s; the service goes on by itself: look with `warden show {case}`"

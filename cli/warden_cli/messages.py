@@ -1,0 +1,147 @@
+"""The messages in an event file, read as the service reads them: which findings they hold, or why they hold none."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from warden.carriers import bare_records, unwrap
+from warden.errors import Refused
+from warden.findings import Finding
+from warden.intake import DETECTORS
+from warden.settings import Settings
+from warden.sources import Detector, Envelope, audit
+from warden.sources.json_text import message_in
+from warden_cli.failures import BadUsage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One message and what the service would make of it: findings, nothing, or a refusal with its code."""
+
+    findings: Sequence[Finding] = ()
+    ignored: str = ""
+    refused: str = ""
+    reason: str = ""
+    detector: str = ""
+
+
+def messages_in(event: Any, now: datetime) -> Iterator[Message]:
+    """Read every message of an event: an SNS, SQS or EventBridge event, or a detector's message by itself.
+
+    Raises:
+        BadUsage: when it is no event at all.
+    """
+    if not isinstance(event, Mapping):
+        raise BadUsage("the file holds JSON, but no object; an event or a detector's message is one")
+    if stranger := _stranger(event):
+        yield Message(ignored=stranger)
+        return
+    try:
+        bare = bare_records(event)
+        records = list(event["Records"]) if bare is None else bare
+        carried = [unwrap(record, _here(event, record), now) for record in records]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BadUsage("the file has `Records`, but they are neither SNS's nor SQS's") from error
+    for body, envelope in carried:
+        yield _read(body, envelope)
+
+
+def _read(body: str, envelope: Envelope) -> Message:
+    detector = None
+    try:
+        message = message_in(body)
+        if from_queue := _from_case_queue(message):
+            return from_queue
+        if stranger := _stranger(message):
+            return Message(ignored=stranger)
+        detector = next((each for each in DETECTORS if each.recognises(message)), None)
+        if detector is None:
+            keys = ", ".join(sorted(message)[:10]) or "none"
+            return Message(refused="unknown-message", reason=f"no detector writes a message with these keys: {keys}")
+        findings = tuple(detector.findings(message, envelope))
+    except Refused as refusal:
+        return Message(refused=refusal.code, reason=refusal.reason, detector=_name_of(detector) if detector else "")
+    if findings:
+        return Message(findings=findings, detector=_name_of(detector))
+    return Message(ignored=_why_nothing(detector, message), detector=_name_of(detector))
+
+
+def _name_of(detector: Detector) -> str:
+    return _WORDS[detector.__name__.rpartition(".")[2]] if hasattr(detector, "__name__") else "a detector"
+
+
+_WORDS = {
+    "detect": "Device Defender Detect",
+    "audit": "Device Defender Audit",
+    "audit_finding": "Device Defender Audit (one finding)",
+    "guardduty": "GuardDuty",
+    "security_hub": "Security Hub",
+    "generic": "generic finding",
+}
+
+
+def _why_nothing(detector: Detector, message: Mapping[str, Any]) -> str:
+    if detector is audit:
+        checks = ", ".join(run.check for run in audit.checks_to_read(message))
+        if not checks:
+            return "the audit found nothing"
+        return f"the report only names the checks that found something ({checks}); ListAuditFindings has the findings"
+    return "nothing in it to act on: a status report, a summary, a sample, or something archived or suppressed"
+
+
+def _from_case_queue(message: Mapping[str, Any]) -> Message | None:
+    """Read what the service puts on its own case queue."""
+    if "schema" not in message or message.get("type") not in ("finding", "decision", "job-ended", "due"):
+        return None
+    if message["type"] != "finding":
+        return Message(ignored=f"a message of the case queue ({message['type']}); no rule is asked about it")
+    try:
+        return Message(findings=(Finding.from_message(message["finding"]),), detector="the case queue")
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return Message(refused="unknown-message", reason="a finding of the case queue, not in its form there")
+
+
+_STRANGERS: tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...] = (
+    (
+        lambda event: "requestContext" in event,
+        "an operator's call, for `operate`; no rule is asked about it",
+    ),
+    (lambda event: {"RequestType", "LogicalResourceId"} <= event.keys(), "CloudFormation's, for `set_up_account`"),
+    (lambda event: event.get("detail-type") == "Scheduled Event", "the schedule of `sweep_cases`; it holds no finding"),
+    (lambda event: event.get("eventType") in ("JOB", "JOB_EXECUTION"), "news of a job, for `track_device`"),
+    (lambda event: {"thing", "principal", "payload"} <= event.keys(), "a device's own request, for `serve_device`"),
+)
+
+
+def _stranger(event: Mapping[str, Any]) -> str:
+    """Name what is no detector's at all, but another function's event."""
+    return next((words for fits, words in _STRANGERS if fits(event)), "")
+
+
+def _here(event: Mapping[str, Any], record: Mapping[str, Any]) -> Settings:
+    """Take account and region from what carried the message, as if the service ran where the event is from."""
+    account, region = str(event.get("account", "")), str(event.get("region", ""))
+    arn = record.get("eventSourceARN") or _topic_in(str(record.get("body", "")))
+    if isinstance(arn, str) and arn.count(":") >= 5:
+        region, account = arn.split(":")[3:5]
+    return Settings(
+        region=region,
+        account=account,
+        partition="aws",
+        ledger_table="",
+        case_queue_url="",
+        evidence_bucket="",
+        notices_topic="",
+        restricted_group="",
+        restricted_policy="",
+    )
+
+
+def _topic_in(body: str) -> object:
+    try:
+        outer = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    return outer.get("TopicArn", "") if isinstance(outer, dict) else ""
