@@ -40,7 +40,6 @@ class Agent:
     delay: Callable[[], float]
 
     def run(self) -> NoReturn:
-        self.logs.sweep()
         while True:
             self.run_once()
 
@@ -116,6 +115,7 @@ class Agent:
         while True:
             execution = desk.start_next()
             self.rotations.expect(execution)
+            self.logs.expect(execution.job_id if execution else None)
             if execution is None:
                 exchange.wait_for_notice(LOOK_AGAIN_SECONDS)
                 continue

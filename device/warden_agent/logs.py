@@ -1,10 +1,10 @@
 """The collect-logs job: copy what the device's own list allows, announce it, upload it."""
 
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ from warden_agent.ports import (
     UploadRefusedError,
 )
 from warden_agent.state import JobStatus, Outcome
+from warden_agent.storage import write_durably
 
 ASK_TIMES = 6
 UPLOAD_TIMES = 4
 FRESH_FORMS = 3
 PASSING = frozenset({"try-again", "internal"})
 CHUNK = 1024 * 1024
+MANIFEST = "manifest.json"
 
 
 class CollectionFailedError(Exception):
@@ -59,25 +61,28 @@ class LogCollection:
     clock: Clock
     delay: Callable[[], float]
 
-    def sweep(self) -> None:
-        """Remove the copies that a collection left when it was cut off."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+    def expect(self, job_id: str | None) -> None:
+        """Remove the copies made for a job that is no longer there."""
+        if self.scratch.exists() and (job_id is None or _remembered(self.scratch, job_id) is None):
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
     def run(self, job_id: str, exchange: Exchange) -> Outcome:
-        with _empty(self.scratch):
-            copies, missing = self._copies(job_id)
-            if not copies:
-                return _outcome(JobStatus.FAILED, (), missing, {}, "none of the device's logs can be read")
-            try:
-                failed = self._uploaded(job_id, copies, exchange)
-            except CollectionFailedError as error:
-                return _outcome(JobStatus.FAILED, (), missing, {}, str(error))
+        """Upload the logs. The copies stay until the job is gone: whoever asks again must announce the same files."""
+        copies, missing = _remembered(self.scratch, job_id) or self._copies(job_id)
+        if not copies:
+            return _outcome(JobStatus.FAILED, (), missing, {}, "none of the device's logs can be read")
+        try:
+            failed = self._uploaded(job_id, copies, exchange)
+        except CollectionFailedError as error:
+            return _outcome(JobStatus.FAILED, (), missing, {}, str(error))
         if failed:
             reason = "; ".join(f"{label}: {why}" for label, why in sorted(failed.items()))
             return _outcome(JobStatus.FAILED, copies, missing, failed, reason)
         return _outcome(JobStatus.SUCCEEDED, copies, missing, failed, None)
 
     def _copies(self, job_id: str) -> tuple[list[Copy], list[str]]:
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir(mode=0o700, parents=True)
         copies, missing = [], []
         for number, (label, path) in enumerate(sorted(self.allowed.items())):
             try:
@@ -86,13 +91,14 @@ class LogCollection:
             except OSError as error:
                 missing.append(label)
                 self.journal.record("log-missing", jobId=job_id, label=label, reason=error.strerror)
+        _remember(self.scratch, job_id, copies, missing)
         return copies, missing
 
     def _uploaded(self, job_id: str, copies: Sequence[Copy], exchange: Exchange) -> dict[str, str]:
         """Upload all, and return what could not be uploaded and why."""
         left, failed = list(copies), dict[str, str]()
         for _ in range(FRESH_FORMS):
-            forms = self._forms(job_id, left, exchange)
+            forms = self._forms(job_id, copies, exchange)
             expired = []
             for copy in left:
                 try:
@@ -170,6 +176,8 @@ def _copy(label: str, source: Path, target: Path, max_bytes: int) -> Copy:
             digest.update(chunk)
             size += len(chunk)
             left -= len(chunk)
+        copy.flush()
+        os.fsync(copy.fileno())
     return Copy(label, target, size, digest.hexdigest())
 
 
@@ -183,12 +191,21 @@ def _forms_in(body: Mapping[str, Any]) -> dict[str, Form]:
     return forms
 
 
-@contextmanager
-def _empty(directory: Path) -> Iterator[None]:
-    """Give an empty private directory, also after a crash, and leave nothing behind."""
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(mode=0o700, parents=True)
+def _remember(scratch: Path, job_id: str, copies: Sequence[Copy], missing: Sequence[str]) -> None:
+    listed = [
+        {"label": copy.label, "file": copy.file.name, "size": copy.size, "sha256": copy.sha256} for copy in copies
+    ]
+    content = {"jobId": job_id, "copies": listed, "missing": list(missing)}
+    write_durably(scratch / MANIFEST, json.dumps(content).encode())
+
+
+def _remembered(scratch: Path, job_id: str) -> tuple[list[Copy], list[str]] | None:
+    """Find the copies made for this job before the device died. They are whole: the manifest is written last."""
     try:
-        yield
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        content = json.loads((scratch / MANIFEST).read_text())
+        if content["jobId"] != job_id:
+            return None
+        copies = [Copy(raw["label"], scratch / raw["file"], raw["size"], raw["sha256"]) for raw in content["copies"]]
+        return copies, content["missing"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.device.fakes import THING, World
+from tests.device.fakes import THING, Fate, PowerCut, World
 from warden_agent.ports import UploadExpiredError, UploadFailedError, UploadRefusedError
 
 TEXT = b"2026-11-23 pump started\n"
@@ -95,6 +95,32 @@ def test_no_copy_is_left_behind(world: World) -> None:
     assert not (world.folder / "collected").exists()
 
 
+@pytest.mark.parametrize("instant", range(1, 14))
+def test_a_power_cut_at_any_instant_does_not_change_what_is_announced(world: World, instant: int) -> None:
+    job = world.cloud.order("collect-logs")
+    with pytest.raises(PowerCut):
+        world.live(Fate(at=instant))
+    with (world.folder / "app.log").open("ab") as log:
+        log.write(b"and the log goes on\n")
+
+    world.live()
+
+    assert job.status == "SUCCEEDED"
+    assert len({str(request["files"]) for request in world.cloud.asked("/logs/create")}) == 1
+    assert not (world.folder / "collected").exists()
+
+
+def test_the_next_job_sends_what_the_logs_hold_then(world: World) -> None:
+    world.cloud.order("collect-logs", "job-1")
+    world.live()
+    (world.folder / "app.log").write_bytes(b"rotated")
+    world.cloud.order("collect-logs", "job-2")
+
+    world.live()
+
+    assert world.uploader.uploaded["app"] == b"rotated"
+
+
 class TestTrouble:
     def test_a_failure_that_may_pass_is_tried_again(self, world: World) -> None:
         world.uploader.troubles = [UploadFailedError("503"), UploadFailedError("timeout")]
@@ -112,10 +138,9 @@ class TestTrouble:
         world.live()
 
         assert job.status == "SUCCEEDED"
-        assert [[file["name"] for file in request["files"]] for request in world.cloud.asked("/logs/create")] == [
-            ["app", "system"],
-            ["app"],
-        ]
+        first, second = world.cloud.asked("/logs/create")
+        assert first["files"] == second["files"], "the cloud takes no other announcement for the same job"
+        assert len(world.uploader.urls) == 3, "what is uploaded already is not uploaded again"
 
     def test_forms_that_always_expire_fail_the_job(self, world: World) -> None:
         world.uploader.troubles = [UploadExpiredError("the store answered 403")] * 100
