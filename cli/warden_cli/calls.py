@@ -1,6 +1,7 @@
 """Asking the service: a POST to its function URL, signed with the caller's own AWS credentials (SigV4)."""
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -58,8 +59,8 @@ _FORBIDDEN = (
 _NO_ANSWER: tuple[tuple[type[Exception], str], ...] = (
     (
         ReadTimeoutError,
-        f"no answer from {{host}} within {ANSWER_SECONDS} seconds; a decision may have been taken all the same: look with "
-        "`warden show` before you repeat it",
+        f"no answer from {{host}} within {ANSWER_SECONDS} seconds; a decision may have been taken all the same: "
+        "look with `warden show` before you repeat it",
     ),
     (ConnectTimeoutError, f"{{host}} does not take calls; check your network, and the URL: {_WHERE_FROM}"),
     (ProxyConnectionError, "the proxy does not let calls through to {host}; check HTTPS_PROXY and NO_PROXY"),
@@ -78,9 +79,68 @@ class Service:
         self._region = region or _region_of(self._url, session)
         self._http = URLLib3Session(
             proxies=get_environ_proxies(self._url),
-            timeout=(CONNECT_SECONDS, ANSWER_SECONDS),  # type: ignore[arg-type]  # the stubs know no pair, botocore does
+            timeout=(CONNECT_SECONDS, ANSWER_SECONDS),  # type: ignore[arg-type]  # botocore takes a pair, its stubs do not
         )
- from error
+
+    def ask(self, command: str, **arguments: str) -> Mapping[str, Any]:
+        """Send one command and give the service's answer.
+
+        Raises:
+            Refused: with the service's own words, when it says no.
+            NotReached: when it cannot be asked.
+        """
+        body = json.dumps({"command": command, **arguments}).encode()
+        request = AWSRequest("POST", self._url, headers={"Content-Type": "application/json"}, data=body)
+        SigV4Auth(self._credentials, "lambda", self._region).add_auth(request)
+        try:
+            response = self._http.send(request.prepare())
+        except HTTPClientError as error:
+            raise NotReached(self._why_not(error)) from error
+        return _answer(response.status_code, response.content)
+
+    def _why_not(self, error: HTTPClientError) -> str:
+        host = shown(urlsplit(self._url).netloc, 120)
+        for kind, words in _NO_ANSWER:
+            if isinstance(error, kind):
+                return words.format(host=host)
+        return f"the call to {host} broke off; look with `warden show` before you repeat a decision"
+
+
+def _checked(url: str) -> str:
+    if not url:
+        raise BadUsage(f"where is the service? Set WARDEN_URL, or use --url; {_WHERE_FROM}")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+        _ = parts.port  # is read here because it is this that fails on a port that is none
+    except ValueError:
+        usable, parts = False, urlsplit("")
+    if not usable or not url.isascii() or not url.isprintable() or " " in url:
+        raise BadUsage(f"{shown(url, 120)!r} is not a URL the service could have; {_WHERE_FROM}")
+    if parts.scheme == "http" and parts.hostname not in _THIS_MACHINE:
+        raise BadUsage(f"use https:// for {shown(parts.netloc, 120)}; plain http is only for a local AWS")
+    return url if parts.path else f"{url}/"
+
+
+def _region_of(url: str, session: Session) -> str:
+    """Take the region from the URL itself when it names one: a signature for any other is not accepted."""
+    named = _FUNCTION_URL.fullmatch(urlsplit(url).hostname or "")
+    # AWS_REGION is what Lambda and most SDKs read; botocore's own variable is AWS_DEFAULT_REGION.
+    region = named["region"] if named else os.environ.get("AWS_REGION") or session.get_config_variable("region")
+    if not region:
+        raise BadUsage("which region is the service in? Set AWS_REGION, or use --region")
+    return str(region)
+
+
+def _credentials_of(session: Session, profile: str) -> ReadOnlyCredentials:
+    try:
+        credentials = session.get_credentials()
+        frozen = credentials.get_frozen_credentials() if credentials else None
+    except ProfileNotFound as error:
+        raise BadUsage(
+            f"there is no AWS profile {shown(profile, 80) or 'of the name in AWS_PROFILE'}; "
+            "`aws configure list-profiles` lists them"
+        ) from error
     except PartialCredentialsError as error:
         raise NotReached(f"your AWS credentials are incomplete: {shown(str(error), 200)}") from error
     except BotoCoreError as error:

@@ -126,15 +126,12 @@ def _switch(answer: Mapping[str, Any], arguments: Namespace, console: Console) -
     if not isinstance(answer.get("stopped"), bool):
         raise NotReached("the service does not say whether it is stopped; look into the function `operate`'s log")
     if answer["stopped"]:
-        console.print(
-            Text("Stopped.", style="bold red").append(
-                " No device is touched until `warden resume`.", "not bold default"
-            )
-        )
-        console.print("Findings still become cases: they are held, and `warden cases --state held` lists them.")
+        console.print(Text("Stopped", style="bold red"))
+        console.print("No finding touches a device until `warden resume`. Findings still become cases, which are held.")
     else:
-        console.print(Text("Resumed.", style="bold green").append(" The plan acts again.", "not bold default"))
-        console.print("What was held stays so until you approve or dismiss it: warden cases --state held")
+        console.print(Text("Resumed", style="bold green"))
+        console.print("The plan acts again. What was held stays so until you approve or dismiss it.")
+    console.print(Text("warden cases --state held", style="bold"))
     console.print(Text(f"As {shown(str(answer.get('who', '')))}", style="dim"))
     return Exit.DONE
 

@@ -17,6 +17,8 @@ from warden.ledger import Found, Index, Key, Put, Record
 from warden.plan import NOTIFY, Device, Limits, Mode, Plan, Rule
 from warden.ports import Thing
 
+_SUBJECTS_WITH_DEVICES = (SubjectType.THING, SubjectType.CERTIFICATE)
+
 
 class Answer(StrEnum):
     """Whether a rule is for a finding."""
@@ -77,8 +79,8 @@ def explain(finding: Finding, plan: Plan, known: KnownDevice, ceiling: Mode | No
     rule = plan.rule_for(finding, known.as_the_plan_sees_it())
     rules = tuple(_rule_answers(finding, plan, known))
     touching = [action for action in rule.actions if action != NOTIFY]
-    is_thing = finding.subject.type is SubjectType.THING
-    allowed, governor = _governor(finding, plan, rule, known, now) if touching and is_thing else (None, "")
+    has_device = finding.subject.type in _SUBJECTS_WITH_DEVICES
+    allowed, governor = _governor(finding, plan, rule, known, now) if touching and has_device else (None, "")
     return Explanation(
         finding=finding.to_message(),
         rules=rules,
@@ -86,7 +88,7 @@ def explain(finding: Finding, plan: Plan, known: KnownDevice, ceiling: Mode | No
         actions=tuple(rule.actions),
         device=_device(finding, touching),
         mode=rule.mode,
-        modes={mode: _in_mode(rule.mode.within(mode), touching, is_thing) for mode in _ceilings(ceiling)},
+        modes={mode: _in_mode(rule.mode.within(mode), bool(touching) and has_device) for mode in _ceilings(ceiling)},
         allowed=allowed,
         governor=governor,
         limits=(*_limits("all rules together", plan.limits), *_limits("this rule", rule.limits)) if governor else (),
@@ -151,6 +153,8 @@ def _device(finding: Finding, touching: Sequence[str]) -> str:
         return "none is touched"
     if finding.subject.type is SubjectType.THING:
         return finding.subject.name
+    if finding.subject.type is SubjectType.CERTIFICATE:
+        return f"every thing that the registry says uses {finding.subject}"
     return f"none: {finding.subject} is no thing, so the case is recorded and people are told"
 
 
@@ -158,8 +162,8 @@ def _ceilings(ceiling: Mode | None) -> Sequence[Mode]:
     return tuple(Mode) if ceiling is None else (ceiling,)
 
 
-def _in_mode(mode: Mode, touching: Sequence[str], is_thing: bool) -> str:
-    if not touching or not is_thing:
+def _in_mode(mode: Mode, touches: bool) -> str:
+    if not touches:
         return "recorded, and people are told"
     return {
         Mode.OBSERVE: "nothing is touched; the case says what would be done",
@@ -177,14 +181,23 @@ class _BlankLedger:
     def commit(self, *_puts: Put) -> None:
         raise AssertionError("explaining writes nothing")
 
-    def partition(self, _partition: str, /, **_how: object) -> Iterator[Found]:
+    def partition(self, partition: str, *, prefix: str = "") -> Iterator[Found]:  # noqa: ARG002 - the protocol's names
         return iter(())
 
-    def find(self, _index: Index, _value: str, /, **_how: object) -> Iterator[Found]:
+    def find(
+        self,
+        index: Index,  # noqa: ARG002 - the protocol's names, here and below
+        value: str,  # noqa: ARG002
+        *,
+        until: str | None = None,  # noqa: ARG002
+        newest_first: bool = False,  # noqa: ARG002
+    ) -> Iterator[Found]:
         return iter(())
 
 
-def _governor(finding: Finding, plan: Plan, rule: Rule, known: KnownDevice, now: datetime) -> tuple[bool, str]:
+def _governor(finding: Finding, plan: Plan, rule: Rule, known: KnownDevice, now: datetime) -> tuple[bool | None, str]:
+    if finding.subject.type is not SubjectType.THING:
+        return None, "cannot be asked here: it weighs the things by name"
     thing = Thing(name=finding.subject.name, thing_type=known.thing_type or "", groups=tuple(known.groups or ()))
     verdict = Governor(plan, _BlankLedger()).weigh(rule, [thing], now)
     return verdict.allowed, verdict.reason
@@ -206,9 +219,10 @@ def _unknown(
     if any(each.answer is Answer.CANNOT_TELL for each in rules):
         yield f"whether a rule above {rule.name} is for this device"
     yield "whether the detector still says so, and whether a case of this problem is open already"
-    if not touching or finding.subject.type is not SubjectType.THING:
+    if not touching or finding.subject.type not in _SUBJECTS_WITH_DEVICES:
         return
-    yield f"whether {finding.subject.name} is in the registry; if it is not, nothing is touched"
+    if finding.subject.type is SubjectType.THING:
+        yield f"whether {finding.subject.name} is in the registry; if it is not, nothing is touched"
     yield "which other things share its certificates: they are restricted too, and counted"
     yield "how much of the limits is used, and whether somebody has stopped the service"
     if known.thing_type is None or known.groups is None:

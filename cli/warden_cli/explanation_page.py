@@ -1,6 +1,6 @@
 """How an explanation reads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -68,23 +68,36 @@ def _rules(explanation: Explanation) -> Table:
         words, style = _ANSWERS[each.answer]
         line = Text(each.rule, style="bold" if each.answer is Answer.MATCHES else "")
         line.append(f"  {words}", style=style)
-        for why in each.why:
+        for why in _worth_saying(each.why):
             line.append(f"\n{shown(why)}", style="dim")
         table.add_row(f"  line {each.line}", line)
     return table
 
 
+def _worth_saying(why: Sequence[str]) -> Sequence[str]:
+    """Leave out what follows: a rule for another source is not worth comparing any further."""
+    return why[:1] if why and why[0].startswith("source ") else why
+
+
 def _done(explanation: Explanation) -> Iterator[tuple[str, Text | str]]:
     yield "Actions", Text(", ".join(explanation.actions), style="bold")
     yield "Device", explanation.device
-    for mode, words in explanation.modes.items():
-        yield f"Mode={mode}", words
+    if len(set(explanation.modes.values())) == 1 < len(explanation.modes):
+        yield "Any mode", next(iter(explanation.modes.values()))
+    else:
+        yield from ((f"Mode={mode}", words) for mode, words in explanation.modes.items())
     if explanation.governor:
-        allowed = "allows it" if explanation.allowed else "forbids it"
-        start = ", if nothing else is under way" if explanation.allowed else ""
-        yield "Governor", plain(f"{allowed}: {explanation.governor}{start}", "" if explanation.allowed else "bold red")
+        yield "Governor", _governor(explanation)
     for number, limit in enumerate(explanation.limits):
         yield "" if number else "Limits", limit
+
+
+def _governor(explanation: Explanation) -> Text:
+    if explanation.allowed is None:
+        return plain(explanation.governor)
+    if explanation.allowed:
+        return plain(f"allows it: {explanation.governor}, as long as they are not used up")
+    return plain(f"forbids it: {explanation.governor}", "bold red")
 
 
 def _end(explanation: Explanation) -> Iterator[tuple[str, Text | str]]:

@@ -30,9 +30,8 @@ def check(arguments: Namespace, console: Console) -> Exit:
     except PlanError as error:
         faults = [_line_and_fault(fault) for fault in error.faults]
         if arguments.json:
-            console.out(
-                as_json({"file": str(path), "faults": [{"line": line, "fault": what} for line, what in faults]})
-            )
+            rows = [{"line": line, "fault": what} for line, what in faults]
+            console.out(as_json({"file": str(path), "faults": rows}))
         else:
             for line, what in faults:
                 console.out(f"{name}:{line}: {shown(what)}")

@@ -1,0 +1,61 @@
+"""The command, run in this process as the shell would run it, against a server of the test's own."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from warden_cli.__main__ import main
+
+from tests.cli.answering import Operate, serving
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        """What it printed, with line breaks and padding taken for the blanks they are."""
+        return " ".join(self.out.split())
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Shell:
+    """A shell with WARDEN_URL set."""
+
+    def __init__(self, operate: Operate, capsys: pytest.CaptureFixture[str]) -> None:
+        self._operate = operate
+        self._capsys = capsys
+
+    def warden(self, *arguments: str, url: str | None = None) -> Said:
+        environment = {**os.environ, "WARDEN_URL": self._operate.url if url is None else url}
+        self._capsys.readouterr()
+        try:
+            code = main(arguments, environment)
+        except SystemExit as ended:  # argparse ends the process itself
+            code = int(str(ended.code))
+        out, err = self._capsys.readouterr()
+        return Said(code, out, err)
+
+
+@pytest.fixture
+def operate() -> Iterator[Operate]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def shell(operate: Operate, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return Shell(operate, capsys)
