@@ -1,0 +1,857 @@
+"""The world the service works in, held in memory: one stateful fake for every port, and devices that answer.
+
+The fakes keep AWS's own rules where the service meets them (ten policies, ten groups, an ACTIVE certificate is
+not deleted, a FIFO queue hands out one message of a group at a time). What each promises is held against the
+real adapter in tests/aws.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from warden.cases import Case, CaseState, case_from
+from warden.csr import key_of_certificate
+from warden.device_requests import request_from, serve
+from warden.dispatch import dispatch
+from warden.errors import ActionFailed, Conflict
+from warden.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.ledger import INDEX_ATTRIBUTES, Found, Index, Key, Put, Record
+from warden.messages import send_finding
+from warden.operations import operate
+from warden.plan import Mode, read_plan
+from warden.ports import Certificate, Execution, Ports, Thing, UploadedFile, UploadForm
+from warden.service import Service
+from warden.settings import Settings
+from warden.sweep import sweep
+from warden.tracking import track
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+THING = "pump-3"
+OPERATOR = "arn:aws:sts::000000000000:assumed-role/operators/dana"
+DEVICE_POLICY = "pump-policy"
+RESTRICTED_GROUP = "warden-restricted"
+RESTRICTED_POLICY = "warden-restricted-policy"
+VISIBILITY = timedelta(minutes=3)
+DEDUPLICATION = timedelta(minutes=5)
+MOST_PER_COMMIT = 100
+MOST_POLICIES = 10
+MOST_GROUPS = 10
+LOG = b"2026-11-22T11:59:58Z 7340032 bytes out\n"
+
+PLAN = """
+version = 1
+
+[limits]
+devices_per_hour = 20
+
+[[rule]]
+name = "data-leaves-the-device"
+source = "device-defender-detect"
+kind = "aws:all-bytes-out"
+actions = ["quarantine", "collect-logs", "notify"]
+mode = "enforce"
+
+[[rule]]
+name = "talks-too-much"
+source = "device-defender-detect"
+kind = "aws:num-messages-sent"
+actions = ["quarantine", "notify"]
+mode = "enforce"
+
+[[rule]]
+name = "behaves-oddly"
+source = "device-defender-detect"
+kind = "aws:message-byte-size"
+actions = ["disconnect", "collect-logs", "notify"]
+mode = "enforce"
+
+[[rule]]
+name = "certificate-is-old"
+source = "device-defender-audit"
+actions = ["rotate-certificate", "notify"]
+mode = "enforce"
+
+[[rule]]
+name = "stolen"
+source = "generic"
+kind = "stolen"
+actions = ["deactivate-certificate", "notify"]
+mode = "enforce"
+
+[[rule]]
+name = "everything-else"
+actions = ["notify"]
+"""
+
+
+class AwsError(Exception):
+    """What the real adapters let rise: the message is delivered again."""
+
+
+class FakeClock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.time = NOON
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def advance(self, by: timedelta) -> None:
+        self.time += by
+
+
+class FakeLedger:
+    """Records as JSON text, so that only what DynamoDB could keep is kept and nobody holds on to a live one."""
+
+    def __init__(self) -> None:
+        self.records: dict[Key, str] = {}
+
+    def read(self, key: Key) -> Record | None:
+        _storable_key(key)
+        text = self.records.get(key)
+        return None if text is None else _record(text)
+
+    def commit(self, *puts: Put) -> None:
+        if len({put.key for put in puts}) != len(puts) or len(puts) > MOST_PER_COMMIT:
+            raise AwsError("ValidationException: a transaction takes 100 different items at most")
+        for put in puts:
+            _storable_key(put.key)
+            known = self.records.get(put.key)
+            if (0 if known is None else _record(known)["version"]) != put.seen:
+                raise Conflict(f"{put.key} was changed meanwhile")
+        for put in puts:
+            self.records[put.key] = json.dumps({**put.record, "version": put.seen + 1})
+
+    def partition(self, partition: str, *, prefix: str = "") -> Iterator[Found]:
+        for key in sorted(self.records):
+            if key.partition == partition and key.sort.startswith(prefix):
+                yield Found(key, _record(self.records[key]))
+
+    def find(
+        self, index: Index, value: str, *, until: str | None = None, newest_first: bool = False
+    ) -> Iterator[Found]:
+        hash_name, range_name = INDEX_ATTRIBUTES[index]
+        found = [Found(key, _record(text)) for key, text in self.records.items()]
+        listed = [each for each in found if each.record.get(hash_name) == value and range_name in each.record]
+        listed.sort(key=lambda each: str(each.record[range_name]), reverse=newest_first)
+        return (each for each in listed if until is None or each.record[range_name] <= until)
+
+    def of_type(self, name: str) -> list[Record]:
+        """List every record of a type."""
+        return [record for record in map(_record, self.records.values()) if record["type"] == name]
+
+
+def _record(text: str) -> dict[str, Any]:
+    return dict(json.loads(text))
+
+
+def _storable_key(key: Key) -> None:
+    for part in key:
+        if not 1 <= len(part.encode()) <= 1024:
+            raise AwsError("ValidationException: a key has 1 to 1024 bytes")
+
+
+class FakeRegistry:
+    """Things, groups, and which certificate belongs to which thing."""
+
+    def __init__(self) -> None:
+        self.types: dict[str, str] = {}
+        self.groups: dict[str, list[str]] = {}
+        self.group_policies: dict[str, list[str]] = {RESTRICTED_GROUP: [RESTRICTED_POLICY]}
+        self.attached: list[tuple[str, str]] = []
+        self.exclusive: set[str] = set()
+
+    def thing(self, name: str) -> Thing | None:
+        if name not in self.types:
+            return None
+        return Thing(name=name, thing_type=self.types[name], groups=tuple(self.groups[name]))
+
+    def certificates_of(self, thing: str) -> list[str]:
+        return [certificate for certificate, attached_to in self.attached if attached_to == thing]
+
+    def things_of(self, certificate_id: str) -> list[str]:
+        return [attached_to for certificate, attached_to in self.attached if certificate == certificate_id]
+
+    def policies_of_group(self, group: str) -> list[str]:
+        return list(self.group_policies.get(group, ()))
+
+    def join_group(self, thing: str, group: str) -> None:
+        if thing not in self.types or group not in self.group_policies:
+            raise ActionFailed(f"cannot put {thing} into group {group}: one of them is gone")
+        if group in self.groups[thing]:
+            return
+        if len(self.groups[thing]) >= MOST_GROUPS:
+            raise ActionFailed(f"cannot put {thing} into group {group}: it is in ten groups")
+        self.groups[thing].append(group)
+
+    def leave_group(self, thing: str, group: str) -> None:
+        if group in self.groups.get(thing, ()):
+            self.groups[thing].remove(group)
+
+    def add_thing(self, name: str, *, thing_type: str = "", groups: Sequence[str] = ()) -> None:
+        """Register a thing; its groups come into being without policies unless they are there already."""
+        self.types[name] = thing_type
+        self.groups[name] = list(groups)
+        for group in groups:
+            self.group_policies.setdefault(group, [])
+
+    def delete_thing(self, name: str) -> None:
+        """Take a thing out of the registry, as somebody at the console would."""
+        del self.types[name], self.groups[name]
+        self.attached = [pair for pair in self.attached if pair[1] != name]
+
+
+@dataclass
+class _StoredCertificate:
+    pem: str
+    status: str
+    created_at: datetime
+    policies: list[str] = field(default_factory=list)
+
+
+class FakeCertificates:
+    """Device certificates with real PEMs. `outdated_reads` lists stay as they were for so many reads."""
+
+    def __init__(self, registry: FakeRegistry, clock: FakeClock) -> None:
+        self._registry = registry
+        self._clock = clock
+        self.stored: dict[str, _StoredCertificate] = {}
+        self.gone_policies: set[str] = set()
+        self.issued = 0
+        self.outdated_reads = 0
+        self._before: dict[str, list[str]] = {}
+
+    def read(self, certificate_id: str) -> Certificate | None:
+        stored = self.stored.get(certificate_id)
+        if stored is None:
+            return None
+        return Certificate(id=certificate_id, status=stored.status, pem=stored.pem, created_at=stored.created_at)
+
+    def policies_of(self, certificate_id: str) -> list[str]:
+        if self.outdated_reads and certificate_id in self._before:
+            self.outdated_reads -= 1
+            return list(self._before[certificate_id])
+        return list(self.stored[certificate_id].policies) if certificate_id in self.stored else []
+
+    def attach_policy(self, certificate_id: str, policy: str) -> None:
+        stored = self.stored.get(certificate_id)
+        if stored is None or policy in self.gone_policies:
+            raise ActionFailed(f"cannot attach policy {policy} to certificate {certificate_id}: one of them is gone")
+        if policy in stored.policies:
+            return
+        if len(stored.policies) >= MOST_POLICIES:
+            raise ActionFailed(f"cannot attach policy {policy} to certificate {certificate_id}: it carries ten already")
+        self._before[certificate_id] = list(stored.policies)
+        stored.policies.append(policy)
+
+    def detach_policy(self, certificate_id: str, policy: str) -> None:
+        stored = self.stored.get(certificate_id)
+        if stored is not None and policy in stored.policies:
+            self._before[certificate_id] = list(stored.policies)
+            stored.policies.remove(policy)
+
+    def attach_thing(self, certificate_id: str, thing: str) -> None:
+        if certificate_id not in self.stored or thing not in self._registry.types:
+            raise AwsError("ResourceNotFoundException: AttachThingPrincipal")
+        others = [each for each in self._registry.things_of(certificate_id) if each != thing]
+        if others:
+            raise AwsError("ResourceConflictException: the principal is attached to another thing")
+        self._registry.exclusive.add(certificate_id)
+        if (certificate_id, thing) not in self._registry.attached:
+            self._registry.attached.append((certificate_id, thing))
+
+    def detach_thing(self, certificate_id: str, thing: str) -> None:
+        if (certificate_id, thing) in self._registry.attached:
+            self._registry.attached.remove((certificate_id, thing))
+
+    def activate(self, certificate_id: str) -> None:
+        if certificate_id not in self.stored:
+            raise AwsError("ResourceNotFoundException: UpdateCertificate")
+        self.stored[certificate_id].status = "ACTIVE"
+
+    def deactivate(self, certificate_id: str) -> None:
+        if certificate_id in self.stored:
+            self.stored[certificate_id].status = "INACTIVE"
+
+    def issue(self, csr: str) -> Certificate:
+        self.issued += 1
+        pem = _certificate_for(csr)
+        certificate_id = sha256(f"{pem} {self.issued}".encode()).hexdigest()
+        self.stored[certificate_id] = _StoredCertificate(pem, "INACTIVE", self._clock().replace(microsecond=0))
+        return Certificate(id=certificate_id, status="INACTIVE", pem=pem)
+
+    def issued_since(self, since: datetime) -> list[Certificate]:
+        found = [self.read(certificate) for certificate in reversed(self.stored)]
+        return [
+            each
+            for each in found
+            if each is not None and not each.is_active and each.created_at is not None and each.created_at >= since
+        ]
+
+    def delete(self, certificate_id: str) -> None:
+        stored = self.stored.get(certificate_id)
+        if stored is None:
+            return
+        stored.policies.clear()
+        if stored.status == "ACTIVE":
+            raise AwsError("CertificateStateException: an ACTIVE certificate cannot be deleted")
+        if self._registry.things_of(certificate_id):
+            raise AwsError("DeleteConflictException: the certificate is attached to a thing")
+        del self.stored[certificate_id]
+
+    def enrol(self, certificate_id: str, pem: str, policies: Sequence[str]) -> None:
+        """Put an ACTIVE certificate there, as a factory would have."""
+        self.stored[certificate_id] = _StoredCertificate(
+            pem, "ACTIVE", self._clock() - timedelta(days=300), list(policies)
+        )
+
+
+class FakeConnections:
+    """Sessions by client id, and every disconnect that was asked for."""
+
+    def __init__(self) -> None:
+        self.open: set[str] = set()
+        self.asked: list[str] = []
+
+    def disconnect(self, client_id: str) -> str:
+        self.asked.append(client_id)
+        if client_id in self.open:
+            self.open.discard(client_id)
+            return "disconnected"
+        return "was not connected"
+
+
+@dataclass
+class StartedJob:
+    """A job and its one execution."""
+
+    thing: str
+    document: Mapping[str, Any]
+    status: str = "QUEUED"
+    details: dict[str, str] = field(default_factory=dict)
+
+
+class FakeJobs:
+    """Jobs whose executions devices and tests move; every end is an event, until it is taken."""
+
+    def __init__(self, registry: FakeRegistry) -> None:
+        self._registry = registry
+        self.started: dict[str, StartedJob] = {}
+        self.events: list[dict[str, Any]] = []
+        self.loses_events = False
+
+    def start(self, job_id: str, thing: str, document: Mapping[str, Any], timeout: timedelta) -> None:
+        if thing not in self._registry.types:
+            raise AwsError("ResourceNotFoundException: CreateJob")
+        if not 1 <= timeout / timedelta(minutes=1) <= 10080:
+            raise AwsError("InvalidRequestException: inProgressTimeoutInMinutes")
+        self.started.setdefault(job_id, StartedJob(thing, json.loads(json.dumps(document))))
+
+    def execution(self, job_id: str, thing: str) -> Execution | None:
+        job = self.started.get(job_id)
+        return Execution(job.status, dict(job.details)) if job and job.thing == thing else None
+
+    def cancel(self, job_id: str) -> None:
+        if job_id in self.started and self.started[job_id].status in ("QUEUED", "IN_PROGRESS"):
+            self.move(job_id, "CANCELED")
+
+    def move(self, job_id: str, status: str) -> None:
+        """Let an execution change its status; its end is told by an event, as AWS IoT does."""
+        self.started[job_id].status = status
+        if status not in ("QUEUED", "IN_PROGRESS") and not self.loses_events:
+            self.events.append(a_job_event(job_id, status, number=len(self.started) * 100 + len(self.events)))
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job, as somebody at the console would."""
+        del self.started[job_id]
+        self.events.append(a_job_event(job_id, "", operation="deleted"))
+
+    def of(self, operation: str) -> list[str]:
+        """List the ids of the jobs of one operation, oldest first."""
+        return [job_id for job_id, job in self.started.items() if job.document["warden"]["operation"] == operation]
+
+
+def a_job_event(job_id: str, status: str, *, operation: str = "", number: int = 0) -> dict[str, Any]:
+    """Write a job execution event as AWS IoT does."""
+    return {
+        "eventType": "JOB_EXECUTION",
+        "eventId": f"event-{number}",
+        "operation": operation or status.lower(),
+        "jobId": job_id,
+        **({"status": status} if status else {}),
+    }
+
+
+class FakeEvidence:
+    """The evidence bucket: refuses an upload that is not what its form says."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.forms: list[dict[str, Any]] = []
+
+    def upload_form(self, key: str, size: int, sha256: str, lifetime: timedelta) -> UploadForm:
+        self.forms.append({"key": key, "size": size, "sha256": sha256, "lifetime": lifetime})
+        return UploadForm("https://evidence.example/", {"key": key, "bytes": str(size), "sha256": sha256})
+
+    def uploaded(self, key: str) -> UploadedFile | None:
+        body = self.objects.get(key)
+        return None if body is None else UploadedFile(len(body), sha256(body).hexdigest())
+
+    def post(self, fields: Mapping[str, str], body: bytes) -> None:
+        """Take an upload in, as S3 does with a presigned POST."""
+        if (len(body), sha256(body).hexdigest()) != (int(fields["bytes"]), fields["sha256"]):
+            raise AwsError("the form is for other bytes")
+        self.objects[fields["key"]] = body
+
+
+@dataclass(frozen=True)
+class SentNotice:
+    """A notice as people get it."""
+
+    subject: str
+    body: str
+
+
+class FakeNotices:
+    """The notices topic; takes only what SNS takes."""
+
+    def __init__(self) -> None:
+        self.sent: list[SentNotice] = []
+
+    def send(self, subject: str, body: str) -> None:
+        if not (1 <= len(subject) < 100 and subject.isascii() and subject.isprintable()):
+            raise AwsError("InvalidParameter: Subject")
+        self.sent.append(SentNotice(subject, body))
+
+    @property
+    def subjects(self) -> list[str]:
+        """The subjects, oldest first."""
+        return [notice.subject for notice in self.sent]
+
+
+class FakeReplies:
+    """Everything that was answered to devices."""
+
+    def __init__(self) -> None:
+        self.published: list[tuple[str, dict[str, Any]]] = []
+
+    def publish(self, topic: str, payload: Mapping[str, Any]) -> None:
+        self.published.append((topic, json.loads(json.dumps(payload))))
+
+
+@dataclass
+class _Queued:
+    body: str
+    receives: int = 0
+
+
+@dataclass(frozen=True)
+class Parked:
+    """A message that failed as often as the queue allows, and how it failed last."""
+
+    message: Mapping[str, Any]
+    error: BaseException
+
+
+class FakeCaseQueue:
+    """A FIFO queue: one message of a group at a time, in order; the same `once` within five minutes is one."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.groups: dict[str, list[_Queued]] = {}
+        self.parked: list[Parked] = []
+        self._seen: dict[str, datetime] = {}
+
+    def put(self, message: Mapping[str, Any], *, group: str, once: str) -> None:
+        if not 1 <= len(group) <= 128 or not 1 <= len(once) <= 128 or not (group + once).isalnum():
+            raise AwsError("InvalidParameterValue: MessageGroupId")
+        last = self._seen.get(once)
+        if last is not None and self._clock() - last < DEDUPLICATION:
+            return
+        self._seen[once] = self._clock()
+        self.groups.setdefault(group, []).append(_Queued(json.dumps(message)))
+
+    def __len__(self) -> int:
+        return sum(len(waiting) for waiting in self.groups.values())
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """What waits, group by group."""
+        return [json.loads(each.body) for waiting in self.groups.values() for each in waiting]
+
+    def drain(self, handle: Callable[[Mapping[str, Any]], object], receives: int) -> None:
+        """Hand out everything; what fails comes again after its visibility timeout, then is parked."""
+        while len(self):
+            for waiting in list(self.groups.values()):
+                if waiting:
+                    self._hand_out(waiting, handle, receives)
+
+    def _hand_out(self, waiting: list[_Queued], handle: Callable[[Mapping[str, Any]], object], receives: int) -> None:
+        head = waiting[0]
+        head.receives += 1
+        try:
+            handle(json.loads(head.body))
+        except (Exception, Crash) as error:
+            self._clock.advance(VISIBILITY)
+            if head.receives < receives:
+                return
+            self.parked.append(Parked(json.loads(head.body), error))
+        waiting.pop(0)
+
+
+class FakeDetectors:
+    """Confirms every finding but those it was told to have forgotten."""
+
+    def __init__(self) -> None:
+        self.unknown: set[str] = set()
+
+    def confirms(self, finding: Finding) -> bool:
+        return finding.id not in self.unknown
+
+
+class Crash(BaseException):
+    """The function is gone, at this very call."""
+
+
+@dataclass(frozen=True)
+class DeviceKey:
+    """A key pair and the signing request for it."""
+
+    csr: str
+    pem: str
+
+    @property
+    def fingerprint(self) -> str:
+        """How the service knows the key again."""
+        return key_of_certificate(self.pem)
+
+
+@cache
+def a_key(number: int) -> DeviceKey:
+    """Give the nth key of the pool: each is made once for the whole run."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "AWS IoT Certificate")])
+    csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(private, hashes.SHA256())
+    text = csr.public_bytes(Encoding.PEM).decode()
+    return DeviceKey(text, _certificate_for(text))
+
+
+@cache
+def _authority() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+@cache
+def _certificate_for(csr: str) -> str:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "AWS IoT Certificate")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(x509.load_pem_x509_csr(csr.encode()).public_key())
+        .serial_number(1)
+        .not_valid_before(NOON)
+        .not_valid_after(NOON + timedelta(days=9000))
+        .sign(_authority(), hashes.SHA256())
+    )
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+@dataclass
+class FakeDevice:
+    """A well-behaved device: it answers its jobs, proves its new certificate, and keeps the old one until told."""
+
+    thing: str
+    world: World
+    certificate: str
+    keys: int
+    logs: dict[str, bytes] = field(default_factory=lambda: {"syslog": LOG})
+    candidate: str = ""
+    tokens: int = 0
+
+    @property
+    def next_key(self) -> DeviceKey:
+        """The key it makes, or has made, for its next certificate."""
+        return a_key(self.keys)
+
+    def connect(self) -> None:
+        """Open its session."""
+        self.world.connections.open.add(self.thing)
+
+    def ask(
+        self, what: str, payload: Mapping[str, Any], *, over: str = "", thing: str = ""
+    ) -> tuple[str, dict[str, Any]]:
+        """Send a request as the IoT rule passes it on; gives the verdict and its payload."""
+        self.tokens += 1
+        body = {"clientToken": f"{self.thing[:20]}-{self.tokens}", **payload}
+        return self.world.device_says(
+            thing or self.thing, what, over or self.certificate, json.dumps(body).encode(), client=self.thing
+        )
+
+    def create(self, csr: str = "") -> tuple[str, dict[str, Any]]:
+        """Ask for a certificate for its next key."""
+        verdict, answer = self.ask("certificate/create", {"csr": csr or self.next_key.csr})
+        if verdict == "accepted":
+            self.candidate = answer["certificateId"]
+        return verdict, answer
+
+    def confirm(self) -> tuple[str, dict[str, Any]]:
+        """Say over the new certificate that it works; the old one may go then."""
+        assert self.world.certificates.stored[self.candidate].status == "ACTIVE", "AWS IoT lets nobody in without"
+        verdict, answer = self.ask("certificate/confirm", {}, over=self.candidate)
+        if verdict == "accepted":
+            self.certificate, self.candidate = self.candidate, ""
+            self.keys += 1
+        return verdict, answer
+
+    def upload(self, job_id: str) -> None:
+        """Announce its logs and send them."""
+        files = [
+            {"name": name, "bytes": len(body), "sha256": sha256(body).hexdigest()} for name, body in self.logs.items()
+        ]
+        verdict, answer = self.ask("logs/create", {"jobId": job_id, "files": files})
+        assert verdict == "accepted", answer
+        for form in answer["uploads"]:
+            self.world.evidence.post(form["fields"], self.logs[form["name"]])
+
+    def work(self) -> None:
+        """Run every job that waits for it."""
+        self.connect()
+        for job_id, job in list(self.world.jobs.started.items()):
+            if job.thing == self.thing and job.status == "QUEUED":
+                self.run(job_id)
+
+    def run(self, job_id: str) -> None:
+        """Run one job to its good end."""
+        jobs = self.world.jobs
+        jobs.move(job_id, "IN_PROGRESS")
+        if jobs.started[job_id].document["warden"]["operation"] == "collect-logs":
+            self.upload(job_id)
+        else:
+            verdict, answer = self.create()
+            assert verdict == "accepted", answer
+            verdict, answer = self.confirm()
+            assert verdict == "accepted", answer
+        jobs.move(job_id, "SUCCEEDED")
+
+
+class World:
+    """The service over fakes, and everything around it that delivers messages."""
+
+    def __init__(self, *, plan: str, settings: Settings, receives: int) -> None:
+        self.clock = FakeClock()
+        self.ledger = FakeLedger()
+        self.registry = FakeRegistry()
+        self.certificates = FakeCertificates(self.registry, self.clock)
+        self.connections = FakeConnections()
+        self.jobs = FakeJobs(self.registry)
+        self.evidence = FakeEvidence()
+        self.notices = FakeNotices()
+        self.replies = FakeReplies()
+        self.queue = FakeCaseQueue(self.clock)
+        self.detectors = FakeDetectors()
+        self.devices: dict[str, FakeDevice] = {}
+        self.receives = receives
+        ports = Ports(
+            ledger=self.ledger,
+            registry=self.registry,
+            certificates=self.certificates,
+            connections=self.connections,
+            jobs=self.jobs,
+            evidence=self.evidence,
+            notices=self.notices,
+            replies=self.replies,
+            queue=self.queue,
+            detectors=self.detectors,
+        )
+        self.service = Service(ports=ports, settings=settings, plan=read_plan(plan), clock=self.clock)
+
+    def enrol(
+        self,
+        thing: str,
+        *,
+        thing_type: str = "",
+        groups: Sequence[str] = (),
+        policies: Sequence[str] = (DEVICE_POLICY,),
+    ) -> FakeDevice:
+        """Register a device with one ACTIVE certificate."""
+        number = 100 * (len(self.devices) + 1)
+        key = a_key(number)
+        certificate = sha256(f"{thing} {number}".encode()).hexdigest()
+        self.registry.add_thing(thing, thing_type=thing_type, groups=groups)
+        self.certificates.enrol(certificate, key.pem, policies)
+        self.registry.attached.append((certificate, thing))
+        self.devices[thing] = FakeDevice(thing, self, certificate, number + 1)
+        self.devices[thing].connect()
+        return self.devices[thing]
+
+    @property
+    def device(self) -> FakeDevice:
+        """The first device."""
+        return next(iter(self.devices.values()))
+
+    def redeliver[T](self, handle: Callable[[], T]) -> T:
+        """Run a function as a queue does: again after a failure, as often as it may be received."""
+        for _ in range(self.receives - 1):
+            try:
+                return handle()
+            except (Exception, Crash):
+                self.clock.advance(VISIBILITY)
+        return handle()
+
+    def device_says(
+        self, thing: str, what: str, certificate: str, payload: bytes, *, client: str = ""
+    ) -> tuple[str, dict[str, Any]]:
+        """Let the IoT rule pass a device's message on; gives the verdict and payload of the last answer to it."""
+        resource, verb = what.split("/")
+        message = {
+            "thing": thing,
+            "resource": resource,
+            "verb": verb,
+            "principal": certificate,
+            "client": client or thing,
+            "payload": b64encode(payload).decode(),
+        }
+        before = len(self.replies.published)
+        self.redeliver(lambda: serve(request_from(message), self.service))
+        if len(self.replies.published) == before:
+            return "", {}
+        topic, answer = self.replies.published[-1]
+        assert topic.startswith(f"warden/{thing}/{what}/")
+        return topic.rsplit("/", 1)[1], answer
+
+    def report(self, finding: Finding) -> None:
+        """Let a finding come in and be dealt with."""
+        self.redeliver(lambda: send_finding(self.service.ports.queue, finding))
+        self.drain()
+
+    def drain(self) -> None:
+        """Deal with everything that is queued or that jobs tell of, until nothing is left."""
+        while self.queue.messages or self.jobs.events:
+            for event in self.jobs.events[:]:
+                self.redeliver(lambda event=event: track(event, self.service))  # type: ignore[misc]  # bound at once
+                self.jobs.events.remove(event)
+            parked = len(self.queue.parked)
+            self.queue.drain(lambda message: dispatch(message, self.service), self.receives)
+            if self.receives == 1 and len(self.queue.parked) > parked:
+                raise self.queue.parked[-1].error
+
+    def sweep(self, after: timedelta = timedelta()) -> None:
+        """Let time pass and the sweep run once."""
+        self.clock.advance(after)
+        self.redeliver(lambda: sweep(self.service))
+        self.drain()
+
+    def order(self, command: str, case: str = "", *, why: str = "", request: str = "") -> dict[str, Any]:
+        """Let an operator call, and what that queues be done."""
+        call = request or f"request-{command}-{self.clock().isoformat()}"
+        asked = {"command": command, **({"case": case} if case else {}), **({"why": why} if why else {})}
+        answer = self.redeliver(lambda: operate(asked, OPERATOR, call, self.service))
+        self.drain()
+        return answer
+
+    @property
+    def cases(self) -> list[Case]:
+        """Every case, oldest first."""
+        found = [case_from(record) for record in self.ledger.of_type("case")]
+        return sorted(found, key=lambda case: (case.opened_at, case.id))
+
+    @property
+    def case(self) -> Case:
+        """The only case."""
+        (case,) = self.cases
+        return case
+
+    def steps(self, case: Case | None = None) -> list[str]:
+        """What the timeline of a case (the only one) says happened."""
+        return [entry.step.what for entry in self.service.cases.timeline((case or self.case).id)]
+
+    @property
+    def refusals(self) -> list[str]:
+        """The codes of what was refused and put on record."""
+        return [str(record["code"]) for record in self.ledger.of_type("refusal")]
+
+    def policies(self, thing: str = THING) -> dict[str, set[str]]:
+        """The policies of each certificate of a thing."""
+        return {
+            certificate: set(self.certificates.stored[certificate].policies)
+            for certificate in self.registry.certificates_of(thing)
+        }
+
+    def active_certificates(self, thing: str = THING) -> list[str]:
+        """The certificates a thing can connect with."""
+        stored = self.certificates.stored
+        return [each for each in self.registry.certificates_of(thing) if stored[each].status == "ACTIVE"]
+
+    def is_restricted(self, thing: str = THING) -> bool:
+        """Whether nothing but the restricted policy is left to a thing."""
+        return all(names == {RESTRICTED_POLICY} for names in self.policies(thing).values())
+
+
+SETTINGS = Settings(
+    region="us-east-1",
+    account="000000000000",
+    partition="aws",
+    ledger_table="ledger",
+    case_queue_url="https://sqs.us-east-1.amazonaws.com/000000000000/cases.fifo",
+    evidence_bucket="evidence",
+    notices_topic="arn:aws:sns:us-east-1:000000000000:notices",
+    restricted_group=RESTRICTED_GROUP,
+    restricted_policy=RESTRICTED_POLICY,
+    mode=Mode.ENFORCE,
+)
+
+
+def a_world(*things: str, plan: str = PLAN, receives: int = 1, **settings: Any) -> World:
+    """Build a world with devices (one, `pump-3`, unless named), in `enforce` unless said otherwise."""
+    world = World(plan=plan, settings=replace(SETTINGS, **settings), receives=receives)
+    for thing in things or (THING,):
+        world.enrol(thing)
+    return world
+
+
+def a_finding(thing: str = THING, **changes: Any) -> Finding:
+    """Build a Detect violation of a registered thing, observed a minute ago."""
+    finding = Finding(
+        id="violation-1",
+        source=Source.DETECT,
+        kind="aws:all-bytes-out",
+        subject=Subject(SubjectType.THING, thing),
+        severity=Severity.HIGH,
+        observed_at=NOON - timedelta(minutes=1),
+        title=f"{thing} sent 7340032 bytes; at most 100000 are normal",
+    )
+    return replace(finding, **changes)
+
+
+def an_old_certificate(thing: str = THING, **changes: Any) -> Finding:
+    """Build an audit finding whose answer is a rotation."""
+    return a_finding(thing, **{"id": "audit-1", "source": Source.AUDIT, "kind": "certificate-age", **changes})
+
+
+def its_end(finding: Finding, *, ending: str = "alarm-cleared", after: timedelta = timedelta(minutes=1)) -> Finding:
+    """Build the message that says a finding is over."""
+    return replace(finding, is_open=False, ending=ending, observed_at=finding.observed_at + after)
+
+
+def contained(world: World) -> Case:
+    """Have the first device violate and be contained, its logs collected."""
+    world.report(a_finding(world.device.thing))
+    world.device.work()
+    world.drain()
+    assert world.case.state is CaseState.CONTAINED
+    return world.case
