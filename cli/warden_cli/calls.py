@@ -14,7 +14,6 @@ from botocore.exceptions import (
     BotoCoreError,
     ConnectTimeoutError,
     EndpointConnectionError,
-    HTTPClientError,
     PartialCredentialsError,
     ProfileNotFound,
     ProxyConnectionError,
@@ -55,7 +54,6 @@ _FORBIDDEN = (
 )
 
 
-# A timeout while connecting is also a kind of connection error to botocore: the narrower come first.
 _NO_ANSWER: tuple[tuple[type[Exception], str], ...] = (
     (
         ReadTimeoutError,
@@ -76,7 +74,7 @@ class Service:
         self._url = _checked(url)
         session = Session(profile=profile or None)
         self._credentials = _credentials_of(session, profile)
-        self._region = region or _region_of(self._url, session)
+        self.region = region or _region_of(self._url, session)
         self._http = URLLib3Session(
             proxies=get_environ_proxies(self._url),
             timeout=(CONNECT_SECONDS, ANSWER_SECONDS),  # type: ignore[arg-type]  # botocore takes a pair, its stubs do not
@@ -91,14 +89,14 @@ class Service:
         """
         body = json.dumps({"command": command, **arguments}).encode()
         request = AWSRequest("POST", self._url, headers={"Content-Type": "application/json"}, data=body)
-        SigV4Auth(self._credentials, "lambda", self._region).add_auth(request)
+        SigV4Auth(self._credentials, "lambda", self.region).add_auth(request)
         try:
             response = self._http.send(request.prepare())
-        except HTTPClientError as error:
+        except BotoCoreError as error:
             raise NotReached(self._why_not(error)) from error
         return _answer(response.status_code, response.content)
 
-    def _why_not(self, error: HTTPClientError) -> str:
+    def _why_not(self, error: BotoCoreError) -> str:
         host = shown(urlsplit(self._url).netloc, 120)
         for kind, words in _NO_ANSWER:
             if isinstance(error, kind):

@@ -14,6 +14,7 @@ from warden_cli.terminal import age, facts, heading, moment, plain, shown, who, 
 
 _NEED_A_DECISION = ("held", "awaiting-approval")
 _EVIDENCE_LINES = 24
+_WIDE = 110
 _CERTIFICATE_DIGITS = 12
 
 _PROGRESS = {"planned": "waiting", "started": "under way", "done": "done", "failed": "FAILED"}
@@ -22,9 +23,9 @@ _NEXT = {
     "awaiting-approval": (("do what is planned", "approve"), ("leave the device be", "dismiss")),
     "held": (("do it all the same", "approve"), ("leave the device be", "dismiss")),
     "contained": (
-        ("release with a new certificate", "release"),
-        ("release on the old certificate", "release --keep-certificate"),
-        ("fetch the logs once more", "collect-logs"),
+        ("with a new certificate", "release"),
+        ("on the old certificate", "release --keep-certificate"),
+        ("fetch its logs again", "collect-logs"),
     ),
     "open": (("close it", "dismiss"),),
 }
@@ -35,25 +36,41 @@ def print_cases(console: Console, cases: Sequence[Case], now: datetime, *, more:
     if not cases:
         console.print(f"No {asked}.")
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("CASE", no_wrap=True)
-    table.add_column("AGE", no_wrap=True, justify="right")
-    table.add_column("STATE", no_wrap=True)
-    table.add_column("SEVERITY", no_wrap=True)
-    table.add_column("DEVICE", overflow="fold", min_width=8)
-    table.add_column("WHAT", overflow="fold", min_width=10)
-    for case in cases:
-        table.add_row(
-            plain(case.id),
-            age(case.opened_at, now),
-            word(case.state),
-            word(case.severity),
-            plain(case.device, "bold"),
-            plain(case.kind),
-        )
-    console.print(table)
+    console.print(_wide_list(cases, now) if console.width >= _WIDE else _narrow_list(cases, now))
     console.print()
     console.print(Text(_in_all(cases, more=more), style="dim"))
+
+
+def _a_list(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for column in columns:
+        fixed = column in ("CASE", "AGE", "STATE", "SEVERITY")
+        table.add_column(column, no_wrap=fixed, overflow="fold", justify="right" if column == "AGE" else "left")
+    return table
+
+
+def _wide_list(cases: Sequence[Case], now: datetime) -> Table:
+    table = _a_list("CASE", "AGE", "STATE", "SEVERITY", "DEVICE", "WHAT")
+    for case in cases:
+        device, kind = plain(_named(case), "bold"), plain(case.kind)
+        table.add_row(plain(case.id), age(case.opened_at, now), word(case.state), word(case.severity), device, kind)
+    return table
+
+
+def _narrow_list(cases: Sequence[Case], now: datetime) -> Table:
+    """List two lines to a case: names and kinds are too long to stand side by side in 80 columns."""
+    table = _a_list("CASE", "AGE", "STATE", "DEVICE, WHAT")
+    for case in cases:
+        what = plain(_named(case), "bold").append("\n").append_text(word(case.severity))
+        what.append(f" {shown(case.kind)}", style="not bold default")
+        table.add_row(plain(case.id), age(case.opened_at, now), word(case.state), what)
+    return table
+
+
+def _named(case: Case) -> str:
+    if not case.thing and case.subject_type == "certificate":
+        return f"certificate {case.subject_name[:_CERTIFICATE_DIGITS]}"
+    return case.device
 
 
 def _in_all(cases: Sequence[Case], *, more: bool) -> str:
@@ -85,7 +102,7 @@ def print_case(console: Console, file: CaseFile, now: datetime) -> None:
     console.print(_timeline(file.timeline, case.attributes))
     if rows := list(_next(case)):
         console.print(heading("What you can do"))
-        console.print(facts(rows))
+        console.print(_commands(rows))
 
 
 def print_entry(console: Console, entry: Entry) -> None:
@@ -113,8 +130,8 @@ def _about(case: Case, now: datetime) -> Iterator[tuple[str, Text | str]]:
         yield "Also hit", f"{', '.join(others)} (same certificate)"
     yield "Source", case.source
     yield "Kind", case.kind
-    if case.attributes:
-        yield "Details", "\n".join(_attributes(case))
+    for number, each in enumerate(_attributes(case)):
+        yield "" if number else "Details", each
     yield "Opened", f"{moment(case.opened_at)}, {age(case.opened_at, now)} ago"
     if case.closed_at:
         yield "Closed", moment(case.closed_at)
@@ -193,7 +210,7 @@ def _timeline(entries: Sequence[Entry], known: Mapping[str, str], *, days: bool 
     day = ""
     for entry in entries:
         if days and day != (day := f"{entry.at:%Y-%m-%d}"):
-            table.add_row(f"  {day}", "")
+            table.add_row("", Text(day, style="dim"))
         table.add_row(f"  {entry.at:%H:%M:%S}", _entry(entry, known))
     return table
 
@@ -228,9 +245,18 @@ def _file(file: Any) -> str:
     return f"file {name}, {size} bytes, at {key}"
 
 
-def _next(case: Case) -> Iterator[tuple[str, Text | str]]:
+def _commands(rows: Sequence[tuple[str, str]]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(style="dim", overflow="fold")
+    for command, purpose in rows:
+        table.add_row(f"  {command}", purpose)
+    return table
+
+
+def _next(case: Case) -> Iterator[tuple[str, str]]:
     for purpose, command in _NEXT.get(case.state, ()):
         if case.state == "contained" and command == "collect-logs" and not case.thing:
             continue
         verb, _, flag = command.partition(" ")
-        yield purpose, Text(f"warden {verb} {shown(case.id)}{f' {flag}' if flag else ''}", style="bold")
+        yield f"warden {verb} {shown(case.id)}{f' {flag}' if flag else ''}", purpose

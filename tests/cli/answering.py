@@ -59,7 +59,7 @@ def serving() -> Iterator[Operate]:
     operate = Operate()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - the name is the base class's
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             answer = operate.answer(self.headers.get("Authorization", ""), body)
             self.send_response(answer.status)

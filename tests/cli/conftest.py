@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from warden_cli.__main__ import main
 
 from tests.cli.answering import Operate, serving
+from warden_cli.__main__ import main
 
 
 @dataclass(frozen=True)
