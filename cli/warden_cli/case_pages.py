@@ -19,7 +19,7 @@ _CERTIFICATE_DIGITS = 12
 
 _PROGRESS = {"planned": "waiting", "started": "under way", "done": "done", "failed": "FAILED"}
 
-_NEXT = {
+NEXT = {
     "awaiting-approval": (("do what is planned", "approve"), ("leave the device be", "dismiss")),
     "held": (("do it all the same", "approve"), ("leave the device be", "dismiss")),
     "contained": (
@@ -255,7 +255,7 @@ def _commands(rows: Sequence[tuple[str, str]]) -> Table:
 
 
 def _next(case: Case) -> Iterator[tuple[str, str]]:
-    for purpose, command in _NEXT.get(case.state, ()):
+    for purpose, command in NEXT.get(case.state, ()):
         if case.state == "contained" and command == "collect-logs" and not case.thing:
             continue
         verb, _, flag = command.partition(" ")
