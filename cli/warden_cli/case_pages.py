@@ -15,6 +15,8 @@ from warden_cli.terminal import age, facts, heading, moment, plain, shown, who, 
 _NEED_A_DECISION = ("held", "awaiting-approval")
 _EVIDENCE_LINES = 24
 _WIDE = 110
+_FOR_PROGRAMS = ("request",)
+"""Facts that only --json gives: they find a call in CloudTrail, and tell a reader of the timeline nothing."""
 _CERTIFICATE_DIGITS = 12
 
 _PROGRESS = {"planned": "waiting", "started": "under way", "done": "done", "failed": "FAILED"}
@@ -230,7 +232,7 @@ def _entry(entry: Entry, known: Mapping[str, str]) -> Text:
 def _entry_facts(said: Mapping[str, Any], known: Mapping[str, str]) -> Iterator[str]:
     """Write the facts of a step, but not those that stand at the head of the page already."""
     for name, value in said.items():
-        if known.get(name) == value:
+        if known.get(name) == value or name in _FOR_PROGRAMS:
             continue
         if name == "files" and isinstance(value, list):
             yield from (_file(each) for each in value)

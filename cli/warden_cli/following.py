@@ -81,6 +81,8 @@ def follow(service: Service, awaited: Awaited, told: Told, *, seconds: float, pa
 
 def _is_at_rest(file: CaseFile) -> bool:
     case = file.case
+    if case.state == "closed":
+        return True  # whatever a device was still asked for has its own end, and moves nothing here
     if case.state in ("responding", "recovering"):
         return False
     # On a contained device an action that is planned is one that was just asked for.

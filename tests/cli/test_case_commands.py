@@ -246,6 +246,19 @@ class TestWaiting:
 
         assert (said.code, said.json) == (0, {"case": CASE, "state": "contained", "wrong": []})
 
+    def test_a_closed_case_is_at_rest_whatever_its_device_was_still_asked_for(
+        self, shell: Shell, operate: Operate
+    ) -> None:
+        taken = a_line("release-keeping-certificate", ALICE, after=90_000, request="r-1")
+        logs = {"collect-logs": Outcome(Progress.STARTED, "job sent")}
+        closed = a_contained_case(state=CaseState.CLOSED, resolution="released", outcomes=logs)
+        operate.answering(
+            "release-keeping-certificate", {"case": CASE, "queued": "release", "who": ALICE, "request": "r-1"}
+        )
+        operate.answering("show", a_file(a_contained_case()), a_file(closed, taken))
+
+        assert shell.warden("release", CASE, "--keep-certificate", *QUICKLY).code == 0
+
     def test_waiting_ends_and_says_that_the_service_goes_on(self, shell: Shell, operate: Operate) -> None:
         taken = a_line("approve", ALICE, after=1)
         operate.answering("approve", {"case": CASE, "queued": "approve", "who": ALICE})
