@@ -1,0 +1,43 @@
+"""moto, as strict as AWS, around every test of an adapter."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.stub import Stubber
+from moto import mock_aws
+
+from tests.aws.strict import StrictAws, watch
+
+REGION = "us-east-1"
+
+
+@pytest.fixture(autouse=True)
+def strict(monkeypatch: pytest.MonkeyPatch) -> StrictAws:
+    return watch(monkeypatch)
+
+
+@pytest.fixture
+def aws() -> Iterator[None]:
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def stubbed() -> Iterator[Callable[[str], tuple[Any, Stubber]]]:
+    """Make clients whose requests and answers are held against botocore's model; every answer has to be asked for."""
+    stubbers: list[Stubber] = []
+
+    def make(service: Any) -> tuple[Any, Stubber]:
+        client: Any = boto3.client(service, region_name=REGION, config=Config(retries={"total_max_attempts": 1}))
+        stubber = Stubber(client)
+        stubber.activate()
+        stubbers.append(stubber)
+        return client, stubber
+
+    yield make
+    for stubber in stubbers:
+        stubber.assert_no_pending_responses()
+        stubber.deactivate()
