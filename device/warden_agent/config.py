@@ -10,7 +10,7 @@ from typing import Any
 # What the AWS IoT registry allows as a thing name.
 THING_NAME = re.compile(r"[A-Za-z0-9:_-]{1,128}")
 LOG_LABEL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-MAX_LOGS = 20  # the answer carries an upload form for each, about 3 KB, and an MQTT message ends at 128 KB
+MAX_LOGS = 10  # as many as the service takes in one announcement, unless it is told otherwise
 
 
 class ConfigError(Exception):
