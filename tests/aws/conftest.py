@@ -26,8 +26,9 @@ def aws() -> Iterator[None]:
 
 
 @pytest.fixture
-def stubbed() -> Iterator[Callable[[str], tuple[Any, Stubber]]]:
+def stubbed(strict: StrictAws) -> Iterator[Callable[[str], tuple[Any, Stubber]]]:
     """Make clients whose requests and answers are held against botocore's model; every answer has to be asked for."""
+    strict.on_moto = False  # what is in the world is what a test says it is
     stubbers: list[Stubber] = []
 
     def make(service: Any) -> tuple[Any, Stubber]:

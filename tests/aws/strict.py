@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
-from botocore.model import Shape, StructureShape
+from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 
 _JAVA_CLASSES = {r"\p{Upper}": "A-Z", r"\p{Digit}": "0-9", r"\p{C}": r"\x00-\x1f\x7f-\x9f"}
 _INVALID = {"iot": "InvalidRequestException", "iot-data": "InvalidRequestException", "sns": "InvalidParameter"}
@@ -30,21 +30,24 @@ type _Call = Callable[[BaseClient, str, dict[str, Any]], dict[str, Any]]
 
 def complaints(shape: Shape, value: Any, where: str = "") -> Iterator[str]:
     """Say everything about a value that the model of its shape does not allow."""
-    if isinstance(shape, StructureShape):
-        for name, part in value.items():
-            yield from complaints(shape.members[name], part, f"{where}.{name}")
-    elif shape.type_name == "list":
-        yield from _length(shape, len(value), where)
-        for number, part in enumerate(value):
-            yield from complaints(shape.member, part, f"{where}[{number}]")  # type: ignore[attr-defined]  # a ListShape
-    elif shape.type_name == "map":
-        for name, part in value.items():
-            yield from complaints(shape.key, name, f"{where}.{name}")  # type: ignore[attr-defined]  # a MapShape
-            yield from complaints(shape.value, part, f"{where}.{name}")  # type: ignore[attr-defined]  # the same
-    elif shape.type_name == "string":
+    if isinstance(shape, StringShape):
         yield from _text(shape, value, where)
     elif shape.type_name in ("integer", "long", "float", "double"):
         yield from _length(shape, value, where)
+    elif isinstance(shape, ListShape):
+        yield from _length(shape, len(value), where)
+    for member, name, part in _parts(shape, value):
+        yield from complaints(member, part, f"{where}.{name}")
+
+
+def _parts(shape: Shape, value: Any) -> Iterator[tuple[Shape, object, Any]]:
+    if isinstance(shape, StructureShape):
+        yield from ((shape.members[name], name, part) for name, part in value.items())
+    elif isinstance(shape, ListShape):
+        yield from ((shape.member, number, part) for number, part in enumerate(value))
+    elif isinstance(shape, MapShape):
+        yield from ((shape.key, name, name) for name in value)
+        yield from ((shape.value, name, part) for name, part in value.items())
 
 
 def _length(shape: Shape, size: float, where: str) -> Iterator[str]:
@@ -75,6 +78,7 @@ class StrictAws:
     def __init__(self, call: _Call) -> None:
         self._call = call
         self._jobs: set[str] = set()
+        self.on_moto = True
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
 
     def __call__(self, client: BaseClient, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -85,6 +89,8 @@ class StrictAws:
         with suppress(AttributeError, KeyError, TypeError):
             if shape and (wrong := list(complaints(shape, parameters))):
                 raise _error(client, operation, _INVALID.get(service, "ValidationException"), "; ".join(wrong))
+        if not self.on_moto:
+            return self._call(client, operation, parameters)
         for rule in _RULES[service, operation]:
             rule(self, client, parameters)
         answer = self._call(client, operation, parameters)
@@ -140,7 +146,9 @@ class StrictAws:
             raise _error(client, "Publish", "InvalidParameter", "Invalid parameter: Subject")
 
 
-_RULES: defaultdict[tuple[str, str], list[Callable[[StrictAws, BaseClient, Mapping[str, Any]], None]]] = defaultdict(list)
+_RULES: defaultdict[tuple[str, str], list[Callable[[StrictAws, BaseClient, Mapping[str, Any]], None]]] = defaultdict(
+    list
+)
 _RULES["iot", "CreateJob"] = [StrictAws._new_job]
 _RULES["iot", "CancelJob"] = [StrictAws._known_job]
 _RULES["iot", "AddThingToThingGroup"] = [StrictAws._room_in_groups]
@@ -149,7 +157,7 @@ _RULES["sns", "Publish"] = [StrictAws._sendable_subject]
 
 
 def _error(client: BaseClient, operation: str, code: str, message: str) -> ClientError:
-    kind = client.exceptions.from_code(code)
+    kind: type[ClientError] = client.exceptions.from_code(code)  # type: ignore[assignment]  # the stubs give an instance
     return kind({"Error": {"Code": code, "Message": message}}, operation)
 
 

@@ -254,7 +254,7 @@ class TestJobs:
     def test_a_timeout_beyond_what_iot_jobs_takes_is_refused(self, ground: Ground) -> None:
         ground.thing("pump-1")
 
-        with pytest.raises(Exception, match="InvalidRequest|inProgressTimeout"):
+        with pytest.raises(Exception, match="inProgressTimeoutInMinutes"):
             ground.jobs.start("warden-1", "pump-1", DOCUMENT, timedelta(days=8))
 
 

@@ -177,9 +177,10 @@ class TestAnIndex:
         assert list(ledger.find(index, "y")) == []
 
 
+@pytest.mark.usefixtures("aws")
 class TestTheCallsThemselves:
     @pytest.fixture
-    def table(self, aws: None) -> DynamoLedger:
+    def table(self) -> DynamoLedger:
         return DynamoLedger(make_table(), TABLE)
 
     def test_no_stale_copy_is_read_where_a_decision_follows(self, table: DynamoLedger, strict: StrictAws) -> None:

@@ -6,12 +6,12 @@ import copy
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 import yaml
-from samtranslator.translator.transform import transform
+from samtranslator.translator.transform import transform  # type: ignore[import-untyped]  # it ships no types
 
 from tests.conftest import ROOT
 
@@ -101,39 +101,35 @@ def reference(value: Any) -> str:
     return ""
 
 
-def filled(value: Any, names: Mapping[str, str] | None = None) -> Any:
+def filled(value: Any) -> Any:
     """Fill in every reference: pseudo parameters, defaults of parameters, and `<Name>` or `<Name.Attribute>`."""
-    known = PSEUDO | dict(names or {})
-    parameters = written()["Parameters"]
-
-    def name(logical: str) -> str:
-        if logical in known:
-            return known[logical]
-        if logical in parameters:
-            return str(parameters[logical].get("Default", logical))
-        return f"<{logical}>"
-
-    def fill(part: Any) -> Any:
-        if isinstance(part, list):
-            return [each for each in map(fill, part) if each != "<AWS::NoValue>"]
-        if not isinstance(part, Mapping):
-            return part
-        if set(part) == {"Ref"}:
-            return name(part["Ref"])
-        if set(part) == {"Fn::GetAtt"}:
-            attribute = part["Fn::GetAtt"]
-            return name(attribute if isinstance(attribute, str) else ".".join(attribute))
-        if set(part) == {"Fn::Sub"}:
-            return _substituted(str(part["Fn::Sub"]), name)
-        if set(part) == {"Fn::If"}:
-            return fill(part["Fn::If"][2])  # every condition is about an optional parameter, empty by default
-        return {key: fill(each) for key, each in part.items()}
-
-    return fill(value)
+    if isinstance(value, list):
+        return [each for each in map(filled, value) if each != "<AWS::NoValue>"]
+    if not isinstance(value, Mapping):
+        return value
+    if len(value) == 1:
+        [(function, argument)] = value.items()
+        if function in _FILLED:
+            return _FILLED[function](argument)
+    return {key: filled(each) for key, each in value.items()}
 
 
-def _substituted(text: str, name: Any) -> str:
-    return re.sub(r"\$\{(!?)([^}]+)\}", lambda found: f"${{{found[2]}}}" if found[1] else name(found[2]), text)
+def _name(logical: str) -> str:
+    parameter = written()["Parameters"].get(logical)
+    return PSEUDO.get(logical) or (str(parameter.get("Default", logical)) if parameter else f"<{logical}>")
+
+
+def _substituted(text: str) -> str:
+    return re.sub(r"\$\{(!?)([^}]+)\}", lambda found: f"${{{found[2]}}}" if found[1] else _name(found[2]), text)
+
+
+_FILLED: dict[str, Callable[[Any], Any]] = {
+    "Ref": _name,
+    "Fn::GetAtt": lambda attribute: _name(attribute if isinstance(attribute, str) else ".".join(attribute)),
+    "Fn::Sub": _substituted,
+    # Every condition is about an optional parameter, empty by default.
+    "Fn::If": lambda branches: filled(branches[2]),
+}
 
 
 def statements(document: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,258 @@
+"""The adapters that no fake stands in for call by call: sessions, evidence, messages, and the account's settings."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from tests.aws.conftest import REGION
+from tests.aws.ground import PREFIX
+from tests.aws.strict import StrictAws
+from tests.fakes import FakeNotices
+from warden.aws.account import IotAccountSettings
+from warden.aws.connections import IotConnections
+from warden.aws.evidence import S3Evidence
+from warden.aws.jobs import IotJobs
+from warden.aws.messaging import IotReplies, SnsNotices, SqsCaseQueue
+from warden.aws.registry import IotRegistry
+from warden.ports import Notices
+
+type Stubbed = Callable[[str], tuple[Any, Any]]
+
+BODY = b"2026-11-22T11:59:58Z 7340032 bytes out\n"
+
+
+class TestConnections:
+    ASKED = {"clientId": "plant1:pump-3", "cleanSession": False, "preventWillMessage": False}  # noqa: RUF012 - never written
+
+    def test_a_session_is_closed_and_kept_for_what_is_queued(self, stubbed: Stubbed) -> None:
+        client, stubber = stubbed("iot-data")
+        stubber.add_response("delete_connection", {}, self.ASKED)
+
+        assert IotConnections(client).disconnect("plant1:pump-3") == "disconnected"
+
+    def test_a_client_that_is_not_there_needs_nothing(self, stubbed: Stubbed) -> None:
+        client, stubber = stubbed("iot-data")
+        stubber.add_client_error("delete_connection", "ResourceNotFoundException", expected_params=self.ASKED)
+
+        assert IotConnections(client).disconnect("plant1:pump-3") == "was not connected"
+
+    @pytest.mark.parametrize("code", ["InvalidRequestException", "ForbiddenException", "MethodNotAllowedException"])
+    def test_where_it_cannot_be_done_it_says_so_and_the_case_goes_on(self, stubbed: Stubbed, code: str) -> None:
+        client, stubber = stubbed("iot-data")
+        stubber.add_client_error("delete_connection", code)
+
+        assert code in IotConnections(client).disconnect("pump-3")
+
+    @pytest.mark.parametrize("code", ["ThrottlingException", "InternalFailureException"])
+    def test_what_may_go_better_next_time_rises(self, stubbed: Stubbed, code: str) -> None:
+        client, stubber = stubbed("iot-data")
+        stubber.add_client_error("delete_connection", code)
+
+        with pytest.raises(ClientError, match=code):
+            IotConnections(client).disconnect("pump-3")
+
+
+@pytest.mark.usefixtures("aws")
+class TestEvidence:
+    @pytest.fixture
+    def bucket(self) -> tuple[S3Evidence, Any]:
+        client: Any = boto3.client("s3", region_name=REGION, config=Config(signature_version="s3v4"))
+        client.create_bucket(Bucket="evidence")
+        return S3Evidence(client, "evidence"), client
+
+    def test_a_form_fits_these_bytes_and_this_key_only(self, bucket: tuple[S3Evidence, Any]) -> None:
+        evidence, _ = bucket
+        digest = sha256(BODY)
+
+        form = evidence.upload_form("cases/c-1/j-1/00", len(BODY), digest.hexdigest(), timedelta(minutes=5))
+
+        checksum = base64.b64encode(digest.digest()).decode()
+        policy = json.loads(base64.b64decode(form.fields["policy"]))
+        assert form.fields["key"] == "cases/c-1/j-1/00"
+        assert form.fields["x-amz-checksum-sha256"] == checksum
+        assert form.fields["x-amz-algorithm"] == "AWS4-HMAC-SHA256"  # a KMS bucket takes no older signature
+        assert {"key": "cases/c-1/j-1/00"} in policy["conditions"]
+        assert {"bucket": "evidence"} in policy["conditions"]
+        assert ["content-length-range", len(BODY), len(BODY)] in policy["conditions"]
+        assert {"x-amz-checksum-sha256": checksum} in policy["conditions"]
+        assert {"Content-Disposition": "attachment"} in policy["conditions"]
+        assert {"Content-Type": "application/octet-stream"} in policy["conditions"]
+
+    def test_every_field_of_a_form_is_bound_by_its_policy(self, bucket: tuple[S3Evidence, Any]) -> None:
+        form = bucket[0].upload_form("cases/k", 1, "0" * 64, timedelta(minutes=5))
+
+        conditions = json.loads(base64.b64decode(form.fields["policy"]))["conditions"]
+        bound = {name for condition in conditions if isinstance(condition, dict) for name in condition}
+        assert set(form.fields) - {"policy", "x-amz-signature"} <= bound
+
+    def test_what_is_there_is_digested_through_every_chunk(self, bucket: tuple[S3Evidence, Any]) -> None:
+        evidence, client = bucket
+        large = BODY * 60_000  # more than two chunks
+        client.put_object(Bucket="evidence", Key="cases/large", Body=large)
+
+        there = evidence.uploaded("cases/large")
+
+        assert there is not None
+        assert (there.bytes, there.sha256) == (len(large), sha256(large).hexdigest())
+
+    def test_nothing_there_is_none(self, bucket: tuple[S3Evidence, Any]) -> None:
+        assert bucket[0].uploaded("cases/never") is None
+
+    def test_a_denial_is_not_an_absence(self, stubbed: Stubbed) -> None:
+        client, stubber = stubbed("s3")
+        stubber.add_client_error("get_object", "AccessDenied", http_status_code=403)
+
+        with pytest.raises(ClientError, match="AccessDenied"):
+            S3Evidence(client, "evidence").uploaded("cases/x")
+
+
+@pytest.mark.usefixtures("aws")
+class TestCaseQueue:
+    def test_a_message_goes_behind_its_group_once(self) -> None:
+        client = boto3.client("sqs", region_name=REGION)
+        url = client.create_queue(QueueName="cases.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+        queue = SqsCaseQueue(client, url)
+
+        for _ in range(2):
+            queue.put({"schema": 1, "text": "ü"}, group="g" * 64, once="o" * 64)
+        answer = client.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["MessageGroupId"]
+        )
+
+        [message] = answer["Messages"]
+        assert json.loads(message["Body"]) == {"schema": 1, "text": "ü"}
+        assert message["Attributes"]["MessageGroupId"] == "g" * 64
+
+
+class TestNotices:
+    @pytest.fixture(params=["moto", "fakes"])
+    def notices(self, request: pytest.FixtureRequest) -> Notices:
+        if request.param == "fakes":
+            return FakeNotices()
+        request.getfixturevalue("aws")
+        client = boto3.client("sns", region_name=REGION)
+        return SnsNotices(client, client.create_topic(Name="notices")["TopicArn"])
+
+    def test_a_notice_is_sent(self, notices: Notices) -> None:
+        notices.send("pump-3 is contained", "What happened:\n…")
+
+    @pytest.mark.parametrize("subject", ["", "two\nlines", "ü", "x" * 100, "a\x1b[31m"])
+    def test_a_subject_that_sns_would_not_take_is_refused(self, notices: Notices, subject: str) -> None:
+        with pytest.raises(Exception, match="Subject"):
+            notices.send(subject, "body")
+
+    @pytest.mark.usefixtures("aws")
+    def test_it_goes_to_the_topic_word_for_word(self, strict: StrictAws) -> None:
+        client = boto3.client("sns", region_name=REGION)
+        topic = client.create_topic(Name="notices")["TopicArn"]
+
+        SnsNotices(client, topic).send("subject", "body")
+
+        assert strict.made("Publish") == [{"TopicArn": topic, "Subject": "subject", "Message": "body"}]
+
+
+class TestReplies:
+    def test_json_is_published_with_qos_1(self, stubbed: Stubbed) -> None:
+        client, stubber = stubbed("iot-data")
+        topic = "warden/pump-3/logs/create/accepted"
+        stubber.add_response("publish", {}, {"topic": topic, "qos": 1, "payload": b'{"clientToken": "t"}'})
+
+        IotReplies(client).publish(topic, {"clientToken": "t"})
+
+
+class TestJobs:
+    def test_a_job_is_one_snapshot_for_one_thing_with_a_timeout(self, stubbed: Stubbed) -> None:
+        client, stubber = stubbed("iot")
+        asked = {
+            "jobId": "warden-1",
+            "targets": [f"{PREFIX}thing/plant1:pump-3"],
+            "document": '{"version": "1.0"}',
+            "targetSelection": "SNAPSHOT",
+            "timeoutConfig": {"inProgressTimeoutInMinutes": 15},
+        }
+        stubber.add_response("create_job", {"jobId": "warden-1"}, asked)
+
+        IotJobs(client, PREFIX).start("warden-1", "plant1:pump-3", {"version": "1.0"}, timedelta(minutes=15))
+
+    def test_an_execution_is_read_with_what_the_device_said(self, stubbed: Stubbed) -> None:
+        client, stubber = stubbed("iot")
+        execution = {"status": "FAILED", "statusDetails": {"detailsMap": {"reason": "no space"}}}
+        asked = {"jobId": "warden-1", "thingName": "plant1:pump-3"}
+        stubber.add_response("describe_job_execution", {"execution": execution}, asked)
+
+        found = IotJobs(client, PREFIX).execution("warden-1", "plant1:pump-3")
+
+        assert found is not None
+        assert (found.status, found.is_over, dict(found.details)) == ("FAILED", True, {"reason": "no space"})
+
+    @pytest.mark.parametrize("code", ["InvalidRequestException", "ResourceNotFoundException"])
+    def test_a_job_that_has_ended_needs_no_cancelling(self, stubbed: Stubbed, code: str) -> None:
+        client, stubber = stubbed("iot")
+        asked = {"jobId": "warden-1", "force": True, "reasonCode": "WARDEN_DEADLINE"}
+        stubber.add_client_error("cancel_job", code, expected_params=asked)
+
+        IotJobs(client, PREFIX).cancel("warden-1")
+
+    def test_a_throttle_rises(self, stubbed: Stubbed) -> None:
+        client, stubber = stubbed("iot")
+        stubber.add_client_error("create_job", "ThrottlingException")
+
+        with pytest.raises(ClientError, match="Throttling"):
+            IotJobs(client, PREFIX).start("warden-1", "pump-3", {}, timedelta(minutes=15))
+
+
+class TestRegistry:
+    def test_a_dynamic_group_gives_way_to_the_restricted_one(self, stubbed: Stubbed) -> None:
+        client, stubber = stubbed("iot")
+        asked = {"thingName": "pump-3", "thingGroupName": "restricted", "overrideDynamicGroups": True}
+        stubber.add_response("add_thing_to_thing_group", {}, asked)
+
+        IotRegistry(client, PREFIX).join_group("pump-3", "restricted")
+
+
+class TestAccountSettings:
+    def test_event_types_are_read_whether_all_or_some_are_told(self, stubbed: Stubbed) -> None:
+        client, stubber = stubbed("iot")
+        told = {"THING": {"Enabled": True}, "JOB": {"Enabled": False}, "POLICY": {}}
+        stubber.add_response("describe_event_configurations", {"eventConfigurations": told}, {})
+
+        read = IotAccountSettings(client, PREFIX).event_configurations()
+
+        assert read == {"THING": True, "JOB": False, "POLICY": False}
+
+    def test_event_types_are_written_as_one(self, stubbed: Stubbed) -> None:
+        client, stubber = stubbed("iot")
+        asked = {"eventConfigurations": {"THING": {"Enabled": True}, "JOB_EXECUTION": {"Enabled": True}}}
+        stubber.add_response("update_event_configurations", {}, asked)
+
+        IotAccountSettings(client, PREFIX).enable_events({"THING": True, "JOB_EXECUTION": True})
+
+    @pytest.mark.usefixtures("aws")
+    def test_the_groups_policy_comes_and_goes_and_may_be_asked_for_twice(self) -> None:
+        client = boto3.client("iot", region_name=REGION)
+        client.create_thing_group(thingGroupName="restricted")
+        client.create_policy(policyName="restricted", policyDocument="{}")
+        settings = IotAccountSettings(client, PREFIX)
+
+        for _ in range(2):
+            settings.attach_group_policy("restricted", "restricted")
+        assert list(settings.targets_of("restricted")) == [f"{PREFIX}thinggroup/restricted"]
+        for _ in range(2):
+            settings.detach_group_policy("restricted", "restricted")
+        assert list(settings.targets_of("restricted")) == []
+
+    @pytest.mark.usefixtures("aws")
+    def test_a_policy_that_is_gone_is_attached_to_nothing(self) -> None:
+        settings = IotAccountSettings(boto3.client("iot", region_name=REGION), PREFIX)
+
+        assert list(settings.targets_of("gone")) == []
