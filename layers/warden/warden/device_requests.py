@@ -23,7 +23,16 @@ from warden.jobs import Job, Upload, job_put, read_job
 from warden.ledger import Key, decide_anew
 from warden.plan import COLLECT_LOGS
 from warden.refusals import record_refusal
-from warden.rotation import Rotation, RotationState, certificate_with_key, key_record, read_rotation, save_rotation
+from warden.rotation import (
+    Rotation,
+    RotationState,
+    certificate_with_key,
+    discard,
+    key_record,
+    read_rotation,
+    rotation_put,
+    save_rotation,
+)
 from warden.service import Service
 
 _PAYLOAD_BYTES = 64 * 1024
@@ -209,6 +218,7 @@ def _issue(rotation: Rotation, csr: SigningRequest, service: Service) -> Rotatio
     ledger, certificates = service.ports.ledger, service.ports.certificates
     if rotation.state is not RotationState.ISSUING or rotation.request != csr.sha256:
         rotation = _intend(rotation, csr, service)
+    discard(rotation.spent, rotation.thing, service)
     since = rotation.issuing_since or service.now()
     made = certificate_with_key(csr.key_sha256, since, service) or certificates.issue(csr.pem).id
     known = key_record(rotation.thing, csr.key_sha256, made)
@@ -218,23 +228,32 @@ def _issue(rotation: Rotation, csr: SigningRequest, service: Service) -> Rotatio
         return save_rotation(ledger, issued, *puts)
     except Conflict:
         now = read_rotation(ledger, rotation.thing)
-        if now is None or (now.new != made and now.request != csr.sha256):
+        if now is None or (now.new != made and not _still_wants(now, csr)):
             certificates.delete(made)  # the rotation went on without it
         raise
+
+
+def _still_wants(rotation: Rotation, csr: SigningRequest) -> bool:
+    """Tell whether whoever answers this request next will look for a certificate already made for it."""
+    return rotation.state is RotationState.ISSUING and rotation.request == csr.sha256
 
 
 def _intend(rotation: Rotation, csr: SigningRequest, service: Service) -> Rotation:
     if rotation.issued >= _CERTIFICATES_PER_ROTATION:
         raise Refused("too-many-requests", f"this rotation has been given {rotation.issued} certificates already")
     _refuse_known_key(rotation, csr, service)
-    if rotation.new:  # the device lost the key of the one before: it was never used, and goes before the next is made
-        service.ports.certificates.deactivate(rotation.new)
-        service.ports.certificates.detach_thing(rotation.new, rotation.thing)
-        service.ports.certificates.delete(rotation.new)
+    # The device lost the key of the one before. That goes once this is written: a confirmation over it is refused then.
+    spent = (*rotation.spent, rotation.new) if rotation.new else rotation.spent
     # AWS IoT keeps creation dates in whole seconds: look from the beginning of this one.
     since = service.now().replace(microsecond=0)
     intent = replace(
-        rotation, state=RotationState.ISSUING, new="", request=csr.sha256, key=csr.key_sha256, issuing_since=since
+        rotation,
+        state=RotationState.ISSUING,
+        new="",
+        request=csr.sha256,
+        key=csr.key_sha256,
+        issuing_since=since,
+        spent=spent,
     )
     return save_rotation(service.ports.ledger, intent)
 
@@ -251,18 +270,22 @@ def _refuse_known_key(rotation: Rotation, csr: SigningRequest, service: Service)
 def _make_usable(rotation: Rotation, asked_with: str, service: Service) -> None:
     """Give the new certificate its thing and policies, and only then let it in.
 
-    The thing comes first and the containment is read after the policies: a quarantine that begins meanwhile
-    either sees this certificate among the thing's, or is seen here.
+    The thing comes first and the containment is read again after the policies: a quarantine that begins
+    meanwhile either sees this certificate among the thing's, or is seen here.
+
+    Raises:
+        Conflict: when a quarantine began or ended meanwhile: the request is answered anew.
     """
-    certificates, ours = service.ports.certificates, service.settings.restricted_policy
+    certificates = service.ports.certificates
     certificates.attach_thing(rotation.new, rotation.thing)
     contained = _is_contained(rotation.thing, service)
-    policies = [ours] if contained else certificates.policies_of(asked_with)
-    _attach(rotation.new, policies, service)
-    if not contained and _is_contained(rotation.thing, service):
-        _attach(rotation.new, [ours], service)
-        for policy in policies:
+    wanted = [service.settings.restricted_policy] if contained else certificates.policies_of(asked_with)
+    for policy in certificates.policies_of(rotation.new):  # there from an attempt that a quarantine overtook
+        if policy not in wanted:
             certificates.detach_policy(rotation.new, policy)
+    _attach(rotation.new, wanted, service)
+    if _is_contained(rotation.thing, service) is not contained:
+        raise Conflict(f"the containment of {rotation.thing} changed meanwhile")
     certificates.activate(rotation.new)
 
 
@@ -290,11 +313,11 @@ def _confirm_certificate(request: DeviceRequest, body: Mapping[str, Any], servic
             return {}
         if rotation.state is RotationState.ISSUED:
             _require_own(request, service)
-            save_rotation(service.ports.ledger, replace(rotation, state=RotationState.CONFIRMED))
             step = Step(
                 "new certificate in use", f"certificate {request.certificate[:12]}", "confirmed by the device over it"
             )
-            service.cases.append(rotation.case_id, service.now(), step)
+            confirmed = rotation_put(replace(rotation, state=RotationState.CONFIRMED))
+            service.cases.save(service.cases.read(rotation.case_id), service.now(), step, also=(confirmed,))
             return {}
     _require_own(request, service)
     rotation = _open_rotation(request, service)
@@ -328,11 +351,12 @@ def _create_uploads(request: DeviceRequest, body: Mapping[str, Any], service: Se
 
 
 def _remember_uploads(job: Job, uploads: tuple[Upload, ...], service: Service) -> None:
-    service.ports.ledger.commit(job_put(replace(job, uploads=uploads)))
     facts = {
         "files": [{"name": each.name, "bytes": each.bytes, "sha256": each.sha256, "key": each.key} for each in uploads]
     }
-    service.cases.append(job.case_id, service.now(), Step("logs announced", f"thing {job.thing}", "", facts))
+    step = Step("logs announced", f"thing {job.thing}", "", facts)
+    announced = job_put(replace(job, uploads=uploads))
+    service.cases.save(service.cases.read(job.case_id), service.now(), step, also=(announced,))
 
 
 def _announced(files: object, job: Job, service: Service) -> tuple[Upload, ...]:
@@ -382,7 +406,7 @@ PERMISSIONS = (
     "iot:AttachPolicy",
     "iot:DetachPolicy",
     "iot:Publish",
-    "iotjobsdata:DescribeJobExecution",
+    "iot:DescribeJobExecution",
     "s3:PutObject",
 )
 """What the role of `serve_device` needs; a test holds template.yaml against it."""

@@ -22,4 +22,9 @@ def collect_logs(case: Case, service: Service) -> Outcome:
     return Outcome(Progress.STARTED, "job sent", job)
 
 
-ACTION = Action(name=COLLECT_LOGS, run=collect_logs, permissions=("iot:CreateJob",), is_job=True)
+ACTION = Action(
+    name=COLLECT_LOGS,
+    run=collect_logs,
+    permissions=("iot:CreateJob", "iot:DescribeJobExecution", "iot:CancelJob", "s3:GetObject", "s3:ListBucket"),
+    is_job=True,
+)

@@ -35,6 +35,7 @@ ACTION = Action(
         "iot:DetachPolicy",
         "iot:DeleteCertificate",
         "iot:ListPrincipalThings",
+        "iot:ListCertificates",
     ),
     is_job=True,
 )
