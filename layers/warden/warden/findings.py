@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -81,6 +81,8 @@ class Finding:
     is_open: bool = True
     ending: str = ""
     """Why it is over (`alarm-cleared`, `alarm-invalidated`, ...); empty while it is open."""
+    supersedes: bool = False
+    """Whether each statement replaces the one before, as an audit's does: it finds everything anew, under new ids."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
@@ -89,6 +91,11 @@ class Finding:
         """Name the problem: there is one open case per source, kind and subject."""
         parts = (self.source, self.kind, self.subject.type, self.subject.name)
         return sha256("\x00".join(parts).encode()).hexdigest()[:20]
+
+    def about_thing(self, thing: str) -> Finding:
+        """Say the same of a thing that uses the certificate this finding is about."""
+        attributes = {**self.attributes, "certificate": self.subject.name}
+        return replace(self, subject=Subject(SubjectType.THING, thing), attributes=attributes)
 
     def to_message(self) -> dict[str, Any]:
         """Write it as JSON for the case queue."""
@@ -102,6 +109,7 @@ class Finding:
             "title": self.title,
             "open": self.is_open,
             "ending": self.ending,
+            "supersedes": self.supersedes,
             "attributes": dict(self.attributes),
             "evidence": dict(self.evidence),
         }
@@ -119,6 +127,7 @@ class Finding:
             title=message["title"],
             is_open=message["open"],
             ending=message["ending"],
+            supersedes=message.get("supersedes", False),
             attributes=message["attributes"],
             evidence=message["evidence"],
         )

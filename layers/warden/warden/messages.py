@@ -14,8 +14,11 @@ from warden.ports import CaseQueue
 SCHEMA = 1
 
 
-def send_finding(queue: CaseQueue, finding: Finding) -> None:
-    """Queue a finding behind everything else about its device (or about its subject, when that is no device)."""
+def send_finding(queue: CaseQueue, finding: Finding, *, verified: bool = False) -> None:
+    """Queue a finding behind everything else about its device (or about its subject, when that is no device).
+
+    `verified` says that it was just read from its detector's own API and need not be asked for again.
+    """
     _put(
         queue,
         finding.subject.name if finding.subject.type is SubjectType.THING else str(finding.subject),
