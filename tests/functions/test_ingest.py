@@ -1,0 +1,98 @@
+"""Ingest: whatever detectors send becomes findings on the case queue, or is refused with a reason on record."""
+
+from typing import Any
+
+import pytest
+
+from functions.ingest import app
+from tests.conftest import ROOT
+from tests.functions.conftest import Context, Deployment, batch, sample
+
+FINDINGS = {
+    "audit-finding": 1,
+    "audit-finding-certificate": 1,
+    "audit-report": 0,
+    "audit-report-compliant": 0,
+    "detect-metrics-report": 0,
+    "detect-violation-alarm-cleared": 1,
+    "detect-violation-alarm-invalidated": 1,
+    "detect-violation-custom-metric": 1,
+    "detect-violation-in-alarm": 1,
+    "detect-violation-in-alarm-sqs": 1,
+    "detect-violation-long-thing-name": 1,
+    "detect-violation-machine-learning": 1,
+    "detect-violation-statistical": 1,
+    "detect-violation-unregistered-client": 1,
+    "generic-finding": 1,
+    "generic-finding-closed": 1,
+    "guardduty-archived": 0,
+    "guardduty-device-credentials": 1,
+    "guardduty-sample": 0,
+    "guardduty-user": 1,
+    "security-hub-audit": 2,
+    "security-hub-check-summary": 0,
+    "security-hub-detect": 1,
+    "security-hub-detect-archived": 1,
+}
+OF_OTHERS = ("respond", "serve-device", "track-device", "sweep", "operate", "set-up-account")
+
+
+def ingest(event: dict[str, Any]) -> Any:
+    return app.lambda_handler(event, Context())
+
+
+def test_every_sample_of_a_detector_is_read_here() -> None:
+    names = {path.stem for path in (ROOT / "events").glob("*.json")}
+
+    assert {name for name in names if not name.startswith(OF_OTHERS)} == set(FINDINGS)
+
+
+@pytest.mark.parametrize(("name", "findings"), FINDINGS.items())
+def test_a_sample_becomes_its_findings_bare_or_queued(deployment: Deployment, name: str, findings: int) -> None:
+    assert ingest(sample(name)) == {"batchItemFailures": []}
+
+    queued = deployment.queued()
+    assert [message["type"] for message in queued] == ["finding"] * findings
+    assert deployment.records("refusal") == []
+
+
+def test_the_same_sample_by_both_ways_is_one_message(deployment: Deployment) -> None:
+    for name in ("detect-violation-in-alarm-sqs", "detect-violation-in-alarm-sqs"):
+        ingest(sample(name))
+
+    assert len(deployment.queued()) == 1
+
+
+@pytest.mark.parametrize("body", ["not JSON", "[1]", "{}", '{"thingName": 1}', "\ufeff{}", "null", "[" * 100_000])
+def test_what_cannot_be_read_is_refused_on_record_and_done(deployment: Deployment, body: str) -> None:
+    assert ingest(batch(body)) == {"batchItemFailures": []}
+
+    assert deployment.queued() == []
+    [refusal] = deployment.records("refusal")
+    assert refusal["code"]
+    assert refusal["reason"]
+
+
+def test_one_that_cannot_be_queued_costs_only_itself(deployment: Deployment, throttled: Any) -> None:
+    event = sample("detect-violation-in-alarm-sqs")
+    [record] = event["Records"]
+    others = [
+        {**record, "messageId": f"message-{thing}", "body": record["body"].replace("pump-3", thing)}
+        for thing in ("pump-1", "pump-9", "pump-2")
+    ]
+    throttled("SendMessage", "pump-9")
+
+    answer = ingest({"Records": others})
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "message-pump-9"}]}
+    assert sorted(message["finding"]["subject"]["name"] for message in deployment.queued()) == ["pump-1", "pump-2"]
+
+
+@pytest.mark.filterwarnings("ignore:No application metrics")
+def test_a_refusal_that_cannot_be_recorded_is_delivered_again(deployment: Deployment, throttled: Any) -> None:
+    throttled("PutItem", "refusal")
+
+    assert ingest(batch("not JSON", "neither")) == {
+        "batchItemFailures": [{"itemIdentifier": "message-0"}, {"itemIdentifier": "message-1"}]
+    }
+    assert deployment.records("refusal") == []
