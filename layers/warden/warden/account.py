@@ -53,6 +53,7 @@ def tear_down(account: AccountSettings, group: str, policy: str) -> None:
     if contained:
         raise Refused(
             "devices-contained",
-            f"{len(contained)} certificate(s) still carry {policy}; release their devices (`warden cases --state contained`), then delete again",
+            f"{len(contained)} certificate(s) still carry {policy}; release their devices "
+            "(`warden cases --state contained` lists them), then delete again",
         )
     account.detach_group_policy(group, policy)

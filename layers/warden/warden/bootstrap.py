@@ -1,4 +1,4 @@
-"""The composition root: the only place that knows which port is what on AWS. Everything is made once, when first asked for."""
+"""The composition root: the only place that knows which port is what on AWS. All is made once, when first asked for."""
 
 from __future__ import annotations
 

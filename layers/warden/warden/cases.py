@@ -261,7 +261,7 @@ class Cases:
             record[EXPIRY] = self._expiry(case.closed_at)
         puts = [Put(case.key, record, case.version)]
         for number, step in enumerate(steps):
-            entry = {
+            entry: dict[str, Any] = {
                 "type": "step",
                 "at": to_text(now),
                 "what": step.what,

@@ -38,7 +38,8 @@ def read_csr(pem: object) -> SigningRequest:
     """Read and check a device's signing request.
 
     Raises:
-        Refused: with a code that the device is told: csr-missing, csr-too-large, csr-unreadable, csr-signature, csr-weak-key.
+        Refused: with a code that the device is told: csr-missing, csr-too-large, csr-unreadable,
+            csr-signature, csr-weak-key.
     """
     if not isinstance(pem, str) or not pem:
         raise Refused("csr-missing", "the payload has no `csr`, a PEM text")

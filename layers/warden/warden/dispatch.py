@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from warden.cases import Step
 from warden.decisions import Decision, Order, carry_out
 from warden.errors import Refused
 from warden.findings import Finding
-from warden.ledger import Key
+from warden.ledger import Key, decide_anew
 from warden.messages import SCHEMA
 from warden.progress import due, job_ended
 from warden.refusals import record_refusal
@@ -23,12 +25,7 @@ def dispatch(message: Mapping[str, Any], service: Service) -> str:
         Exception: whatever AWS said, when it may go better next time; the message is delivered again.
     """
     try:
-        handle = _HANDLERS.get(str(message.get("type"))) if message.get("schema") == SCHEMA else None
-        if handle is None:
-            raise Refused(
-                "unknown-message",
-                f"the case queue carries no {ascii(message.get('type'))[:60]} of schema {ascii(message.get('schema'))[:20]}",
-            )
+        handle = _handler_of(message)
         handle(message, service)
     except Refused as refusal:
         record_refusal(service, refusal, what=repr(sorted(message.items())), about=str(message.get("case", "")))
@@ -36,8 +33,16 @@ def dispatch(message: Mapping[str, Any], service: Service) -> str:
     return "done"
 
 
+def _handler_of(message: Mapping[str, Any]) -> Callable[[Mapping[str, Any], Service], None]:
+    handle = _HANDLERS.get(str(message.get("type")))
+    if handle is None or message.get("schema") != SCHEMA:
+        kind, schema = ascii(message.get("type"))[:60], ascii(message.get("schema"))[:20]
+        raise Refused("unknown-message", f"the case queue carries no {kind} of schema {schema}")
+    return handle
+
+
 def _finding(message: Mapping[str, Any], service: Service) -> None:
-    respond(Finding.from_message(message["finding"]), service)
+    respond(Finding.from_message(message["finding"]), service, verified=bool(message.get("verified")))
 
 
 def _decision(message: Mapping[str, Any], service: Service) -> None:
@@ -48,7 +53,25 @@ def _decision(message: Mapping[str, Any], service: Service) -> None:
         why=message["why"],
         request=message["request"],
     )
-    carry_out(order, service)
+    try:
+        carry_out(order, service)
+    except Refused as refusal:
+        _tell_operator(order, refusal, service)
+        raise
+
+
+def _tell_operator(order: Order, refusal: Refused, service: Service) -> None:
+    """Put a decision that could not be taken on the case's timeline, once: whoever decided is looking there."""
+
+    def write() -> None:
+        case = service.cases.read(order.case_id)
+        if order.request in case.orders:
+            return
+        step = Step("decision refused", order.who, str(refusal), {"decision": order.decision, "request": order.request})
+        service.cases.save(replace(case, orders=(*case.orders, order.request)), service.now(), step)
+
+    if refusal.code != "no-such-case":
+        decide_anew(write)
 
 
 def _job_ended(message: Mapping[str, Any], service: Service) -> None:

@@ -54,9 +54,8 @@ class Governor:
 
         An operator's approval stands above the limits on numbers, not above the switch or the never-touch list.
         """
-        if stopped := self._ledger.read(STOP_KEY):
-            if stopped["stopped"]:
-                return Verdict(False, f"stopped by {stopped['who']} at {stopped['at']}: {stopped['why']}")
+        if (stopped := self._ledger.read(STOP_KEY)) and stopped["stopped"]:
+            return Verdict(False, f"stopped by {stopped['who']} at {stopped['at']}: {stopped['why']}")
         for thing in things:
             if why := _protected(thing, self._plan.never_touch):
                 return Verdict(False, why)

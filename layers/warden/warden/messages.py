@@ -24,6 +24,7 @@ def send_finding(queue: CaseQueue, finding: Finding, *, verified: bool = False) 
         finding.subject.name if finding.subject.type is SubjectType.THING else str(finding.subject),
         "finding",
         finding=finding.to_message(),
+        verified=verified,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from warden.cases import Case, CaseState, TimelineEntry, case_from
@@ -19,6 +20,15 @@ _WHY_CHARACTERS = 500
 _PAGE = 200
 
 
+@dataclass(frozen=True)
+class Call:
+    """What an operator asked, who it was by AWS's own word, and the id of this call."""
+
+    command: Mapping[str, Any]
+    who: str
+    request: str
+
+
 def operate(command: Mapping[str, Any], who: str, request: str, service: Service) -> dict[str, Any]:
     """Answer an operator. `who` is the ARN that AWS authenticated; `request` is the id of this call.
 
@@ -29,7 +39,7 @@ def operate(command: Mapping[str, Any], who: str, request: str, service: Service
     answer = _COMMANDS.get(name) if isinstance(name, str) else None
     if answer is None:
         raise Refused("unknown-command", f"`command` is one of {', '.join(sorted(_COMMANDS))}")
-    return answer(command, who, request, service)
+    return answer(Call(command, who, request), service)
 
 
 def _text(command: Mapping[str, Any], key: str, *, default: str | None = None) -> str:
@@ -39,9 +49,9 @@ def _text(command: Mapping[str, Any], key: str, *, default: str | None = None) -
     return value
 
 
-def _cases(command: Mapping[str, Any], who: str, request: str, service: Service) -> dict[str, Any]:
-    thing = _text(command, "thing", default="")
-    state = _text(command, "state", default="")
+def _cases(call: Call, service: Service) -> dict[str, Any]:
+    thing = _text(call.command, "thing", default="")
+    state = _text(call.command, "state", default="")
     if state and state not in CaseState:
         raise Refused("bad-argument", f"`state` is one of {', '.join(CaseState)}")
     found: list[Case] = []
@@ -64,8 +74,8 @@ def _newest(index: Index, value: str, service: Service) -> list[Case]:
     return found
 
 
-def _show(command: Mapping[str, Any], who: str, request: str, service: Service) -> dict[str, Any]:
-    case = service.cases.read(_text(command, "case"))
+def _show(call: Call, service: Service) -> dict[str, Any]:
+    case = service.cases.read(_text(call.command, "case"))
     containment = read_containment(service.ports.ledger, case.thing) if case.thing else None
     return {
         "case": summary(case) | {"attributes": dict(case.attributes), "evidence": dict(case.evidence)},
@@ -74,29 +84,29 @@ def _show(command: Mapping[str, Any], who: str, request: str, service: Service) 
     }
 
 
-def _decide(command: Mapping[str, Any], who: str, request: str, service: Service) -> dict[str, Any]:
-    decision = Decision(_text(command, "command"))
-    case = service.cases.read(_text(command, "case"))
+def _decide(call: Call, service: Service) -> dict[str, Any]:
+    decision = Decision(_text(call.command, "command"))
+    case = service.cases.read(_text(call.command, "case"))
     check_decision(decision, case, service)
-    why = _text(command, "why", default="")
+    why = _text(call.command, "why", default="")
     send_decision(
         service.ports.queue,
         thing=case.thing or str(case.subject),
         decision=decision,
         case_id=case.id,
-        who=who,
+        who=call.who,
         why=why,
-        request=request,
+        request=call.request,
     )
-    return {"case": case.id, "queued": decision, "who": who}
+    return {"case": case.id, "queued": decision, "who": call.who, "request": call.request}
 
 
-def _stop(command: Mapping[str, Any], who: str, request: str, service: Service) -> dict[str, Any]:
-    return _switch(True, _text(command, "why"), who, service)
+def _stop(call: Call, service: Service) -> dict[str, Any]:
+    return _switch(True, _text(call.command, "why"), call.who, service)
 
 
-def _resume(command: Mapping[str, Any], who: str, request: str, service: Service) -> dict[str, Any]:
-    return _switch(False, _text(command, "why", default=""), who, service)
+def _resume(call: Call, service: Service) -> dict[str, Any]:
+    return _switch(False, _text(call.command, "why", default=""), call.who, service)
 
 
 def _switch(stopped: bool, why: str, who: str, service: Service) -> dict[str, Any]:
@@ -150,7 +160,7 @@ def _held(containment: Containment) -> dict[str, Any]:
     }
 
 
-_COMMANDS: dict[str, Callable[[Mapping[str, Any], str, str, Service], dict[str, Any]]] = {
+_COMMANDS: dict[str, Callable[[Call, Service], dict[str, Any]]] = {
     "cases": _cases,
     "show": _show,
     "stop": _stop,

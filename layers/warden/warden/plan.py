@@ -293,8 +293,8 @@ class _Reader:
         if ROTATE_CERTIFICATE in rule.actions and QUARANTINE in rule.actions:
             self._fault(
                 line,
-                "`quarantine` and `rotate-certificate` in one rule: whoever holds a suspected device's key would answer "
-                "the rotation too and keep access. Quarantine here; `warden release` rotates when an operator says so",
+                "`quarantine` and `rotate-certificate` in one rule: whoever holds a suspected device's key would "
+                "answer the rotation too and keep access. Quarantine here; `warden release` rotates when an operator says so",
             )
         suspicious = any(_any_glob(rule.source, source) for source in _SUSPICIOUS_SOURCES)
         if ROTATE_CERTIFICATE in rule.actions and rule.mode is Mode.ENFORCE and suspicious:
@@ -306,7 +306,7 @@ class _Reader:
         if QUARANTINE in rule.actions and DEACTIVATE_CERTIFICATE in rule.actions:
             self._fault(
                 line,
-                "`deactivate-certificate` after `quarantine` cuts off the logs and the rotation that follow; choose one",
+                "`deactivate-certificate` after `quarantine` cuts off the logs and the rotation to come; choose one",
             )
 
     def _mode(self, table: Mapping[str, Any], name: str, number: int, default: Mode) -> Mode:
@@ -345,7 +345,8 @@ class _Reader:
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not 0 < value <= top:
             self._fault(
                 self._lines.of(name, number, key),
-                f'`{key}` is a {"whole " if whole else ""}number above 0 and at most {top:g}; to touch nothing, use `mode = "observe"`',
+                f"`{key}` is a {'whole ' if whole else ''}number above 0 and at most {top:g}; "
+                'to touch nothing, use `mode = "observe"`',
             )
             return None
         return value
@@ -391,7 +392,8 @@ class _Reader:
             if rule.name in names:
                 self._fault(
                     rule.line,
-                    f"two rules are called {rule.name!r} (line {names[rule.name].line}); the timeline could not tell them apart",
+                    f"two rules are called {rule.name!r} (line {names[rule.name].line}); "
+                    "the timeline could not tell them apart",
                 )
             names.setdefault(rule.name, rule)
         if rules and not _takes_everything(rules[-1]):

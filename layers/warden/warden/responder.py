@@ -21,15 +21,17 @@ WARDEN = "fleet-warden"
 """Who, in a timeline, when nobody else was it."""
 
 
-def respond(finding: Finding, service: Service) -> Case | None:
+def respond(finding: Finding, service: Service, *, verified: bool = False) -> Case | None:
     """Do what the plan says about a finding. Doing it again changes nothing.
+
+    `verified` says that it was just read from its detector's own API and need not be asked for again.
 
     Raises:
         Refused: when the finding is out of date or its detector does not know it.
     """
     if not finding.is_open:
         return _close_finding(finding, service)
-    if service.settings.verify_findings and not service.ports.detectors.confirms(finding):
+    if service.settings.verify_findings and not verified and not service.ports.detectors.confirms(finding):
         raise Refused("not-confirmed", f"{finding.source} does not know finding {finding.id} as open")
     thing = service.ports.registry.thing(finding.subject.name) if finding.subject.type is SubjectType.THING else None
     if thing is not None:
