@@ -505,7 +505,7 @@ class FakeCaseQueue:
         head.receives += 1
         try:
             handle(json.loads(head.body))
-        except (Exception, Crash) as error:
+        except (Exception, Crash) as error:  # noqa: BLE001 - a queue does not care what went wrong
             self._clock.advance(VISIBILITY)
             if head.receives < receives:
                 return
@@ -541,7 +541,7 @@ class DeviceKey:
 
 
 @cache
-def a_key(number: int) -> DeviceKey:
+def a_key(number: int) -> DeviceKey:  # noqa: ARG001 - it is the cache that tells the keys apart by it
     """Give the nth key of the pool: each is made once for the whole run."""
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "AWS IoT Certificate")])
@@ -709,7 +709,7 @@ class World:
         for _ in range(self.receives - 1):
             try:
                 return handle()
-            except (Exception, Crash):
+            except (Exception, Crash):  # noqa: BLE001 - a queue does not care what went wrong
                 self.clock.advance(VISIBILITY)
         return handle()
 

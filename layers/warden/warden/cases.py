@@ -276,10 +276,6 @@ class Cases:
         self._ledger.commit(*puts, *also)
         return replace(case, version=case.version + 1)
 
-    def append(self, case_id: str, now: datetime, step: Step) -> Case:
-        """Add a step to a case whatever else is being written to it."""
-        return decide_anew(lambda: self.save(self.read(case_id), now, step))
-
     def timeline(self, case_id: str) -> list[TimelineEntry]:
         """Read a case's steps, oldest first."""
         return [

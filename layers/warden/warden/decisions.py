@@ -67,11 +67,15 @@ _STATES: dict[Decision, tuple[CaseState, ...]] = {
 
 def carry_out(order: Order, service: Service) -> Case:
     """Carry out an operator's decision. Doing it again changes nothing."""
+    return resume(decide_anew(lambda: _take(order, service)), service)
+
+
+def _take(order: Order, service: Service) -> Case:
     case = service.cases.read(order.case_id)
-    if _was_taken(case, order):
-        return resume(case, service)
+    if _was_taken(case, order):  # by an earlier delivery, or just now by a write whose answer was lost
+        return case
     check_decision(order.decision, case, service)
-    return resume(decide_anew(lambda: _TAKE[order.decision](order, service)), service)
+    return _TAKE[order.decision](case, order, service)
 
 
 def _was_taken(case: Case, order: Order) -> bool:
@@ -96,9 +100,7 @@ def _taken(case: Case, order: Order) -> Case:
     return replace(case, orders=(*case.orders, order.request)) if order.request else case
 
 
-def _approve(order: Order, service: Service) -> Case:
-    case = service.cases.read(order.case_id)
-    check_decision(order.decision, case, service)
+def _approve(case: Case, order: Order, service: Service) -> Case:
     thing = service.ports.registry.thing(case.thing)
     if thing is None:
         raise Refused("no-device", f"{case.thing} is not in the registry any more")
@@ -112,23 +114,17 @@ def _approve(order: Order, service: Service) -> Case:
     return admit(approved, rule_named(service.plan, case.rule), affected, service, _said(order))
 
 
-def _dismiss(order: Order, service: Service) -> Case:
-    case = service.cases.read(order.case_id)
-    check_decision(order.decision, case, service)
+def _dismiss(case: Case, order: Order, service: Service) -> Case:
     return service.cases.close(_taken(case, order), "dismissed", service.now(), _said(order))
 
 
-def _collect(order: Order, service: Service) -> Case:
-    case = service.cases.read(order.case_id)
-    check_decision(order.decision, case, service)
+def _collect(case: Case, order: Order, service: Service) -> Case:
     again = _taken(case, order).with_outcome(COLLECT_LOGS, planned(case, COLLECT_LOGS))
     state = CaseState.RESPONDING if case.state is CaseState.OPEN else case.state
     return service.cases.save(replace(again, state=state), service.now(), _said(order))
 
 
-def _release(order: Order, service: Service) -> Case:
-    case = service.cases.read(order.case_id)
-    check_decision(order.decision, case, service)
+def _release(case: Case, order: Order, service: Service) -> Case:
     if drift := drift_of(case.thing, service):
         raise Refused("changed-meanwhile", f"{case.thing} is not as its containment left it: {'; '.join(drift)}")
     recovering = replace(
@@ -142,7 +138,7 @@ def _release(order: Order, service: Service) -> Case:
     return service.cases.save(recovering, service.now(), _said(order))
 
 
-_TAKE: dict[Decision, Callable[[Order, Service], Case]] = {
+_TAKE: dict[Decision, Callable[[Case, Order, Service], Case]] = {
     Decision.APPROVE: _approve,
     Decision.DISMISS: _dismiss,
     Decision.RELEASE: _release,

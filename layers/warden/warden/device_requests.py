@@ -305,7 +305,7 @@ def _is_contained(thing: str, service: Service) -> bool:
 # --- certificate/confirm -----------------------------------------------------------------------------------------
 
 
-def _confirm_certificate(request: DeviceRequest, body: Mapping[str, Any], service: Service) -> dict[str, Any]:
+def _confirm_certificate(request: DeviceRequest, _body: Mapping[str, Any], service: Service) -> dict[str, Any]:
     """Take in that the device is really using the new certificate: this message came over it."""
     rotation = read_rotation(service.ports.ledger, request.thing)
     if rotation is not None and request.certificate == rotation.new:

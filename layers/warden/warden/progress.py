@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from warden.cases import CaseState, Outcome, Progress, Step
+from warden.cases import Case, CaseState, Outcome, Progress, Step
 from warden.clock import from_text
 from warden.containment import ContainmentState, containment_from, save_containment
 from warden.decisions import recover
-from warden.jobs import Job, job_from, job_put, read_job
+from warden.jobs import Job, job_from, read_job, save_job
 from warden.ledger import Key, Put, Record, decide_anew, version_of
 from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.responder import WARDEN, record_outcome, settle_after_job, tell
@@ -38,23 +38,28 @@ def due(key: Key, service: Service) -> None:
 
 
 def _end(job: Job, status: str, service: Service) -> None:
+    """Judge a job that is over and go on with its case. Its clock is stopped last: until then the sweep comes back."""
     outcome = _JUDGE[job.action](job, status, service)
-    also: list[Put] = []
-    current = read_job(service.ports.ledger, job.id)
-    if current is not None and current.deadline is not None:
-        also.append(job_put(replace(current, deadline=None)))
     case = service.cases.read(job.case_id)
     recorded = case.outcomes.get(job.action)
-    if recorded is None or recorded.job_id != job.id:
-        # The case has moved on to another job, or was decided without this one: only the clock is stopped.
-        if also:
-            service.ports.ledger.commit(*also)
-        return
-    case = record_outcome(job.case_id, job.action, outcome, service, *also)
+    if recorded is not None and recorded.job_id == job.id:  # otherwise the case has moved on without this job
+        if recorded.progress not in (Progress.DONE, Progress.FAILED):
+            case = record_outcome(case.id, job.action, outcome, service)
+        _go_on(case, job, service)
+    decide_anew(lambda: _stop_clock(job.id, service))
+
+
+def _go_on(case: Case, job: Job, service: Service) -> None:
     if case.state is CaseState.RECOVERING and job.action == ROTATE_CERTIFICATE:
         recover(case, service)
-        return
-    tell(settle_after_job(case.id, service), service)
+    else:
+        tell(settle_after_job(case.id, service), service)
+
+
+def _stop_clock(job_id: str, service: Service) -> None:
+    job = read_job(service.ports.ledger, job_id)
+    if job is not None and job.deadline is not None:
+        save_job(service.ports.ledger, replace(job, deadline=None))
 
 
 def _judge_rotation(job: Job, status: str, service: Service) -> Outcome:

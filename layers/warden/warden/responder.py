@@ -11,7 +11,7 @@ from warden.containment import read_containment
 from warden.errors import ActionFailed, Refused
 from warden.findings import Finding, SubjectType
 from warden.jobs import job_id
-from warden.ledger import Put, decide_anew
+from warden.ledger import decide_anew
 from warden.notices import body_of, subject_of
 from warden.plan import NOTIFY, QUARANTINE, ROTATE_CERTIFICATE, Device, Mode, Plan, Rule
 from warden.ports import Thing
@@ -159,7 +159,7 @@ def perform(action: str, case: Case, service: Service) -> Outcome:
         return Outcome(Progress.FAILED, str(error), case.outcomes[action].job_id)
 
 
-def record_outcome(case_id: str, action: str, outcome: Outcome, service: Service, *also: Put) -> Case:
+def record_outcome(case_id: str, action: str, outcome: Outcome, service: Service) -> Case:
     """Write what became of an action, with its line in the timeline, once."""
 
     def write() -> Case:
@@ -168,7 +168,7 @@ def record_outcome(case_id: str, action: str, outcome: Outcome, service: Service
             return case
         facts = {"job": outcome.job_id} if outcome.job_id else {}
         step = Step(f"{action} {outcome.progress}", WARDEN, outcome.detail, facts)
-        return service.cases.save(case.with_outcome(action, outcome), service.now(), step, also=also)
+        return service.cases.save(case.with_outcome(action, outcome), service.now(), step)
 
     return decide_anew(write)
 

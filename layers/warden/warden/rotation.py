@@ -18,7 +18,7 @@ from warden.cases import Case
 from warden.clock import from_text, to_text
 from warden.containment import containment_put, read_containment
 from warden.errors import ActionFailed
-from warden.jobs import Job, document, job_put, read_job
+from warden.jobs import Job, document, job_put
 from warden.ledger import Key, Ledger, Put, decide_anew, version_of
 from warden.plan import ROTATE_CERTIFICATE
 from warden.service import Service
@@ -44,7 +44,8 @@ class Rotation:
     """The one rotation of a thing: the last one, whether over or not.
 
     `old` are the certificates it is to replace; `new` is empty until one has been issued. `request` is the
-    digest of the signing request that `new` answers, `key` the fingerprint of its key.
+    digest of the signing request that `new` answers, `key` the fingerprint of its key. `spent` were issued before
+    it and are given up: the device lost their keys.
     """
 
     thing: str
@@ -57,6 +58,7 @@ class Rotation:
     key: str = ""
     issuing_since: datetime | None = None
     issued: int = 0
+    spent: Sequence[str] = ()
     version: int = 0
 
     @property
@@ -159,6 +161,7 @@ def _settle_direction(thing: str, service: Service) -> Rotation:
 
 def _retire(rotation: Rotation, service: Service) -> None:
     ports = service.ports
+    discard(rotation.spent, rotation.thing, service)
     for certificate in rotation.old:
         others = [thing for thing in ports.registry.things_of(certificate) if thing != rotation.thing]
         if not others:  # a shared certificate stays in use until the last of its things has moved
@@ -167,12 +170,16 @@ def _retire(rotation: Rotation, service: Service) -> None:
 
 
 def _withdraw(rotation: Rotation, service: Service) -> None:
-    if not rotation.new:
-        rotation = replace(rotation, new=_unrecorded(rotation, service))
-    if rotation.new:
-        service.ports.certificates.deactivate(rotation.new)
-        service.ports.certificates.detach_thing(rotation.new, rotation.thing)
-        service.ports.certificates.delete(rotation.new)
+    made = rotation.new or _unrecorded(rotation, service)
+    discard((*rotation.spent, *([made] if made else [])), rotation.thing, service)
+
+
+def discard(certificates: Sequence[str], thing: str, service: Service) -> None:
+    """Take certificates out of the world that were made for a thing and will never be used."""
+    for certificate in certificates:
+        service.ports.certificates.deactivate(certificate)
+        service.ports.certificates.detach_thing(certificate, thing)
+        service.ports.certificates.delete(certificate)
 
 
 def _unrecorded(rotation: Rotation, service: Service) -> str:
@@ -199,13 +206,10 @@ def _finish(rotation: Rotation, state: RotationState, service: Service) -> Rotat
     if current.is_over:
         return current
     puts: list[Put] = []
-    job = read_job(ledger, rotation.job_id)
-    if job is not None and job.deadline is not None:
-        puts.append(job_put(replace(job, deadline=None)))
     containment = read_containment(ledger, rotation.thing)
     if containment is not None and containment.is_active:
         gone, stays = (rotation.old, rotation.new) if state is RotationState.FINISHED else ((rotation.new,), "")
-        puts.append(containment_put(containment.with_certificates_replaced(gone, stays)))
+        puts.append(containment_put(containment.with_certificates_replaced((*gone, *rotation.spent), stays)))
     if state is RotationState.FINISHED:
         delete_at = service.now() + service.settings.certificate_grace
         puts.extend(
@@ -230,6 +234,7 @@ def rotation_put(rotation: Rotation) -> Put:
         "key": rotation.key,
         "issuing_since": to_text(rotation.issuing_since) if rotation.issuing_since else "",
         "issued": rotation.issued,
+        "spent": list(rotation.spent),
     }
     return Put(rotation_key(rotation.thing), record, rotation.version)
 
@@ -246,5 +251,6 @@ def _from(record: Mapping[str, Any]) -> Rotation:
         key=record["key"],
         issuing_since=from_text(record["issuing_since"]) if record["issuing_since"] else None,
         issued=int(record["issued"]),
+        spent=tuple(record["spent"]),
         version=version_of(record),
     )
