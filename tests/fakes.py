@@ -666,6 +666,7 @@ class World:
         self.detectors = FakeDetectors()
         self.devices: dict[str, FakeDevice] = {}
         self.receives = receives
+        self.calls = 0
         ports = Ports(
             ledger=self.ledger,
             registry=self.registry,
@@ -758,7 +759,8 @@ class World:
 
     def order(self, command: str, case: str = "", *, why: str = "", request: str = "") -> dict[str, Any]:
         """Let an operator call, and what that queues be done."""
-        call = request or f"request-{command}-{self.clock().isoformat()}"
+        self.calls += 1
+        call = request or f"request-{self.calls}"
         asked = {"command": command, **({"case": case} if case else {}), **({"why": why} if why else {})}
         answer = self.redeliver(lambda: operate(asked, OPERATOR, call, self.service))
         self.drain()

@@ -280,6 +280,8 @@ def _make_usable(rotation: Rotation, asked_with: str, service: Service) -> None:
     certificates.attach_thing(rotation.new, rotation.thing)
     contained = _is_contained(rotation.thing, service)
     wanted = [service.settings.restricted_policy] if contained else certificates.policies_of(asked_with)
+    if not contained and service.settings.restricted_policy in wanted:
+        _refuse_while_shared_restricted(rotation.thing, service)
     for policy in certificates.policies_of(rotation.new):  # there from an attempt that a quarantine overtook
         if policy not in wanted:
             certificates.detach_policy(rotation.new, policy)
@@ -287,6 +289,12 @@ def _make_usable(rotation: Rotation, asked_with: str, service: Service) -> None:
     if _is_contained(rotation.thing, service) is not contained:
         raise Conflict(f"the containment of {rotation.thing} changed meanwhile")
     certificates.activate(rotation.new)
+
+
+def _refuse_while_shared_restricted(thing: str, service: Service) -> None:
+    if _is_contained(thing, service):
+        raise Conflict(f"the containment of {thing} changed meanwhile")
+    raise Refused("restricted", f"{thing} shares its certificate with a contained device; ask again when that is free")
 
 
 def _attach(certificate: str, policies: list[str], service: Service) -> None:

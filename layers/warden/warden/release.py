@@ -71,14 +71,15 @@ def release(thing: str, case_id: str, service: Service) -> str:
     if drift := drift_of(thing, service):
         raise Refused("changed-meanwhile", f"{thing} is not as its containment left it: {'; '.join(drift)}")
     containment = decide_anew(lambda: _mark_releasing(thing, service))
-    _restore(containment, service)
+    alone = _leave_shared_to_others(containment, service)
+    _restore(alone, service)
     said = service.ports.connections.disconnect(thing) if service.settings.disconnect else "not disconnected"
-    _check(containment, service)
+    _check(alone, service)
     done = replace(
         containment, state=ContainmentState.RELEASED, cases=(), released_at=service.now(), disconnect_at=None
     )
     save_containment(service.ports.ledger, done)
-    return f"{_restored(containment)}; {said}; checked"
+    return f"{_restored(alone, shared=len(alone.policies) < len(containment.policies))}; {said}; checked"
 
 
 def _mark_releasing(thing: str, service: Service) -> Containment:
@@ -89,6 +90,47 @@ def _mark_releasing(thing: str, service: Service) -> Containment:
         return containment
     releasing = replace(containment, state=ContainmentState.RELEASING, disconnect_at=None)
     return save_containment(service.ports.ledger, releasing)
+
+
+def _leave_shared_to_others(containment: Containment, service: Service) -> Containment:
+    """Hand the certificates that another contained thing uses too over to it; gives what is left to restore here."""
+    policies = {
+        certificate: names
+        for certificate, names in containment.policies.items()
+        if not _hand_over(certificate, containment, service)
+    }
+    return replace(containment, policies=policies)
+
+
+def leave_behind(certificate: str, thing: str, service: Service) -> None:
+    """Give a shared certificate that a contained thing moves off its policies back, for the things that stay on it."""
+    containment = read_containment(service.ports.ledger, thing)
+    if containment is None or not containment.is_active or certificate not in containment.policies:
+        return
+    if _hand_over(certificate, containment, service):
+        return
+    _give_back(certificate, containment.policies[certificate], service)
+    service.ports.certificates.detach_policy(certificate, service.settings.restricted_policy)
+
+
+def _hand_over(certificate: str, containment: Containment, service: Service) -> bool:
+    """Have the containment of another thing on this certificate keep its policies; False when there is none.
+
+    Raises:
+        NotYet: when that thing is just being released too, and comes first.
+    """
+    ledger = service.ports.ledger
+    for thing in sorted(service.ports.registry.things_of(certificate)):
+        holder = read_containment(ledger, thing) if thing != containment.thing else None
+        if holder is None or not holder.is_active:
+            continue
+        if holder.state is containment.state is ContainmentState.RELEASING and thing < containment.thing:
+            raise NotYet(f"{thing}, on the same certificate as {containment.thing}, is just being released")
+        kept = tuple(sorted({*holder.policies.get(certificate, ()), *containment.policies[certificate]}))
+        if holder.policies.get(certificate) != kept:
+            save_containment(ledger, replace(holder, policies={**holder.policies, certificate: kept}))
+        return True
+    return False
 
 
 def _restore(containment: Containment, service: Service) -> None:
@@ -126,9 +168,11 @@ def _check(containment: Containment, service: Service) -> None:
             raise NotYet(f"certificate {certificate} of {containment.thing} does not show its restored policies yet")
 
 
-def _restored(containment: Containment) -> str:
+def _restored(containment: Containment, *, shared: bool) -> str:
     policies = sorted({name for names in containment.policies.values() for name in names})
     parts = [f"policies {', '.join(policies)} given back" if policies else "no policies to give back"]
     if containment.groups:
         parts.append(f"groups {', '.join(containment.groups)} joined again")
+    if shared:
+        parts.append("a certificate shared with another contained thing stays restricted")
     return ", ".join(parts)

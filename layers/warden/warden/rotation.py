@@ -21,6 +21,7 @@ from warden.errors import ActionFailed
 from warden.jobs import Job, document, job_put
 from warden.ledger import Key, Ledger, Put, decide_anew, version_of
 from warden.plan import ROTATE_CERTIFICATE
+from warden.release import leave_behind
 from warden.service import Service
 
 
@@ -78,7 +79,7 @@ def key_record(thing: str, fingerprint: str, certificate: str) -> Put:
     return Put(Key(f"THING#{thing}", f"KEY#{fingerprint}"), record, 0)
 
 
-def retirement_put(certificate: str, thing: str, delete_at: datetime) -> Put:
+def retirement_put(certificate: str, thing: str, delete_at: datetime, seen: int) -> Put:
     """Give the write that has a retired certificate deleted when its grace is over."""
     record = {
         "type": "retirement",
@@ -87,7 +88,12 @@ def retirement_put(certificate: str, thing: str, delete_at: datetime) -> Put:
         "due": "due",
         "due_at": to_text(delete_at),
     }
-    return Put(Key(f"CERTIFICATE#{certificate}", "RETIREMENT"), record, 0)
+    return Put(retirement_key(certificate), record, seen)
+
+
+def retirement_key(certificate: str) -> Key:
+    """Tell where it is kept that a certificate is retired."""
+    return Key(f"CERTIFICATE#{certificate}", "RETIREMENT")
 
 
 def read_rotation(ledger: Ledger, thing: str) -> Rotation | None:
@@ -164,7 +170,9 @@ def _retire(rotation: Rotation, service: Service) -> None:
     discard(rotation.spent, rotation.thing, service)
     for certificate in rotation.old:
         others = [thing for thing in ports.registry.things_of(certificate) if thing != rotation.thing]
-        if not others:  # a shared certificate stays in use until the last of its things has moved
+        if others:  # a shared certificate stays in use until the last of its things has moved
+            leave_behind(certificate, rotation.thing, service)
+        else:
             ports.certificates.deactivate(certificate)
         ports.certificates.detach_thing(certificate, rotation.thing)
 
@@ -212,10 +220,11 @@ def _finish(rotation: Rotation, state: RotationState, service: Service) -> Rotat
         puts.append(containment_put(containment.with_certificates_replaced((*gone, *rotation.spent), stays)))
     if state is RotationState.FINISHED:
         delete_at = service.now() + service.settings.certificate_grace
+        known = {certificate: ledger.read(retirement_key(certificate)) for certificate in rotation.old}
         puts.extend(
-            retirement_put(certificate, rotation.thing, delete_at)
-            for certificate in rotation.old
-            if ledger.read(Key(f"CERTIFICATE#{certificate}", "RETIREMENT")) is None
+            retirement_put(certificate, rotation.thing, delete_at, version_of(record))
+            for certificate, record in known.items()
+            if record is None or "due_at" not in record  # settled once already: it was in use again, and is not now
         )
     return save_rotation(ledger, replace(current, state=state), *puts)
 

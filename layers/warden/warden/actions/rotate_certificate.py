@@ -32,6 +32,7 @@ ACTION = Action(
         "iot:UpdateCertificate",
         "iot:DetachThingPrincipal",
         "iot:ListAttachedPolicies",
+        "iot:AttachPolicy",
         "iot:DetachPolicy",
         "iot:DeleteCertificate",
         "iot:ListPrincipalThings",

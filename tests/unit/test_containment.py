@@ -1,0 +1,349 @@
+"""Quarantine and release: effective, exactly reversible, and refused when somebody changed the device meanwhile."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from tests.fakes import (
+    DEVICE_POLICY,
+    NOON,
+    RESTRICTED_GROUP,
+    RESTRICTED_POLICY,
+    THING,
+    World,
+    a_finding,
+    a_key,
+    a_world,
+    contained,
+)
+from warden.cases import CaseState, Progress
+from warden.errors import NotYet
+from warden.plan import COLLECT_LOGS, QUARANTINE
+
+TEN = [f"policy-{number}" for number in range(10)]
+KEEP = "release-keeping-certificate"
+SECOND = "b" * 64
+
+
+@pytest.fixture(name="world")
+def _world() -> World:
+    return a_world()
+
+
+def a_second_certificate(world: World, thing: str = THING, certificate: str = SECOND) -> str:
+    world.certificates.enrol(certificate, a_key(900).pem, ["other-policy"])
+    world.registry.attached.append((certificate, thing))
+    return certificate
+
+
+# --- effective -----------------------------------------------------------------------------------------------------
+
+
+def test_a_certificate_with_ten_policies_is_restricted_and_gets_all_ten_back() -> None:
+    world = a_world(THING)
+    world.certificates.stored[world.device.certificate].policies = list(TEN)
+
+    world.report(a_finding())
+    assert world.is_restricted()
+
+    world.order(KEEP, world.case.id)
+    assert world.policies() == {world.device.certificate: set(TEN)}
+
+
+def test_a_thing_in_ten_groups_is_held_by_its_certificate_alone(world: World) -> None:
+    groups = [f"group-{number}" for number in range(10)]
+    world.registry.add_thing(THING, groups=groups)
+
+    world.report(a_finding())
+    assert world.is_restricted()
+    assert RESTRICTED_GROUP not in world.registry.groups[THING]
+    assert "the restricted group would not take it" in world.case.outcomes[QUARANTINE].detail
+
+    world.order(KEEP, world.case.id)
+    assert world.case.resolution == "released"
+    assert world.registry.groups[THING] == groups
+
+
+def test_a_thing_without_a_certificate_is_held_by_the_group_alone(world: World) -> None:
+    world.registry.attached.clear()
+
+    world.report(a_finding())
+
+    assert world.case.outcomes[QUARANTINE].progress is Progress.DONE
+    assert world.registry.groups[THING] == [RESTRICTED_GROUP]
+
+
+def test_a_thing_that_nothing_can_hold_is_a_failure_that_people_hear_of(world: World) -> None:
+    world.registry.attached.clear()
+    world.registry.add_thing(THING, groups=[f"group-{number}" for number in range(10)])
+
+    world.report(a_finding())
+
+    assert world.case.outcomes[QUARANTINE].progress is Progress.FAILED
+    assert world.case.outcomes[COLLECT_LOGS].progress is Progress.STARTED
+    assert len(world.notices.sent) == 1
+
+
+def test_both_certificates_of_a_thing_are_restricted_and_each_gets_its_own_back(world: World) -> None:
+    a_second_certificate(world)
+
+    world.report(a_finding())
+    assert world.is_restricted()
+
+    world.order(KEEP, world.case.id)
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}, SECOND: {"other-policy"}}
+
+
+def test_a_policy_attached_while_the_quarantine_runs_is_taken_and_given_back(world: World) -> None:
+    world.certificates.outdated_reads = 0
+    real = world.registry.join_group
+
+    def join_and_meddle(thing: str, group: str) -> None:
+        real(thing, group)
+        if group == RESTRICTED_GROUP:
+            world.certificates.attach_policy(world.device.certificate, "slipped-in")
+
+    world.registry.join_group = join_and_meddle  # type: ignore[method-assign]  # somebody else, at that very moment
+    world.receives = 3
+
+    world.report(a_finding())
+    assert world.is_restricted()
+
+    world.order(KEEP, world.case.id)
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY, "slipped-in"}}
+
+
+def test_a_quarantine_is_not_done_before_aws_iot_shows_it(world: World) -> None:
+    real = world.certificates.detach_policy
+
+    def detach_and_show_it_late(certificate_id: str, policy: str) -> None:
+        real(certificate_id, policy)
+        world.certificates.outdated_reads = 1
+
+    world.certificates.detach_policy = detach_and_show_it_late  # type: ignore[method-assign]  # eventual consistency
+
+    with pytest.raises(NotYet, match="still shows policies"):
+        world.report(a_finding())
+
+
+def test_a_group_that_gives_rights_is_left_and_another_kept(world: World) -> None:
+    world.registry.group_policies |= {"pumps": ["pumps-policy"], "site-4": []}
+    world.registry.groups[THING] = ["pumps", "site-4"]
+
+    world.report(a_finding())
+
+    assert world.registry.groups[THING] == ["site-4", RESTRICTED_GROUP]
+
+
+def test_disconnecting_may_be_switched_off() -> None:
+    world = a_world(disconnect=False)
+
+    contained(world)
+    world.sweep(after=timedelta(minutes=10))
+    world.order(KEEP, world.case.id)
+
+    assert world.connections.asked == []
+    assert world.case.resolution == "released"
+
+
+# --- reversible exactly, or refused --------------------------------------------------------------------------------
+
+
+def give_a_policy(world: World) -> None:
+    world.certificates.attach_policy(world.device.certificate, "admin")
+
+
+def take_the_restricted_policy(world: World) -> None:
+    world.certificates.detach_policy(world.device.certificate, RESTRICTED_POLICY)
+
+
+def attach_a_certificate(world: World) -> None:
+    a_second_certificate(world)
+
+
+def detach_the_certificate(world: World) -> None:
+    world.certificates.detach_thing(world.device.certificate, THING)
+
+
+def put_back(world: World) -> None:
+    world.registry.join_group(THING, "pumps")
+
+
+def put_elsewhere(world: World) -> None:
+    world.registry.group_policies["spares"] = []
+    world.registry.join_group(THING, "spares")
+
+
+def take_out(world: World) -> None:
+    world.registry.leave_group(THING, "site-4")
+
+
+def take_out_of_ours(world: World) -> None:
+    world.registry.leave_group(THING, RESTRICTED_GROUP)
+
+
+def delete(world: World) -> None:
+    world.registry.delete_thing(THING)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (give_a_policy, "was given admin meanwhile"),
+        (take_the_restricted_policy, "lost the restricted policy meanwhile"),
+        (attach_a_certificate, "certificate bbbbbbbbbbbb was attached meanwhile"),
+        (detach_the_certificate, "was detached from the thing meanwhile"),
+        (put_back, "it was put back into pumps meanwhile"),
+        (put_elsewhere, "it was put into spares meanwhile"),
+        (take_out, "it was taken out of site-4 meanwhile"),
+        (take_out_of_ours, f"it was taken out of {RESTRICTED_GROUP} meanwhile"),
+        (delete, "pump-3 was deleted from the registry meanwhile"),
+    ],
+)
+def test_a_device_that_was_changed_meanwhile_is_not_released(
+    world: World, change: Callable[[World], None], said: str
+) -> None:
+    world.registry.group_policies |= {"pumps": ["pumps-policy"], "site-4": []}
+    world.registry.groups[THING] = ["pumps", "site-4"]
+    contained(world)
+    change(world)
+    before = world.policies()
+
+    world.order(KEEP, world.case.id)
+
+    assert world.case.state is CaseState.CONTAINED
+    assert world.policies() == before
+    assert world.refusals == ["changed-meanwhile"]
+    assert said in str(world.ledger.of_type("refusal")[0]["reason"])
+
+
+def test_a_device_changed_while_it_rotates_stays_contained_and_people_are_told(world: World) -> None:
+    contained(world)
+    world.order("release", world.case.id)
+    put_elsewhere(world)
+
+    world.device.work()
+    world.drain()
+
+    assert world.case.state is CaseState.CONTAINED
+    assert world.is_restricted()
+    assert "it was put into spares meanwhile" in world.notices.sent[-1].body
+
+
+def test_a_policy_deleted_meanwhile_stops_the_release_and_repeating_it_after_repair_ends_it(world: World) -> None:
+    contained(world)
+    world.certificates.gone_policies.add(DEVICE_POLICY)
+
+    world.order(KEEP, world.case.id)
+    assert world.case.state is CaseState.CONTAINED
+    assert "release not made" in world.steps()
+
+    world.certificates.gone_policies.clear()
+    world.order(KEEP, world.case.id)
+    assert world.case.resolution == "released"
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
+
+
+def test_a_release_never_leaves_the_device_without_any_policy(world: World) -> None:
+    world.certificates.stored[world.device.certificate].policies = list(TEN)
+    contained(world)
+    seen: list[int] = []
+    real = world.certificates.detach_policy
+
+    def detach_and_look(certificate_id: str, policy: str) -> None:
+        real(certificate_id, policy)
+        seen.append(len(world.certificates.stored[certificate_id].policies))
+
+    world.certificates.detach_policy = detach_and_look  # type: ignore[method-assign]  # a witness, not a mock
+
+    world.order(KEEP, world.case.id)
+
+    assert seen
+    assert min(seen) > 0
+
+
+# --- two cases, one thing ------------------------------------------------------------------------------------------
+
+
+def test_a_thing_held_by_two_cases_is_free_only_after_both(world: World) -> None:
+    world.report(a_finding())
+    world.report(a_finding(id="violation-2", kind="aws:num-messages-sent"))
+    first, second = world.cases
+
+    world.order(KEEP, first.id)
+    assert world.is_restricted()
+    assert [case.state for case in world.cases] == [CaseState.CLOSED, CaseState.CONTAINED]
+    assert f"stays contained for {second.id}" in world.service.cases.timeline(first.id)[-2].step.why
+
+    world.order(KEEP, second.id)
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
+
+
+def test_a_released_device_can_be_contained_again_and_released_again(world: World) -> None:
+    contained(world)
+    world.order(KEEP, world.case.id)
+    world.clock.advance(timedelta(hours=1))
+
+    world.report(a_finding(id="violation-9", observed_at=NOON + timedelta(hours=1)))
+    assert world.is_restricted()
+
+    world.order(KEEP, world.cases[-1].id)
+    assert [case.resolution for case in world.cases] == ["released", "released"]
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
+
+
+# --- one certificate, two things -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="shared")
+def _shared() -> World:
+    """Two pumps on one certificate, the first one's."""
+    world = a_world("pump-3", "pump-4")
+    world.registry.attached = [
+        (world.device.certificate, "pump-3"),
+        (world.device.certificate, "pump-4"),
+    ]
+    world.devices["pump-4"].certificate = world.device.certificate
+    return world
+
+
+def test_who_shares_the_certificate_is_named_and_counted(shared: World) -> None:
+    shared.report(a_finding())
+
+    assert shared.case.affected == ("pump-3", "pump-4")
+    assert "Also hit  pump-4" in shared.notices.sent[0].body
+    (counter,) = shared.ledger.of_type("counter")
+    assert sum(counter["counts"].values()) == 2
+
+
+def test_a_shared_certificate_is_restored_for_the_others_when_one_moves_off_it(shared: World) -> None:
+    common = shared.device.certificate
+    contained(shared)
+
+    shared.order("release", shared.case.id)
+    shared.device.work()
+    shared.drain()
+
+    assert shared.case.resolution == "released"
+    assert shared.policies("pump-4") == {common: {DEVICE_POLICY}}
+    assert shared.active_certificates("pump-4") == [common]
+    assert shared.policies("pump-3") == {shared.device.certificate: {DEVICE_POLICY}}
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_two_things_contained_on_one_certificate_are_free_only_after_both(
+    shared: World, order: tuple[int, int]
+) -> None:
+    shared.report(a_finding("pump-3"))
+    shared.clock.advance(timedelta(seconds=1))
+    shared.report(a_finding("pump-4", id="violation-2"))
+    cases = shared.cases
+
+    shared.order(KEEP, cases[order[0]].id)
+    assert shared.is_restricted("pump-3")
+    assert shared.is_restricted("pump-4")
+
+    shared.order(KEEP, cases[order[1]].id)
+    assert shared.policies("pump-3") == shared.policies("pump-4") == {shared.device.certificate: {DEVICE_POLICY}}
+    assert [case.resolution for case in shared.cases] == ["released", "released"]
