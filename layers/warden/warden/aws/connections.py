@@ -33,5 +33,5 @@ class IotConnections:
             code = error.response["Error"]["Code"]
             if code not in _CANNOT_HERE:
                 raise
-            return f"could not be disconnected ({code}); its session ends by itself"
+            return f"could not be disconnected ({code}), its session goes on under the policies of now"
         return "disconnected"

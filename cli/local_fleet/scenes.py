@@ -1,0 +1,287 @@
+"""The demo's scenes: each does one thing to the fleet and then looks whether what should follow did."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from local_fleet import sights
+from local_fleet.aws import LocalAws
+from local_fleet.deploy import ROOT
+from local_fleet.enrol import AgentProcess, enrol
+from local_fleet.story import Lane, NotSeen, Story
+
+SUSPECT = "pump-3"
+FLEET = ("pump-1", "pump-2", SUSPECT, "pump-4", "plant1:pump-9")
+ALERT = ROOT / "events" / "detect-violation-in-alarm.json"
+_LOG = b"".join(
+    b"2026-11-23T03:%02d:00Z pump: sent %d bytes to 198.51.100.23\n" % (minute, minute * 7919) for minute in range(60)
+)
+
+
+@dataclass
+class Stage:
+    """What the scenes are played on."""
+
+    aws: LocalAws
+    outputs: Mapping[str, str]
+    story: Story
+    agents: dict[str, AgentProcess] = field(default_factory=dict)
+    operator: dict[str, str] = field(default_factory=dict)
+    mailbox: str = ""
+    case_id: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where the warden command asks."""
+        return self.aws.function_url(self.outputs["OperateUrl"])
+
+    @property
+    def suspect(self) -> AgentProcess:
+        """The device that all this is about."""
+        return self.agents[SUSPECT]
+
+    @classmethod
+    @contextlib.contextmanager
+    def set(cls, aws: LocalAws, outputs: Mapping[str, str], folder: Path, story: Story) -> Iterator[Self]:
+        """Set the stage: the fleet's folders, an operator, a mailbox. Every agent that was started is stopped."""
+        stage = cls(aws, outputs, story)
+        stage.operator = sights.user(aws, "operator", outputs["OperatorPolicyArn"])
+        stage.mailbox = sights.mailbox(aws, outputs["NoticesTopicArn"])
+        try:
+            for name in FLEET:
+                settings = {"telemetry_topic": f"telemetry/{name}"}
+                device = enrol(aws, name, folder / name.replace(":", "_"), logs={"pump.log": _LOG}, settings=settings)
+                stage.agents[name] = AgentProcess(aws, device)
+                stage.agents[name].start()
+            yield stage
+        finally:
+            for agent in stage.agents.values():
+                agent.stop()
+
+    def warden(self, *arguments: str, who: Mapping[str, str] | None = None) -> tuple[int, str]:
+        """Run the operator's command; gives its exit code and what it printed."""
+        environment = {**self.aws.environment(), **(who or self.operator), "WARDEN_URL": self.url}
+        environment["PYTHONPATH"] = os.pathsep.join(
+            str(ROOT / each) for each in ("cli", "layers/warden", "layers/plan/python")
+        )
+        ended = subprocess.run(  # noqa: S603 - our own module, our own arguments
+            [sys.executable, "-m", "warden_cli", *arguments],
+            env=environment, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        return ended.returncode, ended.stdout or ended.stderr
+
+    def case(self) -> dict[str, Any]:
+        """Read the case as the operator does."""
+        code, said = self.warden("show", self.case_id, "--json")
+        if code:
+            raise NotSeen(f"`warden show {self.case_id}` ended with {code}: {said}")
+        return dict(json.loads(said))
+
+
+def play(stage: Stage) -> None:
+    """Play all scenes, in order."""
+    telemetry_flows(stage)
+    before = sights.fleet(stage.aws, FLEET)
+    contained(stage)
+    logs_collected(stage)
+    told(stage)
+    same_again(stage)
+    released(stage)
+    rekeyed(stage, before)
+    others_untouched(stage, before)
+
+
+def telemetry_flows(stage: Stage) -> None:
+    """Five devices connect and are heard."""
+    story = stage.story
+    for agent in stage.agents.values():
+        agent.await_event("connected", 30)
+        agent.await_event("telemetry-accepted", 30)
+    story.tell(Lane.DEVICE, f"{', '.join(FLEET)} connected over mutual TLS")
+    story.prove("telemetry flows from all five", "the broker acknowledged each")
+
+
+def contained(stage: Stage) -> None:
+    """The suspect violates its security profile and is contained."""
+    story, suspect = stage.story, stage.suspect
+    story.chapter(f"{SUSPECT} violates its security profile")
+    heard = len(suspect.events)
+    message = json.loads(ALERT.read_text())["Records"][0]["Sns"]["Message"]
+    published = story.seconds
+    sights.publish(stage.aws, stage.outputs["AlertTopicArn"], message)
+    story.tell(
+        Lane.DETECTOR,
+        "Device Defender: aws:all-bytes-out of pump-3 is in alarm (events/detect-violation-in-alarm.json)",
+    )
+    refused = _await(stage, "telemetry-refused", 60, heard, f"{SUSPECT}'s telemetry is refused")
+    took = story.seconds - published
+    story.tell(Lane.BROKER, str(refused["reason"]))
+    stage.case_id = story.until(
+        lambda: _contained_case(stage), 30, "a contained case", lambda: stage.warden("cases", "--all")[1]
+    )
+    quarantine = stage.case()["case"]["actions"]["quarantine"]
+    story.tell(Lane.WARDEN, f"case {stage.case_id}: {quarantine['detail']}")
+    story.prove("its telemetry is refused by the broker", f"{took:.1f} s after the alarm was published")
+
+
+def _contained_case(stage: Stage) -> str:
+    code, said = stage.warden("cases", "--json", "--thing", SUSPECT)
+    cases = json.loads(said)["cases"] if code == 0 else []
+    return next((str(case["id"]) for case in cases if case["state"] == "contained"), "")
+
+
+def logs_collected(stage: Stage) -> None:
+    """The contained device still runs jobs: its logs arrive, byte for byte."""
+    story, suspect = stage.story, stage.suspect
+    suspect.await_event("job-started", 30)
+    story.tell(Lane.DEVICE, f"{SUSPECT} took the job: restricted, not blind")
+    story.until(
+        lambda: _progress(stage, "collect-logs") == "done",
+        60,
+        "the logs in the bucket",
+        lambda: stage.case()["case"]["actions"],
+    )
+    [evidence] = sights.evidence(stage.aws, stage.outputs["EvidenceBucketName"], stage.case_id)
+    on_disk = (suspect.device.directory / "logs" / "pump.log").read_bytes()
+    if evidence != on_disk:
+        raise NotSeen("the log in the bucket is not the file on the device")
+    digest = sights.digest(on_disk)
+    story.tell(Lane.WARDEN, f"pump.log: {len(on_disk)} bytes in the evidence bucket, sha256 {digest[:16]}…")
+    story.prove(
+        "its jobs still arrive, and its logs land in the bucket",
+        f"{len(on_disk)} bytes, sha256 equal to the device's file",
+    )
+
+
+def _progress(stage: Stage, action: str) -> str:
+    return str(stage.case()["case"]["actions"].get(action, {}).get("progress", ""))
+
+
+def told(stage: Stage) -> None:
+    """People got one notice."""
+    story = stage.story
+    story.chapter("3 a.m.: the notice")
+    notice = story.until(
+        lambda: sights.read_notice(stage.aws, stage.mailbox), 30, "a notice", lambda: "an empty mailbox"
+    )
+    subject, body = notice or ("", "")
+    story.quote(f"Subject: {subject}\n\n{body}")
+    if SUSPECT not in body or f"warden release {stage.case_id}" not in body:
+        raise NotSeen(f"the notice names neither device nor command: {body}")
+    story.prove("one notice says what happened and what to do next", subject)
+
+
+def same_again(stage: Stage) -> None:
+    """The same message once more changes nothing."""
+    story = stage.story
+    story.chapter("The same message, once more")
+    before = (stage.case(), sights.fleet(stage.aws, FLEET), sights.jobs(stage.aws))
+    taken_in = sights.taken_in(stage.aws)
+    message = json.loads(ALERT.read_text())["Records"][0]["Sns"]["Message"]
+    sights.publish(stage.aws, stage.outputs["AlertTopicArn"], message)
+    story.tell(Lane.DETECTOR, "the same alarm, delivered again")
+    story.until(
+        lambda: sights.taken_in(stage.aws) > taken_in, 30, "the message taken in", lambda: sights.taken_in(stage.aws)
+    )
+    queues = (stage.outputs["InboxQueueUrl"], stage.outputs["CaseQueueUrl"])
+    story.until(
+        lambda: not sights.waiting(stage.aws, *queues), 30, "empty queues", lambda: sights.waiting(stage.aws, *queues)
+    )
+    after = (stage.case(), sights.fleet(stage.aws, FLEET), sights.jobs(stage.aws))
+    if before != after:
+        raise NotSeen(f"a second delivery changed something: {before} became {after}")
+    if sights.read_notice(stage.aws, stage.mailbox):
+        raise NotSeen("a second delivery sent a second notice")
+    story.prove("the same message again changes nothing", "case, timeline, devices, jobs and notices compared")
+
+
+def released(stage: Stage) -> None:
+    """An operator, and nobody else, releases the device with a new certificate."""
+    story = stage.story
+    story.chapter("The operator decides")
+    visitor = sights.user(stage.aws, "visitor", "")
+    code, said = stage.warden("release", stage.case_id, who=visitor)
+    if code == 0:
+        raise NotSeen("somebody without the operator policy could release the device")
+    story.tell(Lane.OPERATOR, f"a user without the operator policy tries: {_first_line(said)}")
+    story.tell(Lane.OPERATOR, f"$ warden release {stage.case_id} --why 'log read, firmware fixed'")
+    code, said = stage.warden("release", stage.case_id, "--why", "log read, firmware fixed")
+    if code:
+        raise NotSeen(f"`warden release` ended with {code}: {said}")
+    story.until(
+        lambda: stage.case()["case"]["state"] == "closed", 60, "the case closed", lambda: stage.case()["timeline"][-3:]
+    )
+    case = stage.case()
+    who = case["case"]["approvedBy"]
+    if not who.endswith(":user/operator"):
+        raise NotSeen(f"the release is on record as {who}'s")
+    story.prove("only an operator releases it, and the record says who", who)
+
+
+def rekeyed(stage: Stage, before: Mapping[str, sights.Sight]) -> None:
+    """It is back, on a certificate whose key never left it; the old one is off."""
+    story, suspect = stage.story, stage.suspect
+    heard = len(suspect.events)
+    actions = stage.case()["case"]["actions"]
+    story.tell(Lane.DEVICE, f"{SUSPECT} made a new key, confirmed over it, and destroyed the old one")
+    story.tell(Lane.WARDEN, f"rotation: {actions['rotate-certificate']['detail']}")
+    _await(stage, "telemetry-accepted", 30, heard, f"{SUSPECT}'s telemetry is accepted again")
+    story.prove("it comes back and is heard again", "telemetry accepted after the release")
+
+    now, was = sights.fleet(stage.aws, [SUSPECT])[SUSPECT], before[SUSPECT]
+    [old], [new] = was.certificates, now.certificates
+    if new == old or now.policies != {new: was.policies[old]} or now.groups != was.groups:
+        raise NotSeen(f"it was {was} and is {now}")
+    if sights.certificate_status(stage.aws, old) != "INACTIVE" or sights.certificate_status(stage.aws, new) != "ACTIVE":
+        raise NotSeen("the old certificate is not INACTIVE, or the new one not ACTIVE")
+    story.prove("the old certificate is INACTIVE, the new one its only one", f"{old[:12]}… gave way to {new[:12]}…")
+
+    key = sights.private_key(suspect.device.state_dir)
+    if not key.made(sights.certificate_pem(stage.aws, new)):
+        raise NotSeen("the key on the device is not the key of its certificate")
+    places = sights.everything_kept(stage.aws, stage.outputs)
+    if any(secret in text for text in places.values() for secret in key.lines):
+        raise NotSeen("the private key was found outside the device")
+    story.prove("its private key never left it", f"matches the certificate; not in {', '.join(places)}")
+
+
+def others_untouched(stage: Stage, before: Mapping[str, sights.Sight]) -> None:
+    """Nobody else noticed anything, and nothing was left lying about."""
+    story = stage.story
+    others = [name for name in FLEET if name != SUSPECT]
+    after = sights.fleet(stage.aws, others)
+    changed = [name for name in others if after[name] != before[name]]
+    disturbed = [name for name in others if any(event["event"] not in _CALM for event in stage.agents[name].events)]
+    if changed or disturbed:
+        raise NotSeen(f"others were touched: {changed} changed, {disturbed} were disturbed")
+    accepted = sum(event["event"] == "telemetry-accepted" for name in others for event in stage.agents[name].events)
+    story.prove("the other four were never touched", f"{accepted} messages accepted, none refused, no reconnect")
+    parked = (stage.outputs["ParkedQueueUrl"], stage.outputs["ParkedCasesQueueUrl"])
+    if count := sights.waiting(stage.aws, *parked):
+        raise NotSeen(f"{count} messages wait in the dead-letter queues")
+    story.prove("nothing was lost on the way", "both dead-letter queues are empty")
+
+
+_CALM = ("started", "connected", "telemetry-accepted")
+
+
+def _await(stage: Stage, event: str, seconds: float, after: int, claim: str) -> dict[str, Any]:
+    seen = stage.suspect
+    found = stage.story.until(
+        lambda: next((each for each in seen.events[after:] if each["event"] == event), None),
+        seconds,
+        claim,
+        lambda: [each["event"] for each in seen.events[-5:]],
+    )
+    return found or {}
+
+
+def _first_line(text: str) -> str:
+    return re.split(r"[;\n]", text.strip())[0]
