@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Play the demo; gives 0 when everything was seen, 1 when something was not, 130 when it was interrupted."""
     options = _options(arguments)
     console = Console(width=None if sys.stdout.isatty() else _WIDTH, record=options.svg is not None, highlight=False)
-    story = Story(console)
+    story = Story(console, patience=options.patience)
     try:
         with LocalAws() as aws, tempfile.TemporaryDirectory(prefix="fleet-warden-demo-") as folder:
             seen = _tell(story, aws, Path(folder), options)
@@ -30,7 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
         console.print("\ninterrupted; everything that was started is stopped", style="yellow")
         return 130
     if options.svg is not None:
-        console.save_svg(str(options.svg), title="make demo")
+        # Without the fonts that rich would have a browser fetch from elsewhere: every system has a monospaced one.
+        picture = re.sub(r"@font-face {.*?}\s*", "", console.export_svg(title="make demo"), flags=re.DOTALL)
+        options.svg.write_text(picture)
     return 0 if seen else 1
 
 
@@ -42,6 +45,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--mode", default="enforce", help="the stack's Mode (default: enforce; anything less contains nothing)"
     )
+    parser.add_argument("--patience", type=float, default=60, help="seconds to wait for each step (default: 60)")
     parser.add_argument("--svg", type=Path, help="also draw what was printed into this file")
     return parser.parse_args(arguments)
 

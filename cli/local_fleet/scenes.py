@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -102,8 +103,8 @@ def telemetry_flows(stage: Stage) -> None:
     """Five devices connect and are heard."""
     story = stage.story
     for agent in stage.agents.values():
-        agent.await_event("connected", 30)
-        agent.await_event("telemetry-accepted", 30)
+        agent.await_event("connected", story.patience)
+        agent.await_event("telemetry-accepted", story.patience)
     story.tell(Lane.DEVICE, f"{', '.join(FLEET)} connected over mutual TLS")
     story.prove("telemetry flows from all five", "the broker acknowledged each")
 
@@ -114,17 +115,17 @@ def contained(stage: Stage) -> None:
     story.chapter(f"{SUSPECT} violates its security profile")
     heard = len(suspect.events)
     message = json.loads(ALERT.read_text())["Records"][0]["Sns"]["Message"]
-    published = story.seconds
+    published = datetime.now(UTC)
     sights.publish(stage.aws, stage.outputs["AlertTopicArn"], message)
     story.tell(
         Lane.DETECTOR,
         "Device Defender: aws:all-bytes-out of pump-3 is in alarm (events/detect-violation-in-alarm.json)",
     )
-    refused = _await(stage, "telemetry-refused", 60, heard, f"{SUSPECT}'s telemetry is refused")
-    took = story.seconds - published
+    refused = _await(stage, "telemetry-refused", heard, f"{SUSPECT}'s telemetry is refused")
+    took = (datetime.fromisoformat(refused["at"]) - published).total_seconds()
     story.tell(Lane.BROKER, str(refused["reason"]))
     stage.case_id = story.until(
-        lambda: _contained_case(stage), 30, "a contained case", lambda: stage.warden("cases", "--all")[1]
+        lambda: _contained_case(stage), "a contained case", lambda: stage.warden("cases", "--all")[1]
     )
     quarantine = stage.case()["case"]["actions"]["quarantine"]
     story.tell(Lane.WARDEN, f"case {stage.case_id}: {quarantine['detail']}")
@@ -140,11 +141,10 @@ def _contained_case(stage: Stage) -> str:
 def logs_collected(stage: Stage) -> None:
     """The contained device still runs jobs: its logs arrive, byte for byte."""
     story, suspect = stage.story, stage.suspect
-    suspect.await_event("job-started", 30)
+    suspect.await_event("job-started", story.patience)
     story.tell(Lane.DEVICE, f"{SUSPECT} took the job: restricted, not blind")
     story.until(
         lambda: _progress(stage, "collect-logs") == "done",
-        60,
         "the logs in the bucket",
         lambda: stage.case()["case"]["actions"],
     )
@@ -168,9 +168,7 @@ def told(stage: Stage) -> None:
     """People got one notice."""
     story = stage.story
     story.chapter("3 a.m.: the notice")
-    notice = story.until(
-        lambda: sights.read_notice(stage.aws, stage.mailbox), 30, "a notice", lambda: "an empty mailbox"
-    )
+    notice = story.until(lambda: sights.read_notice(stage.aws, stage.mailbox), "a notice", lambda: "an empty mailbox")
     subject, body = notice or ("", "")
     story.quote(f"Subject: {subject}\n\n{body}")
     if SUSPECT not in body or f"warden release {stage.case_id}" not in body:
@@ -188,11 +186,11 @@ def same_again(stage: Stage) -> None:
     sights.publish(stage.aws, stage.outputs["AlertTopicArn"], message)
     story.tell(Lane.DETECTOR, "the same alarm, delivered again")
     story.until(
-        lambda: sights.taken_in(stage.aws) > taken_in, 30, "the message taken in", lambda: sights.taken_in(stage.aws)
+        lambda: sights.taken_in(stage.aws) > taken_in, "the message taken in", lambda: sights.taken_in(stage.aws)
     )
     queues = (stage.outputs["InboxQueueUrl"], stage.outputs["CaseQueueUrl"])
     story.until(
-        lambda: not sights.waiting(stage.aws, *queues), 30, "empty queues", lambda: sights.waiting(stage.aws, *queues)
+        lambda: not sights.waiting(stage.aws, *queues), "empty queues", lambda: sights.waiting(stage.aws, *queues)
     )
     after = (stage.case(), sights.fleet(stage.aws, FLEET), sights.jobs(stage.aws))
     if before != after:
@@ -216,7 +214,7 @@ def released(stage: Stage) -> None:
     if code:
         raise NotSeen(f"`warden release` ended with {code}: {said}")
     story.until(
-        lambda: stage.case()["case"]["state"] == "closed", 60, "the case closed", lambda: stage.case()["timeline"][-3:]
+        lambda: stage.case()["case"]["state"] == "closed", "the case closed", lambda: stage.case()["timeline"][-3:]
     )
     case = stage.case()
     who = case["case"]["approvedBy"]
@@ -232,7 +230,7 @@ def rekeyed(stage: Stage, before: Mapping[str, sights.Sight]) -> None:
     actions = stage.case()["case"]["actions"]
     story.tell(Lane.DEVICE, f"{SUSPECT} made a new key, confirmed over it, and destroyed the old one")
     story.tell(Lane.WARDEN, f"rotation: {actions['rotate-certificate']['detail']}")
-    _await(stage, "telemetry-accepted", 30, heard, f"{SUSPECT}'s telemetry is accepted again")
+    _await(stage, "telemetry-accepted", heard, f"{SUSPECT}'s telemetry is accepted again")
     story.prove("it comes back and is heard again", "telemetry accepted after the release")
 
     now, was = sights.fleet(stage.aws, [SUSPECT])[SUSPECT], before[SUSPECT]
@@ -272,11 +270,10 @@ def others_untouched(stage: Stage, before: Mapping[str, sights.Sight]) -> None:
 _CALM = ("started", "connected", "telemetry-accepted")
 
 
-def _await(stage: Stage, event: str, seconds: float, after: int, claim: str) -> dict[str, Any]:
+def _await(stage: Stage, event: str, after: int, claim: str) -> dict[str, Any]:
     seen = stage.suspect
     found = stage.story.until(
         lambda: next((each for each in seen.events[after:] if each["event"] == event), None),
-        seconds,
         claim,
         lambda: [each["event"] for each in seen.events[-5:]],
     )
@@ -284,4 +281,4 @@ def _await(stage: Stage, event: str, seconds: float, after: int, claim: str) -> 
 
 
 def _first_line(text: str) -> str:
-    return re.split(r"[;\n]", text.strip())[0]
+    return re.split(r": attach|[;\n]", text.strip())[0].removeprefix("warden: ")

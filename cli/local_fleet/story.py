@@ -44,6 +44,8 @@ class Story:
     """The telling. Times are seconds since it began."""
 
     console: Console
+    patience: float = 60
+    """Seconds that a step is waited for."""
     began: float = field(default_factory=time.monotonic)
     proved: list[tuple[str, str]] = field(default_factory=list)
 
@@ -75,16 +77,16 @@ class Story:
             grid.add_row("│", Text(line))
             self.console.print(grid)
 
-    def until[T](self, look: Callable[[], T], seconds: float, claim: str, saw: Callable[[], object]) -> T:
+    def until[T](self, look: Callable[[], T], claim: str, saw: Callable[[], object]) -> T:
         """Look until the answer is true.
 
         Raises:
             NotSeen: when it never was; `saw` tells what there was instead.
         """
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + self.patience
         while not (answer := look()):
             if time.monotonic() > deadline:
-                raise NotSeen(f"{claim}: not within {seconds:g} s; seen instead: {saw()}")
+                raise NotSeen(f"{claim}: not within {self.patience:g} s; seen instead: {saw()}")
             time.sleep(_GLANCE_SECONDS)
         return answer
 
