@@ -101,10 +101,10 @@ def _taken(case: Case, order: Order) -> Case:
 
 
 def _approve(case: Case, order: Order, service: Service) -> Case:
-    thing = service.ports.registry.thing(case.thing)
-    if thing is None:
+    thing = service.ports.registry.thing(case.thing) if case.thing else None
+    if thing is None and case.thing:
         raise Refused("no-device", f"{case.thing} is not in the registry any more")
-    affected = affected_by(thing, service)
+    affected = affected_by(thing, service) if thing else []
     approved = replace(
         _taken(case, order),
         approved_by=order.who,

@@ -12,8 +12,9 @@ from warden.errors import ActionFailed, Refused
 from warden.findings import Finding, SubjectType
 from warden.jobs import job_id
 from warden.ledger import decide_anew
+from warden.messages import send_finding
 from warden.notices import body_of, subject_of
-from warden.plan import NOTIFY, QUARANTINE, ROTATE_CERTIFICATE, Device, Mode, Plan, Rule
+from warden.plan import DEACTIVATE_CERTIFICATE, NOTIFY, QUARANTINE, ROTATE_CERTIFICATE, Device, Mode, Plan, Rule
 from warden.ports import Thing
 from warden.service import Service
 
@@ -29,6 +30,8 @@ def respond(finding: Finding, service: Service, *, verified: bool = False) -> Ca
     Raises:
         Refused: when the finding is out of date or its detector does not know it.
     """
+    if finding.subject.type is SubjectType.CERTIFICATE and _hand_on(finding, service, verified=verified):
+        return None
     if not finding.is_open:
         return _close_finding(finding, service)
     if service.settings.verify_findings and not verified and not service.ports.detectors.confirms(finding):
@@ -41,6 +44,17 @@ def respond(finding: Finding, service: Service, *, verified: bool = False) -> Ca
     if case.state is CaseState.OPEN and not case.rule:
         case = decide_anew(lambda: _decide(case.id, finding, thing, service))
     return carry_on(case, service)
+
+
+def _hand_on(finding: Finding, service: Service, *, verified: bool) -> bool:
+    """Turn what is said of a certificate into the same of each thing that uses it; tells whether any does.
+
+    It is devices that are contained, re-keyed and released, one at a time and each in its own queue group.
+    """
+    things = service.ports.registry.things_of(finding.subject.name)
+    for thing in things:
+        send_finding(service.ports.queue, finding.about_thing(thing), verified=verified)
+    return bool(things)
 
 
 def carry_on(case: Case, service: Service) -> Case:
@@ -84,23 +98,27 @@ def _decide(case_id: str, finding: Finding, thing: Thing | None, service: Servic
     device = Device(thing_type=thing.thing_type, groups=thing.groups) if thing else Device()
     rule = service.plan.rule_for(finding, device)
     mode = rule.mode.within(service.settings.mode)
-    chosen = replace(case, rule=rule.name, mode=mode, outcomes=_planned(case, rule.actions))
+    outcomes = _planned(case, _possible(rule.actions, case, thing))
+    affected = affected_by(thing, service) if thing and outcomes else []
+    chosen = replace(case, rule=rule.name, mode=mode, outcomes=outcomes, affected=tuple(each.name for each in affected))
     why = f"rule {rule.name}: {', '.join(rule.actions)}; mode {mode}"
-    if not chosen.outcomes:
-        return service.cases.save(chosen, service.now(), Step("decided", WARDEN, why))
-    if thing is None:
-        nobody = f"{case.subject} is not a registered thing: there is no device to act on"
-        return service.cases.save(
-            replace(chosen, outcomes={}), service.now(), Step("decided", WARDEN, f"{why}; {nobody}")
-        )
-    affected = affected_by(thing, service)
-    chosen = replace(chosen, affected=tuple(each.name for each in affected))
+    if not outcomes:
+        nobody = f"; {case.subject} is no registered thing: there is no device to act on" if thing is None else ""
+        return service.cases.save(chosen, service.now(), Step("decided", WARDEN, f"{why}{nobody}"))
     if mode is Mode.OBSERVE:
         return service.cases.save(chosen, service.now(), Step("decided", WARDEN, f"{why}; nothing is touched"))
     if mode is Mode.APPROVE:
         waiting = replace(chosen, state=CaseState.AWAITING_APPROVAL)
         return service.cases.save(waiting, service.now(), Step("decided", WARDEN, f"{why}; waits for an operator"))
     return admit(chosen, rule, affected, service, Step("decided", WARDEN, why))
+
+
+def _possible(actions: Sequence[str], case: Case, thing: Thing | None) -> Sequence[str]:
+    """Leave out what cannot be done: without a thing, only a certificate that the case is about can be acted on."""
+    if thing is not None:
+        return actions
+    on_certificate = case.subject.type is SubjectType.CERTIFICATE and DEACTIVATE_CERTIFICATE in actions
+    return (DEACTIVATE_CERTIFICATE,) if on_certificate else ()
 
 
 def admit(case: Case, rule: Rule, affected: Sequence[Thing], service: Service, *steps: Step) -> Case:

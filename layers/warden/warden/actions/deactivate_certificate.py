@@ -18,6 +18,8 @@ def deactivate_certificate(case: Case, service: Service) -> Outcome:
     """
     if case.subject.type is SubjectType.CERTIFICATE:
         certificates = [case.subject.name]
+    elif "certificate" in case.attributes:  # the finding was about this one, and the thing may have others
+        certificates = [case.attributes["certificate"]]
     else:
         certificates = service.ports.registry.certificates_of(case.thing)
     if not certificates:
