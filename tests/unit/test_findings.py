@@ -263,7 +263,7 @@ def test_a_plan_that_enforces_waits_where_the_stack_only_approves() -> None:
 
     world.order("approve", world.case.id, why="seen on site")
     assert world.is_restricted()
-    assert world.case.state is CaseState.CONTAINED
+    assert world.cases[0].state is CaseState.CONTAINED
 
 
 @pytest.mark.parametrize("ceiling", Mode)
@@ -305,7 +305,7 @@ def test_a_device_can_be_disconnected_without_a_quarantine(world: World) -> None
 
     world.device.work()
     world.drain()
-    assert world.case.state is CaseState.OPEN
+    assert world.cases[0].state is CaseState.OPEN
     assert world.case.outcomes[COLLECT_LOGS].progress is Progress.DONE
 
 

@@ -338,7 +338,8 @@ def _confirm_certificate(request: DeviceRequest, _body: Mapping[str, Any], servi
 def _create_uploads(request: DeviceRequest, body: Mapping[str, Any], service: Service) -> dict[str, Any]:
     _require_own(request, service)
     job_id = body.get("jobId")
-    job = read_job(service.ports.ledger, job_id) if isinstance(job_id, str) and 0 < len(job_id) <= 64 else None
+    named = isinstance(job_id, str) and job_id.isascii() and 0 < len(job_id) <= 64
+    job = read_job(service.ports.ledger, str(job_id)) if named else None
     if job is None or job.action != COLLECT_LOGS or job.thing != request.thing:
         raise Refused("no-job", "`jobId` names no log collection of this thing")
     _require_in_progress(job.id, request.thing, service)
