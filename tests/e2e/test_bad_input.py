@@ -66,7 +66,7 @@ class TestMessages:
             PATIENCE,
             what="what is decided about a stranger",
         )
-        assert "not a registered thing" in steps[0]["why"]
+        assert "there is no device to act on" in steps[0]["why"]
         assert (case["thing"], case["actions"]) == ("", {})
 
     def test_the_longest_name_with_a_colon_is_contained_from_end_to_end(
