@@ -165,10 +165,10 @@ def test_every_kind_of_record_is_in_the_architecture_and_no_other() -> None:
         kind
         for module in PACKAGE.rglob("*.py")
         if "sources" not in module.parts
-        for kind in re.findall(r'"type": "([a-z]+)"', module.read_text())
+        for kind in re.findall(r'"type": "([a-z-]+)"', module.read_text())
     }
     page = (ROOT / "docs/architecture.md").read_text()
-    described = set(re.findall(r"^\| `[A-Z]+.*?\| `[^|]+ \| `([a-z]+)` \|", page, re.MULTILINE))
+    described = set(re.findall(r"^\| `[A-Z]+.*?\| `[^|]+ \| `([a-z-]+)` \|", page, re.MULTILINE))
     described |= set(re.findall(r"^\| `REFUSAL#<day>` \| digest \| `(refusal)` \|", page, re.MULTILINE))
 
     assert described == written
