@@ -32,7 +32,7 @@ from warden.ledger import INDEX_ATTRIBUTES, Found, Index, Key, Put, Record
 from warden.messages import send_finding
 from warden.operations import operate
 from warden.plan import Mode, read_plan
-from warden.ports import Certificate, Execution, Ports, Thing, UploadedFile, UploadForm
+from warden.ports import AuditPage, Certificate, Execution, Ports, QueueEntry, Thing, UploadedFile, UploadForm
 from warden.service import Service
 from warden.settings import Settings
 from warden.sweep import sweep
@@ -475,30 +475,33 @@ class FakeCaseQueue:
         self.groups: dict[str, list[_Queued]] = {}
         self.parked: list[Parked] = []
         self._seen: dict[str, datetime] = {}
+        self._in_flight: set[str] = set()
 
-    def put(self, message: Mapping[str, Any], *, group: str, once: str) -> None:
-        if not 1 <= len(group) <= 128 or not 1 <= len(once) <= 128 or not (group + once).isalnum():
-            raise AwsError("InvalidParameterValue: MessageGroupId")
-        last = self._seen.get(once)
-        if last is not None and self._clock() - last < DEDUPLICATION:
-            return
-        self._seen[once] = self._clock()
-        self.groups.setdefault(group, []).append(_Queued(json.dumps(message)))
+    def put_all(self, entries: Sequence[QueueEntry]) -> None:
+        for entry in entries:
+            if not all(1 <= len(name) <= 128 and name.isalnum() for name in (entry.group, entry.once)):
+                raise AwsError("InvalidParameterValue: MessageGroupId")
+            last = self._seen.get(entry.once)
+            if last is not None and self._clock() - last < DEDUPLICATION:
+                continue
+            self._seen[entry.once] = self._clock()
+            self.groups.setdefault(entry.group, []).append(_Queued(json.dumps(entry.message)))
 
     def __len__(self) -> int:
         return sum(len(waiting) for waiting in self.groups.values())
 
     @property
-    def messages(self) -> list[dict[str, Any]]:
-        """What waits, group by group."""
-        return [json.loads(each.body) for waiting in self.groups.values() for each in waiting]
+    def has_free(self) -> bool:
+        """Whether a message waits whose group is not in somebody's hands."""
+        return any(waiting and group not in self._in_flight for group, waiting in self.groups.items())
 
     def drain(self, handle: Callable[[Mapping[str, Any]], object], receives: int) -> None:
         """Hand out everything; what fails comes again after its visibility timeout, then is parked."""
-        while len(self):
-            for waiting in list(self.groups.values()):
-                if waiting:
-                    self._hand_out(waiting, handle, receives)
+        while self.has_free:
+            for group in [group for group, waiting in self.groups.items() if waiting and group not in self._in_flight]:
+                self._in_flight.add(group)
+                self._hand_out(self.groups[group], handle, receives)
+                self._in_flight.remove(group)
 
     def _hand_out(self, waiting: list[_Queued], handle: Callable[[Mapping[str, Any]], object], receives: int) -> None:
         head = waiting[0]
@@ -513,14 +516,39 @@ class FakeCaseQueue:
         waiting.pop(0)
 
 
+class FakeInbox:
+    """The inbox queue: what was put back on it, in order."""
+
+    def __init__(self) -> None:
+        self.bodies: list[str] = []
+
+    def put(self, body: str) -> None:
+        self.bodies.append(body)
+
+
+AUDIT_PAGE = 2
+"""Findings on a page of the fake, so that three are two pages."""
+
+
 class FakeDetectors:
-    """Confirms every finding but those it was told to have forgotten."""
+    """Confirms every finding but those it was told to have forgotten; lists the audits' findings it was given."""
 
     def __init__(self) -> None:
         self.unknown: set[str] = set()
+        self.audits: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+        self.audited: set[tuple[str, str, Subject]] = set()
 
     def confirms(self, finding: Finding) -> bool:
         return finding.id not in self.unknown
+
+    def audit_page(self, task_id: str, check: str, page: str) -> AuditPage:
+        found = self.audits.get((task_id, check), [])
+        begin = int(page or "0")
+        end = begin + AUDIT_PAGE
+        return AuditPage(found[begin:end], str(end) if end < len(found) else "")
+
+    def audit_finds(self, task_id: str, check: str, subject: Subject) -> bool:
+        return (task_id, check, subject) in self.audited
 
 
 class Crash(BaseException):
@@ -663,6 +691,7 @@ class World:
         self.notices = FakeNotices()
         self.replies = FakeReplies()
         self.queue = FakeCaseQueue(self.clock)
+        self.inbox = FakeInbox()
         self.detectors = FakeDetectors()
         self.devices: dict[str, FakeDevice] = {}
         self.receives = receives
@@ -677,6 +706,7 @@ class World:
             notices=self.notices,
             replies=self.replies,
             queue=self.queue,
+            inbox=self.inbox,
             detectors=self.detectors,
         )
         self.service = Service(ports=ports, settings=settings, plan=read_plan(plan), clock=self.clock)
@@ -742,7 +772,7 @@ class World:
 
     def drain(self) -> None:
         """Deal with everything that is queued or that jobs tell of, until nothing is left."""
-        while self.queue.messages or self.jobs.events:
+        while self.queue.has_free or self.jobs.events:
             for event in self.jobs.events[:]:
                 self.redeliver(lambda event=event: track(event, self.service))  # type: ignore[misc]  # bound at once
                 self.jobs.events.remove(event)
@@ -810,6 +840,7 @@ SETTINGS = Settings(
     partition="aws",
     ledger_table="ledger",
     case_queue_url="https://sqs.us-east-1.amazonaws.com/000000000000/cases.fifo",
+    inbox_url="https://sqs.us-east-1.amazonaws.com/000000000000/inbox",
     evidence_bucket="evidence",
     notices_topic="arn:aws:sns:us-east-1:000000000000:notices",
     restricted_group=RESTRICTED_GROUP,

@@ -132,6 +132,7 @@ def _here(event: Mapping[str, Any], record: Mapping[str, Any]) -> Settings:
         partition="aws",
         ledger_table="",
         case_queue_url="",
+        inbox_url="",
         evidence_bucket="",
         notices_topic="",
         restricted_group="",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -16,10 +17,12 @@ from warden.observability import LoudBatchProcessor, logger, metrics
 _processor = LoudBatchProcessor()
 
 
-def _take_in(record: dict[str, Any]) -> None:
+def _take_in(record: dict[str, Any], lambda_context: LambdaContext) -> None:
     warden = service()
     body, envelope = unwrap(record, warden.settings, warden.now())
-    intake = take_in(body, envelope, warden)
+    intake = take_in(
+        body, envelope, warden, lambda: timedelta(milliseconds=lambda_context.get_remaining_time_in_millis())
+    )
     if intake.refused:
         logger.warning("message refused", extra={"message_id": envelope.message_id, "reason": intake.refused})
         metrics.add_metric("Refused", MetricUnit.Count, 1)
@@ -35,6 +38,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     bare = bare_records(event)
     if bare is not None:
         for record in bare:
-            _take_in(record)
+            _take_in(record, context)
         return {"batchItemFailures": []}
     return dict(process_partial_response(event, _take_in, _processor, context))

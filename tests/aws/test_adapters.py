@@ -24,7 +24,7 @@ from warden.aws.evidence import S3Evidence
 from warden.aws.jobs import IotJobs
 from warden.aws.messaging import IotReplies, SnsNotices, SqsCaseQueue
 from warden.aws.registry import IotRegistry
-from warden.ports import Notices
+from warden.ports import Notices, QueueEntry
 
 type Stubbed = Callable[[str], tuple[Any, Any]]
 
@@ -124,7 +124,7 @@ class TestCaseQueue:
         queue = SqsCaseQueue(client, url)
 
         for _ in range(2):
-            queue.put({"schema": 1, "text": "ü"}, group="g" * 64, once="o" * 64)
+            queue.put_all([QueueEntry({"schema": 1, "text": "ü"}, group="g" * 64, once="o" * 64)])
         answer = client.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["MessageGroupId"]
         )
@@ -132,6 +132,18 @@ class TestCaseQueue:
         [message] = answer["Messages"]
         assert json.loads(message["Body"]) == {"schema": 1, "text": "ü"}
         assert message["Attributes"]["MessageGroupId"] == "g" * 64
+
+    def test_many_messages_go_in_calls_of_ten(self) -> None:
+        client = boto3.client("sqs", region_name=REGION)
+        url = client.create_queue(QueueName="many.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+        entries = [QueueEntry({"number": number}, group=f"g{number}", once=f"o{number}") for number in range(23)]
+
+        SqsCaseQueue(client, url).put_all(entries)
+
+        found: list[int] = []
+        while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            found += [json.loads(message["Body"])["number"] for message in messages]
+        assert sorted(found) == list(range(23))
 
 
 class TestNotices:

@@ -133,6 +133,7 @@ def _deployed(monkeypatch: pytest.MonkeyPatch, strict: StrictAws) -> Deployment:
     url = boto3.client("sqs", region_name=REGION).create_queue(
         QueueName="cases.fifo", Attributes={"FifoQueue": "true", "VisibilityTimeout": "0"}
     )["QueueUrl"]
+    inbox = boto3.client("sqs", region_name=REGION).create_queue(QueueName="inbox")["QueueUrl"]
     table = resources("AWS::DynamoDB::Table")["Ledger"]
     wanted = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
     dynamodb: Any = boto3.client("dynamodb", region_name=REGION)
@@ -148,6 +149,7 @@ def _deployed(monkeypatch: pytest.MonkeyPatch, strict: StrictAws) -> Deployment:
         "WARDEN_PARTITION": "aws",
         "WARDEN_LEDGER_TABLE": "ledger",
         "WARDEN_CASE_QUEUE_URL": url,
+        "WARDEN_INBOX_URL": inbox,
         "WARDEN_EVIDENCE_BUCKET": "evidence",
         "WARDEN_NOTICES_TOPIC": topic,
         "WARDEN_RESTRICTED_GROUP": RESTRICTED,

@@ -80,7 +80,7 @@ def test_one_that_cannot_be_queued_costs_only_itself(deployment: Deployment, thr
         {**record, "messageId": f"message-{thing}", "body": record["body"].replace("pump-3", thing)}
         for thing in ("pump-1", "pump-9", "pump-2")
     ]
-    throttled("SendMessage", "pump-9")
+    throttled("SendMessageBatch", "pump-9")
 
     answer = ingest({"Records": others})
 

@@ -131,7 +131,7 @@ def test_the_sweep_queues_what_is_due_and_nothing_else(deployment: Deployment) -
 def test_a_sweep_that_cannot_queue_fails_loudly(deployment: Deployment, throttled: Any) -> None:
     record = {"type": "job", "thing": "pump-1", "due": "due", "due_at": "2020-01-01T00:00:00.000000Z"}
     bootstrap.service().ports.ledger.commit(Put(Key("JOB#1", "JOB"), record, 0))
-    throttled("SendMessage", "JOB#1")
+    throttled("SendMessageBatch", "JOB#1")
 
     with pytest.raises(Exception, match="Throttling"):
         sweep_app.lambda_handler(sample("sweep-cases"), Context())

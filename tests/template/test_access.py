@@ -28,6 +28,8 @@ IOT = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
 HERE = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
 
 NO_RESOURCE = {
+    "iot:DescribeAuditFinding",
+    "iot:ListAuditFindings",
     "iot:CreateCertificateFromCsr",
     "iot:DescribeEventConfigurations",
     "iot:ListAttachedPolicies",
@@ -43,14 +45,17 @@ KEY = {"kms:Decrypt", "kms:GenerateDataKey"}
 TAKES = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 
 OWN_WORK = {
-    "IngestRole": TAKES | RUNS | KEY | {"sqs:SendMessage", "dynamodb:PutItem"},
+    "IngestRole": TAKES
+    | RUNS
+    | KEY
+    | {"sqs:SendMessage", "dynamodb:GetItem", "dynamodb:PutItem", "iot:ListAuditFindings"},
     "RespondRole": TAKES
     | RUNS
     | KEY
     | {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "sns:Publish"}
     # Before any action: is it a thing, who shares its certificates, does the detector stand by its word?
     | {"iot:DescribeThing", "iot:ListThingGroupsForThing", "iot:ListThingPrincipals", "iot:ListPrincipalThings"}
-    | {"iot:ListActiveViolations"},
+    | {"iot:ListActiveViolations", "iot:DescribeAuditFinding", "iot:ListAuditFindings", "sqs:SendMessage"},
     "ServeDeviceRole": TAKES | RUNS | KEY | {"dynamodb:GetItem", "dynamodb:PutItem"},
     "TrackDeviceRole": TAKES | RUNS | KEY | {"sqs:SendMessage", "dynamodb:GetItem", "dynamodb:PutItem"},
     "SweepCasesRole": RUNS | KEY | {"sqs:SendMessage", "dynamodb:Query"},

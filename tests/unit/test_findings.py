@@ -204,7 +204,7 @@ def test_a_thing_that_is_not_registered_is_recorded_and_nothing_is_touched(world
     assert world.case.thing == ""
     assert world.case.outcomes == {}
     assert world.connections.asked == []
-    assert "not a registered thing" in world.service.cases.timeline(world.case.id)[1].step.why
+    assert "there is no device to act on" in world.service.cases.timeline(world.case.id)[1].step.why
     assert len(world.notices.sent) == 1
 
 
@@ -397,7 +397,7 @@ def a_record(body: str) -> dict[str, Any]:
 
 def taken_in(world: World, record: dict[str, Any]) -> str:
     body, envelope = unwrap(record, world.service.settings, world.clock())
-    return take_in(body, envelope, world.service).refused
+    return take_in(body, envelope, world.service, lambda: timedelta(minutes=1)).refused
 
 
 def test_a_violation_from_the_topic_contains_the_device(world: World) -> None:

@@ -16,7 +16,7 @@ from warden.aws.detectors import AwsDetectors
 from warden.aws.evidence import S3Evidence
 from warden.aws.jobs import IotJobs
 from warden.aws.ledger import DynamoLedger
-from warden.aws.messaging import IotReplies, SnsNotices, SqsCaseQueue
+from warden.aws.messaging import IotReplies, SnsNotices, SqsCaseQueue, SqsInbox
 from warden.aws.registry import IotRegistry
 from warden.clock import utc_now
 from warden.plan import Plan, read_plan
@@ -83,5 +83,6 @@ def _ports(settings: Settings) -> Ports:
         notices=lazy(lambda: SnsNotices(client("sns"), settings.notices_topic)),
         replies=lazy(lambda: IotReplies(client("iot-data"))),
         queue=lazy(lambda: SqsCaseQueue(client("sqs"), settings.case_queue_url)),
-        detectors=lazy(lambda: AwsDetectors(client("iot"))),
+        inbox=lazy(lambda: SqsInbox(client("sqs"), settings.inbox_url)),
+        detectors=lazy(lambda: AwsDetectors(client("iot"), settings.account)),
     )

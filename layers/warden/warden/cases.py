@@ -173,6 +173,8 @@ class Cases:
             raise Refused("already-over", f"finding {finding.id} ended at {ended}; this message is older")
         if head and head["is_open"]:
             case = self.read(head["case_id"])
+            if finding.supersedes:
+                return self._restate(case, finding, now)
             if case.findings.get(finding.id):
                 return case
             joined = replace(case, findings={**case.findings, finding.id: True})
@@ -206,6 +208,11 @@ class Cases:
             "ended": dict(head["ended"]) if head else {},
         }
         return self.save(case, now, step, also=(Put(_problem_key(finding.problem), problem, version_of(head)),))
+
+    def _restate(self, case: Case, finding: Finding, now: datetime) -> Case:
+        """Note that it was found again, without a line in the timeline: an audit says so every day."""
+        restated = replace(case, findings={finding.id: True}, attributes=finding.attributes, evidence=finding.evidence)
+        return case if restated == case else self.save(restated, now)
 
     def end_finding(self, finding: Finding, now: datetime, step: Step) -> Case | None:
         """Note that the detector says it is over; gives the open case it belonged to, if there is one.

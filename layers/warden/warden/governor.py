@@ -60,7 +60,7 @@ class Governor:
             if why := _protected(thing, self._plan.never_touch):
                 return Verdict(False, why)
         writes = []
-        for window in (*_windows("all", self._plan.limits), *_windows(rule.name, rule.limits)):
+        for window in (*_windows("all", self._plan.limits), *_windows(f"rule {rule.name}", rule.limits)):
             record = self._ledger.read(_counter(window))
             counts = _live(record["counts"] if record else {}, window, now)
             if sum(counts.values()) + len(things) > window.limit and not approved:
@@ -75,7 +75,7 @@ class Governor:
 
 
 def _windows(scope: str, limits: Limits) -> list[_Window]:
-    who = "devices" if scope == "all" else f"devices of rule {scope}"
+    who = "devices" if scope == "all" else f"devices of {scope}"
     windows = []
     if limits.devices_per_hour is not None:
         windows.append(_Window(f"{scope}#hour", limits.devices_per_hour, timedelta(minutes=1), 60, f"{who} an hour"))

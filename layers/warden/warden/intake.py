@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
+from warden import audits
 from warden.errors import Refused
 from warden.findings import Finding
-from warden.messages import send_finding
+from warden.messages import send_findings
 from warden.refusals import record_refusal
 from warden.service import Service
 from warden.sources import Detector, Envelope, audit, audit_finding, detect, generic, guardduty, security_hub
@@ -26,21 +29,36 @@ class Intake:
     refused: str = ""
 
 
-def take_in(body: str, envelope: Envelope, service: Service) -> Intake:
-    """Read a message and queue what it says. Nothing a message holds makes this fail: it is refused instead."""
+def take_in(body: str, envelope: Envelope, service: Service, time_left: Callable[[], timedelta]) -> Intake:
+    """Read a message and queue what it says. Nothing a message holds makes this fail: it is refused instead.
+
+    `time_left` tells how much of this run is left: an audit may hold more findings than one run can read.
+    """
     try:
-        queued = 0
-        for finding in _findings(body, envelope):
-            send_finding(service.ports.queue, finding)
-            queued += 1
+        return Intake(_take_in(message_in(body), envelope, service, time_left))
     except Refused as refusal:
         record_refusal(service, refusal, what=f"{envelope.message_id} {body}")
         return Intake(0, str(refusal))
-    return Intake(queued)
 
 
-def _findings(body: str, envelope: Envelope) -> Iterator[Finding]:
-    message = message_in(body)
+def _take_in(
+    message: Mapping[str, Any], envelope: Envelope, service: Service, time_left: Callable[[], timedelta]
+) -> int:
+    if audits.recognises(message):
+        return audits.read_on(audits.reading_in(message), envelope, service, time_left)
+    findings = list(findings_in(message, envelope))
+    send_findings(service.ports.queue, findings, verified=False)
+    if audit.recognises(message):
+        audits.begin_reading(message, service)
+    return len(findings)
+
+
+def findings_in(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding]:
+    """Read what a detector's message says.
+
+    Raises:
+        Refused: when no detector we know writes such a message, or this one cannot be read.
+    """
     for detector in DETECTORS:
         if detector.recognises(message):
             yield from detector.findings(message, envelope)

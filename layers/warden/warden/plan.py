@@ -138,7 +138,8 @@ def read_plan(text: str) -> Plan:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         where = re.search(r"at line (\d+)", str(error))
-        raise PlanError([f"line {where[1] if where else 1}: this is not TOML: {error}"]) from error
+        line = where[1] if where else len(text.splitlines()) or 1  # without a line it says "at end of document"
+        raise PlanError([f"line {line}: this is not TOML: {error}"]) from error
     reader = _Reader(_Lines(text))
     plan = reader.plan(document)
     if reader.faults:
@@ -172,8 +173,10 @@ class _Lines:
                 self._lines.setdefault((*place, key[1]), number)
 
     def of(self, table: str, row: int = 0, key: str = "") -> int:
-        """Tell the line of a key, of its table when the key is not found, or 1."""
-        return self._lines.get((table, row, key)) or self._lines.get((table, row, "")) or 1
+        """Tell the line of a key, of its table when the key is not found (an inline table is a key itself), or 1."""
+        around, _, inline = table.rpartition(".")
+        places = ((table, row, key), (table, row, ""), (around, row, inline))
+        return next((self._lines[place] for place in places if place in self._lines), 1)
 
 
 _LIMIT_KEYS = {"devices_per_hour", "percent_of_fleet_per_day", "fleet_size"}
@@ -220,7 +223,10 @@ class _Reader:
         if not isinstance(rows, list) or not rows:
             self._fault(1, 'there is no [[rule]]; the least plan is one that says `actions = ["notify"]`')
             rows = []
-        rules = [self._rule(row, number, mode) for number, row in enumerate(rows) if isinstance(row, dict)]
+        if not all(isinstance(row, dict) for row in rows):
+            self._fault(self._lines.of("", 0, "rule"), "rules are tables: [[rule]]")
+            rows = []
+        rules = [self._rule(row, number, mode) for number, row in enumerate(rows)]
         self._reachability(rules)
         return Plan(limits=limits, never_touch=self._never_touch(document.get("never_touch", {})), rules=tuple(rules))
 
@@ -294,7 +300,8 @@ class _Reader:
             self._fault(
                 line,
                 "`quarantine` and `rotate-certificate` in one rule: whoever holds a suspected device's key would "
-                "answer the rotation too and keep access. Quarantine here; `warden release` rotates when an operator says so",
+                "answer the rotation too and keep access. Quarantine here; "
+                "`warden release` rotates when an operator says so",
             )
         suspicious = any(_any_glob(rule.source, source) for source in _SUSPICIOUS_SOURCES)
         if ROTATE_CERTIFICATE in rule.actions and rule.mode is Mode.ENFORCE and suspicious:
@@ -433,4 +440,12 @@ def _covers(wide: Sequence[str], narrow: Sequence[str]) -> bool:
     """Tell whether everything `narrow` matches is surely matched by `wide` (when unsure: no)."""
     if not wide:
         return True
-    return bool(narrow) and all(any(glob == other or fnmatchcase(glob, other) for other in wide) for glob in narrow)
+    return bool(narrow) and all(any(_covers_glob(other, glob) for other in wide) for glob in narrow)
+
+
+def _covers_glob(wide: str, narrow: str) -> bool:
+    """Tell whether one glob covers another: `*` can be trusted to, `?` matches the sign `*` but not all it means."""
+    if wide in ("*", narrow):
+        return True
+    is_text = not set("*?[") & set(narrow)
+    return fnmatchcase(narrow, wide) and (is_text or (not set("?[]") & set(wide) and "[" not in narrow))

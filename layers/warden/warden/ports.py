@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from warden.findings import Finding
+from warden.findings import Finding, Subject
 from warden.ledger import Ledger
 
 
@@ -203,12 +203,37 @@ class Replies(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class QueueEntry:
+    """A message for the case queue, behind the others of its group; the same `once` within five minutes is one."""
+
+    message: Mapping[str, Any]
+    group: str
+    once: str
+
+
 class CaseQueue(Protocol):
     """The queue of what is to be done, one thing at a time."""
 
-    def put(self, message: Mapping[str, Any], *, group: str, once: str) -> None:
-        """Queue a message behind the others of its group; messages with the same `once` within five minutes are one."""
+    def put_all(self, entries: Sequence[QueueEntry]) -> None:
+        """Queue all of these, or raise: then some of them may be queued."""
         ...
+
+
+class Inbox(Protocol):
+    """The queue that everything from outside comes through; what one run cannot finish is put back on it."""
+
+    def put(self, body: str) -> None:
+        """Queue a message."""
+        ...
+
+
+@dataclass(frozen=True)
+class AuditPage:
+    """A page of an audit's findings, as Device Defender lists them; `next_page` is empty on the last."""
+
+    findings: Sequence[Mapping[str, Any]]
+    next_page: str
 
 
 class Detectors(Protocol):
@@ -216,6 +241,14 @@ class Detectors(Protocol):
 
     def confirms(self, finding: Finding) -> bool:
         """Tell whether the detector itself knows this finding as open."""
+        ...
+
+    def audit_page(self, task_id: str, check: str, page: str) -> AuditPage:
+        """Read a page of what a check of an audit found, without what was suppressed; `page` is empty for the first."""
+        ...
+
+    def audit_finds(self, task_id: str, check: str, subject: Subject) -> bool:
+        """Tell whether a check of an audit found something about this subject."""
         ...
 
 
@@ -232,4 +265,5 @@ class Ports:
     notices: Notices
     replies: Replies
     queue: CaseQueue
+    inbox: Inbox
     detectors: Detectors

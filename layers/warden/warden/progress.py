@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from warden.audits import settle_check
 from warden.cases import Case, CaseState, Outcome, Progress, Step
 from warden.clock import from_text
 from warden.containment import ContainmentState, containment_from, save_containment
@@ -145,4 +146,5 @@ _DUE: dict[str, Callable[[Key, Record, Service], None]] = {
     "job": _job_due,
     "containment": _containment_due,
     "retirement": _retirement_due,
+    "audit-check": settle_check,
 }

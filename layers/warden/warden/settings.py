@@ -19,6 +19,7 @@ class Settings:
     partition: str
     ledger_table: str
     case_queue_url: str
+    inbox_url: str
     evidence_bucket: str
     notices_topic: str
     restricted_group: str
@@ -50,6 +51,7 @@ _REQUIRED = (
     "WARDEN_PARTITION",
     "WARDEN_LEDGER_TABLE",
     "WARDEN_CASE_QUEUE_URL",
+    "WARDEN_INBOX_URL",
     "WARDEN_EVIDENCE_BUCKET",
     "WARDEN_NOTICES_TOPIC",
     "WARDEN_RESTRICTED_GROUP",
@@ -73,6 +75,7 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
         partition=environment["WARDEN_PARTITION"],
         ledger_table=environment["WARDEN_LEDGER_TABLE"],
         case_queue_url=environment["WARDEN_CASE_QUEUE_URL"],
+        inbox_url=environment["WARDEN_INBOX_URL"],
         evidence_bucket=environment["WARDEN_EVIDENCE_BUCKET"],
         notices_topic=environment["WARDEN_NOTICES_TOPIC"],
         restricted_group=environment["WARDEN_RESTRICTED_GROUP"],

@@ -66,6 +66,7 @@ def test_a_published_finding_is_about_its_policy() -> None:
     assert finding.severity is Severity.CRITICAL
     assert finding.attributes == {
         "check": "IOT_POLICY_OVERLY_PERMISSIVE_CHECK",
+        "task": "9f71b6e90cfb57d4ac671be3a4898e6a",
         "resource-type": "IOT_POLICY",
         "reason": "ALLOWS_BROAD_ACCESS_TO_IOT_DATA_PLANE_ACTIONS",
         "policy-version": "1",

@@ -110,12 +110,25 @@ def checks_to_read(message: Mapping[str, Any]) -> tuple[CheckRun, ...]:
     Raises:
         Refused: when the report cannot be read.
     """
+    return _runs(message, "COMPLETED_NON_COMPLIANT")
+
+
+def checks_done(message: Mapping[str, Any]) -> tuple[CheckRun, ...]:
+    """List the checks of this report that ran to their end, whether they found something or not.
+
+    Raises:
+        Refused: when the report cannot be read.
+    """
+    return _runs(message, "COMPLETED_COMPLIANT", "COMPLETED_NON_COMPLIANT")
+
+
+def _runs(message: Mapping[str, Any], *statuses: str) -> tuple[CheckRun, ...]:
     task_id = word(message, "taskId")
     details = objects(optional_list(message, "auditDetails"), "auditDetails")
     runs = [
         CheckRun(task_id, word(detail, "checkName"))
         for detail in details
-        if optional_word(detail, "checkRunStatus") == "COMPLETED_NON_COMPLIANT"
+        if optional_word(detail, "checkRunStatus") in statuses
     ]
     return tuple(dict.fromkeys(runs))
 
@@ -138,6 +151,7 @@ def finding_of(audit_finding: Mapping[str, Any], envelope: Envelope) -> Finding 
         severity=_severity_of(audit_finding, check),
         observed_at=moment(audit_finding, "findingTime", latest=envelope.received_at),
         title=f"Device Defender Audit: {shown(check)} on {about.type} {shown(about.name)}",
+        supersedes=True,
         attributes=_attributes_of(audit_finding, check),
         evidence=bounded(audit_finding, _EVIDENCE),
     )
@@ -177,6 +191,7 @@ def _subject_of(audit_finding: Mapping[str, Any], envelope: Envelope) -> Subject
 def _attributes_of(audit_finding: Mapping[str, Any], check: str) -> dict[str, str]:
     attributes = {
         "check": check,
+        "task": optional_word(audit_finding, "taskId"),
         "resource-type": optional_word(audit_finding, f"{_RESOURCE}.resourceType"),
         "reason": optional_word(audit_finding, "reasonForNonComplianceCode"),
         "policy-version": optional_word(

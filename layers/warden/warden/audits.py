@@ -1,0 +1,156 @@
+"""Audits: a report holds no findings. They are read page by page, and what one run cannot finish the next goes on with.
+
+Every page read is queued whole before the next is asked for, and what is still to be read is a message of our own on
+the inbox. A run that dies is delivered again and reads its pages again; a finding that comes twice is one finding.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from warden.cases import Case, CaseState, case_from
+from warden.clock import to_text
+from warden.errors import Refused
+from warden.findings import Finding, Source, Subject, SubjectType
+from warden.ledger import Index, Key, Put, decide_anew, version_of
+from warden.messages import send_finding, send_findings
+from warden.refusals import record_refusal
+from warden.service import Service
+from warden.sources import Envelope, audit
+
+_PAGE = "fleetWardenAuditPage"
+_LEAST_TIME = timedelta(seconds=20)
+"""A page is begun only with this much left of the run: 250 findings are listed and queued in a second or two."""
+
+_SETTLED_AFTER = timedelta(minutes=30)
+"""When a check's cases are looked through for those the audit no longer finds; the case queue is long empty by then."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Where the reading of one check of one audit stands; an empty `page` is its beginning."""
+
+    task_id: str
+    check: str
+    page: str = ""
+
+    def to_message(self) -> str:
+        """Write it as JSON for the inbox."""
+        return json.dumps({_PAGE: 1, "taskId": self.task_id, "checkName": self.check, "page": self.page})
+
+
+def recognises(message: Mapping[str, Any]) -> bool:
+    """Tell a message of our own that says where to read on."""
+    return _PAGE in message
+
+
+def reading_in(message: Mapping[str, Any]) -> Reading:
+    """Read what `Reading.to_message` wrote.
+
+    Raises:
+        Refused: when somebody else wrote it.
+    """
+    parts = [message.get(name) for name in ("taskId", "checkName", "page")]
+    if message.get(_PAGE) != 1 or not all(isinstance(part, str) for part in parts):
+        raise Refused("not-a-reading", f"a message with `{_PAGE}` is ours alone, and this one is not as we write it")
+    return Reading(*(str(part) for part in parts))
+
+
+def begin_reading(report: Mapping[str, Any], service: Service) -> None:
+    """Queue one reading for each check that found something; checks that found nothing are settled at once."""
+    found = {run.check for run in audit.checks_to_read(report)}
+    for run in audit.checks_done(report):
+        if run.check in found:
+            service.ports.inbox.put(Reading(run.task_id, run.check).to_message())
+        else:
+            _settle_later(Reading(run.task_id, run.check), service)
+
+
+def read_on(reading: Reading, envelope: Envelope, service: Service, time_left: Callable[[], timedelta]) -> int:
+    """Queue a check's findings from a page on, while there is time; gives how many."""
+    queued = 0
+    while True:
+        page = service.ports.detectors.audit_page(reading.task_id, reading.check, reading.page)
+        findings = [finding for entry in page.findings if (finding := _finding(entry, envelope, service)) is not None]
+        send_findings(service.ports.queue, findings, verified=True)
+        queued += len(findings)
+        if not page.next_page:
+            _settle_later(reading, service)
+            return queued
+        reading = replace(reading, page=page.next_page)
+        if time_left() < _LEAST_TIME:
+            service.ports.inbox.put(reading.to_message())
+            return queued
+
+
+def _finding(entry: Mapping[str, Any], envelope: Envelope, service: Service) -> Finding | None:
+    try:
+        return audit.finding_of(entry, envelope)
+    except Refused as refusal:  # one that cannot be read costs only itself
+        record_refusal(service, refusal, what=repr(entry.get("findingId")))
+        return None
+
+
+def _settle_later(reading: Reading, service: Service) -> None:
+    """Have the check's cases looked through once its findings have been worked off."""
+    key, now = Key(f"AUDIT#{reading.check}", "SETTLE"), service.now()
+
+    def write() -> None:
+        record = {
+            "type": "audit-check",
+            "thing": f"audit {reading.check}",
+            "task": reading.task_id,
+            "check": reading.check,
+            "read_at": to_text(now),
+            "due": "due",
+            "due_at": to_text(now + _SETTLED_AFTER),
+        }
+        service.ports.ledger.commit(Put(key, record, version_of(service.ports.ledger.read(key))))
+
+    decide_anew(write)
+
+
+def settle_check(key: Key, record: Mapping[str, Any], service: Service) -> None:
+    """End the findings of every open case of a check that its last audit, asked once more, does not find."""
+    for case in _cases_not_seen(record["check"], record["task"], record["read_at"], service):
+        if not service.ports.detectors.audit_finds(record["task"], record["check"], _found_subject(case)):
+            for finding_id in case.findings:
+                send_finding(service.ports.queue, _ended(case, finding_id, service))
+    settled = {name: value for name, value in record.items() if name not in ("due", "due_at")}
+    service.ports.ledger.commit(Put(key, settled, version_of(record)))
+
+
+def _cases_not_seen(check: str, task: str, before: str, service: Service) -> list[Case]:
+    found = []
+    for state in CaseState:
+        if state is CaseState.CLOSED:
+            continue
+        for _, record in service.ports.ledger.find(Index.STATE, state, until=before):
+            case = case_from(record)
+            if case.source is Source.AUDIT and case.kind == check and case.attributes.get("task") != task:
+                found.append(case)
+    return found
+
+
+def _found_subject(case: Case) -> Subject:
+    """Tell what the audit spoke of: the certificate, where that was turned into a case of a thing."""
+    certificate = case.attributes.get("certificate")
+    return Subject(SubjectType.CERTIFICATE, certificate) if certificate else case.subject
+
+
+def _ended(case: Case, finding_id: str, service: Service) -> Finding:
+    return Finding(
+        id=finding_id,
+        source=case.source,
+        kind=case.kind,
+        subject=case.subject,
+        severity=case.severity,
+        observed_at=service.now(),
+        title=case.title,
+        is_open=False,
+        ending="no longer found by the audit",
+    )
