@@ -1,0 +1,308 @@
+"""What operators may ask, what they are refused, and what people read in a notice."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.fakes import OPERATOR, THING, World, a_finding, a_world, an_old_certificate, contained, its_end
+from warden.cases import CaseState
+from warden.decisions import Decision
+from warden.errors import Refused
+from warden.findings import Severity, Subject, SubjectType
+from warden.notices import plain
+from warden.operations import operate
+from warden.plan import Mode
+
+ESCAPES = ["\x1b[31m", "\r\nBcc: eve@example.org", "\u202egnp.exe", "\u200b", "<!channel>\x00", "ü" * 50]
+
+
+@pytest.fixture(name="world")
+def _world() -> World:
+    return a_world()
+
+
+def asked(world: World, **command: Any) -> dict[str, Any]:
+    return operate(command, OPERATOR, "request-1", world.service)
+
+
+def refused(world: World, **command: Any) -> str:
+    with pytest.raises(Refused) as caught:
+        asked(world, **command)
+    assert caught.value.reason
+    return caught.value.code
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def test_open_cases_are_listed_newest_first() -> None:
+    world = a_world("pump-1", "pump-2", "pump-3")
+    for thing in ("pump-1", "pump-2", "pump-3"):
+        world.report(a_finding(thing))
+        world.clock.advance(timedelta(minutes=1))
+    world.order("release-keeping-certificate", world.cases[0].id)
+
+    listed = asked(world, command="cases")
+
+    assert [case["thing"] for case in listed["cases"]] == ["pump-3", "pump-2"]
+    assert not listed["more"]
+
+
+def test_the_cases_of_a_thing_are_listed_closed_ones_too(world: World) -> None:
+    contained(world)
+    world.order("release-keeping-certificate", world.case.id)
+
+    assert [case["state"] for case in asked(world, command="cases", thing=THING)["cases"]] == ["closed"]
+    assert asked(world, command="cases", thing=THING, state="contained")["cases"] == []
+    assert len(asked(world, command="cases", state="closed")["cases"]) == 1
+    assert asked(world, command="cases", thing="pump-9")["cases"] == []
+
+
+def test_a_case_is_shown_with_its_timeline_and_what_is_held(world: World) -> None:
+    contained(world)
+
+    shown = asked(world, command="show", case=world.case.id)
+
+    assert shown["case"]["state"] == "contained"
+    assert [line["what"] for line in shown["timeline"]] == world.steps()
+    assert shown["containment"]["policies"] == {world.device.certificate: ["pump-policy"]}
+
+
+def test_nothing_is_held_any_more_after_the_release(world: World) -> None:
+    contained(world)
+    world.order("release-keeping-certificate", world.case.id)
+
+    assert asked(world, command="show", case=world.case.id)["containment"] is None
+
+
+# --- deciding ------------------------------------------------------------------------------------------------------
+
+
+def awaiting(world: World) -> None:
+    world.report(a_finding())
+
+
+def closed(world: World) -> None:
+    world.report(a_finding())
+    world.order("dismiss", world.case.id)
+
+
+def opened(world: World) -> None:
+    world.report(a_finding(kind="something-new"))
+
+
+def is_contained(world: World) -> None:
+    world.report(a_finding())
+    world.order("approve", world.case.id)
+
+
+def recovering(world: World) -> None:
+    is_contained(world)
+    world.order("release", world.case.id)
+
+
+@pytest.mark.parametrize(
+    ("state", "allowed"),
+    [
+        (awaiting, {"approve", "dismiss"}),
+        (closed, set()),
+        (opened, {"dismiss", "collect-logs"}),
+        (is_contained, {"release", "release-keeping-certificate", "collect-logs"}),
+        (recovering, set()),
+    ],
+)
+@pytest.mark.parametrize("decision", Decision)
+def test_a_decision_is_for_cases_in_its_states(
+    state: Callable[[World], None], allowed: set[str], decision: Decision
+) -> None:
+    world = a_world(mode=Mode.APPROVE)
+    state(world)
+
+    if decision in allowed:
+        assert asked(world, command=decision, case=world.case.id)["queued"] == decision
+    else:
+        assert refused(world, command=decision, case=world.case.id) in ("wrong-state", "nothing-planned")
+
+
+def test_who_decided_stands_in_the_timeline_by_the_name_aws_gave() -> None:
+    world = a_world(mode=Mode.APPROVE)
+    world.report(a_finding())
+
+    world.order("approve", world.case.id, why="seen on site")
+
+    step = next(entry.step for entry in world.service.cases.timeline(world.case.id) if entry.step.what == "approve")
+    assert (step.who, step.why) == (OPERATOR, "seen on site")
+    assert world.case.approved_by == OPERATOR
+
+
+def test_nothing_is_approved_where_the_stack_only_observes() -> None:
+    world = a_world(mode=Mode.OBSERVE)
+    world.report(a_finding())
+
+    assert refused(world, command="approve", case=world.case.id) == "observe-only"
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ({}, "unknown-command"),
+        ({"command": "explode"}, "unknown-command"),
+        ({"command": ["cases"]}, "unknown-command"),
+        ({"command": "show"}, "bad-argument"),
+        ({"command": "show", "case": 7}, "bad-argument"),
+        ({"command": "show", "case": "no-such"}, "no-such-case"),
+        ({"command": "release", "case": "no-such"}, "no-such-case"),
+        ({"command": "cases", "state": "sleeping"}, "bad-argument"),
+        ({"command": "cases", "thing": "a" * 501}, "bad-argument"),
+        ({"command": "stop"}, "bad-argument"),
+    ],
+)
+def test_a_call_that_cannot_be_answered_says_why(world: World, command: dict[str, Any], code: str) -> None:
+    assert refused(world, **command) == code
+
+
+def test_an_order_refused_when_its_turn_comes_is_told_in_the_timeline(world: World) -> None:
+    contained(world)
+    world.certificates.attach_policy(world.device.certificate, "admin")
+
+    world.order("release", world.case.id)
+
+    said = [entry.step.why for entry in world.service.cases.timeline(world.case.id)]
+    assert any("was given admin meanwhile" in why for why in said)
+
+
+def test_the_same_order_from_two_operators_is_carried_out_once(world: World) -> None:
+    contained(world)
+    for request in ("request-1", "request-2"):
+        operate({"command": "release", "case": world.case.id}, OPERATOR, request, world.service)
+
+    world.drain()
+
+    assert len(world.jobs.of("rotate-certificate")) == 1
+    assert world.refusals == ["wrong-state"]
+
+
+def test_the_switch_says_who_turned_it_and_can_be_turned_twice(world: World) -> None:
+    for _ in range(2):
+        assert asked(world, command="stop", why="storm")["who"] == OPERATOR
+
+    assert asked(world, command="resume")["stopped"] is False
+
+
+# --- the sweep -----------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_finds_nothing_where_nothing_is_due(world: World) -> None:
+    world.sweep()
+
+    assert world.ledger.records == {}
+
+
+def test_what_a_sweep_could_not_finish_the_next_one_finds(world: World) -> None:
+    contained(world)
+    real = world.connections.disconnect
+    failing = [True]
+
+    def disconnect(client_id: str) -> str:
+        if failing.pop() if failing else False:
+            raise ConnectionError("throttled")
+        return real(client_id)
+
+    world.connections.disconnect = disconnect  # type: ignore[method-assign]  # once
+
+    with pytest.raises(ConnectionError):
+        world.sweep(after=timedelta(minutes=9))
+    world.sweep(after=timedelta(minutes=5))
+
+    assert world.connections.asked == [THING, THING]
+
+
+def test_a_job_whose_case_moved_on_is_ended_quietly(world: World) -> None:
+    contained(world)
+    world.order("collect-logs", world.case.id)
+    world.order("collect-logs", world.case.id)
+    first = world.jobs.of("collect-logs")[1]
+    before = world.steps()
+
+    world.jobs.move(first, "FAILED")
+    world.drain()
+
+    assert world.steps() == before
+
+
+# --- notices -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ESCAPES)
+def test_no_byte_of_a_finding_reaches_a_notice_unescaped(world: World, text: str) -> None:
+    ghost = Subject(SubjectType.CLIENT_ID, f"ghost{text}")
+
+    world.report(a_finding(subject=ghost, title=text, kind=f"kind{text}", severity=Severity.CRITICAL))
+
+    (notice,) = world.notices.sent
+    assert len(notice.subject) < 100
+    assert notice.subject.isascii()
+    assert notice.subject.isprintable()
+    assert notice.body.isascii()
+    assert all(sign == "\n" or sign.isprintable() for sign in notice.body)
+    assert "\nBcc" not in notice.body
+
+
+def test_the_longest_name_leaves_the_subject_under_a_hundred(world: World) -> None:
+    world.enrol("p" * 128)
+
+    world.report(a_finding("p" * 128))
+
+    assert world.notices.subjects[0].startswith("Fleet Warden: contained: ppp")
+    assert world.notices.subjects[0].endswith("...")
+
+
+@pytest.mark.parametrize(("text", "shown"), [("a\tb", "a\\tb"), ("ü", "\\xfc"), ("x" * 9, "xxxxx...")])
+def test_what_is_not_plain_is_written_out(text: str, shown: str) -> None:
+    assert plain(text, 8) == shown
+
+
+def test_a_notice_says_what_was_done_and_what_to_do_next(world: World) -> None:
+    world.report(a_finding())
+
+    body = world.notices.sent[0].body
+    assert "quarantine: done" in body
+    assert f"warden release {world.case.id}" in body
+    assert "https://us-east-1.console.aws.amazon.com/iot/home?region=us-east-1#/thing/pump-3" in body
+
+
+def test_a_name_in_a_link_is_quoted() -> None:
+    world = a_world("plant1:pump-9")
+
+    world.report(a_finding("plant1:pump-9"))
+
+    assert "#/thing/plant1%3Apump-9" in world.notices.sent[0].body
+
+
+def test_a_notice_about_a_held_case_tells_how_to_decide() -> None:
+    world = a_world(mode=Mode.APPROVE)
+
+    world.report(a_finding())
+
+    assert "APPROVAL NEEDED" in world.notices.subjects[0]
+    assert f"warden approve {world.case.id}" in world.notices.sent[0].body
+
+
+def test_people_hear_once_of_each_state(world: World) -> None:
+    contained(world)
+    world.report(a_finding(id="violation-2"))
+    world.report(its_end(a_finding()))
+    world.sweep(after=timedelta(minutes=9))
+
+    assert len(world.notices.sent) == 1
+
+
+def test_people_hear_of_a_rotation_that_failed(world: World) -> None:
+    world.report(an_old_certificate())
+
+    world.sweep(after=timedelta(hours=25))
+
+    assert world.case.state is CaseState.OPEN
+    assert "rotate-certificate: FAILED" in world.notices.sent[-1].body
