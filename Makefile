@@ -43,6 +43,10 @@ set-up: .venv/.installed .venv-sam/.installed  ## Make both environments (done a
 demo: set-up  ## Play the whole story on a local AWS (KEEP=1 leaves it running and says how to talk to it)
 	@PYTHONPATH=cli:device $(BIN)/python -m local_fleet.demo $(if $(filter-out 0,$(KEEP)),--keep)
 
+.PHONY: invoke
+invoke: set-up  ## Run one function in a container (FUNCTION=IngestFunction EVENT=events/detect-violation-in-alarm.json)
+	@PYTHONPATH=cli:device $(BIN)/python -m local_fleet.invoke $(ARGS) $(FUNCTION) $(EVENT)
+
 .PHONY: test
 test: set-up  ## Run every test, end to end included (TEST_ARGS="-k quarantine" for some)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(TEST_ARGS)

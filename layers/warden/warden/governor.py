@@ -59,16 +59,17 @@ class Governor:
         for thing in things:
             if why := _protected(thing, self._plan.never_touch):
                 return Verdict(False, why)
+        count = max(1, len(things))  # a certificate on no thing counts as one device
         writes = []
         for window in (*_windows("all", self._plan.limits), *_windows(f"rule {rule.name}", rule.limits)):
             record = self._ledger.read(_counter(window))
             counts = _live(record["counts"] if record else {}, window, now)
-            if sum(counts.values()) + len(things) > window.limit and not approved:
+            if sum(counts.values()) + count > window.limit and not approved:
                 return Verdict(
                     False, f"{sum(counts.values())} of {window.limit} {window.words} are used", by_limit=True
                 )
             slot = to_text(_slot_of(now, window))
-            counts[slot] = counts.get(slot, 0) + len(things)
+            counts[slot] = counts.get(slot, 0) + count
             counter = {"type": "counter", "window": window.name, "counts": counts}
             writes.append(Put(_counter(window), counter, version_of(record)))
         return Verdict(True, "approved" if approved else "within the limits", writes=writes)
