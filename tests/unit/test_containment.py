@@ -8,6 +8,7 @@ import pytest
 from tests.fakes import (
     DEVICE_POLICY,
     NOON,
+    OPERATOR,
     RESTRICTED_GROUP,
     RESTRICTED_POLICY,
     THING,
@@ -18,7 +19,11 @@ from tests.fakes import (
     contained,
 )
 from warden.cases import CaseState, Progress
+from warden.containment import ContainmentState
+from warden.decisions import Decision, Order, carry_out
 from warden.errors import NotYet
+from warden.ledger import Put
+from warden.operations import operate
 from warden.plan import COLLECT_LOGS, QUARANTINE
 
 TEN = [f"policy-{number}" for number in range(10)]
@@ -347,3 +352,30 @@ def test_two_things_contained_on_one_certificate_are_free_only_after_both(
     shared.order(KEEP, cases[order[1]].id)
     assert shared.policies("pump-3") == shared.policies("pump-4") == {shared.device.certificate: {DEVICE_POLICY}}
     assert [case.resolution for case in shared.cases] == ["released", "released"]
+
+
+def test_two_releases_at_once_of_things_on_one_certificate_do_not_leave_it_to_each_other(shared: World) -> None:
+    shared.report(a_finding("pump-3"))
+    shared.clock.advance(timedelta(seconds=1))
+    shared.report(a_finding("pump-4", id="violation-2"))
+    first, second = shared.cases
+    real = shared.ledger.commit
+    begun: list[str] = []
+
+    def commit_and_be_joined(*puts: Put) -> None:
+        real(*puts)
+        if any(put.record.get("state") == ContainmentState.RELEASING for put in puts) and not begun:
+            begun.append(second.id)
+            operate({"command": KEEP, "case": second.id}, OPERATOR, "request-2", shared.service)
+            order = Order(decision=Decision(KEEP), case_id=second.id, who=OPERATOR, request="request-2")
+            with pytest.raises(NotYet, match="is just being released"):
+                carry_out(order, shared.service)
+
+    shared.ledger.commit = commit_and_be_joined  # type: ignore[method-assign]  # another responder, on the other thing
+    shared.receives = 3
+
+    shared.order(KEEP, first.id)
+
+    assert shared.queue.parked == []
+    assert [case.resolution for case in shared.cases] == ["released", "released"]
+    assert shared.policies("pump-3") == shared.policies("pump-4") == {shared.device.certificate: {DEVICE_POLICY}}

@@ -17,6 +17,8 @@ from tests.fakes import (
     LOG,
     RESTRICTED_POLICY,
     THING,
+    AwsError,
+    Crash,
     FakeDevice,
     World,
     a_finding,
@@ -277,6 +279,62 @@ def test_a_confirmation_in_the_middle_of_another_request_is_not_undone(world: Wo
 
     assert refusal(answer) == "already-confirmed"
     assert first["certificateId"] in world.active_certificates()
+
+
+def test_a_certificate_given_up_just_before_a_crash_goes_with_the_roll_back(world: World, device: FakeDevice) -> None:
+    old = device.certificate
+    device.create()
+    device.keys += 1
+    real = world.certificates.delete
+
+    def refuse(certificate_id: str) -> None:
+        raise AwsError(f"ThrottlingException: {certificate_id}")
+
+    world.certificates.delete = refuse  # type: ignore[method-assign]  # for as long as the device asks
+    with pytest.raises(AwsError):
+        device.create()
+    world.certificates.delete = real  # type: ignore[method-assign]
+
+    world.sweep(after=timedelta(hours=25))
+
+    assert set(world.certificates.stored) == {old}
+
+
+def test_a_certificate_made_just_before_a_crash_goes_with_the_roll_back(world: World, device: FakeDevice) -> None:
+    old = device.certificate
+    real = world.certificates.issue
+
+    def make_and_crash(csr: str) -> Any:
+        real(csr)
+        raise Crash
+
+    world.certificates.issue = make_and_crash  # type: ignore[method-assign]  # and nobody asks again
+    with pytest.raises(Crash):
+        device.create()
+    assert len(world.certificates.stored) == 2
+
+    world.sweep(after=timedelta(hours=25))
+
+    assert set(world.certificates.stored) == {old}
+
+
+def test_a_certificate_given_up_inside_a_quarantine_is_no_drift_at_the_release() -> None:
+    world = a_world()
+    first = contained(world)
+    world.order("release", first.id)
+    job = rotation_job(world)
+    world.jobs.move(job, "IN_PROGRESS")
+    world.device.create()
+    world.report(a_finding(id="violation-2", kind="aws:num-messages-sent"))
+    world.device.keys += 1
+
+    create_and_confirm(world.device)
+    world.jobs.move(job, "SUCCEEDED")
+    world.drain()
+    world.order("release-keeping-certificate", world.cases[-1].id)
+
+    assert [case.resolution for case in world.cases] == ["released", "released"]
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
 
 
 # --- a quarantine in the middle ------------------------------------------------------------------------------------

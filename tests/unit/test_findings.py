@@ -195,6 +195,37 @@ def test_an_event_older_than_the_release_contains_nothing_again(world: World) ->
     assert len(world.cases) == 1
 
 
+def test_an_event_of_the_very_moment_of_the_release_is_not_newer(world: World) -> None:
+    contained(world)
+    world.order("release-keeping-certificate", world.case.id)
+
+    world.report(a_finding(id="violation-2", kind="aws:num-messages-sent", observed_at=world.clock()))
+
+    assert world.refusals == ["before-release"]
+
+
+def test_an_alarm_of_the_very_moment_of_its_end_opens_nothing(world: World) -> None:
+    world.report(its_end(a_finding(), after=timedelta()))
+
+    world.report(a_finding())
+
+    assert world.refusals == ["already-over"]
+
+
+def test_a_finding_older_than_the_closing_of_its_problem_opens_nothing() -> None:
+    world = a_world(mode=Mode.APPROVE)
+    world.report(a_finding())
+    world.order("dismiss", world.case.id)
+    closed_at = world.clock()
+    world.clock.advance(timedelta(minutes=6))
+
+    world.report(a_finding())
+    world.report(a_finding(id="violation-2", observed_at=closed_at))
+
+    assert len(world.cases) == 1
+    assert world.refusals == ["already-closed", "already-closed"]
+
+
 # --- what is not acted on ------------------------------------------------------------------------------------------
 
 

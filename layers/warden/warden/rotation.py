@@ -167,7 +167,6 @@ def _settle_direction(thing: str, service: Service) -> Rotation:
 
 def _retire(rotation: Rotation, service: Service) -> None:
     ports = service.ports
-    discard(rotation.spent, rotation.thing, service)
     for certificate in rotation.old:
         others = [thing for thing in ports.registry.things_of(certificate) if thing != rotation.thing]
         if others:  # a shared certificate stays in use until the last of its things has moved
