@@ -71,8 +71,12 @@ format: set-up  ## Rewrite the code as ruff wants it
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: set-up  ## Measure how fast a storm of findings is contained on the local AWS
-	@PYTHONPATH=cli:device $(BIN)/python -m local_fleet.bench
+bench: set-up  ## Measure our own time per finding and the memory of a big audit (build/bench/findings.json)
+	@PYTHONPATH=.:layers/warden:layers/plan/python:device:cli $(BIN)/python -m tests.bench.findings
+
+.PHONY: plan-table
+plan-table: set-up  ## Rewrite the table of docs/response-plan.md from the plan
+	@PYTHONPATH=cli:layers/warden:layers/plan/python $(BIN)/python -m warden_cli.plan_table docs/response-plan.md
 
 .PHONY: pins
 pins:  ## Resolve requirements/*.in anew into the fully pinned requirements/*.txt
