@@ -26,7 +26,7 @@ from warden.cases import Case, CaseState, case_from
 from warden.csr import key_of_certificate
 from warden.device_requests import request_from, serve
 from warden.dispatch import dispatch
-from warden.errors import ActionFailed, Conflict
+from warden.errors import ActionFailed, Conflict, NotSent
 from warden.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.ledger import INDEX_ATTRIBUTES, Found, Index, Key, Put, Record
 from warden.messages import send_finding
@@ -427,12 +427,15 @@ class SentNotice:
 
 
 class FakeNotices:
-    """The notices topic; takes only what SNS takes."""
+    """The notices topic; takes only what SNS takes, and nothing while `down`."""
 
     def __init__(self) -> None:
         self.sent: list[SentNotice] = []
+        self.down = False
 
     def send(self, subject: str, body: str) -> None:
+        if self.down:
+            raise NotSent("SNS is down")
         if not (1 <= len(subject) < 100 and subject.isascii() and subject.isprintable()):
             raise AwsError("InvalidParameter: Subject")
         self.sent.append(SentNotice(subject, body))
@@ -441,6 +444,19 @@ class FakeNotices:
     def subjects(self) -> list[str]:
         """The subjects, oldest first."""
         return [notice.subject for notice in self.sent]
+
+
+class FakeAnnouncements:
+    """Keeps what was announced; refuses everything while `down`."""
+
+    def __init__(self) -> None:
+        self.published: list[Mapping[str, Any]] = []
+        self.down = False
+
+    def publish(self, detail: Mapping[str, Any]) -> None:
+        if self.down:
+            raise NotSent("EventBridge is down")
+        self.published.append(json.loads(json.dumps(detail)))
 
 
 class FakeReplies:
@@ -689,6 +705,7 @@ class World:
         self.jobs = FakeJobs(self.registry)
         self.evidence = FakeEvidence()
         self.notices = FakeNotices()
+        self.announcements = FakeAnnouncements()
         self.replies = FakeReplies()
         self.queue = FakeCaseQueue(self.clock)
         self.inbox = FakeInbox()
@@ -704,6 +721,7 @@ class World:
             jobs=self.jobs,
             evidence=self.evidence,
             notices=self.notices,
+            announcements=self.announcements,
             replies=self.replies,
             queue=self.queue,
             inbox=self.inbox,

@@ -25,6 +25,7 @@ class BridgeError(Exception):
 def install() -> None:
     """Put every bridge in place. To be called before `ministack.app` is imported: it copies names from its modules."""
     iot_calls_are_authorised_on_what_they_name()
+    batches_need_the_permission_of_one()
     function_urls_say_who_calls()
     functions_see_only_their_layers()
     loopback_counts_as_secure_transport()
@@ -110,6 +111,25 @@ _NAMED_BY: Mapping[str, Callable[[_IotCall], list[str]]] = {
     "CreateJob": lambda call: [call.arn(f"job/{call.segment(1)}"), *call.strings("targets")],
     "DeleteConnection": lambda call: [call.arn(f"client/{call.segment(1)}")],
 }
+
+
+def batches_need_the_permission_of_one() -> None:
+    """Check `SendMessageBatch` as `sqs:SendMessage`.
+
+    AWS: has no action of its own for SQS's batches; the permission for one message is the permission for ten.
+    MiniStack: asks for `sqs:SendMessageBatch`, which AWS does not know, so a role that is right there is refused here.
+    """
+    from ministack.core import iam_actions
+
+    action_of = original(
+        iam_actions, "extract_iam_action", "service", "method", "path", "headers", "body", "query_params"
+    )
+
+    def extract_iam_action(*arguments: Any, **options: Any) -> Any:
+        action = action_of(*arguments, **options)
+        return "sqs:SendMessage" if action == "sqs:SendMessageBatch" else action
+
+    replace(iam_actions, "extract_iam_action", extract_iam_action)
 
 
 def function_urls_say_who_calls() -> None:

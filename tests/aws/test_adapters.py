@@ -22,8 +22,9 @@ from warden.aws.account import IotAccountSettings
 from warden.aws.connections import IotConnections
 from warden.aws.evidence import S3Evidence
 from warden.aws.jobs import IotJobs
-from warden.aws.messaging import IotReplies, SnsNotices, SqsCaseQueue
+from warden.aws.messaging import EventBridgeAnnouncements, IotReplies, SnsNotices, SqsCaseQueue
 from warden.aws.registry import IotRegistry
+from warden.errors import NotSent
 from warden.ports import Notices, QueueEntry
 
 type Stubbed = Callable[[str], tuple[Any, Any]]
@@ -160,7 +161,7 @@ class TestNotices:
 
     @pytest.mark.parametrize("subject", ["", "two\nlines", "ü", "x" * 100, "a\x1b[31m"])
     def test_a_subject_that_sns_would_not_take_is_refused(self, notices: Notices, subject: str) -> None:
-        with pytest.raises(Exception, match="Subject"):
+        with pytest.raises(Exception, match=r"Subject|did not take"):
             notices.send(subject, "body")
 
     @pytest.mark.usefixtures("aws")
@@ -171,6 +172,26 @@ class TestNotices:
         SnsNotices(client, topic).send("subject", "body")
 
         assert strict.made("Publish") == [{"TopicArn": topic, "Subject": "subject", "Message": "body"}]
+
+
+class TestAnnouncements:
+    @pytest.mark.usefixtures("aws")
+    def test_a_case_goes_to_the_default_bus_under_our_own_name(self, strict: StrictAws) -> None:
+        EventBridgeAnnouncements(boto3.client("events", region_name=REGION), "fleet-warden").publish({"id": "c-1:2"})
+
+        [asked] = strict.made("PutEvents")
+        [entry] = asked["Entries"]
+        assert (entry["Source"], entry["DetailType"]) == ("fleet-warden", "Fleet Warden Case")
+        assert json.loads(entry["Detail"]) == {"id": "c-1:2"}
+
+    def test_what_eventbridge_does_not_take_was_not_sent(self, stubbed: Stubbed) -> None:
+        client, stubber = stubbed("events")
+        stubber.add_response("put_events", {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]})
+        stubber.add_client_error("put_events", "ThrottlingException")
+
+        for _ in range(2):
+            with pytest.raises(NotSent, match="c-1:2"):
+                EventBridgeAnnouncements(client, "fleet-warden").publish({"id": "c-1:2"})
 
 
 class TestReplies:

@@ -8,7 +8,7 @@ from typing import Any
 from warden.cases import Case, CaseState, Outcome, Progress
 from warden.clock import to_text
 from warden.findings import Severity, Source, Subject, SubjectType
-from warden.operations import summary
+from warden.summaries import summary
 
 ALICE = "arn:aws:sts::000000000000:assumed-role/fleet-operator/alice"
 OPENED = datetime(2026, 11, 22, 10, 0, 4, 250_000, tzinfo=UTC)

@@ -147,6 +147,22 @@ class TestLoopbackCountsAsSecureTransport:
         assert refused(lambda: use_a_queue_that_refuses_plain_http(bare_aws))
 
 
+class TestBatches:
+    def test_the_permission_for_one_message_is_enough(self, local_aws: LocalAws) -> None:
+        assert a_batch_goes_with_the_permission_of_one(local_aws)
+
+    def test_still_needs_its_bridge(self, bare_aws: LocalAws) -> None:
+        assert not a_batch_goes_with_the_permission_of_one(bare_aws)
+
+
+def a_batch_goes_with_the_permission_of_one(aws: LocalAws) -> bool:
+    sqs = aws.session().client("sqs")
+    url = sqs.create_queue(QueueName=f"batches-{next(names)}")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sender = a_user(aws, "sqs:SendMessage", [arn]).client("sqs")
+    return not refused(lambda: sender.send_message_batch(QueueUrl=url, Entries=[{"Id": "1", "MessageBody": "a"}]))
+
+
 def authorised_as_on_aws(aws: LocalAws, call: IotCall) -> bool:
     """Whether exactly the resources that AWS looks at decide: all of them suffice, and none can be missing."""
     lesser = itertools.combinations([*call.resources, f"{ARN}*/another"], len(call.resources))

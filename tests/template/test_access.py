@@ -52,7 +52,7 @@ OWN_WORK = {
     "RespondRole": TAKES
     | RUNS
     | KEY
-    | {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "sns:Publish"}
+    | {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "sns:Publish", "events:PutEvents"}
     # Before any action: is it a thing, who shares its certificates, does the detector stand by its word?
     | {"iot:DescribeThing", "iot:ListThingGroupsForThing", "iot:ListThingPrincipals", "iot:ListPrincipalThings"}
     | {"iot:ListActiveViolations", "iot:DescribeAuditFinding", "iot:ListAuditFindings", "sqs:SendMessage"},

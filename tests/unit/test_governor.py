@@ -150,7 +150,7 @@ def test_what_may_never_be_touched_is_not_whoever_asks(never: NeverTouch, approv
 
     assert not verdict.allowed
     assert "never-touch list" in verdict.reason
-    assert not verdict.by_limit
+    assert not verdict.for_all
 
 
 def test_one_protected_thing_on_the_same_certificate_protects_them_all() -> None:
@@ -201,7 +201,7 @@ def test_a_storm_stops_at_the_limit_and_the_rest_waits_for_people() -> None:
 
     assert sorted(states) == [CaseState.CONTAINED] * 3 + [CaseState.HELD] * 7
     assert sum(world.is_restricted(thing) for thing in things) == 3
-    assert sum("NOT TOUCHED" in subject for subject in world.notices.subjects) == 7
+    assert sum("NOT TOUCHED" in subject for subject in world.notices.subjects) == 1, "one notice, not seven"
 
 
 def test_a_held_case_is_carried_out_when_an_operator_says_so() -> None:

@@ -17,6 +17,10 @@ _ENDED_FINDINGS_KEPT = 50
 """How many ended finding ids a problem remembers, so that an alarm that arrives after its end opens nothing."""
 
 
+WARDEN = "fleet-warden"
+"""Who, in a timeline, when nobody else was it."""
+
+
 class CaseState(StrEnum):
     """Where a case stands. Words follow NIST SP 800-61: contained, recovering, closed."""
 
@@ -72,6 +76,7 @@ class Case:
     `thing` is the device it concerns, empty when there is none in the registry. `findings` maps each of the
     detector's ids to whether it is still open. `noticed` are the notices sent, `complaints` the kinds of
     refused device requests noted, `orders` the operators' calls taken: each of them once.
+    `held_for_all` says that the governor would hold any other device as well; `owed_at` is when to tell again.
     """
 
     id: str
@@ -99,6 +104,9 @@ class Case:
     noticed: Sequence[str] = ()
     complaints: Sequence[str] = ()
     orders: Sequence[str] = ()
+    held_for_all: bool = False
+    announced: str = ""
+    owed_at: datetime | None = None
     version: int = 0
 
     @property
@@ -332,7 +340,11 @@ def case_record(case: Case) -> dict[str, Any]:
         "noticed": list(case.noticed),
         "complaints": list(case.complaints),
         "orders": list(case.orders),
+        "held_for_all": case.held_for_all,
+        "announced": case.announced,
     }
+    if case.owed_at is not None:
+        record |= {"thing": case.thing or str(case.subject), "due": "due", "due_at": to_text(case.owed_at)}
     if case.thing:
         record["case_thing"] = case.thing
     return record
@@ -369,5 +381,8 @@ def case_from(record: Mapping[str, Any]) -> Case:
         noticed=tuple(record["noticed"]),
         complaints=tuple(record["complaints"]),
         orders=tuple(record["orders"]),
+        held_for_all=record.get("held_for_all", False),
+        announced=record.get("announced", ""),
+        owed_at=from_text(record["due_at"]) if "due_at" in record else None,
         version=int(record["version"]),
     )

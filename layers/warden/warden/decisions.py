@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from warden.cases import Case, CaseState, Progress, Step
+from warden.cases import WARDEN, Case, CaseState, Progress, Step
 from warden.errors import ActionFailed, Refused
 from warden.ledger import decide_anew
 from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE, Mode
 from warden.release import drift_of, release
-from warden.responder import WARDEN, admit, affected_by, carry_on, perform, planned, record_outcome, rule_named, tell
+from warden.responder import admit, affected_by, carry_on, perform, planned, record_outcome
 from warden.service import Service
+from warden.telling import tell
 
 
 class Decision(StrEnum):
@@ -111,7 +112,7 @@ def _approve(case: Case, order: Order, service: Service) -> Case:
         approved_at=service.now(),
         affected=tuple(each.name for each in affected),
     )
-    return admit(approved, rule_named(service.plan, case.rule), affected, service, _said(order))
+    return admit(approved, service.plan.rule_named(case.rule), affected, service, _said(order))
 
 
 def _dismiss(case: Case, order: Order, service: Service) -> Case:

@@ -5,6 +5,7 @@ WardenError
 ├── PlanError      the response plan says something it cannot mean; names the line
 ├── NotYet         what was asked for is not to be seen yet; the message is delivered again
 ├── ActionFailed   this action cannot be done to this device; goes on the case, and the next action runs
+├── NotSent        nobody could be told; the sweep tells again, and what was done stays done
 └── Conflict       somebody wrote the same record first; read it again and decide anew
 
 Every other error (a throttle, a 5xx, a denial) is left to rise: the message is delivered again, and
@@ -41,6 +42,10 @@ class ActionFailed(WardenError):
 
 class NotYet(WardenError):
     """Raised when AWS IoT does not show yet what was just changed: its lists are eventually consistent."""
+
+
+class NotSent(WardenError):
+    """Raised when people or programs could not be told; what was done stays done, and the telling is made up for."""
 
 
 class Conflict(WardenError):

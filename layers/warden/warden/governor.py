@@ -23,11 +23,15 @@ STOP_KEY = Key("SWITCH", "STOP")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the governor says. `writes` count the devices and belong into the commit that begins the work."""
+    """What the governor says.
+
+    `for_all` is said of a refusal that would meet any other device as well. `writes` count the devices and belong
+    into the commit that begins the work.
+    """
 
     allowed: bool
     reason: str
-    by_limit: bool = False
+    for_all: bool = False
     writes: Sequence[Put] = ()
 
 
@@ -55,7 +59,7 @@ class Governor:
         An operator's approval stands above the limits on numbers, not above the switch or the never-touch list.
         """
         if (stopped := self._ledger.read(STOP_KEY)) and stopped["stopped"]:
-            return Verdict(False, f"stopped by {stopped['who']} at {stopped['at']}: {stopped['why']}")
+            return Verdict(False, f"stopped by {stopped['who']} at {stopped['at']}: {stopped['why']}", for_all=True)
         for thing in things:
             if why := _protected(thing, self._plan.never_touch):
                 return Verdict(False, why)
@@ -65,9 +69,7 @@ class Governor:
             record = self._ledger.read(_counter(window))
             counts = _live(record["counts"] if record else {}, window, now)
             if sum(counts.values()) + count > window.limit and not approved:
-                return Verdict(
-                    False, f"{sum(counts.values())} of {window.limit} {window.words} are used", by_limit=True
-                )
+                return Verdict(False, f"{sum(counts.values())} of {window.limit} {window.words} are used", for_all=True)
             slot = to_text(_slot_of(now, window))
             counts[slot] = counts.get(slot, 0) + count
             counter = {"type": "counter", "window": window.name, "counts": counts}

@@ -15,6 +15,7 @@ from warden.governor import STOP_KEY
 from warden.ledger import Index, Put, decide_anew, version_of
 from warden.messages import send_decision
 from warden.service import Service
+from warden.summaries import summary
 
 _WHY_CHARACTERS = 500
 _PAGE = 200
@@ -117,32 +118,6 @@ def _switch(stopped: bool, why: str, who: str, service: Service) -> dict[str, An
 
     decide_anew(write)
     return said
-
-
-def summary(case: Case) -> dict[str, Any]:
-    """Write a case for people and programs: ISO times, plain values."""
-    return {
-        "id": case.id,
-        "state": case.state,
-        "resolution": case.resolution,
-        "thing": case.thing,
-        "subject": {"type": case.subject.type, "name": case.subject.name},
-        "source": case.source,
-        "kind": case.kind,
-        "severity": case.severity,
-        "title": case.title,
-        "openedAt": to_text(case.opened_at),
-        "closedAt": to_text(case.closed_at) if case.closed_at else "",
-        "rule": case.rule,
-        "mode": case.mode,
-        "findings": dict(case.findings),
-        "affected": list(case.affected),
-        "actions": {
-            action: {"progress": outcome.progress, "detail": outcome.detail, "job": outcome.job_id}
-            for action, outcome in case.outcomes.items()
-        },
-        "approvedBy": case.approved_by,
-    }
 
 
 def _line(entry: TimelineEntry) -> dict[str, Any]:

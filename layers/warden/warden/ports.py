@@ -191,7 +191,23 @@ class Notices(Protocol):
     """People."""
 
     def send(self, subject: str, body: str) -> None:
-        """Send a notice. The subject is ASCII, one line, under 100 characters."""
+        """Send a notice. The subject is ASCII, one line, under 100 characters.
+
+        Raises:
+            NotSent: when it was not taken.
+        """
+        ...
+
+
+class Announcements(Protocol):
+    """Programs: chat, tickets, dashboards."""
+
+    def publish(self, detail: Mapping[str, Any]) -> None:
+        """Announce a case's change of state; docs/findings.md has the form.
+
+        Raises:
+            NotSent: when it was not taken.
+        """
         ...
 
 
@@ -263,6 +279,7 @@ class Ports:
     jobs: Jobs
     evidence: Evidence
     notices: Notices
+    announcements: Announcements
     replies: Replies
     queue: CaseQueue
     inbox: Inbox

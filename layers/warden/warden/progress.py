@@ -7,16 +7,18 @@ from dataclasses import replace
 from functools import partial
 
 from warden.audits import settle_check
-from warden.cases import Case, CaseState, Outcome, Progress, Step
+from warden.cases import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.clock import from_text
 from warden.containment import ContainmentState, containment_from, save_containment
 from warden.decisions import recover
+from warden.digests import send_digest
 from warden.jobs import Job, job_from, read_job, save_job
 from warden.ledger import Key, Put, Record, decide_anew, version_of
 from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE
-from warden.responder import WARDEN, record_outcome, settle_after_job, tell
+from warden.responder import record_outcome, settle_after_job
 from warden.rotation import RotationState, end_rotation, read_rotation
 from warden.service import Service
+from warden.telling import tell, tell_again
 
 
 def job_ended(job_id: str, service: Service) -> None:
@@ -147,4 +149,6 @@ _DUE: dict[str, Callable[[Key, Record, Service], None]] = {
     "containment": _containment_due,
     "retirement": _retirement_due,
     "audit-check": settle_check,
+    "case": tell_again,
+    "digest": send_digest,
 }

@@ -6,20 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from warden.actions import TOUCHING
-from warden.cases import Case, CaseState, Outcome, Progress, Step
+from warden.cases import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment import read_containment
 from warden.errors import ActionFailed, Refused
 from warden.findings import Finding, SubjectType
 from warden.jobs import job_id
 from warden.ledger import decide_anew
 from warden.messages import send_finding
-from warden.notices import body_of, subject_of
-from warden.plan import DEACTIVATE_CERTIFICATE, NOTIFY, QUARANTINE, ROTATE_CERTIFICATE, Device, Mode, Plan, Rule
+from warden.plan import DEACTIVATE_CERTIFICATE, QUARANTINE, ROTATE_CERTIFICATE, Device, Mode, Rule
 from warden.ports import Thing
 from warden.service import Service
-
-WARDEN = "fleet-warden"
-"""Who, in a timeline, when nobody else was it."""
+from warden.telling import tell
 
 
 def respond(finding: Finding, service: Service, *, verified: bool = False) -> Case | None:
@@ -129,17 +126,12 @@ def admit(case: Case, rule: Rule, affected: Sequence[Thing], service: Service, *
     """
     verdict = service.governor.weigh(rule, affected, service.now(), approved=bool(case.approved_by))
     if not verdict.allowed:
-        held = replace(case, state=CaseState.HELD)
+        held = replace(case, state=CaseState.HELD, held_for_all=verdict.for_all)
         return service.cases.save(held, service.now(), *steps, Step("held", "governor", verdict.reason))
     begun = replace(case, state=CaseState.RESPONDING, admitted=True)
     return service.cases.save(
         begun, service.now(), *steps, Step("admitted", "governor", verdict.reason), also=tuple(verdict.writes)
     )
-
-
-def rule_named(plan: Plan, name: str) -> Rule:
-    """Find a rule again; when it was taken out of the plan since, the last one, which only notifies, stands in."""
-    return next((rule for rule in plan.rules if rule.name == name), plan.rules[-1])
 
 
 def affected_by(thing: Thing, service: Service) -> list[Thing]:
@@ -218,39 +210,3 @@ def _rest(case: Case, service: Service) -> Case:
 def settle_after_job(case_id: str, service: Service) -> Case:
     """Say where a case stands after one of its jobs has ended."""
     return decide_anew(lambda: _settle(case_id, service))
-
-
-def tell(case: Case, service: Service, reason: str = "") -> Case:
-    """Send the notice that belongs to the state a case is in, if it was not sent yet.
-
-    It is marked as sent after it was: a crash in between sends it again rather than never (decision 6).
-    """
-    mark = f"{case.state}:{_failures(case)}"
-    if mark in case.noticed or not _is_news(case, service):
-        return case
-    service.ports.notices.send(subject_of(case), body_of(case, service.settings, reason))
-    return _mark_noticed(case.id, mark, service)
-
-
-def _failures(case: Case) -> str:
-    return ",".join(sorted(action for action, outcome in case.outcomes.items() if outcome.progress is Progress.FAILED))
-
-
-def _is_news(case: Case, service: Service) -> bool:
-    if case.state in (CaseState.HELD, CaseState.AWAITING_APPROVAL) or _failures(case):
-        return True
-    if case.state in (CaseState.RESPONDING, CaseState.RECOVERING):
-        return False
-    return NOTIFY in rule_named(service.plan, case.rule).actions
-
-
-def _mark_noticed(case_id: str, mark: str, service: Service) -> Case:
-    def write() -> Case:
-        case = service.cases.read(case_id)
-        if mark in case.noticed:
-            return case
-        return service.cases.save(
-            replace(case, noticed=(*case.noticed, mark)), service.now(), Step("notified", WARDEN, case.state)
-        )
-
-    return decide_anew(write)

@@ -24,6 +24,8 @@ class Settings:
     notices_topic: str
     restricted_group: str
     restricted_policy: str
+    event_source: str = "fleet-warden"
+    """The EventBridge source of what the service announces."""
     mode: Mode = Mode.OBSERVE
     verify_findings: bool = True
     disconnect: bool = True
@@ -80,6 +82,7 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
         notices_topic=environment["WARDEN_NOTICES_TOPIC"],
         restricted_group=environment["WARDEN_RESTRICTED_GROUP"],
         restricted_policy=environment["WARDEN_RESTRICTED_POLICY"],
+        event_source=environment.get("WARDEN_EVENT_SOURCE", "fleet-warden"),
         mode=Mode(environment.get("WARDEN_MODE", Mode.OBSERVE)),
         verify_findings=_flag(environment, "WARDEN_VERIFY_FINDINGS", default=True),
         disconnect=_flag(environment, "WARDEN_DISCONNECT", default=True),

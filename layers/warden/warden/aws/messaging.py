@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from warden.errors import NotYet
+from botocore.exceptions import BotoCoreError, ClientError
+
+from warden.errors import NotSent, NotYet
 from warden.ports import QueueEntry
 
 if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_iot_data import IoTDataPlaneClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
@@ -67,7 +70,28 @@ class SnsNotices:
 
     def send(self, subject: str, body: str) -> None:
         """Publish a notice."""
-        self._sns.publish(TopicArn=self._topic, Subject=subject, Message=body)
+        try:
+            self._sns.publish(TopicArn=self._topic, Subject=subject, Message=body)
+        except (ClientError, BotoCoreError) as error:
+            raise NotSent(f"SNS did not take the notice {subject!r}: {error}") from error
+
+
+class EventBridgeAnnouncements:
+    """Announcements on the account's default event bus; `source` is the stack's name."""
+
+    def __init__(self, client: EventBridgeClient, source: str) -> None:
+        self._events = client
+        self._source = source
+
+    def publish(self, detail: Mapping[str, Any]) -> None:
+        """Put an event of type `Fleet Warden Case`."""
+        event: Any = {"Source": self._source, "DetailType": "Fleet Warden Case", "Detail": json.dumps(detail)}
+        try:
+            answer = self._events.put_events(Entries=[event])
+        except (ClientError, BotoCoreError) as error:
+            raise NotSent(f"EventBridge did not take the event {detail.get('id')}: {error}") from error
+        if answer["FailedEntryCount"]:
+            raise NotSent(f"EventBridge did not take the event {detail.get('id')}: {answer['Entries'][0]}")
 
 
 class IotReplies:

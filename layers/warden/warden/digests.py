@@ -1,0 +1,82 @@
+"""Digests: in a storm people get a few notices and then one that sums up, not ten thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+
+from warden.cases import Case, CaseState, case_from
+from warden.clock import from_text, to_text
+from warden.ledger import Index, Key, Put, Record, decide_anew, version_of
+from warden.notices import plain
+from warden.service import Service
+
+_WINDOW = timedelta(hours=1)
+_NOTICES_A_WINDOW = 20
+"""About as many as one person reads in an hour and still acts on."""
+
+_NAMED = 20
+
+
+def topic_of(case: Case) -> str:
+    """Name what a notice is about, for counting: a limit that holds everybody is one piece of news."""
+    return f"{case.state}-for-all" if case.held_for_all and case.state is CaseState.HELD else case.state
+
+
+def admits(case: Case, service: Service) -> bool:
+    """Tell whether a case still gets a notice of its own; when not, a digest is on its way.
+
+    Raises:
+        Conflict: never; it decides anew.
+    """
+    return decide_anew(lambda: _admits(topic_of(case), case.state, service))
+
+
+def _admits(topic: str, state: str, service: Service) -> bool:
+    key, now = Key(f"DIGEST#{topic}", "DIGEST"), service.now()
+    record = service.ports.ledger.read(key)
+    if record is None or ("due_at" not in record and from_text(record["since"]) + _WINDOW <= now):
+        begun = {"type": "digest", "thing": f"digest {topic}", "state": state, "since": to_text(now), "sent": 1}
+        service.ports.ledger.commit(Put(key, begun, version_of(record)))
+        return True
+    if record["sent"] < (1 if topic != state else _NOTICES_A_WINDOW):
+        service.ports.ledger.commit(Put(key, {**record, "sent": record["sent"] + 1}, version_of(record)))
+        return True
+    if "due_at" not in record:
+        due = {"due": "due", "due_at": to_text(from_text(record["since"]) + _WINDOW)}
+        service.ports.ledger.commit(Put(key, {**record, **due}, version_of(record)))
+    return False
+
+
+def send_digest(key: Key, record: Record, service: Service) -> None:
+    """Sum up the cases that came to stand in a state since the window began.
+
+    Raises:
+        NotSent: when nobody could be told; the digest stays due.
+    """
+    state, since = record["state"], from_text(record["since"])
+    found = list(_since(state, since, service))
+    if found:
+        service.ports.notices.send(f"Fleet Warden: digest: {len(found)} cases {state}", _body(found, state, since))
+    settled = {name: value for name, value in record.items() if name not in ("due", "due_at")}
+    service.ports.ledger.commit(Put(key, settled, version_of(record)))
+
+
+def _since(state: str, since: datetime, service: Service) -> Iterator[Case]:
+    for _, record in service.ports.ledger.find(Index.STATE, state, newest_first=True):
+        case = case_from(record)
+        if case.opened_at < since:
+            return
+        yield case
+
+
+def _body(cases: list[Case], state: str, since: datetime) -> str:
+    lines = [f"{len(cases)} cases opened since {since:%Y-%m-%d %H:%M} UTC are {state}.", ""]
+    lines += [
+        f"  {case.id}  {plain(case.thing or case.subject.name, 60)}  {plain(case.kind, 50)}  {case.severity}"
+        for case in islice(cases, _NAMED)
+    ]
+    if len(cases) > _NAMED:
+        lines.append(f"  and {len(cases) - _NAMED} more")
+    return "\n".join([*lines, "", "What to do next", f"  Read them all: warden cases --state {state}"]) + "\n"

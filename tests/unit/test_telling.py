@@ -1,0 +1,75 @@
+"""Telling: once for each state, made up for when it failed, summed up when there is too much of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.fakes import PLAN, a_finding, a_world
+from warden.cases import CaseState
+from warden.plan import Mode
+
+
+def test_every_change_of_state_is_announced_once() -> None:
+    world = a_world()
+
+    world.report(a_finding())
+    world.report(a_finding())
+    world.order("release-keeping-certificate", world.case.id)
+
+    states = [event["case"]["state"] for event in world.announcements.published]
+    assert states == ["contained", "closed"]
+    assert len({event["id"] for event in world.announcements.published}) == 2
+
+
+def test_a_notice_that_cannot_be_sent_stops_nothing_and_is_made_up_for() -> None:
+    world = a_world()
+    world.notices.down = True
+    world.report(a_finding())
+    assert (world.case.state, world.is_restricted(), world.notices.sent) == (CaseState.CONTAINED, True, [])
+
+    world.notices.down = False
+    world.sweep(after=timedelta(minutes=6))
+    world.sweep(after=timedelta(minutes=6))
+
+    assert len(world.notices.sent) == 1
+    assert world.case.owed_at is None
+
+
+def test_an_event_that_cannot_be_published_keeps_no_notice_back() -> None:
+    world = a_world()
+    world.announcements.down = True
+
+    world.report(a_finding())
+    assert len(world.notices.sent) == 1
+
+    world.announcements.down = False
+    world.sweep(after=timedelta(minutes=6))
+    assert [event["case"]["state"] for event in world.announcements.published] == ["contained"]
+
+
+def test_ten_findings_past_the_limit_are_one_notice_and_one_digest() -> None:
+    things = [f"pump-{number:02d}" for number in range(12)]
+    world = a_world(*things, plan=PLAN.replace("devices_per_hour = 20", "devices_per_hour = 2"))
+    for thing in things:
+        world.report(a_finding(thing))
+    held = [subject for subject in world.notices.subjects if "NOT TOUCHED" in subject]
+    assert len(held) == 1
+
+    world.sweep(after=timedelta(minutes=61))
+    world.sweep(after=timedelta(minutes=61))
+
+    digests = [notice for notice in world.notices.sent if "digest" in notice.subject]
+    assert [notice.subject for notice in digests] == ["Fleet Warden: digest: 10 cases held"]
+    assert "pump-11" in digests[0].body
+
+
+def test_many_cases_that_wait_for_approval_are_twenty_notices_and_one_digest() -> None:
+    things = [f"pump-{number:02d}" for number in range(25)]
+    world = a_world(*things, mode=Mode.APPROVE)
+    for thing in things:
+        world.report(a_finding(thing))
+    assert len(world.notices.sent) == 20
+
+    world.sweep(after=timedelta(minutes=61))
+
+    assert world.notices.subjects[20:] == ["Fleet Warden: digest: 25 cases awaiting-approval"]
