@@ -2,9 +2,11 @@
 
 import base64
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -12,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from cryptography.x509.oid import NameOID
 
 type PublicKey = bytes
 
@@ -34,6 +37,21 @@ def public_key_of_private(pem: str) -> PublicKey:
     )
 
 
+def self_signed(name: str) -> str:
+    """Make a certificate in somebody's name, and its key, as anybody can (PEM, one after the other)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    whose = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(whose, whose, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return (certificate.public_bytes(Encoding.PEM) + private).decode()
+
+
 def traces_of(pem: str) -> list[bytes]:
     """Every form in which the secret part of an elliptic-curve key could lie somewhere."""
     key = load_pem_private_key(pem.encode(), None)
@@ -42,15 +60,12 @@ def traces_of(pem: str) -> list[bytes]:
     secret = key.private_numbers().private_value
     raw = secret.to_bytes((key.key_size + 7) // 8)
     forms = [raw, raw.hex().encode(), raw.hex().upper().encode(), str(secret).encode()]
-    for format_ in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
-        der = key.private_bytes(Encoding.DER, format_, NoEncryption())
-        # The lines of its PEM text: also found where line breaks were escaped or taken out.
-        forms += key.private_bytes(Encoding.PEM, format_, NoEncryption()).splitlines()[1:-1]
-        forms.append(base64.b64encode(der))
+    # The lines of a PEM text that hold some of the secret (the others hold the public key only), and all of it at once.
+    for format_, lines in ((PrivateFormat.PKCS8, 2), (PrivateFormat.TraditionalOpenSSL, 1)):
+        forms += key.private_bytes(Encoding.PEM, format_, NoEncryption()).splitlines()[1 : 1 + lines]
+        forms.append(base64.b64encode(key.private_bytes(Encoding.DER, format_, NoEncryption())))
     # Base64 of the bare secret, wherever in a run of three bytes it begins.
-    forms += [base64.b64encode(bytes(shift) + raw)[4:-4] for shift in range(3)]
-    # A PEM's last line can be a few signs only, which are everywhere.
-    return [form for form in forms if len(form) >= 24]
+    return forms + [base64.b64encode(bytes(shift) + raw)[4:-4] for shift in range(3)]
 
 
 def places_with(traces: Iterable[bytes], places: Iterable[tuple[str, bytes]]) -> list[str]:
