@@ -27,7 +27,7 @@ AN_HOUR = 20
 
 
 class IndexedRegistry(FakeRegistry):
-    """The registry of a world, with an index of who has which certificate: scanning it for each finding takes minutes."""
+    """The registry of a world, with an index of who has which certificate: scanning for each finding takes minutes."""
 
     def __init__(self, known: FakeRegistry) -> None:
         vars(self).update(vars(known))  # the same things and groups: the other fakes go on using theirs
