@@ -1,142 +1,101 @@
-"""`make demo`: the main job on a local AWS, from nothing to a summary of what was proved."""
+"""`make demo`: the main job once, on a local AWS, with every step looked at and none believed."""
 
 import argparse
-import signal
+import contextlib
+import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from importlib.metadata import version
+from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
-from local_fleet import act_contain, act_release
-from local_fleet.aftermath import save_logs
-from local_fleet.aws import LocalAws, LocalAwsError
-from local_fleet.deploy import ROOT, deploy
-from local_fleet.keep import how_to_talk_to, wait_for_the_person
-from local_fleet.looking import NotSeen
-from local_fleet.stage import FLEET, SUSPECT, Stage, on_stage
-from local_fleet.story import Act, Story
-from local_fleet.timeline import Lane, Timeline
+from rich.console import Console
 
-_LOGS = ROOT / "build" / "demo"
-_PROVED, _FAILED, _INTERRUPTED = 0, 1, 130
+from local_fleet.aws import LocalAws
+from local_fleet.deploy import DeployError, deploy
+from local_fleet.enrol import AgentError
+from local_fleet.scenes import Stage, play
+from local_fleet.story import Lane, NotSeen, Story
 
-_ACTS: Mapping[str, Act] = {
-    "Telemetry flows": act_contain.telemetry_flows,
-    f"{SUSPECT} violates its security profile and is contained": act_contain.a_violation_comes_in,
-    "Its jobs still arrive, its logs become evidence": act_contain.jobs_still_arrive,
-    "A person is told": act_contain.a_person_is_told,
-    "The same message again": act_contain.the_same_again,
-    "An operator approves the release": act_release.an_operator_approves,
-    "It is back, on a new certificate": act_release.on_a_new_certificate,
-    "The other four": act_release.the_others_never_noticed,
-    "Nothing is left over": act_release.nothing_is_left_over,
-}
+_WIDTH = 112
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Play the demo; gives the exit code: 0 when everything was proved."""
-    arguments = _parser().parse_args(argv)
-    timeline = Timeline(recorded=arguments.svg is not None)
-    signal.signal(signal.SIGTERM, _interrupt)
+def main(arguments: list[str] | None = None) -> int:
+    """Play the demo; gives 0 when everything was seen, 1 when something was not, 130 when it was interrupted."""
+    options = _options(arguments)
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH, record=options.svg is not None, highlight=False)
+    story = Story(console, patience=options.patience)
     try:
-        code = _Demo(arguments, timeline).run()
+        with LocalAws() as aws, tempfile.TemporaryDirectory(prefix="fleet-warden-demo-") as folder:
+            seen = _tell(story, aws, Path(folder), options)
     except KeyboardInterrupt:
-        timeline.note("\n  Interrupted. Everything that was started is stopped.")
-        return _INTERRUPTED
-    except LocalAwsError as error:
-        timeline.note(f"\n  ✗ the local AWS is started: this did not happen\n    {error}")
-        return _FAILED
-    if code == _PROVED and arguments.svg is not None:
-        timeline.save_picture(arguments.svg)
-    return code
+        console.print("\ninterrupted; everything that was started is stopped", style="yellow")
+        return 130
+    if options.svg is not None:
+        # Without the fonts that rich would have a browser fetch from elsewhere: every system has a monospaced one.
+        picture = re.sub(r"@font-face {.*?}\s*", "", console.export_svg(title="make demo"), flags=re.DOTALL)
+        options.svg.write_text(picture)
+    return 0 if seen else 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="local_fleet.demo", description=__doc__)
-    parser.add_argument("--keep", action="store_true", help="leave the local AWS up until Enter or Ctrl-C")
     parser.add_argument(
-        "--mode",
-        choices=["observe", "approve", "enforce"],
-        help="deploy with this for the stack's parameter Mode instead of what samconfig.toml says for `local`; "
-        "with anything but enforce nothing is contained, and the demo says so and fails",
+        "--keep", action="store_true", help="leave the local AWS up until Enter or Ctrl-C, and say how to use it"
     )
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="write a picture of the terminal when all is proved")
-    return parser
+    parser.add_argument(
+        "--mode", default="enforce", help="the stack's Mode (default: enforce; anything less contains nothing)"
+    )
+    parser.add_argument("--patience", type=float, default=60, help="seconds to wait for each step (default: 60)")
+    parser.add_argument("--svg", type=Path, help="also draw what was printed into this file")
+    return parser.parse_args(arguments)
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _tell(story: Story, aws: LocalAws, folder: Path, options: argparse.Namespace) -> bool:
+    story.chapter("A fleet and its warden, on a local AWS")
+    with _explained(story, aws) as outcome:
+        story.tell(Lane.STAGE, "local AWS is up; building and deploying template.yaml with the real SAM CLI")
+        outputs = deploy(aws, parameters={"Mode": options.mode})
+        story.tell(Lane.STAGE, f"stack deployed, Mode={options.mode}, every function under its own role")
+        with Stage.set(aws, outputs, folder, story) as stage:
+            play(stage)
+            story.summary()
+            story.console.print(f"\nAll of it seen, in {story.seconds:.0f} s.", style="bold green")
+            if options.keep:
+                _keep(stage)
+    return not outcome
 
 
-class _Demo:
-    def __init__(self, arguments: argparse.Namespace, timeline: Timeline) -> None:
-        self._arguments = arguments
-        self._timeline = timeline
-        self._step = "the stage is set"
-        self._outputs: Mapping[str, str] = {}
+@contextlib.contextmanager
+def _explained(story: Story, aws: LocalAws) -> Iterator[list[Exception]]:
+    """Turn what went wrong into words: the step, what was seen instead, and where to look."""
+    wrong: list[Exception] = []
+    try:
+        yield wrong
+    except (NotSeen, AgentError, DeployError) as error:
+        wrong.append(error)
+        log = Path(tempfile.gettempdir()) / "fleet-warden-demo.log"
+        log.write_bytes(aws.log_file.read_bytes() if aws.log_file.exists() else b"")
+        story.console.print()
+        story.console.print(f"NOT SEEN: {error}", style="bold red", markup=False)
+        story.console.print(f"The log of the local AWS and its functions: {log}", markup=False)
 
-    def run(self) -> int:
-        """Start everything, play, and stop everything, however it ends."""
-        self._timeline.title("Fleet Warden", "a violation, and what becomes of it: the main job, once through")
-        with tempfile.TemporaryDirectory(prefix="fleet-warden-demo-") as directory, LocalAws() as aws:
-            try:
-                self._set_up_and_play(aws, Path(directory))
-            except Exception as error:  # noqa: BLE001 - whatever it was: the step did not happen, and that is the answer
-                self._tell_of(error, aws, Path(directory))
-                return _FAILED
-        return _PROVED
 
-    def _set_up_and_play(self, aws: LocalAws, directory: Path) -> None:
-        with self._timeline.live():
-            self._deploy(aws)
-            self._timeline.waiting_for("five devices to be enrolled")
-        with on_stage(aws, self._outputs, directory) as stage:
-            story = Story(stage, self._timeline)
-            with self._timeline.live():
-                self._play(story)
-            count = len(self._timeline.proofs)
-            self._timeline.summary(f"All {count} proved in {self._timeline.seconds:.0f} s, the deployment included.")
-            if self._arguments.keep:
-                self._keep(stage, story.case, directory)
-
-    def _deploy(self, aws: LocalAws) -> None:
-        timeline = self._timeline
-        timeline.chapter(0, "The stage is set")
-        timeline.say(Lane.CLOUD, "a local AWS is up", f"MiniStack {version('ministack')}, IAM enforced")
-        mode = self._arguments.mode
-        self._step = "the stack is deployed"
-        self._outputs = deploy(
-            aws,
-            parameters={"Mode": mode} if mode else None,
-            progress=lambda line: timeline.waiting_for(f"sam: {line.strip()}"),
-        )
-        resources = aws.session().client("cloudformation").describe_stack_resources(StackName="fleet-warden")
-        timeline.say(
-            Lane.CLOUD, "sam build, sam deploy", f"{len(resources['StackResources'])} resources from template.yaml"
-        )
-
-    def _play(self, story: Story) -> None:
-        try:
-            self._timeline.say(Lane.DEVICE, "enrolled, each with a key and a certificate of its own", ", ".join(FLEET))
-            story.play(_ACTS)
-        finally:
-            self._step = story.step
-
-    def _tell_of(self, error: Exception, aws: LocalAws, directory: Path) -> None:
-        where = save_logs(aws, directory, self._outputs.get("LedgerTable", ""), error, _LOGS)
-        if isinstance(error, NotSeen):
-            expected, seen = error.expected, error.seen
-        else:
-            expected, seen = "no error", f"{type(error).__name__}: {error}"
-        self._timeline.failed(self._step, expected, seen, where)
-
-    def _keep(self, stage: Stage, case: str, directory: Path) -> None:
-        self._timeline.note(how_to_talk_to(stage, case, directory))
-        with suppress(KeyboardInterrupt, EOFError):
-            wait_for_the_person()
+def _keep(stage: Stage) -> None:
+    console, aws = stage.story.console, stage.aws
+    console.print("\nThe local AWS stays up. In another terminal:\n", style="bold")
+    for name, value in {**aws.environment(), "WARDEN_URL": stage.url}.items():
+        if name.startswith(("AWS_", "WARDEN_")):
+            console.print(f"  export {name}={value}", markup=False, soft_wrap=True)
+    for line in (
+        "bin/warden cases --all",
+        f"bin/warden show {stage.case_id}",
+        "bin/warden plan explain events/detect-violation-in-alarm.json",
+    ):
+        console.print(f"  {line}", markup=False)
+    console.print(f"\nMQTT over mutual TLS: {aws.mqtt_host}:{aws.mqtt_port}, CA {aws.ca_file}", markup=False)
+    console.print("Press Enter to stop it.", style="bold")
+    with contextlib.suppress(EOFError):
+        input()
 
 
 if __name__ == "__main__":

@@ -1,113 +1,110 @@
-"""The main job, told and proved: the steps in their order, and what one step leaves for the next to know."""
+"""How the demo is told: who did what and when, what was proved by it, and what was not to be seen."""
 
-import json
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from enum import StrEnum
 
-from local_fleet.deploy import ROOT
-from local_fleet.looking import until
-from local_fleet.registry import Standing, all_certificates, all_jobs, all_objects, all_records, standing
-from local_fleet.stage import FLEET, Stage
-from local_fleet.timeline import Lane, Moment, Timeline
+from rich.console import Console
+from rich.markup import escape
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
 
-SAMPLE = ROOT / "events" / "detect-violation-in-alarm.json"
+_GLANCE_SECONDS = 0.1
 
-type Act = Callable[["Story"], None]
+
+class Lane(StrEnum):
+    """Who acts."""
+
+    DETECTOR = "detector"
+    WARDEN = "warden"
+    BROKER = "broker"
+    DEVICE = "device"
+    OPERATOR = "operator"
+    STAGE = "stage"
+
+
+_COLOURS = {
+    Lane.DETECTOR: "red",
+    Lane.WARDEN: "cyan",
+    Lane.BROKER: "magenta",
+    Lane.DEVICE: "blue",
+    Lane.OPERATOR: "yellow",
+    Lane.STAGE: "bright_black",
+}
+
+
+class NotSeen(Exception):  # noqa: N818 - it is how a scene ends, and read as that
+    """Raised when something that had to happen was not to be seen; says what was seen instead."""
 
 
 @dataclass
 class Story:
-    """What the steps share."""
+    """The telling. Times are seconds since it began."""
 
-    stage: Stage
-    timeline: Timeline
-    step: str = "the stage is set"
-    standings: Mapping[str, Standing] = field(default_factory=dict)
-    """Where every thing stood before anything happened."""
-    key: str = field(default="", repr=False)
-    """The suspect's private key as it was enrolled, taken from its disk."""
-    published_at: float = 0.0
-    case: str = ""
-    resumed_after: float = 0.0
-    told: int = 0
-    """How many lines of the case's timeline a reader has seen."""
+    console: Console
+    patience: float = 60
+    """Seconds that a step is waited for."""
+    began: float = field(default_factory=time.monotonic)
+    proved: list[tuple[str, str]] = field(default_factory=list)
 
-    def play(self, acts: Mapping[str, Act]) -> None:
-        """Play all steps; `step` says which one, when one does not happen."""
-        for number, (title, act) in enumerate(acts.items(), 1):
-            self.step = f"step {number}, {title}"
-            self.timeline.chapter(number, title)
-            act(self)
+    @property
+    def seconds(self) -> float:
+        """How long it has been told."""
+        return time.monotonic() - self.began
 
-    def until[T](self, what: str, look: Callable[[], T | None], seconds: float, seen: Callable[[], str]) -> T:
-        """Look until it is there, and tell the reader what is waited for. Raises NotSeen."""
-        self.timeline.waiting_for(what)
-        return until(look, seconds, what, seen)
+    def chapter(self, title: str) -> None:
+        """Begin a chapter."""
+        self.console.print()
+        self.console.print(Rule(Text(title, style="bold"), align="left", style="bright_black"))
 
-    def show(self) -> dict[str, Any]:
-        """Ask for the case as the operator would."""
-        return self.stage.operator.ask("show", case=self.case)
+    def tell(self, lane: Lane, what: str) -> None:
+        """Tell one thing that happened."""
+        self._line(f"[{_COLOURS[lane]}]{lane:<9}[/]", escape(what))
 
-    def new_lines(self) -> list[Moment]:
-        """Give what was added to the case's timeline since it was last read."""
-        lines = self.show()["timeline"][self.told :]
-        self.told += len(lines)
-        return [_moment(line) for line in lines]
+    def prove(self, claim: str, figure: str) -> None:
+        """Tell what was seen to be so; it stands in the summary again."""
+        self.proved.append((claim, figure))
+        self._line("[bold green]✓ proved [/]", f"[green]{escape(claim)}[/]")
 
-    def everything(self) -> dict[str, object]:
-        """Read all that the service may change: two of these differ when anything at all was done in between."""
-        aws, outputs = self.stage.aws, self.stage.outputs
-        return {
-            "the case and its timeline": self.show(),
-            "the ledger": all_records(aws, outputs["LedgerTable"]),
-            "the jobs": all_jobs(aws, FLEET),
-            "the certificates": all_certificates(aws),
-            "the things": {thing: standing(aws, thing) for thing in FLEET},
-            "the bucket": sorted(all_objects(aws, outputs["EvidenceBucketName"])),
-            "the notices": len(self.stage.notices.heard),
-        }
+    def quote(self, text: str) -> None:
+        """Show somebody's words as they are."""
+        for line in text.splitlines():
+            grid = Table.grid(padding=(0, 1))
+            grid.add_column(width=19, justify="right", style="bright_black")
+            grid.add_column(overflow="fold", style="bright_black")
+            grid.add_row("│", Text(line))
+            self.console.print(grid)
 
+    def until[T](self, look: Callable[[], T], claim: str, saw: Callable[[], object]) -> T:
+        """Look until the answer is true.
 
-def sample_message() -> tuple[str, dict[str, Any]]:
-    """Read the violation as Device Defender publishes it: its text, to the byte, and what it says."""
-    [record] = json.loads(SAMPLE.read_text())["Records"]
-    text = record["Sns"]["Message"]
-    return text, json.loads(text)
+        Raises:
+            NotSeen: when it never was; `saw` tells what there was instead.
+        """
+        deadline = time.monotonic() + self.patience
+        while not (answer := look()):
+            if time.monotonic() > deadline:
+                raise NotSeen(f"{claim}: not within {self.patience:g} s; seen instead: {saw()}")
+            time.sleep(_GLANCE_SECONDS)
+        return answer
 
+    def summary(self) -> None:
+        """Sum up what was proved."""
+        table = Table(title="What was proved", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+        table.add_column("", style="bold green")
+        table.add_column("Claim", overflow="fold")
+        table.add_column("Seen", style="bright_black", overflow="fold")
+        for claim, figure in self.proved:
+            table.add_row("✓", escape(claim), escape(figure))
+        self.console.print()
+        self.console.print(table)
 
-def when(event: Mapping[str, Any]) -> float:
-    """Tell when a device's event or a line of a case happened (seconds since the epoch)."""
-    return datetime.fromisoformat(event["at"]).timestamp()
-
-
-def _moment(line: Mapping[str, Any]) -> Moment:
-    return Moment(when(line), _lane(line["who"]), line["what"], line["why"])
-
-
-def _lane(who: str) -> Lane:
-    if who.startswith("arn:"):
-        return Lane.OPERATOR
-    return Lane.DEVICE if who.startswith(("thing ", "certificate ")) else Lane.CLOUD
-
-
-def of_agent(story: Story, event: str, seconds: float, *, after: int = 0, **fields: object) -> dict[str, Any]:
-    """Wait for something that the suspect's agent reports. Raises NotSeen."""
-    agent = story.stage.suspect
-    wanted = {"event": event, **fields}
-
-    def look() -> dict[str, Any] | None:
-        return next((each for each in agent.events[after:] if wanted.items() <= each.items()), None)
-
-    def seen() -> str:
-        recent = ", ".join(str(each["event"]) for each in agent.events[after:][-8:])
-        return f"the device reported {recent or 'nothing'}"
-
-    words = f"{agent.device.thing_name} to report {event}"
-    return story.until(words, look, seconds, seen)
-
-
-def short(certificate_id: str) -> str:
-    """Shorten an id as far as a person can still tell it from others."""
-    return certificate_id[:12]
+    def _line(self, lane: str, markup: str) -> None:
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=8, justify="right", style="bright_black")
+        grid.add_column(width=10)
+        grid.add_column(overflow="fold")
+        grid.add_row(f"{self.seconds:6.1f} s", lane, markup)
+        self.console.print(grid)
