@@ -231,7 +231,7 @@ def _stage_table(stages: Sequence[Stage]) -> Table:
 
 
 def _audit_table(audits: Sequence[AuditMemory]) -> Table:
-    table = Table(title=f"An audit taken in by one run (limit {LIMIT_MB} MB)", title_justify="left")
+    table = Table(title=f"An audit in one run (limit {LIMIT_MB} MB)", title_justify="left")
     for name in ("findings", "peak MB", "MB before", "CPU s"):
         table.add_column(name, justify="right")
     for each in audits:
