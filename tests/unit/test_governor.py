@@ -277,3 +277,29 @@ def test_the_switch_holds_cases_until_it_is_turned_back() -> None:
     world.order("resume")
     world.order("approve", world.case.id)
     assert world.is_restricted()
+
+
+def test_a_problem_that_was_just_dealt_with_is_not_acted_on_again_unasked() -> None:
+    world = a_world()
+    world.report(a_finding())
+    world.order("release-keeping-certificate", world.case.id)
+    world.clock.advance(timedelta(minutes=59))
+
+    world.report(a_finding(id="violation-2", observed_at=world.clock()))
+
+    again = world.cases[-1]
+    assert again.state is CaseState.HELD
+    assert not world.is_restricted()
+    world.order("approve", again.id)
+    assert world.is_restricted(), "a person may decide otherwise"
+
+
+def test_after_the_cool_down_it_is() -> None:
+    world = a_world()
+    world.report(a_finding())
+    world.order("release-keeping-certificate", world.case.id)
+    world.clock.advance(timedelta(minutes=61))
+
+    world.report(a_finding(id="violation-2", observed_at=world.clock()))
+
+    assert world.cases[-1].state is CaseState.CONTAINED

@@ -306,3 +306,31 @@ def test_people_hear_of_a_rotation_that_failed(world: World) -> None:
 
     assert world.case.state is CaseState.OPEN
     assert "rotate-certificate: FAILED" in world.notices.sent[-1].body
+
+
+def test_an_operator_can_report_a_device_and_it_goes_the_way_of_every_finding() -> None:
+    world = a_world()
+
+    answer = operate({"command": "find", "thing": "pump-3", "severity": "high"}, OPERATOR, "r-1", world.service)
+    world.drain()
+
+    assert answer["queued"] == "finding"
+    assert (world.case.source, world.case.kind, world.case.thing) == ("operator", "suspicion", "pump-3")
+    assert world.case.evidence["who"] == OPERATOR
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        {"thing": "pump 3"},
+        {"thing": ""},
+        {"thing": "pump-3", "kind": "a b"},
+        {"thing": "pump-3", "severity": "awful"},
+    ],
+)
+def test_a_report_that_cannot_be_read_is_refused(command: dict[str, str]) -> None:
+    world = a_world()
+
+    with pytest.raises(Refused, match="bad-argument"):
+        operate({"command": "find", **command}, OPERATOR, "r-1", world.service)
+    assert len(world.queue) == 0

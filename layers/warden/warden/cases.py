@@ -76,7 +76,8 @@ class Case:
     `thing` is the device it concerns, empty when there is none in the registry. `findings` maps each of the
     detector's ids to whether it is still open. `noticed` are the notices sent, `complaints` the kinds of
     refused device requests noted, `orders` the operators' calls taken: each of them once.
-    `held_for_all` says that the governor would hold any other device as well; `owed_at` is when to tell again.
+    `held_for_all` says that the governor would hold any other device as well; `owed_at` is when to tell again;
+    `acted_before` when the problem's case before this one, which was acted on, was closed.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Case:
     complaints: Sequence[str] = ()
     orders: Sequence[str] = ()
     held_for_all: bool = False
+    acted_before: datetime | None = None
     announced: str = ""
     owed_at: datetime | None = None
     version: int = 0
@@ -206,6 +208,7 @@ class Cases:
             findings={finding.id: True},
             attributes=finding.attributes,
             evidence=finding.evidence,
+            acted_before=from_text(head["acted_at"]) if head and head.get("acted_at") else None,
         )
         problem = {
             "type": "problem",
@@ -261,6 +264,7 @@ class Cases:
             **(head or {}),
             "is_open": False,
             "closed_at": to_text(now),
+            "acted_at": to_text(now) if case.admitted else "",
             EXPIRY: self._expiry(now),
         }
         return self.save(closed, now, *steps, also=(Put(key, problem, version_of(head)),))
@@ -341,6 +345,7 @@ def case_record(case: Case) -> dict[str, Any]:
         "complaints": list(case.complaints),
         "orders": list(case.orders),
         "held_for_all": case.held_for_all,
+        "acted_before": to_text(case.acted_before) if case.acted_before else "",
         "announced": case.announced,
     }
     if case.owed_at is not None:
@@ -382,6 +387,7 @@ def case_from(record: Mapping[str, Any]) -> Case:
         complaints=tuple(record["complaints"]),
         orders=tuple(record["orders"]),
         held_for_all=record.get("held_for_all", False),
+        acted_before=from_text(record["acted_before"]) if record.get("acted_before") else None,
         announced=record.get("announced", ""),
         owed_at=from_text(record["due_at"]) if "due_at" in record else None,
         version=int(record["version"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +12,17 @@ from warden.clock import to_text
 from warden.containment import Containment, read_containment
 from warden.decisions import Decision, check_decision
 from warden.errors import Refused
+from warden.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.governor import STOP_KEY
 from warden.ledger import Index, Put, decide_anew, version_of
-from warden.messages import send_decision
+from warden.messages import send_decision, send_finding
 from warden.service import Service
 from warden.summaries import summary
 
 _WHY_CHARACTERS = 500
 _PAGE = 200
+_THING = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
+_KIND = re.compile(r"[a-zA-Z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,31 @@ def _decide(call: Call, service: Service) -> dict[str, Any]:
     return {"case": case.id, "queued": decision, "who": call.who, "request": call.request}
 
 
+def _find(call: Call, service: Service) -> dict[str, Any]:
+    """Take an operator's own finding about a device: it goes the way of every other."""
+    thing, kind = _text(call.command, "thing"), _text(call.command, "kind", default="suspicion")
+    severity = _text(call.command, "severity", default=Severity.MEDIUM)
+    if not _THING.fullmatch(thing):
+        raise Refused("bad-argument", "`thing` must be the name of a thing: letters, digits and : _ -, at most 128")
+    if not _KIND.fullmatch(kind):
+        raise Refused("bad-argument", "`kind` is a word for what is wrong: letters, digits and . _ -, at most 64")
+    if severity not in Severity:
+        raise Refused("bad-argument", f"`severity` is one of {', '.join(Severity)}")
+    finding = Finding(
+        id=call.request,
+        source=Source.OPERATOR,
+        kind=kind,
+        subject=Subject(SubjectType.THING, thing),
+        severity=Severity(severity),
+        observed_at=service.now(),
+        title=f"An operator reports: {kind} on thing {thing}",
+        evidence={"who": call.who, "why": _text(call.command, "why", default="")},
+    )
+    # Whoever asks has been authenticated by AWS: there is no detector that could be asked whether it is so.
+    send_finding(service.ports.queue, finding, verified=True)
+    return {"queued": "finding", "finding": finding.id, "thing": thing, "who": call.who}
+
+
 def _stop(call: Call, service: Service) -> dict[str, Any]:
     return _switch(True, _text(call.command, "why"), call.who, service)
 
@@ -138,6 +167,7 @@ def _held(containment: Containment) -> dict[str, Any]:
 _COMMANDS: dict[str, Callable[[Call, Service], dict[str, Any]]] = {
     "cases": _cases,
     "show": _show,
+    "find": _find,
     "stop": _stop,
     "resume": _resume,
     **dict.fromkeys(Decision, _decide),

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
@@ -41,6 +42,9 @@ NOTIFY = "notify"
 ACTIONS = (QUARANTINE, DISCONNECT, COLLECT_LOGS, ROTATE_CERTIFICATE, DEACTIVATE_CERTIFICATE, NOTIFY)
 """The words a plan may use, in the order they are carried out whatever order the plan names them in."""
 
+_COOL_DOWN_MINUTES = 60
+"""When the plan does not say: long enough that an alarm which comes and goes is seen by a person in between."""
+
 _SUSPICIOUS_SOURCES = (Source.DETECT, Source.GUARDDUTY)
 """Sources whose findings mean that somebody else may hold the device's key (design section 10)."""
 
@@ -52,6 +56,7 @@ class Limits:
     devices_per_hour: int | None = None
     percent_of_fleet_per_day: float | None = None
     fleet_size: int | None = None
+    cool_down_minutes: int | None = None
 
     @property
     def devices_per_day(self) -> int | None:
@@ -123,6 +128,11 @@ class Plan:
         """Find the first row that matches; the last row of a checked plan matches everything."""
         return next(rule for rule in self.rules if rule.matches(finding, device))
 
+    def cool_down_of(self, rule: Rule) -> timedelta:
+        """Tell for how long, after a case was acted on and closed, the same problem is not acted on again unasked."""
+        minutes = rule.limits.cool_down_minutes or self.limits.cool_down_minutes or _COOL_DOWN_MINUTES
+        return timedelta(minutes=minutes)
+
     def rule_named(self, name: str) -> Rule:
         """Find a rule again; when it was taken out of the plan since, the last one, which only notifies, stands in."""
         return next((rule for rule in self.rules if rule.name == name), self.rules[-1])
@@ -183,7 +193,7 @@ class _Lines:
         return next((self._lines[place] for place in places if place in self._lines), 1)
 
 
-_LIMIT_KEYS = {"devices_per_hour", "percent_of_fleet_per_day", "fleet_size"}
+_LIMIT_KEYS = {"devices_per_hour", "percent_of_fleet_per_day", "fleet_size", "cool_down_minutes"}
 _ATTRIBUTE_KEYS = {"metric": "metric", "security_profile": "security-profile", "audit_check": "check"}
 _RULE_KEYS = {
     "name",
@@ -331,11 +341,11 @@ class _Reader:
         if not isinstance(table, dict):
             self._fault(self._lines.of(name, number), "limits are a table: [limits] or [rule.limits]")
             return Limits()
-        keys = _LIMIT_KEYS if name == "limits" else {"devices_per_hour"}
+        keys = _LIMIT_KEYS if name == "limits" else {"devices_per_hour", "cool_down_minutes"}
         self._unknown_keys(table, keys, name, number, f"[{name}]")
         numbers = {key: self._number(table, key, name, number) for key in keys}
         per_hour, fleet = numbers.get("devices_per_hour"), numbers.get("fleet_size")
-        percent = numbers.get("percent_of_fleet_per_day")
+        percent, cool_down = numbers.get("percent_of_fleet_per_day"), numbers.get("cool_down_minutes")
         if percent is not None and fleet is None:
             self._fault(
                 self._lines.of(name, number, "percent_of_fleet_per_day"),
@@ -345,11 +355,14 @@ class _Reader:
             devices_per_hour=None if per_hour is None else int(per_hour),
             percent_of_fleet_per_day=percent,
             fleet_size=None if fleet is None else int(fleet),
+            cool_down_minutes=None if cool_down is None else int(cool_down),
         )
 
     def _number(self, table: Mapping[str, Any], key: str, name: str, number: int) -> float | None:
         value = table.get(key)
-        top = {"percent_of_fleet_per_day": 100.0, "devices_per_hour": 100_000.0}.get(key, 1e9)
+        top = {"percent_of_fleet_per_day": 100.0, "devices_per_hour": 100_000.0, "cool_down_minutes": 44_640.0}.get(
+            key, 1e9
+        )
         whole = key != "percent_of_fleet_per_day"
         if value is None:
             return None

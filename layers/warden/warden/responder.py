@@ -107,7 +107,21 @@ def _decide(case_id: str, finding: Finding, thing: Thing | None, service: Servic
     if mode is Mode.APPROVE:
         waiting = replace(chosen, state=CaseState.AWAITING_APPROVAL)
         return service.cases.save(waiting, service.now(), Step("decided", WARDEN, f"{why}; waits for an operator"))
+    if (again := _too_soon(case, rule, service)) != "":
+        held = replace(chosen, state=CaseState.HELD)
+        steps = (Step("decided", WARDEN, why), Step("held", "governor", again))
+        return service.cases.save(held, service.now(), *steps)
     return admit(chosen, rule, affected, service, Step("decided", WARDEN, why))
+
+
+def _too_soon(case: Case, rule: Rule, service: Service) -> str:
+    """Say why a problem that was just dealt with is not acted on again: an alarm that comes and goes needs a person."""
+    if case.acted_before is None:
+        return ""
+    cool_down = service.plan.cool_down_of(rule)
+    if service.now() - case.acted_before >= cool_down:
+        return ""
+    return f"acted on before, closed at {case.acted_before:%FT%TZ}; within {cool_down} it is a person's decision"
 
 
 def _possible(actions: Sequence[str], case: Case, thing: Thing | None) -> Sequence[str]:
