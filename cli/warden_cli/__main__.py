@@ -6,6 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormat
 from collections.abc import Callable, Mapping, Sequence
 
 from warden.cases import CaseState
+from warden.findings import Severity
 from warden.plan import Mode
 from warden_cli import case_commands, plan_commands
 from warden_cli.failures import CommandFailed, Exit
@@ -69,6 +70,7 @@ def _parser(environment: Mapping[str, str]) -> ArgumentParser:
     _add_show(commands, asks)
     for name, words in _DECISIONS.items():
         _add_decision(commands, asks, name, words)
+    _add_find(commands, asks)
     _add_switch(commands, asks)
     _add_plan(commands)
     return parser
@@ -114,6 +116,16 @@ def _add_decision(commands: _Commands, asks: ArgumentParser, name: str, words: s
     )
     parser.add_argument("--poll", type=_seconds, default=2.0, metavar="S", help="for --wait: ask every S seconds (2)")
     parser.set_defaults(run=case_commands.decide)
+
+
+def _add_find(commands: _Commands, asks: ArgumentParser) -> None:
+    words = "report a device yourself; the plan decides what is done"
+    parser = commands.add_parser("find", parents=[asks], help=words, description=_sentence(words))
+    parser.add_argument("thing", metavar="THING")
+    parser.add_argument("--kind", default="suspicion", metavar="WORD", help="what is wrong, for the plan (suspicion)")
+    parser.add_argument("--severity", default="medium", choices=[*Severity], help="how bad (medium)")
+    parser.add_argument("--why", default="", metavar="TEXT", help="for the record, at most 500 characters")
+    parser.set_defaults(run=case_commands.find)
 
 
 def _add_switch(commands: _Commands, asks: ArgumentParser) -> None:

@@ -109,6 +109,20 @@ def _said_of(case: Case) -> Text:
     return line.append(f" ({shown(case.resolution)})" if case.resolution else "").append(".")
 
 
+def find(arguments: Namespace, console: Console) -> Exit:
+    """Report a device: the finding goes the way of every other, by the plan and within the limits."""
+    words = {"thing": arguments.thing, "kind": arguments.kind, "severity": arguments.severity, "why": arguments.why}
+    answer = _service(arguments).ask("find", **words)
+    if arguments.json:
+        console.out(as_json(answer))
+        return Exit.DONE
+    console.print(Text(f"Reported {shown(str(answer.get('thing', '')))}", style="bold green"))
+    console.print("The plan decides what is done. The case:")
+    console.print(Text(f"warden cases --thing {shown(str(answer.get('thing', '')))}", style="bold"))
+    console.print(Text(f"As {shown(str(answer.get('who', '')))}", style="dim"))
+    return Exit.DONE
+
+
 def stop(arguments: Namespace, console: Console) -> Exit:
     """Throw the kill switch: no finding touches a device any more."""
     return _switch(_service(arguments).ask("stop", why=arguments.why), arguments, console)

@@ -283,6 +283,17 @@ class TestWaiting:
 
 
 class TestTheSwitch:
+    def test_a_device_can_be_reported(self, shell: Shell, operate: Operate) -> None:
+        operate.answering("find", {"queued": "finding", "finding": "r-1", "thing": "pump-3", "who": ALICE})
+
+        said = shell.warden("find", "pump-3", "--severity", "high", "--why", "smells")
+
+        assert said.code == 0
+        assert "warden cases --thing pump-3" in said.text
+        assert operate.asked[-1] == {
+            "command": "find", "thing": "pump-3", "kind": "suspicion", "severity": "high", "why": "smells",
+        }  # fmt: skip
+
     def test_stop_needs_a_reason(self, shell: Shell, operate: Operate) -> None:
         assert shell.warden("stop").code == 2
         assert operate.asked == []
