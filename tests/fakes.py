@@ -459,6 +459,16 @@ class FakeAnnouncements:
         self.published.append(json.loads(json.dumps(detail)))
 
 
+class FakeSecurityHub:
+    """Keeps each finding as it is now, by its id."""
+
+    def __init__(self) -> None:
+        self.findings: dict[str, Mapping[str, Any]] = {}
+
+    def put(self, finding: Mapping[str, Any]) -> None:
+        self.findings[finding["Id"]] = json.loads(json.dumps(finding))
+
+
 class FakeReplies:
     """Everything that was answered to devices."""
 
@@ -706,6 +716,7 @@ class World:
         self.evidence = FakeEvidence()
         self.notices = FakeNotices()
         self.announcements = FakeAnnouncements()
+        self.security_hub = FakeSecurityHub()
         self.replies = FakeReplies()
         self.queue = FakeCaseQueue(self.clock)
         self.inbox = FakeInbox()
@@ -722,6 +733,7 @@ class World:
             evidence=self.evidence,
             notices=self.notices,
             announcements=self.announcements,
+            security_hub=self.security_hub,
             replies=self.replies,
             queue=self.queue,
             inbox=self.inbox,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -17,12 +17,13 @@ from botocore.exceptions import ClientError
 from tests.aws.conftest import REGION
 from tests.aws.ground import PREFIX
 from tests.aws.strict import StrictAws
-from tests.fakes import FakeNotices
+from tests.fakes import SETTINGS, FakeNotices, World, a_finding, a_world
+from warden.asff import finding_of
 from warden.aws.account import IotAccountSettings
 from warden.aws.connections import IotConnections
 from warden.aws.evidence import S3Evidence
 from warden.aws.jobs import IotJobs
-from warden.aws.messaging import EventBridgeAnnouncements, IotReplies, SnsNotices, SqsCaseQueue
+from warden.aws.messaging import AwsSecurityHub, EventBridgeAnnouncements, IotReplies, SnsNotices, SqsCaseQueue
 from warden.aws.registry import IotRegistry
 from warden.errors import NotSent
 from warden.ports import Notices, QueueEntry
@@ -192,6 +193,34 @@ class TestAnnouncements:
         for _ in range(2):
             with pytest.raises(NotSent, match="c-1:2"):
                 EventBridgeAnnouncements(client, "fleet-warden").publish({"id": "c-1:2"})
+
+
+class TestSecurityHub:
+    def test_a_case_is_imported_as_a_finding(self, stubbed: Stubbed) -> None:
+        client, stubber = stubbed("securityhub")
+        finding = finding_of(a_world_with_a_case().case, SETTINGS, datetime(2026, 11, 22, tzinfo=UTC))
+        answer = {"FailedCount": 0, "SuccessCount": 1}
+        stubber.add_response("batch_import_findings", answer, {"Findings": [finding]})
+
+        AwsSecurityHub(client).put(finding)
+
+        stubber.assert_no_pending_responses()
+
+    def test_what_security_hub_does_not_take_was_not_sent(self, stubbed: Stubbed) -> None:
+        client, stubber = stubbed("securityhub")
+        failed = [{"Id": "f-1", "ErrorCode": "InvalidInput", "ErrorMessage": "no such product"}]
+        stubber.add_response("batch_import_findings", {"FailedCount": 1, "SuccessCount": 0, "FailedFindings": failed})
+        stubber.add_client_error("batch_import_findings", "InvalidAccessException")
+
+        for _ in range(2):
+            with pytest.raises(NotSent, match="f-1"):
+                AwsSecurityHub(client).put({"Id": "f-1"})
+
+
+def a_world_with_a_case() -> World:
+    world = a_world()
+    world.report(a_finding())
+    return world
 
 
 class TestReplies:

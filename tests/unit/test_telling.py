@@ -73,3 +73,25 @@ def test_many_cases_that_wait_for_approval_are_twenty_notices_and_one_digest() -
     world.sweep(after=timedelta(minutes=61))
 
     assert world.notices.subjects[20:] == ["Fleet Warden: digest: 25 cases awaiting-approval"]
+
+
+def test_a_case_is_one_finding_in_security_hub_and_archived_when_it_closes() -> None:
+    world = a_world(security_hub=True)
+
+    world.report(a_finding())
+    [finding] = world.security_hub.findings.values()
+    assert (finding["RecordState"], finding["ProductFields"]["fleet-warden/state"]) == ("ACTIVE", "contained")
+    assert finding["Severity"] == {"Label": "HIGH"}
+    assert finding["Resources"][0]["Id"].endswith(":thing/pump-3")
+
+    world.order("release-keeping-certificate", world.case.id)
+    [finding] = world.security_hub.findings.values()
+    assert (finding["RecordState"], finding["ProductFields"]["fleet-warden/state"]) == ("ARCHIVED", "closed")
+
+
+def test_security_hub_is_left_alone_unless_it_is_asked_for() -> None:
+    world = a_world()
+
+    world.report(a_finding())
+
+    assert not world.security_hub.findings

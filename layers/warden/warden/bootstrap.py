@@ -16,7 +16,14 @@ from warden.aws.detectors import AwsDetectors
 from warden.aws.evidence import S3Evidence
 from warden.aws.jobs import IotJobs
 from warden.aws.ledger import DynamoLedger
-from warden.aws.messaging import EventBridgeAnnouncements, IotReplies, SnsNotices, SqsCaseQueue, SqsInbox
+from warden.aws.messaging import (
+    AwsSecurityHub,
+    EventBridgeAnnouncements,
+    IotReplies,
+    SnsNotices,
+    SqsCaseQueue,
+    SqsInbox,
+)
 from warden.aws.registry import IotRegistry
 from warden.clock import utc_now
 from warden.plan import Plan, read_plan
@@ -82,6 +89,7 @@ def _ports(settings: Settings) -> Ports:
         evidence=lazy(lambda: S3Evidence(client("s3"), settings.evidence_bucket)),
         notices=lazy(lambda: SnsNotices(client("sns"), settings.notices_topic)),
         announcements=lazy(lambda: EventBridgeAnnouncements(client("events"), settings.event_source)),
+        security_hub=lazy(lambda: AwsSecurityHub(client("securityhub"))),
         replies=lazy(lambda: IotReplies(client("iot-data"))),
         queue=lazy(lambda: SqsCaseQueue(client("sqs"), settings.case_queue_url)),
         inbox=lazy(lambda: SqsInbox(client("sqs"), settings.inbox_url)),

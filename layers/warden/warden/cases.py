@@ -108,6 +108,7 @@ class Case:
     held_for_all: bool = False
     acted_before: datetime | None = None
     announced: str = ""
+    in_security_hub: str = ""
     owed_at: datetime | None = None
     version: int = 0
 
@@ -347,6 +348,7 @@ def case_record(case: Case) -> dict[str, Any]:
         "held_for_all": case.held_for_all,
         "acted_before": to_text(case.acted_before) if case.acted_before else "",
         "announced": case.announced,
+        "in_security_hub": case.in_security_hub,
     }
     if case.owed_at is not None:
         record |= {"thing": case.thing or str(case.subject), "due": "due", "due_at": to_text(case.owed_at)}
@@ -389,6 +391,7 @@ def case_from(record: Mapping[str, Any]) -> Case:
         held_for_all=record.get("held_for_all", False),
         acted_before=from_text(record["acted_before"]) if record.get("acted_before") else None,
         announced=record.get("announced", ""),
+        in_security_hub=record.get("in_security_hub", ""),
         owed_at=from_text(record["due_at"]) if "due_at" in record else None,
         version=int(record["version"]),
     )

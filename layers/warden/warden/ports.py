@@ -211,6 +211,18 @@ class Announcements(Protocol):
         ...
 
 
+class SecurityHub(Protocol):
+    """Security Hub, where an account collects what is found."""
+
+    def put(self, finding: Mapping[str, Any]) -> None:
+        """Import a finding, or bring it up to date (AWS Security Finding Format).
+
+        Raises:
+            NotSent: when it was not taken.
+        """
+        ...
+
+
 class Replies(Protocol):
     """Answers to devices."""
 
@@ -280,6 +292,7 @@ class Ports:
     evidence: Evidence
     notices: Notices
     announcements: Announcements
+    security_hub: SecurityHub
     replies: Replies
     queue: CaseQueue
     inbox: Inbox

@@ -26,6 +26,8 @@ class Settings:
     restricted_policy: str
     event_source: str = "fleet-warden"
     """The EventBridge source of what the service announces."""
+    security_hub: bool = False
+    """Whether every case is a finding in Security Hub as well."""
     mode: Mode = Mode.OBSERVE
     verify_findings: bool = True
     disconnect: bool = True
@@ -84,6 +86,7 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
         restricted_policy=environment["WARDEN_RESTRICTED_POLICY"],
         event_source=environment.get("WARDEN_EVENT_SOURCE", "fleet-warden"),
         mode=Mode(environment.get("WARDEN_MODE", Mode.OBSERVE)),
+        security_hub=_flag(environment, "WARDEN_SECURITY_HUB", default=False),
         verify_findings=_flag(environment, "WARDEN_VERIFY_FINDINGS", default=True),
         disconnect=_flag(environment, "WARDEN_DISCONNECT", default=True),
         second_disconnect_after=timedelta(seconds=_number(environment, "WARDEN_SECOND_DISCONNECT_SECONDS", 480)),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
+from warden.asff import finding_of
 from warden.cases import WARDEN, Case, CaseState, Progress, Step
 from warden.digests import admits
 from warden.errors import NotSent
@@ -25,14 +27,11 @@ def tell(case: Case, service: Service, reason: str = "") -> Case:
     cannot be told now is told by the sweep.
     """
     told, owed = case, False
-    try:
-        told = _announce(told, service)
-    except NotSent:
-        owed = True
-    try:
-        told = _notify(told, service, reason)
-    except NotSent:
-        owed = True
+    for telling in (_announce, _tell_security_hub, partial(_notify, reason=reason)):
+        try:
+            told = telling(told, service)
+        except NotSent:
+            owed = True
     if owed == (told.owed_at is not None):
         return told
     return decide_anew(lambda: _owe(told.id, owed, service))
@@ -51,22 +50,36 @@ def _owe(case_id: str, owed: bool, service: Service) -> Case:
 
 
 def _announce(case: Case, service: Service) -> Case:
-    mark = f"{case.state}:{_failures(case)}"
+    mark = _mark(case)
     if case.announced == mark:
         return case
     # The id is the same however often this is sent: whoever counts can tell a repetition.
     event = {"schema": EVENT_SCHEMA, "id": f"{case.id}:{case.version}", "case": summary(case)}
     service.ports.announcements.publish(event)
+    return _note(case.id, service, announced=mark)
 
+
+def _tell_security_hub(case: Case, service: Service) -> Case:
+    mark = _mark(case)
+    if case.in_security_hub == mark or not service.settings.security_hub:
+        return case
+    service.ports.security_hub.put(finding_of(case, service.settings, service.now()))
+    return _note(case.id, service, in_security_hub=mark)
+
+
+def _note(case_id: str, service: Service, **marks: str) -> Case:
     def write() -> Case:
-        current = service.cases.read(case.id)
-        return service.cases.save(replace(current, announced=mark), service.now())
+        return service.cases.save(replace(service.cases.read(case_id), **marks), service.now())  # type: ignore[arg-type]
 
     return decide_anew(write)
 
 
+def _mark(case: Case) -> str:
+    return f"{case.state}:{_failures(case)}"
+
+
 def _notify(case: Case, service: Service, reason: str) -> Case:
-    mark = f"{case.state}:{_failures(case)}"
+    mark = _mark(case)
     if mark in case.noticed or not _is_news(case, service):
         return case
     if admits(case, service):

@@ -15,6 +15,7 @@ from warden.ports import QueueEntry
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_iot_data import IoTDataPlaneClient
+    from mypy_boto3_securityhub import SecurityHubClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
@@ -92,6 +93,23 @@ class EventBridgeAnnouncements:
             raise NotSent(f"EventBridge did not take the event {detail.get('id')}: {error}") from error
         if answer["FailedEntryCount"]:
             raise NotSent(f"EventBridge did not take the event {detail.get('id')}: {answer['Entries'][0]}")
+
+
+class AwsSecurityHub:
+    """Security Hub of this account and region."""
+
+    def __init__(self, client: SecurityHubClient) -> None:
+        self._hub = client
+
+    def put(self, finding: Mapping[str, Any]) -> None:
+        """Import a finding, or bring it up to date."""
+        asked: Any = [finding]
+        try:
+            answer = self._hub.batch_import_findings(Findings=asked)
+        except (ClientError, BotoCoreError) as error:
+            raise NotSent(f"Security Hub did not take {finding['Id']}: {error}") from error
+        if answer["FailedCount"]:
+            raise NotSent(f"Security Hub did not take {finding['Id']}: {answer['FailedFindings'][0]['ErrorMessage']}")
 
 
 class IotReplies:

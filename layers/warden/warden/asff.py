@@ -1,0 +1,59 @@
+"""A case as Security Hub wants it (AWS Security Finding Format 2018-10-08): one finding, updated as the case moves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from warden.cases import Case
+from warden.clock import to_text
+from warden.notices import plain
+from warden.settings import Settings
+
+_TITLE, _DESCRIPTION, _FIELD = 256, 1024, 2048
+"""Security Hub's limits on these, in characters (API reference, AwsSecurityFinding)."""
+
+
+def finding_of(case: Case, settings: Settings, now: datetime) -> dict[str, Any]:
+    """Write a case as a finding. Its id stays the same, so that Security Hub keeps one; a closed case is archived."""
+    hub = f"arn:{settings.partition}:securityhub:{settings.region}:{settings.account}"
+    return {
+        "SchemaVersion": "2018-10-08",
+        "Id": f"{hub}:fleet-warden/{settings.event_source}/{case.id}",
+        "ProductArn": f"{hub}:product/{settings.account}/default",
+        "ProductName": "Fleet Warden",
+        "GeneratorId": f"fleet-warden/{case.rule or 'undecided'}",
+        "AwsAccountId": settings.account,
+        "Types": ["Unusual Behaviors"],
+        "CreatedAt": to_text(case.opened_at),
+        "UpdatedAt": to_text(now),
+        "Severity": {"Label": case.severity.upper()},
+        "Title": plain(case.title, _TITLE),
+        "Description": plain(f"{case.title}. Case {case.id} is {case.state}; `warden show {case.id}`.", _DESCRIPTION),
+        "Resources": [_resource(case, settings)],
+        "RecordState": "ACTIVE" if case.is_open else "ARCHIVED",
+        "ProductFields": {
+            "fleet-warden/case": case.id,
+            "fleet-warden/state": case.state,
+            "fleet-warden/resolution": plain(case.resolution, _FIELD) or "none",
+            "fleet-warden/mode": case.mode or "none",
+            "fleet-warden/source": case.source,
+            "fleet-warden/kind": plain(case.kind, _FIELD),
+            "fleet-warden/actions": _actions(case),
+        },
+    }
+
+
+def _resource(case: Case, settings: Settings) -> dict[str, Any]:
+    name = f"{settings.arn_prefix}thing/{case.thing}" if case.thing else f"{case.subject.type}/{case.subject.name}"
+    return {
+        "Type": "Other",
+        "Id": plain(name, 512),
+        "Partition": settings.partition,
+        "Region": settings.region,
+    }
+
+
+def _actions(case: Case) -> str:
+    said = ", ".join(f"{action} {outcome.progress}" for action, outcome in case.outcomes.items())
+    return plain(said, _FIELD) or "none"
