@@ -208,13 +208,14 @@ class TestSecurityHub:
 
     def test_what_security_hub_does_not_take_was_not_sent(self, stubbed: Stubbed) -> None:
         client, stubber = stubbed("securityhub")
-        failed = [{"Id": "f-1", "ErrorCode": "InvalidInput", "ErrorMessage": "no such product"}]
+        finding = finding_of(a_world_with_a_case().case, SETTINGS, datetime(2026, 11, 22, tzinfo=UTC))
+        failed = [{"Id": finding["Id"], "ErrorCode": "InvalidInput", "ErrorMessage": "no such product"}]
         stubber.add_response("batch_import_findings", {"FailedCount": 1, "SuccessCount": 0, "FailedFindings": failed})
         stubber.add_client_error("batch_import_findings", "InvalidAccessException")
 
         for _ in range(2):
-            with pytest.raises(NotSent, match="f-1"):
-                AwsSecurityHub(client).put({"Id": "f-1"})
+            with pytest.raises(NotSent, match="Security Hub did not take"):
+                AwsSecurityHub(client).put(finding)
 
 
 def a_world_with_a_case() -> World:

@@ -225,3 +225,27 @@ def test_every_action_may_be_planned(action: str) -> None:
 
 def test_the_plan_of_these_tests_is_sound() -> None:
     assert len(read_plan(PLAN).rules) == 6
+
+
+def test_a_rules_share_of_the_fleet_is_of_the_one_fleet_size() -> None:
+    plan = read_plan(
+        """
+version = 1
+[limits]
+devices_per_hour = 20
+fleet_size = 1000
+[[rule]]
+name = "renew"
+source = "device-defender-audit"
+actions = ["rotate-certificate"]
+mode = "enforce"
+[rule.limits]
+percent_of_fleet_per_day = 0.5
+[[rule]]
+name = "rest"
+actions = ["notify"]
+"""
+    )
+
+    assert plan.limits.devices_per_day is None
+    assert plan.rules[0].limits.devices_per_day == 5

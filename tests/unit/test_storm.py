@@ -119,3 +119,11 @@ def test_no_finding_is_lost(storm: Storm) -> None:
     assert storm.world.queue.parked == []
     assert len(storm.world.queue) == 0
     assert storm.world.refusals == []
+
+
+def test_one_notice_says_that_the_limit_holds_not_ten_thousand(storm: Storm) -> None:
+    subjects = storm.world.notices.subjects
+
+    assert sum("NOT TOUCHED" in subject for subject in subjects) == 1
+    assert sum(": contained:" in subject for subject in subjects) == AN_HOUR
+    assert len(subjects) == AN_HOUR + 1

@@ -215,6 +215,7 @@ class _Reader:
     def __init__(self, lines: _Lines) -> None:
         self._lines = lines
         self.faults: list[str] = []
+        self._fleet_size: float | None = None
 
     def _fault(self, line: int, what: str) -> None:
         self.faults.append(f"line {line}: {what}")
@@ -341,15 +342,17 @@ class _Reader:
         if not isinstance(table, dict):
             self._fault(self._lines.of(name, number), "limits are a table: [limits] or [rule.limits]")
             return Limits()
-        keys = _LIMIT_KEYS if name == "limits" else {"devices_per_hour", "cool_down_minutes"}
+        keys = _LIMIT_KEYS if name == "limits" else _LIMIT_KEYS - {"fleet_size"}
         self._unknown_keys(table, keys, name, number, f"[{name}]")
         numbers = {key: self._number(table, key, name, number) for key in keys}
-        per_hour, fleet = numbers.get("devices_per_hour"), numbers.get("fleet_size")
+        # One fleet, so one size: a rule's share is of the size that [limits] gives.
+        per_hour, fleet = numbers.get("devices_per_hour"), numbers.get("fleet_size", self._fleet_size)
+        self._fleet_size = fleet
         percent, cool_down = numbers.get("percent_of_fleet_per_day"), numbers.get("cool_down_minutes")
         if percent is not None and fleet is None:
             self._fault(
                 self._lines.of(name, number, "percent_of_fleet_per_day"),
-                "`percent_of_fleet_per_day` needs `fleet_size`: AWS IoT has no cheap way to count a fleet",
+                "`percent_of_fleet_per_day` needs `fleet_size` in [limits]: AWS IoT has no cheap way to count a fleet",
             )
         return Limits(
             devices_per_hour=None if per_hour is None else int(per_hour),
