@@ -356,7 +356,7 @@ class FakeJobs:
 
     def start(self, job_id: str, thing: str, document: Mapping[str, Any], timeout: timedelta) -> None:
         if thing not in self._registry.types:
-            raise AwsError("ResourceNotFoundException: CreateJob")
+            raise ActionFailed(f"cannot start {job_id}: {thing} is not in the registry any more")
         if not 1 <= timeout / timedelta(minutes=1) <= 10080:
             raise AwsError("InvalidRequestException: inProgressTimeoutInMinutes")
         self.started.setdefault(job_id, StartedJob(thing, json.loads(json.dumps(document))))

@@ -232,7 +232,7 @@ class TestJobs:
         assert ground.jobs.execution("warden-1", "pump-1") is not None
 
     def test_a_job_for_no_thing_is_refused(self, ground: Ground) -> None:
-        with pytest.raises(Exception, match="ResourceNotFound"):
+        with pytest.raises(ActionFailed, match="not in the registry"):
             ground.jobs.start("warden-1", "nobody", DOCUMENT, MINUTES)
 
     def test_no_job_no_execution(self, ground: Ground) -> None:

@@ -326,6 +326,7 @@ def test_an_operator_can_report_a_device_and_it_goes_the_way_of_every_finding() 
         {"thing": ""},
         {"thing": "pump-3", "kind": "a b"},
         {"thing": "pump-3", "severity": "awful"},
+        {"thing": "pump-3", "why": "\ud800"},
     ],
 )
 def test_a_report_that_cannot_be_read_is_refused(command: dict[str, str]) -> None:

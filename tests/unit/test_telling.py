@@ -95,3 +95,13 @@ def test_security_hub_is_left_alone_unless_it_is_asked_for() -> None:
     world.report(a_finding())
 
     assert not world.security_hub.findings
+
+
+def test_people_and_programs_hear_of_a_case_that_its_detector_closes() -> None:
+    world = a_world(mode=Mode.APPROVE)
+    world.report(a_finding())
+
+    world.report(a_finding(is_open=False, ending="alarm-cleared"))
+
+    assert [event["case"]["state"] for event in world.announcements.published] == ["awaiting-approval", "closed"]
+    assert world.notices.subjects[-1] == "Fleet Warden: closed: pump-3 (high)"

@@ -17,6 +17,7 @@ from warden.governor import STOP_KEY
 from warden.ledger import Index, Put, decide_anew, version_of
 from warden.messages import send_decision, send_finding
 from warden.service import Service
+from warden.sources.fields import is_unicode
 from warden.summaries import summary
 
 _WHY_CHARACTERS = 500
@@ -49,7 +50,7 @@ def operate(command: Mapping[str, Any], who: str, request: str, service: Service
 
 def _text(command: Mapping[str, Any], key: str, *, default: str | None = None) -> str:
     value = command.get(key, default)
-    if not isinstance(value, str) or len(value) > _WHY_CHARACTERS:
+    if not isinstance(value, str) or len(value) > _WHY_CHARACTERS or not is_unicode(value):
         raise Refused("bad-argument", f"`{key}` must be a text of at most {_WHY_CHARACTERS} characters")
     return value
 

@@ -147,7 +147,11 @@ class Jobs(Protocol):
     """IoT Jobs."""
 
     def start(self, job_id: str, thing: str, document: Mapping[str, Any], timeout: timedelta) -> None:
-        """Ask one device to run a job. The same job twice is one job."""
+        """Ask one device to run a job. The same job twice is one job.
+
+        Raises:
+            ActionFailed: when the thing is not in the registry any more.
+        """
         ...
 
     def execution(self, job_id: str, thing: str) -> Execution | None:

@@ -74,7 +74,7 @@ def _close_finding(finding: Finding, service: Service) -> Case | None:
     case = service.cases.end_finding(finding, service.now(), said)
     if case is None or case.finding_is_open:
         return case
-    return decide_anew(lambda: _close_if_untouched(case.id, finding, service))
+    return tell(decide_anew(lambda: _close_if_untouched(case.id, finding, service)), service)
 
 
 def _close_if_untouched(case_id: str, finding: Finding, service: Service) -> Case:

@@ -134,7 +134,10 @@ def _check(containment: Containment, service: Service) -> None:
 
 def _what_is_restricted(containment: Containment) -> str:
     certificates = len(containment.policies)
-    parts = [f"{certificates} certificate{'' if certificates == 1 else 's'} restricted"]
+    if not certificates:
+        parts = ["no certificate is attached to it, the restricted group alone holds it"]
+    else:
+        parts = [f"{certificates} certificate{'' if certificates == 1 else 's'} restricted"]
     taken = sum(len(names) for names in containment.policies.values())
     if taken:
         parts.append(f"{taken} {'policy' if taken == 1 else 'policies'} detached")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from warden.errors import ActionFailed
 from warden.ports import Execution
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class IotJobs:
             )
         except self._iot.exceptions.ResourceAlreadyExistsException:
             return
+        except self._iot.exceptions.ResourceNotFoundException as error:
+            raise ActionFailed(f"cannot start {job_id}: {thing} is not in the registry any more") from error
 
     def execution(self, job_id: str, thing: str) -> Execution | None:
         """Read an execution as it is now."""
