@@ -562,7 +562,6 @@ class FakeDetectors:
     def __init__(self) -> None:
         self.unknown: set[str] = set()
         self.audits: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-        self.audited: set[tuple[str, str, Subject]] = set()
 
     def confirms(self, finding: Finding) -> bool:
         return finding.id not in self.unknown
@@ -572,9 +571,6 @@ class FakeDetectors:
         begin = int(page or "0")
         end = begin + AUDIT_PAGE
         return AuditPage(found[begin:end], str(end) if end < len(found) else "")
-
-    def audit_finds(self, task_id: str, check: str, subject: Subject) -> bool:
-        return (task_id, check, subject) in self.audited
 
 
 class Crash(BaseException):

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -89,10 +90,17 @@ class _Sam:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            process_group=0,
         ) as process:
-            for line in process.stdout or ():
-                last.append(line.rstrip())
-                self._progress(last[-1])
+            try:
+                for line in process.stdout or ():
+                    last.append(line.rstrip())
+                    self._progress(last[-1])
+            except BaseException:
+                # Interrupted: neither the SAM CLI nor the pip it has started is waited for.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
         if process.returncode:
             raise DeployError(
                 f"`sam {arguments[0]}` ended with {process.returncode}; the last it said:\n" + "\n".join(last)

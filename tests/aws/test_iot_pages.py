@@ -14,9 +14,7 @@ from warden.aws.account import IotAccountSettings
 from warden.aws.certificates import IotCertificates
 from warden.aws.detectors import AwsDetectors
 from warden.aws.registry import IotRegistry
-from warden.findings import Source, Subject, SubjectType
-
-ACCOUNT = "111122223333"
+from warden.findings import Source
 
 type Stubbed = Callable[[str], tuple[Any, Any]]
 
@@ -130,14 +128,14 @@ def test_active_violations_of_a_thing(stubbed: Stubbed, wanted: str, confirmed: 
     pages = ([{"violationId": "v-1"}], [{"violationId": "v-2"}])
     two_pages(stubber, "list_active_violations", asked, "activeViolations", pages)
 
-    assert AwsDetectors(client, ACCOUNT).confirms(a_finding(id=wanted, source=Source.DETECT)) is confirmed
+    assert AwsDetectors(client).confirms(a_finding(id=wanted, source=Source.DETECT)) is confirmed
 
 
 @pytest.mark.parametrize("source", [source for source in Source if source not in (Source.DETECT, Source.AUDIT)])
 def test_a_source_that_cannot_be_asked_is_believed(stubbed: Stubbed, source: Source) -> None:
     client, _ = stubbed("iot")
 
-    assert AwsDetectors(client, ACCOUNT).confirms(a_finding(source=source))
+    assert AwsDetectors(client).confirms(a_finding(source=source))
 
 
 def test_an_audits_finding_is_confirmed_unless_it_is_gone_or_suppressed(stubbed: Stubbed) -> None:
@@ -145,7 +143,7 @@ def test_an_audits_finding_is_confirmed_unless_it_is_gone_or_suppressed(stubbed:
     stubber.add_response("describe_audit_finding", {"finding": {"findingId": "f-1"}}, {"findingId": "f-1"})
     stubber.add_response("describe_audit_finding", {"finding": {"isSuppressed": True}}, {"findingId": "f-2"})
     stubber.add_client_error("describe_audit_finding", "ResourceNotFoundException")
-    detectors = AwsDetectors(client, ACCOUNT)
+    detectors = AwsDetectors(client)
 
     confirmed = [detectors.confirms(a_finding(id=each, source=Source.AUDIT)) for each in ("f-1", "f-2", "f-3")]
 
@@ -157,26 +155,10 @@ def test_an_audits_findings_come_page_by_page(stubbed: Stubbed) -> None:
     asked = {"taskId": "a" * 32, "checkName": "DEVICE_CERTIFICATE_AGE_CHECK", "maxResults": 250}
     stubber.add_response("list_audit_findings", {"findings": [{"findingId": "f-1"}], "nextToken": "more"}, asked)
     stubber.add_response("list_audit_findings", {"findings": [{"findingId": "f-2"}]}, {**asked, "nextToken": "more"})
-    detectors = AwsDetectors(client, ACCOUNT)
+    detectors = AwsDetectors(client)
 
     first = detectors.audit_page("a" * 32, "DEVICE_CERTIFICATE_AGE_CHECK", "")
     second = detectors.audit_page("a" * 32, "DEVICE_CERTIFICATE_AGE_CHECK", first.next_page)
 
     assert [first.findings[0]["findingId"], second.findings[0]["findingId"]] == ["f-1", "f-2"]
     assert second.next_page == ""
-
-
-def test_an_audit_is_asked_about_one_certificate(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    asked = {
-        "taskId": "a" * 32,
-        "checkName": "DEVICE_CERTIFICATE_AGE_CHECK",
-        "maxResults": 1,
-        "resourceIdentifier": {"deviceCertificateId": "c" * 64},
-    }
-    stubber.add_response("list_audit_findings", {"findings": []}, asked)
-    subject = Subject(SubjectType.CERTIFICATE, "c" * 64)
-
-    found = AwsDetectors(client, ACCOUNT).audit_finds("a" * 32, "DEVICE_CERTIFICATE_AGE_CHECK", subject)
-
-    assert not found

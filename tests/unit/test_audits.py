@@ -113,15 +113,26 @@ def test_what_the_next_audit_does_not_find_is_closed(world: World) -> None:
 def test_what_only_waits_in_a_queue_is_not_closed(world: World) -> None:
     world.detectors.audits["t-1", CHECK] = [found("t-1", "f-1")]
     ingest_all(world, report("t-1"))
-    [case] = world.cases
-    world.detectors.audited.add(("t-2", CHECK, case.subject))
+    world.clock.advance(timedelta(days=1))
+    world.detectors.audits["t-2", CHECK] = [found("t-2", "f-2")]
+    ingest(world, report("t-2", compliant=True))
+
+    world.sweep(after=timedelta(minutes=31))
+
+    assert world.case.is_open
+
+
+def test_a_policys_case_is_closed_by_the_audit_too(world: World) -> None:
+    version = {"policyVersionIdentifier": {"policyName": "wide-open", "policyVersionId": "1"}}
+    resource: dict[str, Any] = {"resourceType": "IOT_POLICY", "resourceIdentifier": version}
+    world.detectors.audits["t-1", CHECK] = [found("t-1", "f-1", **resource)]
+    ingest_all(world, report("t-1"))
     world.clock.advance(timedelta(days=1))
 
     ingest_all(world, report("t-2", compliant=True))
-    world.clock.advance(timedelta(minutes=31))
-    world.sweep()
+    world.sweep(after=timedelta(minutes=31))
 
-    assert world.cases[0].is_open
+    assert not world.case.is_open
 
 
 def test_a_finding_about_a_certificate_is_a_case_of_each_thing_that_uses_it(world: World) -> None:

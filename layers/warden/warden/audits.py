@@ -17,7 +17,7 @@ from warden.clock import to_text
 from warden.errors import Refused
 from warden.findings import Finding, Source, Subject, SubjectType
 from warden.ledger import Index, Key, Put, decide_anew, version_of
-from warden.messages import send_finding, send_findings
+from warden.messages import send_findings
 from warden.refusals import record_refusal
 from warden.service import Service
 from warden.sources import Envelope, audit
@@ -115,23 +115,46 @@ def _settle_later(reading: Reading, service: Service) -> None:
 
 
 def settle_check(key: Key, record: Mapping[str, Any], service: Service) -> None:
-    """End the findings of every open case of a check that its last audit, asked once more, does not find."""
-    for case in _cases_not_seen(record["check"], record["task"], record["read_at"], service):
-        if not service.ports.detectors.audit_finds(record["task"], record["check"], _found_subject(case)):
-            for finding_id in case.findings:
-                send_finding(service.ports.queue, _ended(case, finding_id, service))
+    """End the findings of every open case of a check that its last audit, read once more, does not find."""
+    reading = Reading(record["task"], record["check"])
+    cases = _cases_not_seen(reading, record["read_at"], service)
+    found = _subjects_found(reading, service) if cases else set()
+    ended = [
+        _ended(case, finding_id, service)
+        for case in cases
+        if _found_subject(case) not in found
+        for finding_id in case.findings
+    ]
+    send_findings(service.ports.queue, ended, verified=True)
     settled = {name: value for name, value in record.items() if name not in ("due", "due_at")}
     service.ports.ledger.commit(Put(key, settled, version_of(record)))
 
 
-def _cases_not_seen(check: str, task: str, before: str, service: Service) -> list[Case]:
+def _subjects_found(reading: Reading, service: Service) -> set[Subject]:
+    envelope = Envelope(
+        message_id="", received_at=service.now(), account=service.settings.account, region=service.settings.region
+    )
+    found, page = set(), ""
+    while True:
+        listed = service.ports.detectors.audit_page(reading.task_id, reading.check, page)
+        found |= {finding.subject for entry in listed.findings if (finding := _finding(entry, envelope, service))}
+        if not listed.next_page:
+            return found
+        page = listed.next_page
+
+
+def _cases_not_seen(reading: Reading, before: str, service: Service) -> list[Case]:
     found = []
     for state in CaseState:
         if state is CaseState.CLOSED:
             continue
         for _, record in service.ports.ledger.find(Index.STATE, state, until=before):
             case = case_from(record)
-            if case.source is Source.AUDIT and case.kind == check and case.attributes.get("task") != task:
+            if (
+                case.source is Source.AUDIT
+                and case.kind == reading.check
+                and case.attributes.get("task") != reading.task_id
+            ):
                 found.append(case)
     return found
 

@@ -93,5 +93,5 @@ def _ports(settings: Settings) -> Ports:
         replies=lazy(lambda: IotReplies(client("iot-data"))),
         queue=lazy(lambda: SqsCaseQueue(client("sqs"), settings.case_queue_url)),
         inbox=lazy(lambda: SqsInbox(client("sqs"), settings.inbox_url)),
-        detectors=lazy(lambda: AwsDetectors(client("iot"), settings.account)),
+        detectors=lazy(lambda: AwsDetectors(client("iot"))),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from warden.findings import Finding, Subject
+from warden.findings import Finding
 from warden.ledger import Ledger
 
 
@@ -277,10 +277,6 @@ class Detectors(Protocol):
 
     def audit_page(self, task_id: str, check: str, page: str) -> AuditPage:
         """Read a page of what a check of an audit found, without what was suppressed; `page` is empty for the first."""
-        ...
-
-    def audit_finds(self, task_id: str, check: str, subject: Subject) -> bool:
-        """Tell whether a check of an audit found something about this subject."""
         ...
 
 

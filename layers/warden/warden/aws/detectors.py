@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from warden.findings import Finding, Source, Subject, SubjectType
+from warden.findings import Finding, Source
 from warden.ports import AuditPage
 
 if TYPE_CHECKING:
@@ -13,24 +13,12 @@ if TYPE_CHECKING:
 
 
 _PAGE = 250
-_IDENTIFIERS: dict[SubjectType, Callable[[str, str], Any]] = {
-    SubjectType.CERTIFICATE: lambda name, _: {"deviceCertificateId": name},
-    SubjectType.CA_CERTIFICATE: lambda name, _: {"caCertificateId": name},
-    SubjectType.CLIENT_ID: lambda name, _: {"clientId": name},
-    SubjectType.IDENTITY_POOL: lambda name, _: {"cognitoIdentityPoolId": name},
-    SubjectType.ACCOUNT: lambda _, account: {"account": account},
-}
-"""How ListAuditFindings is asked about one resource (API reference, ResourceIdentifier).
-
-Policies and roles are named there by version and ARN, which a subject does not keep: their cases are closed by people.
-"""
 
 
 class AwsDetectors:
     """Asks Device Defender. A source that cannot be asked is believed: its topic or rule is what guards it."""
 
-    def __init__(self, client: IoTClient, account: str) -> None:
-        self._account = account
+    def __init__(self, client: IoTClient) -> None:
         self._iot = client
         self._ask: dict[Source, Callable[[Finding], bool]] = {
             Source.DETECT: self._violation_is_active,
@@ -62,12 +50,3 @@ class AwsDetectors:
             asked["nextToken"] = page
         answer = self._iot.list_audit_findings(**asked)
         return AuditPage(tuple(answer["findings"]), answer.get("nextToken", ""))
-
-    def audit_finds(self, task_id: str, check: str, subject: Subject) -> bool:
-        """Ask an audit about one resource; one that it cannot be asked about alone is taken to be found still."""
-        identifier = _IDENTIFIERS.get(subject.type)
-        if identifier is None:
-            return True
-        asked: dict[str, Any] = {"taskId": task_id, "checkName": check, "maxResults": 1}
-        answer = self._iot.list_audit_findings(**asked, resourceIdentifier=identifier(subject.name, self._account))
-        return bool(answer["findings"])
