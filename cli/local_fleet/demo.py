@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import re
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -93,9 +94,12 @@ def _keep(stage: Stage) -> None:
     ):
         console.print(f"  {line}", markup=False)
     console.print(f"\nMQTT over mutual TLS: {aws.mqtt_host}:{aws.mqtt_port}, CA {aws.ca_file}", markup=False)
-    console.print("Press Enter to stop it.", style="bold")
-    with contextlib.suppress(EOFError):
-        input()
+    console.print("Press Enter or Ctrl-C to stop it.", style="bold")
+    with contextlib.suppress(KeyboardInterrupt):
+        try:
+            input()
+        except EOFError:  # nobody can press Enter: it stays until it is interrupted
+            signal.pause()
 
 
 if __name__ == "__main__":
