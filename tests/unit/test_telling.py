@@ -105,3 +105,13 @@ def test_people_and_programs_hear_of_a_case_that_its_detector_closes() -> None:
 
     assert [event["case"]["state"] for event in world.announcements.published] == ["awaiting-approval", "closed"]
     assert world.notices.subjects[-1] == "Fleet Warden: closed: pump-3 (high)"
+
+
+def test_a_recovery_that_waits_for_its_device_is_announced_and_mailed_to_nobody() -> None:
+    world = a_world()
+    world.report(a_finding())
+
+    world.order("release", world.case.id)
+
+    assert [event["case"]["state"] for event in world.announcements.published] == ["contained", "recovering"]
+    assert len(world.notices.sent) == 1

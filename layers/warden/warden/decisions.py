@@ -156,7 +156,7 @@ def recover(case: Case, service: Service) -> Case:
         case = record_outcome(case.id, ROTATE_CERTIFICATE, outcome, service)
         rotation = outcome
     if rotation is not None and rotation.progress is Progress.STARTED:
-        return case
+        return tell(case, service)
     if rotation is not None and rotation.progress is Progress.FAILED:
         return _stay_contained(case.id, f"the rotation failed: {rotation.detail}", service)
     try:
