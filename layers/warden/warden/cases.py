@@ -164,11 +164,6 @@ class Cases:
             raise Refused("no-such-case", f"there is no case {case_id!r}; `warden cases` lists the open ones")
         return case_from(record)
 
-    def open_case_for(self, problem: str) -> Case | None:
-        """Find the open case of a problem, if it has one."""
-        head = self._ledger.read(_problem_key(problem))
-        return self.read(head["case_id"]) if head and head["is_open"] else None
-
     def begin(self, finding: Finding, thing: str, now: datetime, step: Step) -> Case:
         """Open a case for a finding, or add the finding to the problem's open case.
 
