@@ -24,7 +24,7 @@ REGION = "us-east-1"
 ACCOUNT_ID = "111122223333"
 # The root user: MiniStack allows it everything. Functions have their roles' own credentials.
 ACCESS_KEY_ID = "test"
-SECRET_ACCESS_KEY = "test"  # noqa: S105 - MiniStack's fixed root key, good on this machine only
+SECRET_ACCESS_KEY = "test"  # noqa: S105 # nosec B105 # MiniStack's fixed root key, good on this machine only
 
 _HOST = "127.0.0.1"
 _READY_SECONDS = 60
@@ -140,7 +140,7 @@ class LocalAws:
         self._config_file.write_text(f"[default]\nregion = {REGION}\nendpoint_url = {self.endpoint_url}\n")
         arguments = [] if self._bridged else ["--without-bridges"]
         with self.log_file.open("wb") as log:
-            self._server = subprocess.Popen(  # noqa: S603 - our own module, our own arguments
+            self._server = subprocess.Popen(  # noqa: S603 # nosec B603 # our own module, our own arguments
                 [sys.executable, "-m", "local_fleet.ministack_server", *arguments],
                 cwd=Path(__file__).parents[1],  # puts local_fleet on its path, and on no function's
                 env=self._server_environment(),
@@ -197,7 +197,7 @@ class LocalAws:
         raise LocalAwsError(f"the local AWS was not ready after {_READY_SECONDS} s:\n{self._last_words()}")
 
     def _get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.endpoint_url + path, timeout=5) as answer:  # noqa: S310 - our own server
+        with urllib.request.urlopen(self.endpoint_url + path, timeout=5) as answer:  # noqa: S310 # nosec B310 # our own server
             content: bytes = answer.read()
         return content
 

@@ -81,7 +81,7 @@ class _Sam:
 
     def run(self, *arguments: str) -> None:
         last = deque[str](maxlen=_LAST_LINES)
-        with subprocess.Popen(  # noqa: S603 - the SAM CLI with arguments of ours
+        with subprocess.Popen(  # noqa: S603 # nosec B603 # the SAM CLI with arguments of ours
             [SAM, *arguments],
             cwd=self._directory,
             env=self._environment,

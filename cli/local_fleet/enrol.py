@@ -150,7 +150,7 @@ class AgentProcess:
         if self.running:
             raise AgentError(f"the agent of {self.device.thing_name} is running already")
         with (self.device.directory / "agent.log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own module, our own arguments
+            self._process = subprocess.Popen(  # noqa: S603 # nosec B603 # our own module, our own arguments
                 [sys.executable, "-m", "warden_agent", "--config", str(self.device.config_file)],
                 cwd=DEVICE_CODE,  # puts warden_agent on its path
                 env={name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},

@@ -87,7 +87,7 @@ def _as_deployed(function: str, environment: Mapping[str, str]) -> dict[str, str
 
 def _sam(root: Path, environment: Mapping[str, str], *arguments: str) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    done = subprocess.run(  # noqa: S603 - the SAM CLI with arguments of ours
+    done = subprocess.run(  # noqa: S603 # nosec B603 # the SAM CLI with arguments of ours
         [SAM, *arguments],
         cwd=root,
         env={**environment, "PATH": path},

@@ -63,6 +63,6 @@ def reachable_from_containers(endpoint_url: str) -> Iterator[str]:
 
 def _bridge_address() -> str:
     command = [shutil.which("docker") or "docker", "network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - fixed words
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 # nosec B603 # fixed words
     [config, *_] = json.loads(said)
     return str(config.get("Gateway") or next(ipaddress.ip_network(config["Subnet"]).hosts()))

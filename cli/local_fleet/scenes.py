@@ -72,7 +72,7 @@ class Stage:
         environment["PYTHONPATH"] = os.pathsep.join(
             str(ROOT / each) for each in ("cli", "layers/warden", "layers/plan/python")
         )
-        ended = subprocess.run(  # noqa: S603 - our own module, our own arguments
+        ended = subprocess.run(  # noqa: S603 # nosec B603 # our own module, our own arguments
             [sys.executable, "-m", "warden_cli", *arguments],
             env=environment, capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip

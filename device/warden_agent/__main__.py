@@ -65,10 +65,10 @@ def _agent(
     config: AgentConfig, store: FileStore, journal: LineJournal, telemetry: Telemetry, clock: SystemClock
 ) -> Agent:
     # Jitter needs no secrecy, only to differ from device to device.
-    reconnects = Backoff(config.retry_min_seconds, config.retry_max_seconds, random.Random())  # noqa: S311
+    reconnects = Backoff(config.retry_min_seconds, config.retry_max_seconds, random.Random())  # noqa: S311 # nosec B311 # jitter
 
     def delay() -> float:
-        return random.uniform(config.retry_min_seconds, 3 * config.retry_min_seconds)  # noqa: S311
+        return random.uniform(config.retry_min_seconds, 3 * config.retry_min_seconds)  # noqa: S311 # nosec B311 # jitter
 
     return Agent(
         topics=Topics(config.thing_name),
