@@ -32,7 +32,7 @@ from warden.ledger import INDEX_ATTRIBUTES, Found, Index, Key, Put, Record
 from warden.messages import send_finding
 from warden.operations import operate
 from warden.plan import Mode, read_plan
-from warden.ports import AuditPage, Certificate, Execution, Ports, QueueEntry, Thing, UploadedFile, UploadForm
+from warden.ports import AuditPage, Certificate, Execution, JobOrder, Ports, QueueEntry, Thing, UploadedFile, UploadForm
 from warden.service import Service
 from warden.settings import Settings
 from warden.sweep import sweep
@@ -336,62 +336,110 @@ class FakeConnections:
 
 
 @dataclass
-class StartedJob:
-    """A job and its one execution."""
+class FakeExecution:
+    """A job's execution on one thing."""
 
-    thing: str
-    document: Mapping[str, Any]
     status: str = "QUEUED"
     details: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class StartedJob:
+    """A job and its executions; `thing`, `status` and `details` are those of a job that is for one thing."""
+
+    order: JobOrder
+    executions: dict[str, FakeExecution]
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        return self.order.document
+
+    @property
+    def thing(self) -> str:
+        (thing,) = self.executions
+        return thing
+
+    @property
+    def status(self) -> str:
+        return self.executions[self.thing].status
+
+    @status.setter
+    def status(self, status: str) -> None:
+        self.executions[self.thing].status = status
+
+    @property
+    def details(self) -> dict[str, str]:
+        return self.executions[self.thing].details
 
 
 class FakeJobs:
     """Jobs whose executions devices and tests move; every end is an event, until it is taken."""
 
-    def __init__(self, registry: FakeRegistry) -> None:
+    def __init__(self, registry: FakeRegistry, clock: FakeClock) -> None:
         self._registry = registry
+        self._clock = clock
         self.started: dict[str, StartedJob] = {}
         self.events: list[dict[str, Any]] = []
         self.loses_events = False
 
-    def start(self, job_id: str, thing: str, document: Mapping[str, Any], timeout: timedelta) -> None:
-        if thing not in self._registry.types:
-            raise ActionFailed(f"cannot start {job_id}: {thing} is not in the registry any more")
-        if not 1 <= timeout / timedelta(minutes=1) <= 10080:
+    def start(self, order: JobOrder) -> None:
+        if order.id in self.started:
+            return
+        if not 1 <= len(order.things) <= 100:
+            raise AwsError("LimitExceededException: 1 to 100 targets")
+        if gone := [thing for thing in order.things if thing not in self._registry.types]:
+            raise ActionFailed(f"cannot start {order.id}: {gone[0]} is not in the registry any more")
+        if not 1 <= order.work_timeout / timedelta(minutes=1) <= 10080:
             raise AwsError("InvalidRequestException: inProgressTimeoutInMinutes")
-        self.started.setdefault(job_id, StartedJob(thing, json.loads(json.dumps(document))))
+        if not timedelta(minutes=30) <= order.ends_at - self._clock() <= timedelta(days=730):
+            raise AwsError("InvalidRequestException: schedulingConfig.endTime")
+        kept = replace(order, document=json.loads(json.dumps(order.document)))
+        self.started[order.id] = StartedJob(kept, {thing: FakeExecution() for thing in order.things})
 
     def execution(self, job_id: str, thing: str) -> Execution | None:
         job = self.started.get(job_id)
-        return Execution(job.status, dict(job.details)) if job and job.thing == thing else None
+        found = job.executions.get(thing) if job else None
+        return Execution(found.status, dict(found.details)) if found else None
 
-    def cancel(self, job_id: str) -> None:
-        if job_id in self.started and self.started[job_id].status in ("QUEUED", "IN_PROGRESS"):
-            self.move(job_id, "CANCELED")
+    def cancel(self, job_id: str, thing: str) -> None:
+        found = self.execution(job_id, thing)
+        if found is not None and not found.is_over:
+            self.move(job_id, "CANCELED", thing)
 
-    def move(self, job_id: str, status: str) -> None:
+    def move(self, job_id: str, status: str, thing: str = "") -> None:
         """Let an execution change its status; its end is told by an event, as AWS IoT does."""
-        self.started[job_id].status = status
+        job = self.started[job_id]
+        thing = thing or job.thing
+        job.executions[thing].status = status
         if status not in ("QUEUED", "IN_PROGRESS") and not self.loses_events:
-            self.events.append(a_job_event(job_id, status, number=len(self.started) * 100 + len(self.events)))
+            number = len(self.started) * 100 + len(self.events)
+            self.events.append(a_job_event(job_id, thing, status, number=number))
+
+    def end(self) -> None:
+        """Let the end times that have come cancel what is not over, as IoT Jobs does."""
+        for job_id, job in self.started.items():
+            for thing, execution in job.executions.items():
+                if job.order.ends_at <= self._clock() and execution.status in ("QUEUED", "IN_PROGRESS"):
+                    self.move(job_id, "CANCELED", thing)
 
     def delete(self, job_id: str) -> None:
         """Delete a job, as somebody at the console would."""
-        del self.started[job_id]
-        self.events.append(a_job_event(job_id, "", operation="deleted"))
+        job = self.started.pop(job_id)
+        self.events.extend(a_job_event(job_id, thing, "", operation="deleted") for thing in job.executions)
 
     def of(self, operation: str) -> list[str]:
         """List the ids of the jobs of one operation, oldest first."""
         return [job_id for job_id, job in self.started.items() if job.document["warden"]["operation"] == operation]
 
 
-def a_job_event(job_id: str, status: str, *, operation: str = "", number: int = 0) -> dict[str, Any]:
+def a_job_event(job_id: str, thing: str, status: str, *, operation: str = "", number: int = 0) -> dict[str, Any]:
     """Write a job execution event as AWS IoT does."""
     return {
         "eventType": "JOB_EXECUTION",
         "eventId": f"event-{number}",
         "operation": operation or status.lower(),
         "jobId": job_id,
+        "thingArn": f"arn:aws:iot:us-east-1:111122223333:thing/{thing}",
         **({"status": status} if status else {}),
     }
 
@@ -682,13 +730,14 @@ class FakeDevice:
         """Run every job that waits for it."""
         self.connect()
         for job_id, job in list(self.world.jobs.started.items()):
-            if job.thing == self.thing and job.status == "QUEUED":
+            execution = job.executions.get(self.thing)
+            if execution is not None and execution.status == "QUEUED":
                 self.run(job_id)
 
     def run(self, job_id: str) -> None:
         """Run one job to its good end."""
         jobs = self.world.jobs
-        jobs.move(job_id, "IN_PROGRESS")
+        jobs.move(job_id, "IN_PROGRESS", self.thing)
         if jobs.started[job_id].document["warden"]["operation"] == "collect-logs":
             self.upload(job_id)
         else:
@@ -696,7 +745,7 @@ class FakeDevice:
             assert verdict == "accepted", answer
             verdict, answer = self.confirm()
             assert verdict == "accepted", answer
-        jobs.move(job_id, "SUCCEEDED")
+        jobs.move(job_id, "SUCCEEDED", self.thing)
 
 
 class World:
@@ -708,7 +757,7 @@ class World:
         self.registry = FakeRegistry()
         self.certificates = FakeCertificates(self.registry, self.clock)
         self.connections = FakeConnections()
-        self.jobs = FakeJobs(self.registry)
+        self.jobs = FakeJobs(self.registry, self.clock)
         self.evidence = FakeEvidence()
         self.notices = FakeNotices()
         self.announcements = FakeAnnouncements()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Protocol
 
 import boto3
@@ -77,11 +78,13 @@ class FakeGround:
 
     def __init__(self) -> None:
         registry = FakeRegistry()
-        certificates = FakeCertificates(registry, FakeClock())
+        clock = FakeClock()
+        clock.time = datetime.now(UTC)
+        certificates = FakeCertificates(registry, clock)
         self._registry, self._certificates = registry, certificates
         self.registry: Registry = registry
         self.certificates: Certificates = certificates
-        self.jobs: Jobs = FakeJobs(registry)
+        self.jobs: Jobs = FakeJobs(registry, clock)
 
     def thing(self, name: str, *, groups: Sequence[str] = ()) -> None:
         self._registry.add_thing(name, groups=groups)

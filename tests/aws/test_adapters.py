@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -26,9 +27,17 @@ from warden.aws.jobs import IotJobs
 from warden.aws.messaging import AwsSecurityHub, EventBridgeAnnouncements, IotReplies, SnsNotices, SqsCaseQueue
 from warden.aws.registry import IotRegistry
 from warden.errors import NotSent
-from warden.ports import Notices, QueueEntry
+from warden.ports import JobOrder, Notices, QueueEntry
 
 type Stubbed = Callable[[str], tuple[Any, Any]]
+
+AN_ORDER = JobOrder(
+    id="warden-1",
+    things=("pump-3",),
+    document={},
+    work_timeout=timedelta(minutes=15),
+    ends_at=datetime(2026, 11, 23, 14, 7, 1, tzinfo=UTC),
+)
 
 BODY = b"2026-11-22T11:59:58Z 7340032 bytes out\n"
 
@@ -234,7 +243,7 @@ class TestReplies:
 
 
 class TestJobs:
-    def test_a_job_is_one_snapshot_for_one_thing_with_a_timeout(self, stubbed: Stubbed) -> None:
+    def test_a_job_is_one_snapshot_with_a_timeout_and_an_end(self, stubbed: Stubbed) -> None:
         client, stubber = stubbed("iot")
         asked = {
             "jobId": "warden-1",
@@ -242,10 +251,11 @@ class TestJobs:
             "document": '{"version": "1.0"}',
             "targetSelection": "SNAPSHOT",
             "timeoutConfig": {"inProgressTimeoutInMinutes": 15},
+            "schedulingConfig": {"endTime": "2026-11-23 14:08", "endBehavior": "FORCE_CANCEL"},
         }
         stubber.add_response("create_job", {"jobId": "warden-1"}, asked)
 
-        IotJobs(client, PREFIX).start("warden-1", "plant1:pump-3", {"version": "1.0"}, timedelta(minutes=15))
+        IotJobs(client, PREFIX).start(replace(AN_ORDER, things=("plant1:pump-3",), document={"version": "1.0"}))
 
     def test_an_execution_is_read_with_what_the_device_said(self, stubbed: Stubbed) -> None:
         client, stubber = stubbed("iot")
@@ -258,20 +268,49 @@ class TestJobs:
         assert found is not None
         assert (found.status, found.is_over, dict(found.details)) == ("FAILED", True, {"reason": "no space"})
 
-    @pytest.mark.parametrize("code", ["InvalidRequestException", "ResourceNotFoundException"])
+    @pytest.mark.parametrize(
+        "code", ["InvalidRequestException", "ResourceNotFoundException", "InvalidStateTransitionException"]
+    )
     def test_a_job_that_has_ended_needs_no_cancelling(self, stubbed: Stubbed, code: str) -> None:
         client, stubber = stubbed("iot")
-        asked = {"jobId": "warden-1", "force": True, "reasonCode": "WARDEN_DEADLINE"}
-        stubber.add_client_error("cancel_job", code, expected_params=asked)
+        asked = {"jobId": "warden-1", "thingName": "pump-3", "force": True}
+        stubber.add_client_error("cancel_job_execution", code, expected_params=asked)
 
-        IotJobs(client, PREFIX).cancel("warden-1")
+        IotJobs(client, PREFIX).cancel("warden-1", "pump-3")
+
+    def test_a_job_says_its_bounds_in_the_words_of_iot_jobs(self, stubbed: Stubbed) -> None:
+        client, stubber = stubbed("iot")
+        asked = {
+            "jobId": "warden-1",
+            "targets": [f"{PREFIX}thing/pump-3", f"{PREFIX}thing/pump-4"],
+            "document": "{}",
+            "targetSelection": "SNAPSHOT",
+            "timeoutConfig": {"inProgressTimeoutInMinutes": 15},
+            "schedulingConfig": {"endTime": "2026-11-23 14:08", "endBehavior": "FORCE_CANCEL"},
+            "jobExecutionsRolloutConfig": {"maximumPerMinute": 50},
+            "abortConfig": {
+                "criteriaList": [
+                    {
+                        "failureType": "ALL",
+                        "action": "CANCEL",
+                        "thresholdPercentage": 20.0,
+                        "minNumberOfExecutedThings": 5,
+                    }
+                ]
+            },
+        }
+        stubber.add_response("create_job", {}, asked)
+
+        IotJobs(client, PREFIX).start(
+            replace(AN_ORDER, things=("pump-3", "pump-4"), per_minute=50, abort_percent=20.0, abort_after=5)
+        )
 
     def test_a_throttle_rises(self, stubbed: Stubbed) -> None:
         client, stubber = stubbed("iot")
         stubber.add_client_error("create_job", "ThrottlingException")
 
         with pytest.raises(ClientError, match="Throttling"):
-            IotJobs(client, PREFIX).start("warden-1", "pump-3", {}, timedelta(minutes=15))
+            IotJobs(client, PREFIX).start(AN_ORDER)
 
 
 class TestRegistry:

@@ -8,6 +8,7 @@ from tests.aws.ground import FakeGround, Ground, MotoGround
 from tests.fakes import a_key
 from warden.csr import key_of_certificate
 from warden.errors import ActionFailed
+from warden.ports import JobOrder
 
 ABSENT = "f" * 64
 LONG_NAME = "plant1:" + "x" * 121
@@ -217,7 +218,7 @@ class TestJobs:
     def test_a_job_for_a_thing_waits_there(self, ground: Ground) -> None:
         ground.thing("pump-1")
 
-        ground.jobs.start("warden-1", "pump-1", DOCUMENT, MINUTES)
+        ground.jobs.start(an_order("pump-1"))
 
         execution = ground.jobs.execution("warden-1", "pump-1")
         assert execution is not None
@@ -227,35 +228,64 @@ class TestJobs:
         ground.thing("pump-1")
 
         for _ in range(2):
-            ground.jobs.start("warden-1", "pump-1", DOCUMENT, MINUTES)
+            ground.jobs.start(an_order("pump-1"))
 
         assert ground.jobs.execution("warden-1", "pump-1") is not None
 
+    def test_a_job_for_many_things_waits_on_each(self, ground: Ground) -> None:
+        for number in range(1, 4):
+            ground.thing(f"pump-{number}")
+
+        ground.jobs.start(an_order("pump-1", "pump-3"))
+
+        assert [ground.jobs.execution("warden-1", f"pump-{number}") is None for number in range(1, 4)] == [
+            *(False, True, False)
+        ]
+
+    def test_a_job_is_cancelled_on_one_thing_alone(self, ground: Ground) -> None:
+        ground.thing("pump-1")
+        ground.thing("pump-2")
+        ground.jobs.start(an_order("pump-1", "pump-2"))
+
+        ground.jobs.cancel("warden-1", "pump-1")
+
+        first, second = (ground.jobs.execution("warden-1", thing) for thing in ("pump-1", "pump-2"))
+        assert first is not None
+        assert second is not None
+        assert (first.is_over, second.is_over) == (True, False)
+
     def test_a_job_for_no_thing_is_refused(self, ground: Ground) -> None:
         with pytest.raises(ActionFailed, match="not in the registry"):
-            ground.jobs.start("warden-1", "nobody", DOCUMENT, MINUTES)
+            ground.jobs.start(an_order("nobody"))
 
     def test_no_job_no_execution(self, ground: Ground) -> None:
         ground.thing("pump-1")
         ground.thing("pump-2")
-        ground.jobs.start("warden-1", "pump-1", DOCUMENT, MINUTES)
+        ground.jobs.start(an_order("pump-1"))
 
         assert ground.jobs.execution("warden-2", "pump-1") is None
         assert ground.jobs.execution("warden-1", "pump-2") is None
 
     def test_cancelling_is_done_once_and_may_be_asked_for_again(self, ground: Ground) -> None:
         ground.thing("pump-1")
-        ground.jobs.start("warden-1", "pump-1", DOCUMENT, MINUTES)
+        ground.jobs.start(an_order("pump-1"))
 
         for _ in range(2):
-            ground.jobs.cancel("warden-1")
-        ground.jobs.cancel("warden-never-was")
+            ground.jobs.cancel("warden-1", "pump-1")
+        execution = ground.jobs.execution("warden-1", "pump-1")
+        assert execution is not None
+        assert execution.is_over
 
     def test_a_timeout_beyond_what_iot_jobs_takes_is_refused(self, ground: Ground) -> None:
         ground.thing("pump-1")
 
         with pytest.raises(Exception, match="inProgressTimeoutInMinutes"):
-            ground.jobs.start("warden-1", "pump-1", DOCUMENT, timedelta(days=8))
+            ground.jobs.start(an_order("pump-1", work_timeout=timedelta(days=8)))
+
+
+def an_order(*things: str, work_timeout: timedelta = MINUTES) -> JobOrder:
+    ends_at = datetime.now(UTC) + timedelta(hours=2)
+    return JobOrder(id="warden-1", things=things, document=DOCUMENT, work_timeout=work_timeout, ends_at=ends_at)
 
 
 def _groups(ground: Ground, name: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from tests.fakes import (
     FakeDevice,
     World,
     a_finding,
+    a_job_event,
     a_key,
     a_world,
     an_old_certificate,
@@ -131,9 +132,7 @@ def test_success_that_nobody_saw_is_none(world: World) -> None:
 def test_an_end_that_jobs_does_not_confirm_is_ignored(world: World) -> None:
     before = dict(world.ledger.records)
 
-    world.jobs.events.append(
-        {"eventId": "forged", "jobId": rotation_job(world), "status": "FAILED", "operation": "failed"}
-    )
+    world.jobs.events.append(a_job_event(rotation_job(world), THING, "FAILED", number=666))
     world.drain()
 
     assert world.ledger.records == before

@@ -65,7 +65,7 @@ def test_the_end_of_a_job_that_comes_again_changes_nothing(world: World) -> None
     (job,) = world.jobs.started
     before = everything(world)
 
-    delivered_again(world, {"type": "job-ended", "job": job})
+    delivered_again(world, {"type": "job-ended", "job": job, "thing": THING})
 
     assert everything(world) == before
 

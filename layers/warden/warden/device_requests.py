@@ -339,8 +339,8 @@ def _create_uploads(request: DeviceRequest, body: Mapping[str, Any], service: Se
     _require_own(request, service)
     job_id = body.get("jobId")
     named = isinstance(job_id, str) and job_id.isascii() and 0 < len(job_id) <= 64
-    job = read_job(service.ports.ledger, str(job_id)) if named else None
-    if job is None or job.action != COLLECT_LOGS or job.thing != request.thing:
+    job = read_job(service.ports.ledger, str(job_id), request.thing) if named else None
+    if job is None or job.action != COLLECT_LOGS:
         raise Refused("no-job", "`jobId` names no log collection of this thing")
     _require_in_progress(job.id, request.thing, service)
     uploads = _announced(body.get("files"), job, service)

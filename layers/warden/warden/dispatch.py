@@ -75,7 +75,7 @@ def _tell_operator(order: Order, refusal: Refused, service: Service) -> None:
 
 
 def _job_ended(message: Mapping[str, Any], service: Service) -> None:
-    job_ended(message["job"], service)
+    job_ended(message["job"], message["thing"], service)
 
 
 def _due(message: Mapping[str, Any], service: Service) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 from warden.clock import from_text, to_text
 from warden.ledger import Key, Ledger, Put, version_of
 from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE
+from warden.ports import JobOrder
+from warden.service import Service
 
 JOB_ID_PREFIX = "warden-"
+_LEAST_TIME_TO_END = timedelta(minutes=31)
 _HANDLERS = {COLLECT_LOGS: "warden-collect-logs", ROTATE_CERTIFICATE: "warden-rotate-certificate"}
 
 
@@ -28,7 +31,10 @@ class Upload:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One job for one device. `deadline` is when silence counts as an end; None once it has ended."""
+    """What one device is to do of a job. `deadline` is when silence counts as an end; None once it has ended.
+
+    A job of IoT Jobs may be for many devices (a campaign's are); here there is a record for each of them.
+    """
 
     id: str
     action: str
@@ -66,13 +72,29 @@ def document(action: str, job: str) -> dict[str, Any]:
     }
 
 
-def _key(job: str) -> Key:
-    return Key(f"JOB#{job}", "JOB")
+def order_for(job: Job, service: Service) -> JobOrder:
+    """Order a job of one device, which IoT Jobs itself ends when its deadline is over: a QUEUED one never times out."""
+    return JobOrder(
+        id=job.id,
+        things=(job.thing,),
+        document=document(job.action, job.id),
+        work_timeout=service.settings.work_timeout,
+        ends_at=end_time(job.deadline, service.now()),
+    )
 
 
-def read_job(ledger: Ledger, job: str) -> Job | None:
-    """Read the record of a job; None when it is none of ours."""
-    record = ledger.read(_key(job))
+def end_time(deadline: datetime | None, now: datetime) -> datetime:
+    """Give a deadline as an end time that IoT Jobs accepts: half an hour ahead or more (API, SchedulingConfig)."""
+    return max(deadline or now, now + _LEAST_TIME_TO_END)
+
+
+def _key(job: str, thing: str) -> Key:
+    return Key(f"JOB#{job}", f"THING#{thing}")
+
+
+def read_job(ledger: Ledger, job: str, thing: str) -> Job | None:
+    """Read the record of a job for a thing; None when it is none of ours, or not for that thing."""
+    record = ledger.read(_key(job, thing))
     return job_from(record) if record else None
 
 
@@ -102,7 +124,7 @@ def job_put(job: Job) -> Put:
     }
     if job.deadline is not None:
         record |= {"due": "due", "due_at": to_text(job.deadline)}
-    return Put(_key(job.id), record, job.version)
+    return Put(_key(job.id, job.thing), record, job.version)
 
 
 def job_from(record: Mapping[str, Any]) -> Job:

@@ -43,7 +43,7 @@ def send_decision(
 
 def send_job_ended(queue: CaseQueue, *, thing: str, job_id: str, event: str) -> None:
     """Queue that a job's execution on a device ended; `event` is the id of the event that said so."""
-    _put(queue, thing, "job-ended", job=job_id, event=event)
+    _put(queue, thing, "job-ended", job=job_id, thing=thing, event=event)
 
 
 def send_due(queue: CaseQueue, *, thing: str, key: Key, due_at: str, round_: str) -> None:

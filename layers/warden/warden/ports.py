@@ -143,14 +143,34 @@ class Execution:
         return self.status not in ("QUEUED", "IN_PROGRESS")
 
 
+@dataclass(frozen=True, kw_only=True)
+class JobOrder:
+    """A job, and the bounds that IoT Jobs itself keeps on it.
+
+    `things` are at most 100, the quota of targets. `work_timeout` is how long a device may take once it has begun,
+    a minute to seven days. At `ends_at`, at least half an hour ahead, whatever is not over is cancelled.
+    `per_minute` is how many devices are told of it a minute, at most 1,000; None tells them all at once.
+    `abort_percent` of executions that ended badly, `abort_after` having ended at all, cancels the rest; None never.
+    """
+
+    id: str
+    things: Sequence[str]
+    document: Mapping[str, Any]
+    work_timeout: timedelta
+    ends_at: datetime
+    per_minute: int | None = None
+    abort_percent: float | None = None
+    abort_after: int = 1
+
+
 class Jobs(Protocol):
     """IoT Jobs."""
 
-    def start(self, job_id: str, thing: str, document: Mapping[str, Any], timeout: timedelta) -> None:
-        """Ask one device to run a job. The same job twice is one job.
+    def start(self, order: JobOrder) -> None:
+        """Ask devices to run a job. The same job twice is one job.
 
         Raises:
-            ActionFailed: when the thing is not in the registry any more.
+            ActionFailed: when one of the things is not in the registry any more; then none was asked.
         """
         ...
 
@@ -158,8 +178,8 @@ class Jobs(Protocol):
         """Read a job's execution on a thing; None when job, execution or thing is gone."""
         ...
 
-    def cancel(self, job_id: str) -> None:
-        """Cancel a job, also while a device works on it. An ended or absent job is success."""
+    def cancel(self, job_id: str, thing: str) -> None:
+        """Cancel a job on one device, also while it works on it. An ended or absent execution is success."""
         ...
 
 

@@ -21,9 +21,9 @@ from warden.service import Service
 from warden.telling import tell, tell_again
 
 
-def job_ended(job_id: str, service: Service) -> None:
+def job_ended(job_id: str, thing: str, service: Service) -> None:
     """Take in that a job's execution may be over. The event is a hint: what counts is what IoT Jobs says now."""
-    job = read_job(service.ports.ledger, job_id)
+    job = read_job(service.ports.ledger, job_id, thing)
     if job is None:
         return
     execution = service.ports.jobs.execution(job.id, job.thing)
@@ -49,7 +49,7 @@ def _end(job: Job, status: str, service: Service) -> None:
         if recorded.progress not in (Progress.DONE, Progress.FAILED):
             case = record_outcome(case.id, job.action, outcome, service)
         _go_on(case, job, service)
-    decide_anew(lambda: _stop_clock(job.id, service))
+    decide_anew(lambda: _stop_clock(job, service))
 
 
 def _go_on(case: Case, job: Job, service: Service) -> None:
@@ -59,8 +59,8 @@ def _go_on(case: Case, job: Job, service: Service) -> None:
         tell(settle_after_job(case.id, service), service)
 
 
-def _stop_clock(job_id: str, service: Service) -> None:
-    job = read_job(service.ports.ledger, job_id)
+def _stop_clock(ended: Job, service: Service) -> None:
+    job = read_job(service.ports.ledger, ended.id, ended.thing)
     if job is not None and job.deadline is not None:
         save_job(service.ports.ledger, replace(job, deadline=None))
 
@@ -108,7 +108,7 @@ def _job_due(_key: Key, record: Record, service: Service) -> None:
     job = job_from(record)
     execution = service.ports.jobs.execution(job.id, job.thing)
     if execution is not None and not execution.is_over:
-        service.ports.jobs.cancel(job.id)
+        service.ports.jobs.cancel(job.id, job.thing)
     _end(job, execution.status if execution and execution.is_over else "silent past its deadline", service)
 
 

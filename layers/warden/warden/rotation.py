@@ -18,7 +18,7 @@ from warden.cases import Case
 from warden.clock import from_text, to_text
 from warden.containment import containment_put, read_containment
 from warden.errors import ActionFailed
-from warden.jobs import Job, document, job_put
+from warden.jobs import Job, job_put, order_for, read_job
 from warden.ledger import Key, Ledger, Put, decide_anew, version_of
 from warden.plan import ROTATE_CERTIFICATE
 from warden.release import leave_behind
@@ -126,21 +126,31 @@ def begin_rotation(case: Case, job_id: str, service: Service) -> None:
         old = service.ports.registry.certificates_of(thing)
         if not old:
             raise ActionFailed(f"{thing} has no certificate to rotate")
-        now = service.now()
-        job = Job(
-            id=job_id,
-            action=ROTATE_CERTIFICATE,
-            case_id=case.id,
-            thing=thing,
-            began_at=now,
-            deadline=now + service.settings.rotation_deadline,
-        )
-        version = rotation.version if rotation else 0
-        rotation = Rotation(
-            thing=thing, job_id=job_id, case_id=case.id, state=RotationState.REQUESTED, old=tuple(old), version=version
-        )
-        save_rotation(ledger, rotation, job_put(job))
-    service.ports.jobs.start(job_id, thing, document(ROTATE_CERTIFICATE, job_id), service.settings.work_timeout)
+        deadline = service.now() + service.settings.rotation_deadline
+        rotation = requested(rotation, thing=thing, job_id=job_id, case_id=case.id, old=old)
+        save_rotation(ledger, rotation, job_put(rotation_job(rotation, service.now(), deadline)))
+    job = read_job(ledger, job_id, thing)
+    if job is not None:
+        service.ports.jobs.start(order_for(job, service))
+
+
+def requested(before: Rotation | None, *, thing: str, job_id: str, case_id: str, old: Sequence[str] = ()) -> Rotation:
+    """Give a new rotation in the place of a thing's last; `old` may be left until the device has asked."""
+    version = before.version if before else 0
+    state = RotationState.REQUESTED
+    return Rotation(thing=thing, job_id=job_id, case_id=case_id, state=state, old=tuple(old), version=version)
+
+
+def rotation_job(rotation: Rotation, now: datetime, deadline: datetime) -> Job:
+    """Give the record of the job that asks the device for it."""
+    return Job(
+        id=rotation.job_id,
+        action=ROTATE_CERTIFICATE,
+        case_id=rotation.case_id,
+        thing=rotation.thing,
+        began_at=now,
+        deadline=deadline,
+    )
 
 
 def end_rotation(rotation: Rotation, service: Service) -> Rotation:

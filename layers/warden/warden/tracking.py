@@ -12,13 +12,14 @@ from warden.messages import send_job_ended
 from warden.service import Service
 
 _ENDINGS = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED", "DELETED")
+_THING = re.compile(r"arn:[^:]+:iot:[^:]*:[0-9]*:thing/(?P<name>[a-zA-Z0-9:_-]{1,128})")
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def track(event: Mapping[str, Any], service: Service) -> str:
     """Hand on the end of one of our executions; gives a word for what became of the event.
 
-    The thing is taken from our own record of the job, not from the event.
+    The event's word for the thing counts only where our own record says that the job is for it.
 
     Raises:
         Refused: when it is no job execution event.
@@ -31,7 +32,10 @@ def track(event: Mapping[str, Any], service: Service) -> str:
         return "somebody else's"
     if status not in _ENDINGS:
         return "not an end"
-    job = read_job(service.ports.ledger, job_id)
+    thing = _THING.fullmatch(str(event.get("thingArn", "")))
+    if thing is None:
+        raise Refused("not-a-job-event", "the event has no `thingArn` of a thing")
+    job = read_job(service.ports.ledger, job_id, thing["name"])
     if job is None:
         return "not on record"
     send_job_ended(service.ports.queue, thing=job.thing, job_id=job.id, event=str(event.get("eventId", status)))

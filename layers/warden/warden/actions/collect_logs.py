@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from warden.action import Action
 from warden.cases import Case, Outcome, Progress
-from warden.jobs import Job, document, read_job, save_job
+from warden.jobs import Job, order_for, read_job, save_job
 from warden.plan import COLLECT_LOGS
 from warden.service import Service
 
 
 def collect_logs(case: Case, service: Service) -> Outcome:
     """Start the job; what it brings is judged when it ends, by what is in the bucket."""
-    job = case.outcomes[COLLECT_LOGS].job_id
+    job_id = case.outcomes[COLLECT_LOGS].job_id
     ledger, now = service.ports.ledger, service.now()
-    if read_job(ledger, job) is None:
+    job = read_job(ledger, job_id, case.thing)
+    if job is None:
         deadline = now + service.settings.collection_deadline
-        save_job(
-            ledger, Job(id=job, action=COLLECT_LOGS, case_id=case.id, thing=case.thing, began_at=now, deadline=deadline)
-        )
-    service.ports.jobs.start(job, case.thing, document(COLLECT_LOGS, job), service.settings.work_timeout)
-    return Outcome(Progress.STARTED, "job sent", job)
+        begun = Job(id=job_id, action=COLLECT_LOGS, case_id=case.id, thing=case.thing, began_at=now, deadline=deadline)
+        job = save_job(ledger, begun)
+    service.ports.jobs.start(order_for(job, service))
+    return Outcome(Progress.STARTED, "job sent", job_id)
 
 
 ACTION = Action(
     name=COLLECT_LOGS,
     run=collect_logs,
-    permissions=("iot:CreateJob", "iot:DescribeJobExecution", "iot:CancelJob", "s3:GetObject", "s3:ListBucket"),
+    permissions=(
+        "iot:CreateJob",
+        "iot:DescribeJobExecution",
+        "iot:CancelJobExecution",
+        "s3:GetObject",
+        "s3:ListBucket",
+    ),
     is_job=True,
 )

@@ -27,7 +27,7 @@ ACTION = Action(
         "iot:ListThingPrincipals",
         "iot:DescribeCertificate",
         "iot:CreateJob",
-        "iot:CancelJob",
+        "iot:CancelJobExecution",
         "iot:DescribeJobExecution",
         "iot:UpdateCertificate",
         "iot:DetachThingPrincipal",

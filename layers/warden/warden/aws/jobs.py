@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypedDict
 
 from warden.errors import ActionFailed
-from warden.ports import Execution
+from warden.ports import Execution, JobOrder
 
 if TYPE_CHECKING:
     from mypy_boto3_iot import IoTClient
+    from mypy_boto3_iot.type_defs import AbortConfigTypeDef, JobExecutionsRolloutConfigTypeDef
+
+    class _Optional(TypedDict, total=False):
+        jobExecutionsRolloutConfig: JobExecutionsRolloutConfigTypeDef
+        abortConfig: AbortConfigTypeDef
 
 
 class IotJobs:
@@ -21,20 +25,40 @@ class IotJobs:
         self._iot = client
         self._arn_prefix = arn_prefix
 
-    def start(self, job_id: str, thing: str, document: Mapping[str, Any], timeout: timedelta) -> None:
-        """Make a job for one thing; a job of that id being there already is an earlier delivery's work."""
+    def start(self, order: JobOrder) -> None:
+        """Make a job; one of that id being there already is an earlier delivery's work."""
+        optional: _Optional = {}
+        if order.per_minute is not None:
+            optional["jobExecutionsRolloutConfig"] = {"maximumPerMinute": order.per_minute}
+        if order.abort_percent is not None:
+            optional["abortConfig"] = {
+                "criteriaList": [
+                    {
+                        "failureType": "ALL",
+                        "action": "CANCEL",
+                        "thresholdPercentage": order.abort_percent,
+                        "minNumberOfExecutedThings": order.abort_after,
+                    }
+                ]
+            }
         try:
             self._iot.create_job(
-                jobId=job_id,
-                targets=[f"{self._arn_prefix}thing/{thing}"],
-                document=json.dumps(document),
+                jobId=order.id,
+                targets=[f"{self._arn_prefix}thing/{thing}" for thing in order.things],
+                document=json.dumps(order.document),
                 targetSelection="SNAPSHOT",
-                timeoutConfig={"inProgressTimeoutInMinutes": max(1, int(timeout.total_seconds() // 60))},
+                timeoutConfig={"inProgressTimeoutInMinutes": max(1, int(order.work_timeout.total_seconds() // 60))},
+                schedulingConfig={
+                    "endTime": _up_to_the_minute(order.ends_at).strftime("%Y-%m-%d %H:%M"),
+                    "endBehavior": "FORCE_CANCEL",
+                },
+                **optional,
             )
         except self._iot.exceptions.ResourceAlreadyExistsException:
             return
         except self._iot.exceptions.ResourceNotFoundException as error:
-            raise ActionFailed(f"cannot start {job_id}: {thing} is not in the registry any more") from error
+            missing = f"{order.things[0]} is" if len(order.things) == 1 else f"one of its {len(order.things)} things is"
+            raise ActionFailed(f"cannot start {order.id}: {missing} not in the registry any more") from error
 
     def execution(self, job_id: str, thing: str) -> Execution | None:
         """Read an execution as it is now."""
@@ -45,9 +69,15 @@ class IotJobs:
         details = execution.get("statusDetails", {}).get("detailsMap", {})
         return Execution(status=execution["status"], details=dict(details))
 
-    def cancel(self, job_id: str) -> None:
-        """Cancel a job by force: a device that works on it is told when it reports."""
+    def cancel(self, job_id: str, thing: str) -> None:
+        """Cancel an execution by force: a device that works on it is told when it reports."""
+        gone = self._iot.exceptions
         try:
-            self._iot.cancel_job(jobId=job_id, force=True, reasonCode="WARDEN_DEADLINE")
-        except (self._iot.exceptions.ResourceNotFoundException, self._iot.exceptions.InvalidRequestException):
+            self._iot.cancel_job_execution(jobId=job_id, thingName=thing, force=True)
+        except (gone.ResourceNotFoundException, gone.InvalidRequestException, gone.InvalidStateTransitionException):
             return  # ended or deleted meanwhile
+
+
+def _up_to_the_minute(moment: datetime) -> datetime:
+    """Round up to what IoT Jobs' schedule can say: minutes, in UTC."""
+    return (moment.astimezone(UTC) + timedelta(seconds=59, microseconds=999_999)).replace(second=0, microsecond=0)
