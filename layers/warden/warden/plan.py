@@ -10,13 +10,16 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
+from cronsim import CronSim, CronSimError
+
 from warden.errors import PlanError
 from warden.findings import Finding, Severity, Source
+from warden.renewal import KEY_ALGORITHMS, Cleaning, HygieneTerms, RotationTerms, Window
 
 
 class Mode(StrEnum):
@@ -123,6 +126,10 @@ class Plan:
     limits: Limits
     never_touch: NeverTouch
     rules: Sequence[Rule]
+    campaign_mode: Mode = Mode.APPROVE
+    """Whether a campaign is only reported, waits for an operator, or begins by itself."""
+    rotation: RotationTerms = field(default_factory=RotationTerms)
+    hygiene: HygieneTerms = field(default_factory=HygieneTerms)
 
     def rule_for(self, finding: Finding, device: Device) -> Rule:
         """Find the first row that matches; the last row of a checked plan matches everything."""
@@ -195,6 +202,19 @@ class _Lines:
 
 _LIMIT_KEYS = {"devices_per_hour", "percent_of_fleet_per_day", "fleet_size", "cool_down_minutes"}
 _ATTRIBUTE_KEYS = {"metric": "metric", "security_profile": "security-profile", "audit_check": "check"}
+_ROTATION_NUMBERS = {
+    "devices_per_day": 1_000_000.0,
+    "canary_percent": 100.0,
+    "success_percent": 100.0,
+    "jobs_per_minute": 1_000.0,
+    "attempts": 100.0,
+    "window_minutes": 1_440.0,
+}
+"""The greatest each may be; 1,000 a minute is IoT Jobs' own quota (maximumPerMinute)."""
+_PERCENTS = ("percent_of_fleet_per_day", "canary_percent", "success_percent")
+_ROTATION_KEYS = {"mode", "window", "key_algorithm", "days_by_type", "policies_by_type", *_ROTATION_NUMBERS}
+_HYGIENE_KEYS = {"on_no_thing", "inactive", "inactive_days"}
+_MOST_DAYS = 36_500.0
 _RULE_KEYS = {
     "name",
     "source",
@@ -209,6 +229,22 @@ _RULE_KEYS = {
 }
 
 
+_MOST = {
+    "percent_of_fleet_per_day": 100.0,
+    "devices_per_hour": 100_000.0,
+    "cool_down_minutes": 44_640.0,
+    "inactive_days": _MOST_DAYS,
+    **_ROTATION_NUMBERS,
+}
+_ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+_POLICIES_PER_CERTIFICATE = 10
+
+
+def _is_policy(name: object) -> bool:
+    """Tell whether AWS IoT would take it for a policy's name (API reference, policyName)."""
+    return isinstance(name, str) and re.fullmatch(r"[\w+=,.@-]{1,128}", name) is not None
+
+
 class _Reader:
     """Turns the document into a plan and collects what is wrong with it on the way."""
 
@@ -221,7 +257,9 @@ class _Reader:
         self.faults.append(f"line {line}: {what}")
 
     def plan(self, document: Mapping[str, Any]) -> Plan:
-        self._unknown_keys(document, {"version", "mode", "limits", "never_touch", "rule"}, "", 0, "the plan")
+        self._unknown_keys(
+            document, {"version", "mode", "limits", "never_touch", "rotation", "hygiene", "rule"}, "", 0, "the plan"
+        )
         if document.get("version") != 1:
             self._fault(
                 self._lines.of("", 0, "version"),
@@ -243,7 +281,99 @@ class _Reader:
             rows = []
         rules = [self._rule(row, number, mode) for number, row in enumerate(rows)]
         self._reachability(rules)
-        return Plan(limits=limits, never_touch=self._never_touch(document.get("never_touch", {})), rules=tuple(rules))
+        rotation = self._table(document, "rotation", _ROTATION_KEYS)
+        return Plan(
+            limits=limits,
+            never_touch=self._never_touch(document.get("never_touch", {})),
+            rules=tuple(rules),
+            campaign_mode=self._mode(rotation, "rotation", 0, mode),
+            rotation=self._rotation(rotation),
+            hygiene=self._hygiene(self._table(document, "hygiene", _HYGIENE_KEYS)),
+        )
+
+    def _table(self, document: Mapping[str, Any], name: str, keys: set[str]) -> Mapping[str, Any]:
+        table = document.get(name, {})
+        if not isinstance(table, dict):
+            self._fault(self._lines.of(name), f"{name} is a table: [{name}]")
+            return {}
+        self._unknown_keys(table, keys, name, 0, f"[{name}]")
+        return table
+
+    def _rotation(self, table: Mapping[str, Any]) -> RotationTerms:
+        given = {
+            key: number for key in _ROTATION_NUMBERS if (number := self._number(table, key, "rotation", 0)) is not None
+        }
+        minutes = given.pop("window_minutes", None)
+        numbers: dict[str, Any] = {"per_minute" if key == "jobs_per_minute" else key: given[key] for key in given}
+        return RotationTerms(
+            **numbers,
+            window=self._window(table, minutes),
+            key_algorithm=self._one_of(table, "key_algorithm", "rotation", KEY_ALGORITHMS),
+            days_by_type=self._days_by_type(table),
+            policies_by_type=self._policies_by_type(table),
+        )
+
+    def _window(self, table: Mapping[str, Any], minutes: float | None) -> Window | None:
+        cron = table.get("window")
+        line = self._lines.of("rotation", 0, "window" if "window" in table else "window_minutes")
+        if cron is None and minutes is None:
+            return None
+        if not isinstance(cron, str) or minutes is None:
+            self._fault(
+                line,
+                '`window` and `window_minutes` go together, as in window = "0 1 * * *" with window_minutes = 180; '
+                "without either, jobs are sent at any time",
+            )
+            return None
+        try:
+            CronSim(cron, _ANY_TIME)
+        except CronSimError as error:
+            self._fault(line, f"`window` is a cron expression of five fields in UTC, and {cron!r} is none: {error}")
+            return None
+        return Window(cron, timedelta(minutes=minutes))
+
+    def _days_by_type(self, table: Mapping[str, Any]) -> dict[str, int]:
+        days = table.get("days_by_type", {})
+        if not isinstance(days, dict) or not all(
+            isinstance(number, int) and not isinstance(number, bool) and 0 < number <= _MOST_DAYS
+            for number in days.values()
+        ):
+            self._fault(
+                self._lines.of("rotation", 0, "days_by_type"),
+                '`days_by_type` gives days for globs of thing types, as in { "pump-*" = 180 }',
+            )
+            return {}
+        return dict(days)
+
+    def _policies_by_type(self, table: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+        policies = table.get("policies_by_type", {})
+        if not isinstance(policies, dict) or not all(
+            isinstance(names, list) and 1 <= len(names) <= _POLICIES_PER_CERTIFICATE and all(map(_is_policy, names))
+            for names in policies.values()
+        ):
+            self._fault(
+                self._lines.of("rotation", 0, "policies_by_type"),
+                "`policies_by_type` gives lists of one to ten AWS IoT policies for globs of thing types, as in "
+                '{ "pump-*" = ["pump-telemetry"] }',
+            )
+            return {}
+        return {glob: tuple(names) for glob, names in policies.items()}
+
+    def _hygiene(self, table: Mapping[str, Any]) -> HygieneTerms:
+        words = tuple(Cleaning)
+        days = self._number(table, "inactive_days", "hygiene", 0)
+        return HygieneTerms(
+            on_no_thing=Cleaning(self._one_of(table, "on_no_thing", "hygiene", words)),
+            inactive=Cleaning(self._one_of(table, "inactive", "hygiene", words)),
+            **({} if days is None else {"inactive_days": int(days)}),
+        )
+
+    def _one_of(self, table: Mapping[str, Any], key: str, name: str, words: Sequence[str]) -> str:
+        word = table.get(key, words[0])
+        if word not in words:
+            self._fault(self._lines.of(name, 0, key), f"`{key}` is one of {', '.join(words)}")
+            return words[0]
+        return str(word)
 
     def _rule(self, row: Mapping[str, Any], number: int, mode: Mode) -> Rule:
         line = self._lines.of("rule", number)
@@ -363,10 +493,8 @@ class _Reader:
 
     def _number(self, table: Mapping[str, Any], key: str, name: str, number: int) -> float | None:
         value = table.get(key)
-        top = {"percent_of_fleet_per_day": 100.0, "devices_per_hour": 100_000.0, "cool_down_minutes": 44_640.0}.get(
-            key, 1e9
-        )
-        whole = key != "percent_of_fleet_per_day"
+        top = _MOST.get(key, 1e9)
+        whole = key not in _PERCENTS
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not 0 < value <= top:
