@@ -1,4 +1,4 @@
-"""moto made as strict as AWS: every request is held against botocore's own model, and against rules moto lacks.
+"""moto made as strict as AWS: every request is held against botocore's model, and against rules moto lacks (rules.py).
 
 botocore ships the patterns, lengths and enumerations of every API but enforces almost none of them, and moto takes
 what it is given. Here a request that AWS would turn down is turned down, with the error AWS gives.
@@ -7,7 +7,6 @@ what it is given. Here a request that AWS would turn down is turned down, with t
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
@@ -18,12 +17,10 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 
+from tests.aws.rules import Refusal, check, corrected
+
 _JAVA_CLASSES = {r"\p{Upper}": "A-Z", r"\p{Digit}": "0-9", r"\p{C}": r"\x00-\x1f\x7f-\x9f"}
-_INVALID = {"iot": "InvalidRequestException", "iot-data": "InvalidRequestException", "sns": "InvalidParameter"}
-_GROUPS_PER_THING = 10
-_POLICIES_PER_CERTIFICATE = 10
-_SUBJECT_CHARACTERS = 100
-_TIMEOUT_MINUTES = 10080
+INVALID = {"iot": "InvalidRequestException", "iot-data": "InvalidRequestException", "sns": "InvalidParameter"}
 
 type _Call = Callable[[BaseClient, str, dict[str, Any]], dict[str, Any]]
 
@@ -73,35 +70,33 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 class StrictAws:
-    """Stands in front of every client: refuses what AWS refuses, and remembers every call that was made."""
+    """Stands in front of every client: refuses what AWS refuses, and remembers every call that was made.
+
+    `page` is the largest page a list gives, so that a test can have many pages of few entries.
+    """
 
     def __init__(self, call: _Call) -> None:
         self._call = call
-        self._jobs: set[str] = set()
         self.on_moto = True
+        self.page = 250
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
 
     def __call__(self, client: BaseClient, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         service = client.meta.service_model.service_name
         self.calls.append((service, operation, dict(parameters)))
-        shape = client.meta.service_model.operation_model(operation).input_shape
-        # A missing or mistyped parameter is botocore's own complaint, made before anything is sent.
-        with suppress(AttributeError, KeyError, TypeError):
-            if shape and (wrong := list(complaints(shape, parameters))):
-                raise _error(client, operation, _INVALID.get(service, "ValidationException"), "; ".join(wrong))
+        if wrong := malformed(client, operation, parameters):
+            raise _error(client, operation, INVALID.get(service, "ValidationException"), wrong)
         if not self.on_moto:
             return self._call(client, operation, parameters)
-        for rule in _RULES[service, operation]:
-            rule(self, client, parameters)
+        try:
+            check(service, operation, parameters, client.meta.region_name)
+        except Refusal as refusal:
+            raise _error(client, operation, refusal.code, refusal.message) from refusal
         answer = self._call(client, operation, parameters)
-        if operation == "CreateJob":
-            self._jobs.add(parameters["jobId"])
-        if operation == "ListCertificates" and not parameters.get("ascendingOrder"):
-            answer["certificates"].reverse()  # moto lists them in the order they were made, whatever is asked for
         if operation == "CreateCertificateFromCsr" and not parameters.get("setAsActive"):
             # moto makes it ACTIVE whatever is asked for.
             self._call(client, "UpdateCertificate", {"certificateId": answer["certificateId"], "newStatus": "INACTIVE"})
-        return answer
+        return corrected(service, operation, parameters, answer, page=self.page)
 
     def forget(self) -> None:
         """Leave out of the record what was called so far."""
@@ -111,49 +106,15 @@ class StrictAws:
         """List the parameters of every call of an operation."""
         return [parameters for _, name, parameters in self.calls if name == operation]
 
-    def _new_job(self, client: BaseClient, parameters: Mapping[str, Any]) -> None:
-        if parameters["jobId"] in self._jobs:
-            raise _error(client, "CreateJob", "ResourceAlreadyExistsException", "the job exists")
-        minutes = parameters.get("timeoutConfig", {}).get("inProgressTimeoutInMinutes", 1)
-        if not 1 <= minutes <= _TIMEOUT_MINUTES:
-            raise _error(client, "CreateJob", "InvalidRequestException", "inProgressTimeoutInMinutes is out of range")
-        for target in parameters["targets"]:
-            # A thing's name may hold colons, so the ARN is not cut at those.
-            _, is_thing, name = target.partition(":thing/")
-            if is_thing:
-                self._call(client, "DescribeThing", {"thingName": name})
 
-    def _known_job(self, client: BaseClient, parameters: Mapping[str, Any]) -> None:
-        if parameters["jobId"] not in self._jobs:
-            raise _error(client, "CancelJob", "ResourceNotFoundException", "there is no such job")
-
-    def _room_in_groups(self, client: BaseClient, parameters: Mapping[str, Any]) -> None:
-        listed = self._call(client, "ListThingGroupsForThing", {"thingName": parameters["thingName"]})
-        names = [group["groupName"] for group in listed["thingGroups"]]
-        if parameters["thingGroupName"] not in names and len(names) >= _GROUPS_PER_THING:
-            raise _error(client, "AddThingToThingGroup", "InvalidRequestException", "a thing is in ten groups at most")
-
-    def _room_for_policy(self, client: BaseClient, parameters: Mapping[str, Any]) -> None:
-        listed = self._call(client, "ListAttachedPolicies", {"target": parameters["target"]})
-        names = [policy["policyName"] for policy in listed["policies"]]
-        if parameters["policyName"] not in names and len(names) >= _POLICIES_PER_CERTIFICATE:
-            raise _error(client, "AttachPolicy", "LimitExceededException", "a certificate carries ten policies at most")
-
-    def _sendable_subject(self, client: BaseClient, parameters: Mapping[str, Any]) -> None:
-        subject = parameters.get("Subject", "a subject")
-        fits = subject.isascii() and subject.isprintable() and not subject.startswith(" ")
-        if not fits or not 0 < len(subject) < _SUBJECT_CHARACTERS:
-            raise _error(client, "Publish", "InvalidParameter", "Invalid parameter: Subject")
-
-
-_RULES: defaultdict[tuple[str, str], list[Callable[[StrictAws, BaseClient, Mapping[str, Any]], None]]] = defaultdict(
-    list
-)
-_RULES["iot", "CreateJob"] = [StrictAws._new_job]
-_RULES["iot", "CancelJob"] = [StrictAws._known_job]
-_RULES["iot", "AddThingToThingGroup"] = [StrictAws._room_in_groups]
-_RULES["iot", "AttachPolicy"] = [StrictAws._room_for_policy]
-_RULES["sns", "Publish"] = [StrictAws._sendable_subject]
+def malformed(client: BaseClient, operation: str, parameters: Mapping[str, Any]) -> str:
+    """Say everything about a request that botocore's model of it does not allow; empty when that is nothing."""
+    shape = client.meta.service_model.operation_model(operation).input_shape
+    # A missing or mistyped parameter is botocore's own complaint, made before anything is sent.
+    with suppress(AttributeError, KeyError, TypeError):
+        if shape:
+            return "; ".join(complaints(shape, parameters))
+    return ""
 
 
 def _error(client: BaseClient, operation: str, code: str, message: str) -> ClientError:
