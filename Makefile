@@ -11,11 +11,14 @@ export AWS_CONFIG_FILE := /dev/null
 export AWS_SHARED_CREDENTIALS_FILE := /dev/null
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
+export CKV_SKIP_PACKAGE_UPDATE_CHECK := true
+unexport BC_API_KEY
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 BIN := .venv/bin
 SAM := .venv-sam/bin/sam
-CODE := cli device functions layers tests
+CHECKS := .venv-checks/bin
+CODE := cli device functions layers tests tools
 # Two workers whatever the machine: the end-to-end tests share one local AWS and so one worker, the rest has the other.
 TEST_WORKERS ?= 2
 TEST_ARGS ?=
@@ -25,11 +28,12 @@ help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 .PHONY: set-up
-set-up: .venv/.installed .venv-sam/.installed  ## Make both environments (done again only when a pin changes)
+set-up: .venv/.installed .venv-sam/.installed .venv-checks/.installed  ## Make the environments (done again only when a pin changes)
 
-# One recipe for both: requirements/dev.txt fills .venv, requirements/sam.txt fills .venv-sam.
+# One recipe for all: requirements/dev.txt fills .venv, requirements/sam.txt .venv-sam, requirements/checks.txt .venv-checks.
 .venv/.installed: requirements/dev.txt .python-version
 .venv-sam/.installed: requirements/sam.txt .python-version
+.venv-checks/.installed: requirements/checks.txt .python-version
 %/.installed:
 	@python=$$(tools/find-python); \
 	echo "Setting up $* with $$python (a minute or two) ..."; \
@@ -51,8 +55,8 @@ invoke: set-up  ## Run one function in a container (FUNCTION=IngestFunction EVEN
 test: set-up  ## Run every test, end to end included (TEST_ARGS="-k quarantine" for some)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(TEST_ARGS)
 
-.PHONY: check lint types template
-check: lint types template  ## Lint, types and template: everything that needs no test run
+.PHONY: check lint types template checkers
+check: lint types template checkers  ## Lint, types, template and security: everything that needs no test run
 
 lint: set-up
 	$(BIN)/ruff check .
@@ -64,6 +68,14 @@ types: set-up
 template: set-up
 	$(SAM) validate --lint --region us-east-1
 	$(BIN)/cfn-lint --config-file tools/cfn-lint.yaml
+
+# checkov reads the template as it is written (what SAM makes of it gives the same findings, tried); parliament the IAM
+# policies as they are deployed. Both work from what is installed: nothing is fetched, nothing is sent.
+checkers: set-up
+	$(CHECKS)/bandit --quiet --configfile pyproject.toml --recursive cli device functions layers
+	$(CHECKS)/checkov --config-file tools/checkov.yaml
+	$(BIN)/python -m tools.deployed_policies build/policies
+	$(CHECKS)/python -m tools.check_policies build/policies
 
 .PHONY: format
 format: set-up  ## Rewrite the code as ruff wants it
@@ -83,7 +95,7 @@ pins:  ## Resolve requirements/*.in anew into the fully pinned requirements/*.tx
 	@python=$$(tools/find-python); \
 	"$$python" -m venv build/pins; \
 	build/pins/bin/python -m pip install --quiet uv; \
-	for name in dev sam; do \
+	for name in dev sam checks; do \
 	  build/pins/bin/uv pip compile --quiet --upgrade --no-emit-index-url --no-emit-find-links \
 	    --custom-compile-command "make pins" --python-version "$$(cat .python-version)" \
 	    requirements/$$name.in --output-file requirements/$$name.txt; \
@@ -92,6 +104,6 @@ pins:  ## Resolve requirements/*.in anew into the fully pinned requirements/*.tx
 	  || { echo "requirements/*.txt must name no index, host or file"; exit 1; }
 
 .PHONY: clean
-clean:  ## Remove what was built and both environments
-	rm -rf .venv .venv-sam .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## Remove what was built and the environments
+	rm -rf .venv .venv-sam .venv-checks .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(wildcard $(CODE)) -name __pycache__ -type d -prune -exec rm -rf {} +
