@@ -174,11 +174,14 @@ class FakeRegistry:
         self.group_policies: dict[str, list[str]] = {RESTRICTED_GROUP: [RESTRICTED_POLICY]}
         self.attached: list[tuple[str, str]] = []
         self.exclusive: set[str] = set()
+        self.policies_of: Callable[[str], list[str]] = lambda _certificate: []
+        self.tells_what_is_effective = True
 
-    def thing(self, name: str) -> Thing | None:
+    def thing(self, name: str, *, with_type: bool = True) -> Thing | None:
         if name not in self.types:
             return None
-        return Thing(name=name, thing_type=self.types[name], groups=tuple(self.groups[name]))
+        thing_type = self.types[name] if with_type else ""
+        return Thing(name=name, thing_type=thing_type, groups=tuple(self.groups[name]))
 
     def certificates_of(self, thing: str) -> list[str]:
         return [certificate for certificate, attached_to in self.attached if attached_to == thing]
@@ -188,6 +191,17 @@ class FakeRegistry:
 
     def policies_of_group(self, group: str) -> list[str]:
         return list(self.group_policies.get(group, ()))
+
+    def effective_policies(self, thing: str, certificate_id: str) -> list[str] | None:
+        if not self.tells_what_is_effective or thing not in self.types:
+            return None
+        of_groups = {policy for group in self.groups[thing] for policy in self.policies_of_group(group)}
+        return sorted({*self.policies_of(certificate_id), *of_groups})
+
+    def change_groups(self, thing: str, *, join: str, leave: Sequence[str]) -> None:
+        self.join_group(thing, join)
+        for group in leave:
+            self.leave_group(thing, group)
 
     def join_group(self, thing: str, group: str) -> None:
         if thing not in self.types or group not in self.group_policies:
@@ -228,6 +242,7 @@ class FakeCertificates:
 
     def __init__(self, registry: FakeRegistry, clock: FakeClock) -> None:
         self._registry = registry
+        registry.policies_of = self.policies_of
         self._clock = clock
         self.stored: dict[str, _StoredCertificate] = {}
         self.gone_policies: set[str] = set()

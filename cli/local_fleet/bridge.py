@@ -107,6 +107,11 @@ _NAMED_BY: Mapping[str, Callable[[_IotCall], list[str]]] = {
     "AttachThingPrincipal": lambda call: call.principal(),
     "DetachThingPrincipal": lambda call: call.principal(),
     "ListPrincipalThings": lambda call: call.principal(),
+    "GetEffectivePolicies": lambda call: call.strings("principal"),
+    "UpdateThingGroupsForThing": lambda call: [
+        *(call.arn(f"thing/{name}") for name in call.strings("thingName")),
+        *(call.arn(f"thinggroup/{name}") for key in ("Add", "Remove") for name in call.strings(f"thingGroupsTo{key}")),
+    ],
     "ListTargetsForPolicy": lambda call: [call.arn(f"policy/{call.segment(1)}")],
     "CreateJob": lambda call: [call.arn(f"job/{call.segment(1)}"), *call.strings("targets")],
     "DeleteConnection": lambda call: [call.arn(f"client/{call.segment(1)}")],

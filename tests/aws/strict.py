@@ -92,11 +92,20 @@ class StrictAws:
             check(service, operation, parameters, client.meta.region_name)
         except Refusal as refusal:
             raise _error(client, operation, refusal.code, refusal.message) from refusal
+        if operation == "GetEffectivePolicies":
+            return self._effective(client, parameters)
         answer = self._call(client, operation, parameters)
         if operation == "CreateCertificateFromCsr" and not parameters.get("setAsActive"):
             # moto makes it ACTIVE whatever is asked for.
             self._call(client, "UpdateCertificate", {"certificateId": answer["certificateId"], "newStatus": "INACTIVE"})
         return corrected(service, operation, parameters, answer, page=self.page)
+
+    def _effective(self, client: BaseClient, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer what moto lacks out of what it has: the certificate's policies and those of the thing's groups."""
+        groups = self._call(client, "ListThingGroupsForThing", {"thingName": parameters["thingName"]})["thingGroups"]
+        targets = [parameters["principal"], *(group["groupArn"] for group in groups)]
+        listed = [self._call(client, "ListAttachedPolicies", {"target": target})["policies"] for target in targets]
+        return {"effectivePolicies": [policy for policies in listed for policy in policies]}
 
     def forget(self) -> None:
         """Leave out of the record what was called so far."""

@@ -103,6 +103,15 @@ def test_every_parameter_and_output_that_the_pages_name_is_in_the_template() -> 
     # Two words written together, in backticks or as a placeholder, are names of the template unless AWS's.
     aws = {"CreateJob", "DeleteConnection", "CreateCertificateFromCsr", "GetStatistics", "ListThings", "NotResource"}
     aws |= {"DescribeJobExecution", "TerminalStateException", "SourceAccount", "SourceArn"}
+    aws |= {
+        "ListActiveViolations",
+        "ListThingGroupsForThing",
+        "DescribeThing",
+        "ListThingPrincipals",
+        "GetEffectivePolicies",
+    }
+    aws |= {"ListPrincipalThings", "ListAttachedPolicies", "AttachPolicy", "DetachPolicy", "UpdateThingGroupsForThing"}
+    aws |= {"AddThingToThingGroup", "RemoveThingFromThingGroup"}
     aws |= {"SendMessage", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes"}
     ours = {"Refused", "ActionFailed", "Conflict", "NotYet"}
     metrics = {"SweepQueued", "Findings", "Handled", "DeviceRequests", "JobEvents"}

@@ -9,6 +9,7 @@ from tests.fakes import (
     DEVICE_POLICY,
     NOON,
     OPERATOR,
+    PLAN,
     RESTRICTED_GROUP,
     RESTRICTED_POLICY,
     THING,
@@ -16,6 +17,7 @@ from tests.fakes import (
     a_finding,
     a_key,
     a_world,
+    an_old_certificate,
     contained,
 )
 from warden.cases import CaseState, Progress
@@ -24,7 +26,7 @@ from warden.decisions import Decision, Order, carry_out
 from warden.errors import NotYet
 from warden.ledger import Put
 from warden.operations import operate
-from warden.plan import COLLECT_LOGS, QUARANTINE
+from warden.plan import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
 
 TEN = [f"policy-{number}" for number in range(10)]
 KEEP = "release-keeping-certificate"
@@ -124,7 +126,7 @@ def test_a_quarantine_is_not_done_before_aws_iot_shows_it(world: World) -> None:
 
     def detach_and_show_it_late(certificate_id: str, policy: str) -> None:
         real(certificate_id, policy)
-        world.certificates.outdated_reads = 1
+        world.certificates.outdated_reads = 3  # one that asks what is effective, two that go through item by item
 
     world.certificates.detach_policy = detach_and_show_it_late  # type: ignore[method-assign]  # eventual consistency
 
@@ -139,6 +141,115 @@ def test_a_group_that_gives_rights_is_left_and_another_kept(world: World) -> Non
     world.report(a_finding())
 
     assert world.registry.groups[THING] == ["site-4", RESTRICTED_GROUP]
+
+
+def test_a_group_remembered_as_harmless_that_was_given_a_policy_since_is_left(world: World) -> None:
+    world.enrol("pump-4")
+    world.registry.group_policies["site-4"] = []
+    world.registry.groups |= {THING: ["site-4"], "pump-4": ["site-4"]}
+    world.report(a_finding())
+    world.registry.group_policies["site-4"] = ["given-since"]
+
+    world.report(a_finding("pump-4", id="violation-2"))
+
+    assert world.registry.groups["pump-4"] == [RESTRICTED_GROUP]
+    assert world.registry.effective_policies("pump-4", world.devices["pump-4"].certificate) == [RESTRICTED_POLICY]
+
+
+def test_a_policy_given_to_a_group_while_the_quarantine_runs_is_seen(world: World) -> None:
+    world.registry.group_policies["site-4"] = []
+    world.registry.groups[THING] = ["site-4"]
+    real = world.registry.join_group
+
+    def join_and_meddle(thing: str, group: str) -> None:
+        real(thing, group)
+        world.registry.group_policies["site-4"] = ["slipped-in"]
+
+    world.registry.join_group = join_and_meddle  # type: ignore[method-assign]  # somebody else, at that very moment
+
+    world.report(a_finding())
+
+    assert world.registry.groups[THING] == [RESTRICTED_GROUP]
+    assert world.case.outcomes[QUARANTINE].progress is Progress.DONE
+
+
+def test_where_aws_iot_does_not_tell_what_is_effective_nothing_remembered_is_believed(world: World) -> None:
+    world.registry.tells_what_is_effective = False
+    world.enrol("pump-4")
+    world.registry.group_policies |= {"pumps": ["pumps-policy"], "site-4": []}
+    world.registry.groups |= {THING: ["pumps", "site-4"], "pump-4": ["pumps", "site-4"]}
+    world.report(a_finding())
+    world.registry.group_policies["site-4"] = ["given-since"]
+
+    world.report(a_finding("pump-4", id="violation-2"))
+
+    assert world.registry.groups == {THING: ["site-4", RESTRICTED_GROUP], "pump-4": [RESTRICTED_GROUP]}
+    assert world.is_restricted()
+    assert world.is_restricted("pump-4")
+
+
+def test_a_groups_policies_are_asked_for_again_after_an_hour(world: World) -> None:
+    world.enrol("pump-4")
+    world.registry.group_policies["site-4"] = ["site-policy"]
+    world.registry.groups |= {THING: ["site-4"], "pump-4": ["site-4"]}
+    world.report(a_finding())
+    world.registry.group_policies["site-4"] = []
+
+    world.clock.advance(timedelta(hours=1))
+    world.report(a_finding("pump-4", id="violation-2", observed_at=world.clock() - timedelta(minutes=1)))
+
+    assert world.registry.groups["pump-4"] == ["site-4", RESTRICTED_GROUP]
+
+
+def test_a_certificate_that_a_rotation_attaches_before_the_containment_is_on_record_is_restricted(world: World) -> None:
+    """The device asks for its certificate between the decision's look at the thing and the quarantine."""
+    world.report(an_old_certificate())
+    (job,) = world.jobs.of(ROTATE_CERTIFICATE)
+    world.jobs.move(job, "IN_PROGRESS")
+    real = world.registry.things_of
+    asked: list[str] = []
+
+    def list_and_let_the_device_ask(certificate_id: str) -> list[str]:
+        listed = real(certificate_id)
+        if not asked:
+            asked.append(certificate_id)
+            assert world.device.create()[0] == "accepted"
+        return listed
+
+    world.registry.things_of = list_and_let_the_device_ask  # type: ignore[method-assign]  # at that very moment
+
+    world.report(a_finding())
+
+    assert len(world.policies()) == 2
+    assert world.is_restricted()
+
+
+def test_a_thing_of_a_type_that_is_never_touched_is_held() -> None:
+    world = a_world(plan=PLAN.replace("[limits]", '[never_touch]\nthing_types = ["valve"]\n\n[limits]', 1))
+    world.registry.add_thing(THING, thing_type="valve")
+
+    world.report(a_finding())
+
+    assert world.case.state is CaseState.HELD
+    assert not world.is_restricted()
+
+
+def test_what_was_read_before_a_long_wait_is_read_again(world: World) -> None:
+    """A policy and a group come while the governor's question waits for AWS IoT: the snapshot has what is true then."""
+    world.registry.group_policies["site-4"] = []
+    real = world.registry.things_of
+
+    def list_late(certificate_id: str) -> list[str]:
+        world.clock.advance(timedelta(seconds=11))
+        world.registry.groups[THING] = ["site-4"]
+        return real(certificate_id)
+
+    world.registry.things_of = list_late  # type: ignore[method-assign]  # throttled, and somebody else at work
+
+    world.report(a_finding())
+
+    (containment,) = world.ledger.of_type("containment")
+    assert containment["all_groups"] == ["site-4"]
 
 
 def test_disconnecting_may_be_switched_off() -> None:

@@ -11,7 +11,8 @@ from warden.errors import ActionFailed, Refused
 from warden.ledger import decide_anew
 from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE, Mode
 from warden.release import drift_of, release
-from warden.responder import admit, affected_by, carry_on, perform, planned, record_outcome
+from warden.responder import admit, carry_on, perform, planned, record_outcome
+from warden.seen import affected_by, look_at
 from warden.service import Service
 from warden.telling import tell
 
@@ -102,10 +103,10 @@ def _taken(case: Case, order: Order) -> Case:
 
 
 def _approve(case: Case, order: Order, service: Service) -> Case:
-    thing = service.ports.registry.thing(case.thing) if case.thing else None
-    if thing is None and case.thing:
+    seen = look_at(case.thing, service) if case.thing else None
+    if seen is None and case.thing:
         raise Refused("no-device", f"{case.thing} is not in the registry any more")
-    affected = affected_by(thing, service) if thing else []
+    affected = affected_by(seen, service) if seen else []
     approved = replace(
         _taken(case, order),
         approved_by=order.who,

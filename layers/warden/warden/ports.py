@@ -38,8 +38,8 @@ class Certificate:
 class Registry(Protocol):
     """The things, their groups and the policies on those. Lists are complete, to the last page."""
 
-    def thing(self, name: str) -> Thing | None:
-        """Read a thing with its groups; None when there is no such thing."""
+    def thing(self, name: str, *, with_type: bool = True) -> Thing | None:
+        """Read a thing with its groups; None when there is no such thing. Its type is a call of its own."""
         ...
 
     def certificates_of(self, thing: str) -> list[str]:
@@ -52,6 +52,21 @@ class Registry(Protocol):
 
     def policies_of_group(self, group: str) -> list[str]:
         """List the policies a group gives its things, its parents' included."""
+        ...
+
+    def effective_policies(self, thing: str, certificate_id: str) -> list[str] | None:
+        """List what decides over a device with this certificate: its own policies and those of the thing's groups.
+
+        None when AWS IoT does not tell here.
+        """
+        ...
+
+    def change_groups(self, thing: str, *, join: str, leave: Sequence[str]) -> None:
+        """Put a thing into a group and take it out of others, at once where AWS IoT can. What is so already is success.
+
+        Raises:
+            ActionFailed: when AWS IoT does not admit it to the group; it may still be in the others.
+        """
         ...
 
     def join_group(self, thing: str, group: str) -> None:

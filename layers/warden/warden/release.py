@@ -41,7 +41,7 @@ def _certificate_drift(containment: Containment, service: Service) -> list[str]:
 
 
 def _group_drift(containment: Containment, service: Service) -> list[str]:
-    thing = service.ports.registry.thing(containment.thing)
+    thing = service.ports.registry.thing(containment.thing, with_type=False)
     if thing is None:
         return [f"{containment.thing} was deleted from the registry meanwhile"]
     drift = [f"it was put back into {group} meanwhile" for group in containment.groups if group in thing.groups]
@@ -158,7 +158,7 @@ def _give_back(certificate: str, policies: Sequence[str], service: Service) -> N
 
 
 def _check(containment: Containment, service: Service) -> None:
-    thing = service.ports.registry.thing(containment.thing)
+    thing = service.ports.registry.thing(containment.thing, with_type=False)
     groups = set(thing.groups) if thing else set()
     missing = set(containment.groups) - groups
     if missing or service.settings.restricted_group in groups:

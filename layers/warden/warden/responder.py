@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from warden.actions import TOUCHING
+from warden.actions.quarantine import quarantine
 from warden.cases import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment import read_containment
 from warden.errors import ActionFailed, Refused
@@ -15,6 +16,7 @@ from warden.ledger import decide_anew
 from warden.messages import send_finding
 from warden.plan import DEACTIVATE_CERTIFICATE, QUARANTINE, ROTATE_CERTIFICATE, Device, Mode, Rule
 from warden.ports import Thing
+from warden.seen import Seen, affected_by, look_at
 from warden.service import Service
 from warden.telling import tell
 
@@ -33,14 +35,15 @@ def respond(finding: Finding, service: Service, *, verified: bool = False) -> Ca
         return _close_finding(finding, service)
     if service.settings.verify_findings and not verified and not service.ports.detectors.confirms(finding):
         raise Refused("not-confirmed", f"{finding.source} does not know finding {finding.id} as open")
-    thing = service.ports.registry.thing(finding.subject.name) if finding.subject.type is SubjectType.THING else None
+    seen = look_at(finding.subject.name, service) if finding.subject.type is SubjectType.THING else None
+    thing = seen.thing if seen else None
     if thing is not None:
         _refuse_if_before_release(finding, thing, service)
     said = Step("finding", finding.source, finding.title, {"finding": finding.id, **finding.attributes})
     case = service.cases.begin(finding, thing.name if thing else "", service.now(), said)
     if case.state is CaseState.OPEN and not case.rule:
-        case = decide_anew(lambda: _decide(case.id, finding, thing, service))
-    return carry_on(case, service)
+        case = decide_anew(lambda: _decide(case.id, finding, seen, service))
+    return carry_on(case, service, seen)
 
 
 def _hand_on(finding: Finding, service: Service, *, verified: bool) -> bool:
@@ -54,10 +57,10 @@ def _hand_on(finding: Finding, service: Service, *, verified: bool) -> bool:
     return bool(things)
 
 
-def carry_on(case: Case, service: Service) -> Case:
+def carry_on(case: Case, service: Service, seen: Seen | None = None) -> Case:
     """Carry out what is planned on a case and not done yet, then tell people where it stands."""
     if case.state is CaseState.RESPONDING:
-        case = _act(case, service)
+        case = _act(case, service, seen)
     return tell(case, service)
 
 
@@ -87,16 +90,16 @@ def _close_if_untouched(case_id: str, finding: Finding, service: Service) -> Cas
     return service.cases.close(case, finding.ending, service.now(), Step("closed", WARDEN, finding.ending))
 
 
-def _decide(case_id: str, finding: Finding, thing: Thing | None, service: Service) -> Case:
+def _decide(case_id: str, finding: Finding, seen: Seen | None, service: Service) -> Case:
     """Choose the rule and, within its mode and the governor's limits, begin."""
-    case = service.cases.read(case_id)
+    case, thing = service.cases.read(case_id), seen.thing if seen else None
     if case.state is not CaseState.OPEN or case.rule:
         return case
     device = Device(thing_type=thing.thing_type, groups=thing.groups) if thing else Device()
     rule = service.plan.rule_for(finding, device)
     mode = rule.mode.within(service.settings.mode)
     outcomes = _planned(case, _possible(rule.actions, case, thing))
-    affected = affected_by(thing, service) if thing and outcomes else []
+    affected = affected_by(seen, service) if seen and outcomes else []
     chosen = replace(case, rule=rule.name, mode=mode, outcomes=outcomes, affected=tuple(each.name for each in affected))
     why = f"rule {rule.name}: {', '.join(rule.actions)}; mode {mode}"
     if not outcomes:
@@ -148,16 +151,6 @@ def admit(case: Case, rule: Rule, affected: Sequence[Thing], service: Service, *
     )
 
 
-def affected_by(thing: Thing, service: Service) -> list[Thing]:
-    """List every thing that a change of this one's certificates reaches, itself first."""
-    registry = service.ports.registry
-    names = {
-        other for certificate in registry.certificates_of(thing.name) for other in registry.things_of(certificate)
-    } - {thing.name}
-    others = (registry.thing(name) for name in sorted(names))
-    return [thing, *(other for other in others if other is not None)]
-
-
 def _planned(case: Case, actions: Sequence[str]) -> dict[str, Outcome]:
     return {action: planned(case, action) for action in actions if action in TOUCHING}
 
@@ -167,17 +160,19 @@ def planned(case: Case, action: str) -> Outcome:
     return Outcome(Progress.PLANNED, job_id=job_id(case.id, action, case.version) if TOUCHING[action].is_job else "")
 
 
-def _act(case: Case, service: Service) -> Case:
+def _act(case: Case, service: Service, seen: Seen | None) -> Case:
     for action in list(case.outcomes):
         if case.outcomes[action].progress is Progress.PLANNED:
-            outcome = perform(action, case, service)
+            outcome = perform(action, case, service, seen)
             case = record_outcome(case.id, action, outcome, service)
     return decide_anew(lambda: _settle(case.id, service))
 
 
-def perform(action: str, case: Case, service: Service) -> Outcome:
+def perform(action: str, case: Case, service: Service, seen: Seen | None = None) -> Outcome:
     """Run one action; what cannot be done on this device is an outcome, and the next action goes on."""
     try:
+        if action == QUARANTINE:  # the one that asks for what the decision has just asked for
+            return quarantine(case, service, seen)
         return TOUCHING[action].run(case, service)
     except ActionFailed as error:
         return Outcome(Progress.FAILED, str(error), case.outcomes[action].job_id)

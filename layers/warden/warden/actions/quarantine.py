@@ -1,23 +1,46 @@
-"""Quarantine: restricted, not blind. Connect, own jobs and own `warden/` topics remain; nothing else does."""
+"""Quarantine: restricted, not blind. Connect, own jobs and own `warden/` topics remain; nothing else does.
+
+Quick first, for AWS IoT's quotas are what bounds a storm (decision 15): what this delivery has read a moment ago and
+what the ledger remembers of groups is not asked for again, and one call tells whether the result is effective. When
+it is not, or cannot be told, everything is read anew and gone through item by item.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from warden.action import Action
 from warden.cases import Case, Outcome, Progress
+from warden.clock import from_text, to_text
 from warden.containment import Containment, ContainmentState, read_containment, save_containment
-from warden.errors import ActionFailed, NotYet
-from warden.ledger import decide_anew
+from warden.errors import ActionFailed, Conflict, NotYet
+from warden.ledger import Key, Put, decide_anew, version_of
 from warden.plan import QUARANTINE
+from warden.rotation import read_rotation
+from warden.seen import Seen
 from warden.service import Service
 
 _POLICIES_PER_CERTIFICATE = 10
 """AWS IoT's quota of policies attached to one certificate."""
 
+_GROUPS_REMEMBERED = timedelta(hours=1)
+"""How long the ledger's word on a group's policies is taken; what it misses, `_is_effective` finds."""
 
-def quarantine(case: Case, service: Service) -> Outcome:
+
+@dataclass(frozen=True, kw_only=True)
+class _Device:
+    """What a device can use: each certificate with its policies, its groups but ours, those of them with policies."""
+
+    policies: Mapping[str, Sequence[str]]
+    groups: Sequence[str]
+    carrying: Sequence[str]
+    is_in_ours: bool
+
+
+def quarantine(case: Case, service: Service, seen: Seen | None = None) -> Outcome:
     """Contain the case's thing: snapshot, restrict, strip, disconnect, check.
 
     Raises:
@@ -25,9 +48,15 @@ def quarantine(case: Case, service: Service) -> Outcome:
         NotYet: when AWS IoT does not show the containment yet.
     """
     containment = decide_anew(lambda: _hold(case, service))
-    containment = _restrict(containment, service)
+    device = _read_quickly(containment.thing, seen, service)
+    containment = _restrict(containment, device, service)
     said = _disconnect(containment.thing, service)
-    _check(containment, service)
+    if not _is_effective(containment.thing, device.policies, service):
+        device = _read_anew(containment.thing, service)
+        if _has_rights(device, containment, service):
+            containment = _restrict(containment, device, service)
+            said = _disconnect(containment.thing, service)
+        _check(containment, service)
     if containment.state is ContainmentState.CONTAINING:
         again = service.now() + service.settings.second_disconnect_after
         contained = replace(containment, state=ContainmentState.CONTAINED, disconnect_at=again)
@@ -54,16 +83,74 @@ def _hold(case: Case, service: Service) -> Containment:
     return save_containment(ledger, replace(containment, cases=(*containment.cases, case.id)))
 
 
-def _restrict(containment: Containment, service: Service) -> Containment:
-    ports, ours = service.ports, service.settings
-    certificates = ports.registry.certificates_of(containment.thing)
-    found = {certificate: ports.certificates.policies_of(certificate) for certificate in certificates}
-    thing = ports.registry.thing(containment.thing)
-    groups = [group for group in thing.groups if group != ours.restricted_group] if thing else []
-    carrying = [group for group in groups if ports.registry.policies_of_group(group)]
-    containment = _remember(containment, found, groups, carrying, service)
+def _read_quickly(thing: str, seen: Seen | None, service: Service) -> _Device:
+    """Read a device, without what was read a moment ago or is remembered."""
+    if seen is not None and not seen.is_recent(service.now()):
+        seen = None
+    groups = seen.thing.groups if seen else _groups_of(thing, service)
+    certificates = seen.certificates if seen else None
+    if certificates is None or _was_given_another(thing, certificates, service):
+        certificates = service.ports.registry.certificates_of(thing)
+    carrying = [group for group in _others(groups, service) if _remembers_policies(group, service)]
+    return _device(certificates, groups, carrying, service)
 
-    for certificate, policies in found.items():
+
+def _was_given_another(thing: str, certificates: Sequence[str], service: Service) -> bool:
+    """Tell whether a rotation may have attached a certificate before it could see that the thing is being contained."""
+    rotation = read_rotation(service.ports.ledger, thing)
+    return rotation is not None and (not rotation.is_over or rotation.new not in ("", *certificates))
+
+
+def _read_anew(thing: str, service: Service) -> _Device:
+    groups, certificates = _groups_of(thing, service), service.ports.registry.certificates_of(thing)
+    carrying = [group for group in _others(groups, service) if _ask_for_policies(group, service)]
+    return _device(certificates, groups, carrying, service)
+
+
+def _groups_of(thing: str, service: Service) -> Sequence[str]:
+    registered = service.ports.registry.thing(thing, with_type=False)
+    return registered.groups if registered else ()
+
+
+def _device(certificates: Iterable[str], groups: Sequence[str], carrying: Sequence[str], service: Service) -> _Device:
+    return _Device(
+        policies={each: service.ports.certificates.policies_of(each) for each in certificates},
+        groups=_others(groups, service),
+        carrying=carrying,
+        is_in_ours=service.settings.restricted_group in groups,
+    )
+
+
+def _others(groups: Sequence[str], service: Service) -> list[str]:
+    return [group for group in groups if group != service.settings.restricted_group]
+
+
+def _remembers_policies(group: str, service: Service) -> bool:
+    """Tell whether a group carries policies, by the ledger's word if that is young enough."""
+    record = service.ports.ledger.read(_group_key(group))
+    if record is not None and service.now() - from_text(record["read_at"]) < _GROUPS_REMEMBERED:
+        return bool(record["carries_policies"])
+    return _ask_for_policies(group, service)
+
+
+def _ask_for_policies(group: str, service: Service) -> bool:
+    """Tell whether a group carries policies, and remember it for the next device of the group."""
+    ledger = service.ports.ledger
+    carries = bool(service.ports.registry.policies_of_group(group))
+    record = {"type": "group", "group": group, "carries_policies": carries, "read_at": to_text(service.now())}
+    with suppress(Conflict):  # somebody else has just read it too
+        ledger.commit(Put(_group_key(group), record, version_of(ledger.read(_group_key(group)))))
+    return carries
+
+
+def _group_key(group: str) -> Key:
+    return Key(f"GROUP#{group}", "POLICIES")
+
+
+def _restrict(containment: Containment, device: _Device, service: Service) -> Containment:
+    ports, ours = service.ports, service.settings
+    containment = _remember(containment, device, service)
+    for certificate, policies in device.policies.items():
         others = [policy for policy in policies if policy != ours.restricted_policy]
         if len(policies) >= _POLICIES_PER_CERTIFICATE and len(others) == len(policies):
             ports.certificates.detach_policy(certificate, others.pop())  # makes room; nine remain until ours is there
@@ -71,43 +158,43 @@ def _restrict(containment: Containment, service: Service) -> Containment:
             ports.certificates.attach_policy(certificate, ours.restricted_policy)
         for policy in others:
             ports.certificates.detach_policy(certificate, policy)
-    if containment.in_restricted_group and not (thing and ours.restricted_group in thing.groups):
-        containment = _join(containment, bool(certificates), service)
-    for group in carrying:
-        ports.registry.leave_group(containment.thing, group)
-    return containment
+    return _move(containment, device, service)
 
 
-def _remember(
-    containment: Containment,
-    found: dict[str, list[str]],
-    groups: Sequence[str],
-    carrying: Sequence[str],
-    service: Service,
-) -> Containment:
+def _remember(containment: Containment, device: _Device, service: Service) -> Containment:
     """Add to the snapshot what is about to be taken and is not in it yet, and write it down first."""
     ours = service.settings.restricted_policy
     policies = {
         certificate: tuple(sorted({*containment.policies.get(certificate, ()), *names} - {ours}))
-        for certificate, names in found.items()
+        for certificate, names in device.policies.items()
     }
     grown = replace(
         containment,
         policies={**containment.policies, **policies},
-        groups=tuple(sorted({*containment.groups, *carrying})),
-        all_groups=tuple(sorted({*containment.all_groups, *groups})),
+        groups=tuple(sorted({*containment.groups, *device.carrying})),
+        all_groups=tuple(sorted({*containment.all_groups, *device.groups})),
     )
     return containment if grown == containment else save_containment(service.ports.ledger, grown)
 
 
-def _join(containment: Containment, has_certificate: bool, service: Service) -> Containment:
-    try:
-        service.ports.registry.join_group(containment.thing, service.settings.restricted_group)
-    except ActionFailed:
-        if not has_certificate:
-            raise
-        # Ten groups already, for one: the policy on the certificate holds the device by itself.
-        return save_containment(service.ports.ledger, replace(containment, in_restricted_group=False))
+def _move(containment: Containment, device: _Device, service: Service) -> Containment:
+    """Put the thing into our group and take it out of those that carry policies."""
+    registry, ours, thing = service.ports.registry, service.settings.restricted_group, containment.thing
+    if containment.in_restricted_group and not device.is_in_ours:
+        try:
+            if device.carrying:
+                registry.change_groups(thing, join=ours, leave=device.carrying)
+            else:
+                registry.join_group(thing, ours)
+        except ActionFailed:
+            if not device.policies:
+                raise
+            # Ten groups already, for one: the policy on the certificate holds the device by itself.
+            containment = save_containment(service.ports.ledger, replace(containment, in_restricted_group=False))
+        else:
+            return containment
+    for group in device.carrying:
+        registry.leave_group(thing, group)
     return containment
 
 
@@ -117,6 +204,21 @@ def _disconnect(thing: str, service: Service) -> str:
     return service.ports.connections.disconnect(thing)
 
 
+def _is_effective(thing: str, certificates: Iterable[str], service: Service) -> bool:
+    """Ask AWS IoT whether our policy is all that decides over the device, whichever of its certificates it uses.
+
+    False as well when there is no certificate to ask about, and where AWS IoT does not tell.
+    """
+    told = [service.ports.registry.effective_policies(thing, certificate) for certificate in certificates]
+    return bool(told) and all(names is not None and {*names} == {service.settings.restricted_policy} for names in told)
+
+
+def _has_rights(device: _Device, containment: Containment, service: Service) -> bool:
+    """Tell whether anything is left to take, or to put in place."""
+    only_ours = all(list(policies) == [service.settings.restricted_policy] for policies in device.policies.values())
+    return not only_ours or bool(device.carrying) or (containment.in_restricted_group and not device.is_in_ours)
+
+
 def _check(containment: Containment, service: Service) -> None:
     """See that it worked: nothing but our policy on any certificate, no group left that grants anything."""
     ports, ours = service.ports, service.settings
@@ -124,7 +226,7 @@ def _check(containment: Containment, service: Service) -> None:
         policies = ports.certificates.policies_of(certificate)
         if policies != [ours.restricted_policy]:
             raise NotYet(f"certificate {certificate} of {containment.thing} still shows policies {policies}")
-    thing = ports.registry.thing(containment.thing)
+    thing = ports.registry.thing(containment.thing, with_type=False)
     groups = set(thing.groups) if thing else set()
     if containment.in_restricted_group and ours.restricted_group not in groups:
         raise NotYet(f"{containment.thing} is not shown in {ours.restricted_group} yet")
@@ -154,10 +256,11 @@ ACTION = Action(
     permissions=(
         "iot:ListThingPrincipals",
         "iot:ListAttachedPolicies",
-        "iot:DescribeThing",
         "iot:ListThingGroupsForThing",
+        "iot:GetEffectivePolicies",
         "iot:AttachPolicy",
         "iot:DetachPolicy",
+        "iot:UpdateThingGroupsForThing",
         "iot:AddThingToThingGroup",
         "iot:RemoveThingFromThingGroup",
         "iot:DeleteConnection",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from warden.errors import ActionFailed
@@ -21,10 +22,10 @@ class IotRegistry:
         self._iot = client
         self._arn_prefix = arn_prefix
 
-    def thing(self, name: str) -> Thing | None:
-        """Read a thing with its groups."""
+    def thing(self, name: str, *, with_type: bool = True) -> Thing | None:
+        """Read a thing with its groups: ListThingGroupsForThing knows no absent thing either."""
         try:
-            described = self._iot.describe_thing(thingName=name)
+            thing_type = self._iot.describe_thing(thingName=name).get("thingTypeName", "") if with_type else ""
             groups = [
                 group["groupName"]
                 for page in self._iot.get_paginator("list_thing_groups_for_thing").paginate(
@@ -34,7 +35,7 @@ class IotRegistry:
             ]
         except (self._iot.exceptions.ResourceNotFoundException, self._iot.exceptions.InvalidRequestException):
             return None  # a name that AWS IoT would not take is no thing's name either
-        return Thing(name=name, thing_type=described.get("thingTypeName", ""), groups=tuple(groups))
+        return Thing(name=name, thing_type=thing_type, groups=tuple(groups))
 
     def certificates_of(self, thing: str) -> list[str]:
         """List the certificates of a thing; an absent thing has none."""
@@ -79,6 +80,27 @@ class IotRegistry:
             ]
         except self._iot.exceptions.ResourceNotFoundException:
             return []
+
+    def effective_policies(self, thing: str, certificate_id: str) -> list[str] | None:
+        """Ask what decides over a device with this certificate; a local AWS may not know the call."""
+        try:
+            answer = self._iot.get_effective_policies(
+                thingName=thing, principal=f"{self._arn_prefix}cert/{certificate_id}"
+            )
+        except (self._iot.exceptions.InvalidRequestException, self._iot.exceptions.ResourceNotFoundException):
+            return None
+        return [policy["policyName"] for policy in answer.get("effectivePolicies", ())]
+
+    def change_groups(self, thing: str, *, join: str, leave: Sequence[str]) -> None:
+        """Join one group and leave others in one call; one call for each where that is turned down."""
+        try:
+            self._iot.update_thing_groups_for_thing(
+                thingName=thing, thingGroupsToAdd=[join], thingGroupsToRemove=[*leave], overrideDynamicGroups=True
+            )
+        except (self._iot.exceptions.InvalidRequestException, self._iot.exceptions.ResourceNotFoundException):
+            self.join_group(thing, join)
+            for group in leave:
+                self.leave_group(thing, group)
 
     def join_group(self, thing: str, group: str) -> None:
         """Put a thing into a group; a dynamic group gives way rather than the call failing at ten groups."""

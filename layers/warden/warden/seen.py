@@ -1,0 +1,49 @@
+"""What one delivery has read of a thing: what one step has asked AWS IoT for, the next need not ask for again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from warden.plan import Plan
+from warden.ports import Thing
+from warden.service import Service
+
+_A_MOMENT = timedelta(seconds=10)
+
+
+@dataclass
+class Seen:
+    """A thing as it was read at `at`; its certificates, and all things that those reach, once somebody has asked."""
+
+    thing: Thing
+    at: datetime
+    certificates: Sequence[str] | None = None
+    affected: Sequence[Thing] | None = None
+
+    def is_recent(self, now: datetime) -> bool:
+        """Whether it was read just now: after much throttling it is read again."""
+        return now - self.at <= _A_MOMENT
+
+
+def look_at(name: str, service: Service) -> Seen | None:
+    """Read a thing, its type only if the plan asks for types; None when there is no such thing."""
+    at = service.now()
+    thing = service.ports.registry.thing(name, with_type=_asks_for_types(service.plan))
+    return None if thing is None else Seen(thing, at)
+
+
+def affected_by(seen: Seen, service: Service) -> Sequence[Thing]:
+    """List every thing that a change of this one's certificates reaches, itself first."""
+    if seen.affected is None:
+        registry = service.ports.registry
+        seen.certificates = registry.certificates_of(seen.thing.name)
+        names = {other for certificate in seen.certificates for other in registry.things_of(certificate)}
+        others = (look_at(name, service) for name in sorted(names - {seen.thing.name}))
+        seen.affected = [seen.thing, *(other.thing for other in others if other is not None)]
+    return seen.affected
+
+
+def _asks_for_types(plan: Plan) -> bool:
+    return bool(plan.never_touch.thing_types) or any(rule.thing_type for rule in plan.rules)
