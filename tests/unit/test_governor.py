@@ -10,7 +10,7 @@ from tests.fakes import PLAN, THING, AwsError, FakeClock, FakeLedger, World, a_f
 from warden.cases import CaseState
 from warden.errors import Conflict
 from warden.governor import STOP_KEY, Governor, Verdict
-from warden.ledger import Put
+from warden.ledger import Key, Put
 from warden.plan import Limits, Mode, NeverTouch, Plan, Rule
 from warden.ports import Thing
 
@@ -132,6 +132,62 @@ def test_counters_forget_what_is_past() -> None:
     assert len(counter["counts"]) <= 61
 
 
+def test_what_is_allowed_is_counted_in_the_slot_of_now_under_the_limits_name() -> None:
+    desk = Desk(Limits(devices_per_hour=5, percent_of_fleet_per_day=5, fleet_size=100))
+    desk.clock.advance(timedelta(minutes=7, seconds=8))
+
+    verdict = desk.weigh(PUMP, Thing(name="pump-4"))
+
+    assert (verdict.allowed, verdict.reason, verdict.for_all) == (True, "within the limits", False)
+    assert {put.key: put.record for put in verdict.writes} == {
+        Key("LIMIT#all#hour", "COUNTER"): {
+            "type": "counter",
+            "window": "all#hour",
+            "counts": {"2026-11-22T12:07:00.000000Z": 2},
+        },
+        Key("LIMIT#all#day", "COUNTER"): {
+            "type": "counter",
+            "window": "all#day",
+            "counts": {"2026-11-22T12:00:00.000000Z": 2},
+        },
+    }
+
+
+def test_what_is_approved_says_so() -> None:
+    verdict = Desk().weigh(approved=True)
+
+    assert (verdict.allowed, verdict.reason) == (True, "approved")
+
+
+def test_nobody_is_taken_to_have_approved_who_was_not_asked() -> None:
+    desk = Desk(Limits(devices_per_hour=1))
+    rule = Rule(name="rule", actions=("quarantine",), mode=Mode.ENFORCE)
+    desk.weigh()
+
+    assert desk.governor.weigh(rule, (PUMP,), desk.clock()) == Verdict(
+        allowed=False, reason="1 of 1 devices an hour are used", for_all=True
+    )
+
+
+def test_a_refusal_says_whose_limit_over_which_time_is_used_up() -> None:
+    desk = Desk(Limits(devices_per_hour=100, percent_of_fleet_per_day=2, fleet_size=100))
+    limits = Limits(devices_per_hour=1, percent_of_fleet_per_day=1, fleet_size=100)
+    careful = Rule(name="careful", actions=("quarantine",), mode=Mode.ENFORCE, limits=limits)
+    timid = Rule(name="timid", actions=("quarantine",), mode=Mode.ENFORCE, limits=limits)
+
+    assert [desk.weigh(rule=careful).allowed, desk.weigh(rule=timid).allowed] == [True, True]
+    assert desk.weigh().reason == "2 of 2 devices a day are used"
+    desk.clock.advance(timedelta(hours=2))
+    assert desk.weigh().reason == "2 of 2 devices a day are used"
+    desk.clock.advance(timedelta(hours=22, minutes=59))
+    assert desk.weigh(rule=careful).reason == "2 of 2 devices a day are used"
+    desk.clock.advance(MINUTE)
+    assert desk.weigh(rule=careful).allowed
+    assert desk.weigh(rule=careful).reason == "1 of 1 devices of rule careful an hour are used"
+    desk.clock.advance(timedelta(hours=2))
+    assert desk.weigh(rule=careful).reason == "1 of 1 devices of rule careful a day are used"
+
+
 # --- names ---------------------------------------------------------------------------------------------------------
 
 
@@ -148,9 +204,9 @@ def test_counters_forget_what_is_past() -> None:
 def test_what_may_never_be_touched_is_not_whoever_asks(never: NeverTouch, approved: bool) -> None:
     verdict = Desk(never_touch=never).weigh(approved=approved)
 
-    assert not verdict.allowed
+    assert verdict.allowed is False
     assert "never-touch list" in verdict.reason
-    assert not verdict.for_all
+    assert verdict.for_all is False
 
 
 def test_one_protected_thing_on_the_same_certificate_protects_them_all() -> None:
@@ -172,7 +228,8 @@ def test_while_the_switch_is_off_nothing_is_touched(approved: bool) -> None:
     record = {"type": "switch", "stopped": True, "who": "dana", "why": "storm", "at": "noon"}
     desk.ledger.commit(Put(STOP_KEY, record, 0))
 
-    assert desk.weigh(approved=approved).reason == "stopped by dana at noon: storm"
+    verdict = desk.weigh(approved=approved)
+    assert verdict == Verdict(allowed=False, reason="stopped by dana at noon: storm", for_all=True)
 
 
 class _Unreadable(FakeLedger):
