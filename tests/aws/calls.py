@@ -1,0 +1,100 @@
+"""Every call of AWS that a handler makes, kept with the function it was made in.
+
+Whoever calls a handler in a test need not say so: the function is the one whose `app.py` stands on the stack. A call
+that no handler makes (a test that looks into moto) belongs to nobody and is left out.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.client import BaseClient
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import ClientError
+from botocore.model import OperationModel
+from botocore.signers import S3PostPresigner
+
+from tests.conftest import ROOT
+from tests.template.authorisation import Call
+
+_FUNCTIONS = ROOT / "functions"
+
+type Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
+"""Gives what AWS would answer to a request's parameters, or raises its error; None leaves it to moto."""
+
+
+class Calls:
+    """The calls so far: the name of a function's folder to what it called."""
+
+    def __init__(self) -> None:
+        self.made: defaultdict[str, list[Call]] = defaultdict(list)
+        self.answers: dict[str, Answer] = {}
+        """By operation, in the place of moto: for what it lacks, and for what is to fail."""
+        self._asked: dict[str, Any] = {}
+
+    def keep(self, service: str, operation: str, parameters: Mapping[str, Any], error: str = "") -> None:
+        """Keep a call that is being made by a handler."""
+        if function := running_function():
+            self.made[function].append(Call(service, operation, copy.deepcopy(dict(parameters)), error))
+
+    def stand_in(self, client: BaseClient, operation: str, parameters: dict[str, Any]) -> None:
+        """Have botocore take our answer in the place of the wire's, once it has checked and written the request."""
+        if operation in self.answers:
+            self._asked = parameters
+            event = f"before-call.{client.meta.service_model.service_id.hyphenize()}.{operation}"
+            events: Any = client.meta.events  # its stubs do not know that an answer may be given
+            events.register(event, self._answer, unique_id=event)
+
+    def _answer(self, model: OperationModel, **_: object) -> tuple[AWSResponse, dict[str, Any]] | None:
+        answer = self.answers.get(model.name, _left_to_moto)(self._asked)
+        return None if answer is None else (AWSResponse("https://stand-in", 200, HTTPHeaders(), None), answer)
+
+
+def _left_to_moto(_: dict[str, Any]) -> None:
+    return None
+
+
+def running_function() -> str:
+    """Name the function whose handler is running; nothing outside of one."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        path = Path(frame.f_code.co_filename)
+        if path.name == "app.py" and path.parent.parent == _FUNCTIONS:
+            return path.parent.name
+        frame = frame.f_back
+    return ""
+
+
+def listen(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """Keep every call from now on."""
+    calls = Calls()
+    make: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # botocore's one way to the wire
+    presign: Any = S3PostPresigner.generate_presigned_post
+
+    def made(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
+        service = client.meta.service_model.service_name
+        calls.stand_in(client, operation, parameters)
+        try:
+            answer = make(client, operation, parameters)
+        except ClientError as error:
+            calls.keep(service, operation, parameters, str(error.response["Error"]["Code"]))
+            raise
+        calls.keep(service, operation, parameters)
+        return answer
+
+    def presigned(signer: S3PostPresigner, **asked: Any) -> Any:
+        [bucket] = [each["bucket"] for each in asked["conditions"] if isinstance(each, dict) and "bucket" in each]
+        calls.keep("s3", "PostObject", {"Bucket": bucket, "Key": asked["fields"]["key"]})
+        return presign(signer, **asked)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", made)
+    monkeypatch.setattr(S3PostPresigner, "generate_presigned_post", presigned)
+    return calls

@@ -1,0 +1,282 @@
+"""Every handler driven through all its paths on moto, as its triggers would drive it in AWS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from functions.ingest import app as ingest_app
+from functions.operate import app as operate_app
+from functions.respond import app as respond_app
+from functions.serve_device import app as serve_app
+from functions.set_up_account import app as set_up_app
+from functions.sweep_cases import app as sweep_app
+from functions.track_device import app as track_app
+from tests.aws.calls import Calls
+from tests.conftest import ROOT
+from tests.fakes import LOG, a_key
+from tests.functions.conftest import ACCOUNT, REGION, Context, Deployment, batch, sample
+from tests.functions.test_devices import a_request
+
+PREFIX = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
+LONG_AGO = "2020-01-01T00:00:00.000000Z"
+
+
+class Fleet:
+    """A deployment on moto, what moto lacks stood in for, and whoever calls the handlers."""
+
+    def __init__(self, deployment: Deployment, calls: Calls) -> None:
+        self.deployment = deployment
+        self.calls = calls
+        self.audit_findings: list[dict[str, Any]] = []
+        calls.answers |= {
+            "BatchImportFindings": lambda _: {"FailedCount": 0, "SuccessCount": 1},
+            "DeleteConnection": lambda _: {},
+            "DescribeAuditFinding": lambda asked: {"finding": {"findingId": asked["findingId"]}},
+            "DescribeEventConfigurations": lambda _: {"eventConfigurations": {"THING": {"Enabled": True}}},
+            "ListActiveViolations": lambda _: {"activeViolations": [{"violationId": _violation()}]},
+            "ListAuditFindings": lambda _: {"findings": self.audit_findings},
+            "UpdateEventConfigurations": lambda _: {},
+        }
+
+    def respond(self, *messages: object) -> None:
+        """Work off some messages and whatever they put on the case queue."""
+        while messages:
+            assert respond_app.lambda_handler(batch(*messages), Context()) == {"batchItemFailures": []}
+            messages = tuple(self.deployment.queued())
+
+    def operate(self, **command: object) -> dict[str, Any]:
+        """Ask as the `warden` command does, and have what was decided carried out."""
+        event = sample("operate-list-cases")
+        event["requestContext"]["requestId"] = sha256(json.dumps(command).encode()).hexdigest()
+        answer = operate_app.lambda_handler(event | {"body": json.dumps(command)}, Context())
+        assert answer["statusCode"] == 200, answer
+        self.respond(*self.deployment.queued())
+        return dict(json.loads(answer["body"]))
+
+    def ask(self, what: str, certificate: str, payload: object, thing: str) -> dict[str, Any]:
+        """Ask as a device does; gives the answer."""
+        before = len(self.deployment.answers())
+        answered = serve_app.lambda_handler(batch(a_request(what, certificate, payload, thing)), Context())
+        assert answered == {"batchItemFailures": []}
+        [(_, answer)] = self.deployment.answers()[before:]
+        return answer
+
+    def ask_in_vain(self, what: str, certificate: str, payload: object, thing: str) -> None:
+        """Ask as a device does, of a function that dies over it."""
+        answered = serve_app.lambda_handler(batch(a_request(what, certificate, payload, thing)), Context())
+        assert answered == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
+
+    def ended(self, job: str, thing: str, status: str = "SUCCEEDED") -> None:
+        """Have a device end its execution, and AWS IoT say so."""
+        self.deployment.execution(job, thing, status)
+        event = json.loads(sample("track-device-job-succeeded")["Records"][0]["body"])
+        event |= {"jobId": job, "thingArn": f"{PREFIX}thing/{thing}", "status": status}
+        assert track_app.lambda_handler(batch(event), Context()) == {"batchItemFailures": []}
+        self.respond(*self.deployment.queued())
+
+    def pass_time(self, *kinds: str) -> None:
+        """Make the records of some types due, sweep, and work off what the sweep queues."""
+        table: Any = boto3.resource("dynamodb", region_name=REGION).Table("ledger")
+        for row in table.scan()["Items"]:
+            if row["type"] in kinds and "due_at" in row:
+                table.put_item(Item={**row, "due_at": LONG_AGO})
+        assert sweep_app.lambda_handler(sample("sweep-cases"), Context())["queued"] > 0
+        self.respond(*self.deployment.queued())
+
+    def job(self, thing: str, action: str) -> str:
+        """Give the id of the last job of a thing, which the device has begun."""
+        jobs = [job for job in self.deployment.records("job") if (job["thing"], job["action"]) == (thing, action)]
+        job = str(max(jobs, key=lambda each: str(each["began_at"]))["job_id"])
+        self.deployment.execution(job, thing, "IN_PROGRESS")
+        return job
+
+    def case(self, thing: str) -> str:
+        [case] = [case for case in self.deployment.records("case") if case.get("case_thing") == thing]
+        return str(case["pk"]).removeprefix("CASE#")
+
+    @contextmanager
+    def failing(self, operation: str) -> Iterator[None]:
+        """Have every call of an operation throttled for a while."""
+
+        def fail(_: dict[str, Any]) -> None:
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, operation)
+
+        self.calls.answers[operation] = fail
+        yield
+        del self.calls.answers[operation]
+
+
+def _violation() -> str:
+    return str(json.loads(sample("respond-finding")["Records"][0]["body"])["finding"]["id"])
+
+
+def a_finding(thing: str, **changes: object) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(sample("respond-finding")["Records"][0]["body"])
+    return message | {"finding": message["finding"] | {"subject": {"type": "thing", "name": thing}} | changes}
+
+
+def an_audit_finding(about: str, name: str, check: str, task: str = "earlier") -> dict[str, Any]:
+    attributes = {"check": check, "task": task}
+    subject = {"type": about, "name": name}
+    return a_finding("", id=task, source="device-defender-audit", kind=check, subject=subject, attributes=attributes)
+
+
+# --- The paths -----------------------------------------------------------------------------------------------------
+
+
+def whatever_detectors_send(fleet: Fleet) -> None:
+    """Each sample, an audit's report and its pages, and what cannot be read."""
+    others = ("respond", "serve-device", "track-device", "sweep", "operate", "set-up-account")
+    for path in sorted((ROOT / "events").glob("*.json")):
+        if not path.stem.startswith(others):
+            ingest_app.lambda_handler(sample(path.stem), Context())
+    ingest_app.lambda_handler(batch("not JSON"), Context())
+    inbox = boto3.client("sqs", region_name=REGION)
+    url = inbox.get_queue_url(QueueName="inbox")["QueueUrl"]
+    fleet.audit_findings = [json.loads(sample("audit-finding")["Records"][0]["Sns"]["Message"])]
+    readings = inbox.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    assert readings
+    ingest_app.lambda_handler(batch(*(each["Body"] for each in readings)), Context())
+    fleet.deployment.queued()
+
+
+def a_device_is_contained_gives_its_logs_and_is_released_on_a_new_certificate(fleet: Fleet) -> None:
+    iot = fleet.deployment.client("iot")
+    old = fleet.deployment.enrol("pump-3", 1)
+    iot.create_thing_group(thingGroupName="site-4")
+    iot.attach_policy(policyName="fleet-device", target=f"{PREFIX}thinggroup/site-4")
+    iot.add_thing_to_thing_group(thingName="pump-3", thingGroupName="site-4")
+    fleet.respond(a_finding("pump-3"))
+    _logs(fleet, old, arrive=True)
+    fleet.operate(command="collect-logs", case=fleet.case("pump-3"))
+    _logs(fleet, old, arrive=False)
+    fleet.pass_time("containment")
+    # moto deletes no certificate while a policy hangs on a group.
+    iot.detach_policy(policyName="fleet-device", target=f"{PREFIX}thinggroup/site-4")
+
+    fleet.operate(command="release", case=fleet.case("pump-3"))
+    job = fleet.job("pump-3", "rotate-certificate")
+    ask = {"clientToken": "t", "csr": a_key(5).csr}
+    with fleet.failing("TransactWriteItems"):  # dies with a certificate made that is on no record
+        fleet.ask_in_vain("certificate/create", old, ask, "pump-3")
+    lost = fleet.ask("certificate/create", old, ask, "pump-3")["certificateId"]
+    new = fleet.ask("certificate/create", old, {"clientToken": "t", "csr": a_key(6).csr}, "pump-3")["certificateId"]
+    assert new != lost
+    fleet.ask("certificate/confirm", new, {"clientToken": "t"}, "pump-3")
+    fleet.ended(job, "pump-3")
+    assert fleet.deployment.policies_of(new) == ["fleet-device"]
+    fleet.pass_time("retirement")
+    assert old not in str(iot.list_certificates()["certificates"])
+
+
+def a_device_that_took_a_certificate_and_fell_silent(fleet: Fleet) -> None:
+    """It dies between the making and the record, and its rotation is taken back."""
+    certificate = fleet.deployment.enrol("pump-4", 2)
+    fleet.respond(an_audit_finding("certificate", certificate, "DEVICE_CERTIFICATE_EXPIRING_CHECK"))
+    fleet.job("pump-4", "rotate-certificate")
+    with fleet.failing("TransactWriteItems"):
+        ask = {"clientToken": "t", "csr": a_key(7).csr}
+        fleet.ask_in_vain("certificate/create", certificate, ask, "pump-4")
+    fleet.pass_time("job")
+    assert len(fleet.deployment.client("iot").list_thing_principals(thingName="pump-4")["principals"]) == 1
+
+
+def a_quarantine_overtakes_a_new_certificate(fleet: Fleet) -> None:
+    """The device has been given its policies when the containment begins: they are taken back at its next request."""
+    certificate = fleet.deployment.enrol("pump-5", 3)
+    fleet.respond(an_audit_finding("certificate", certificate, "DEVICE_CERTIFICATE_EXPIRING_CHECK"))
+    fleet.job("pump-5", "rotate-certificate")
+    ask = {"clientToken": "t", "csr": a_key(8).csr}
+    new = fleet.ask("certificate/create", certificate, ask, "pump-5")["certificateId"]
+    fleet.respond(a_finding("pump-5"))
+    fleet.deployment.client("iot").attach_policy(policyName="fleet-device", target=f"{PREFIX}cert/{new}")
+    fleet.ask("certificate/create", certificate, ask, "pump-5")
+    assert fleet.deployment.policies_of(new) == ["fleet-warden-restricted"]
+
+
+def an_audit_no_longer_finds_what_it_found(fleet: Fleet) -> None:
+    fleet.respond(an_audit_finding("policy", "pump-wide-open", "IOT_POLICY_OVERLY_PERMISSIVE_CHECK"))
+    whatever_detectors_send(fleet)
+    fleet.pass_time("audit-check")
+
+
+def what_is_refused(fleet: Fleet) -> None:
+    fleet.respond({"schema": 2, "type": "finding"})
+    fleet.ask("certificate/create", "f" * 64, {"clientToken": "t"}, "pump-3")
+    assert track_app.lambda_handler(batch("not JSON"), Context()) == {"batchItemFailures": []}
+
+
+def everything_an_operator_asks(fleet: Fleet) -> None:
+    fleet.deployment.enrol("pump-9", 4)
+    fleet.operate(command="find", thing="pump-9", severity="high")
+    case = fleet.case("pump-9")
+    fleet.operate(command="show", case=case)
+    fleet.operate(command="cases")
+    fleet.operate(command="cases", thing="pump-9")
+    fleet.operate(command="stop", why="drill")
+    fleet.operate(command="resume")
+    fleet.operate(command="release-keeping-certificate", case=case)
+
+
+def the_stack_is_made_and_taken_down(_fleet: Fleet) -> None:
+    with _cloudformation() as (url, answers):
+        for name in ("create", "delete"):
+            set_up_app.lambda_handler(sample(f"set-up-account-{name}") | {"ResponseURL": url}, Context())
+    assert answers == ["SUCCESS", "SUCCESS"]
+
+
+def _logs(fleet: Fleet, certificate: str, *, arrive: bool) -> None:
+    job = fleet.job("pump-3", "collect-logs")
+    announced = [{"name": "syslog", "bytes": len(LOG), "sha256": sha256(LOG).hexdigest()}]
+    ask = {"clientToken": "t", "jobId": job, "files": announced}
+    [upload] = fleet.ask("logs/create", certificate, ask, "pump-3")["uploads"]
+    if arrive:
+        fleet.deployment.client("s3").put_object(Bucket="evidence", Key=upload["fields"]["key"], Body=LOG)
+    fleet.ended(job, "pump-3")
+
+
+@contextmanager
+def _cloudformation() -> Iterator[tuple[str, list[str]]]:
+    """Give a URL like the one that CloudFormation gives, and the statuses that are put to it."""
+    answers: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            answers.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["Status"])
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/", answers
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+PATHS: tuple[Callable[[Fleet], None], ...] = (
+    the_stack_is_made_and_taken_down,
+    whatever_detectors_send,
+    a_device_is_contained_gives_its_logs_and_is_released_on_a_new_certificate,
+    a_device_that_took_a_certificate_and_fell_silent,
+    a_quarantine_overtakes_a_new_certificate,
+    an_audit_no_longer_finds_what_it_found,
+    what_is_refused,
+    everything_an_operator_asks,
+)
+"""In an order that leaves the next one what it needs: the stack is taken down while nothing is contained."""
