@@ -1,0 +1,70 @@
+"""Actions that are one call: the sessions that are closed, the certificates that are set INACTIVE."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.fakes import THING, World, a_finding, a_key, a_world
+from warden.actions.deactivate_certificate import deactivate_certificate
+from warden.actions.disconnect import disconnect
+from warden.cases import Case, Outcome, Progress
+from warden.errors import ActionFailed
+from warden.findings import Source, Subject, SubjectType
+
+SECOND = "b" * 64
+
+
+@pytest.fixture(name="world")
+def _world() -> World:
+    world = a_world()
+    world.certificates.enrol(SECOND, a_key(900).pem, [])
+    world.registry.attached.append((SECOND, THING))
+    return world
+
+
+def a_case(world: World) -> Case:
+    world.report(a_finding(id="stolen-1", source=Source.GENERIC, kind="aside"))
+    return replace(world.case, thing=THING)
+
+
+def test_every_certificate_of_a_thing_is_deactivated(world: World) -> None:
+    outcome = deactivate_certificate(a_case(world), world.service)
+
+    first = world.device.certificate
+    assert outcome == Outcome(Progress.DONE, f"INACTIVE: {first[:12]}, {SECOND[:12]}")
+    assert world.active_certificates() == []
+
+
+def test_a_finding_about_one_certificate_of_a_thing_deactivates_that_one(world: World) -> None:
+    case = replace(a_case(world), attributes={"certificate": SECOND})
+
+    assert deactivate_certificate(case, world.service) == Outcome(Progress.DONE, f"INACTIVE: {SECOND[:12]}")
+    assert world.active_certificates() == [world.device.certificate]
+
+
+def test_a_case_about_a_certificate_deactivates_it(world: World) -> None:
+    case = replace(a_case(world), thing="", subject=Subject(SubjectType.CERTIFICATE, SECOND))
+
+    assert deactivate_certificate(case, world.service) == Outcome(Progress.DONE, f"INACTIVE: {SECOND[:12]}")
+    assert world.active_certificates() == [world.device.certificate]
+
+
+def test_a_thing_without_a_certificate_has_none_to_deactivate(world: World) -> None:
+    world.registry.attached.clear()
+
+    with pytest.raises(ActionFailed, match=f"^{THING} has no certificate$"):
+        deactivate_certificate(a_case(world), world.service)
+
+
+def test_a_session_is_closed(world: World) -> None:
+    assert disconnect(a_case(world), world.service) == Outcome(Progress.DONE, "disconnected")
+    assert THING not in world.connections.open
+
+
+def test_where_disconnecting_is_switched_off_the_session_stays() -> None:
+    world = a_world(disconnect=False)
+
+    outcome = disconnect(a_case(world), world.service)
+
+    assert outcome == Outcome(Progress.DONE, "disconnecting is switched off in this deployment")
+    assert THING in world.connections.open
