@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -32,7 +33,7 @@ from warden.ledger import INDEX_ATTRIBUTES, Found, Index, Key, Put, Record
 from warden.messages import send_finding
 from warden.operations import operate
 from warden.plan import Mode, read_plan
-from warden.ports import AuditPage, Certificate, Execution, JobOrder, Ports, QueueEntry, Thing, UploadedFile, UploadForm
+from warden.ports import AuditPage, Certificate, CertificatePage, Execution, JobOrder, Ports, QueueEntry, Thing, UploadedFile, UploadForm
 from warden.service import Service
 from warden.settings import Settings
 from warden.sweep import sweep
@@ -235,6 +236,7 @@ class _StoredCertificate:
     status: str
     created_at: datetime
     policies: list[str] = field(default_factory=list)
+    changed_at: datetime | None = None
 
 
 class FakeCertificates:
@@ -248,13 +250,20 @@ class FakeCertificates:
         self.gone_policies: set[str] = set()
         self.issued = 0
         self.outdated_reads = 0
+        self.page_size = 250
         self._before: dict[str, list[str]] = {}
 
     def read(self, certificate_id: str) -> Certificate | None:
         stored = self.stored.get(certificate_id)
         if stored is None:
             return None
-        return Certificate(id=certificate_id, status=stored.status, pem=stored.pem, created_at=stored.created_at)
+        return Certificate(
+            id=certificate_id,
+            status=stored.status,
+            pem=stored.pem,
+            created_at=stored.created_at,
+            changed_at=stored.changed_at,
+        )
 
     def policies_of(self, certificate_id: str) -> list[str]:
         if self.outdated_reads and certificate_id in self._before:
@@ -301,6 +310,7 @@ class FakeCertificates:
     def deactivate(self, certificate_id: str) -> None:
         if certificate_id in self.stored:
             self.stored[certificate_id].status = "INACTIVE"
+            self.stored[certificate_id].changed_at = self._clock()
 
     def issue(self, csr: str) -> Certificate:
         self.issued += 1
@@ -316,6 +326,16 @@ class FakeCertificates:
             for each in found
             if each is not None and not each.is_active and each.created_at is not None and each.created_at >= since
         ]
+
+    def oldest_page(self, page: str) -> CertificatePage:
+        ages = sorted(self.stored.items(), key=lambda each: each[1].created_at)
+        start = int(page or 0)
+        listed = [
+            Certificate(id=name, status=stored.status, created_at=stored.created_at)
+            for name, stored in ages[start : start + self.page_size]
+        ]
+        more = start + self.page_size < len(ages)
+        return CertificatePage(listed, str(start + self.page_size) if more else "")
 
     def delete(self, certificate_id: str) -> None:
         stored = self.stored.get(certificate_id)
@@ -416,6 +436,12 @@ class FakeJobs:
         found = job.executions.get(thing) if job else None
         return Execution(found.status, dict(found.details)) if found else None
 
+    def withdraw(self, job_id: str) -> None:
+        job = self.started.get(job_id)
+        for thing, execution in job.executions.items() if job else ():
+            if execution.status == "QUEUED":
+                self.move(job_id, "CANCELED", thing)
+
     def cancel(self, job_id: str, thing: str) -> None:
         found = self.execution(job_id, thing)
         if found is not None and not found.is_over:
@@ -457,6 +483,27 @@ def a_job_event(job_id: str, thing: str, status: str, *, operation: str = "", nu
         "thingArn": f"arn:aws:iot:us-east-1:111122223333:thing/{thing}",
         **({"status": status} if status else {}),
     }
+
+
+class FakeReports:
+    """Reports as the lines of their file."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, list[str]] = {}
+
+    def keep(self, key: str, path: str) -> str:
+        self.kept[key] = Path(path).read_text(encoding="utf-8").splitlines()
+        return f"s3://evidence/{key}"
+
+
+class FakeRenewalQueue:
+    """Runs of the sweep of certificates that are to be gone on with."""
+
+    def __init__(self) -> None:
+        self.runs: list[str] = []
+
+    def go_on(self, run: str) -> None:
+        self.runs.append(run)
 
 
 class FakeEvidence:
@@ -774,6 +821,8 @@ class World:
         self.connections = FakeConnections()
         self.jobs = FakeJobs(self.registry, self.clock)
         self.evidence = FakeEvidence()
+        self.reports = FakeReports()
+        self.renewal_queue = FakeRenewalQueue()
         self.notices = FakeNotices()
         self.announcements = FakeAnnouncements()
         self.security_hub = FakeSecurityHub()
@@ -797,6 +846,8 @@ class World:
             replies=self.replies,
             queue=self.queue,
             inbox=self.inbox,
+            reports=self.reports,
+            renewal_queue=self.renewal_queue,
             detectors=self.detectors,
         )
         self.service = Service(ports=ports, settings=settings, plan=read_plan(plan), clock=self.clock)
@@ -933,6 +984,7 @@ SETTINGS = Settings(
     inbox_url="https://sqs.us-east-1.amazonaws.com/000000000000/inbox",
     evidence_bucket="evidence",
     notices_topic="arn:aws:sns:us-east-1:000000000000:notices",
+    renewal_queue_url="https://sqs.us-east-1.amazonaws.com/000000000000/renewals",
     restricted_group=RESTRICTED_GROUP,
     restricted_policy=RESTRICTED_POLICY,
     mode=Mode.ENFORCE,

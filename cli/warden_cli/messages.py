@@ -133,6 +133,7 @@ def _here(event: Mapping[str, Any], record: Mapping[str, Any]) -> Settings:
         ledger_table="",
         case_queue_url="",
         inbox_url="",
+        renewal_queue_url="",
         evidence_bucket="",
         notices_topic="",
         restricted_group="",

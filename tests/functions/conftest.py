@@ -134,6 +134,7 @@ def _deployed(monkeypatch: pytest.MonkeyPatch, strict: StrictAws) -> Deployment:
         QueueName="cases.fifo", Attributes={"FifoQueue": "true", "VisibilityTimeout": "0"}
     )["QueueUrl"]
     inbox = boto3.client("sqs", region_name=REGION).create_queue(QueueName="inbox")["QueueUrl"]
+    renewals = boto3.client("sqs", region_name=REGION).create_queue(QueueName="renewals")["QueueUrl"]
     table = resources("AWS::DynamoDB::Table")["Ledger"]
     wanted = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
     dynamodb: Any = boto3.client("dynamodb", region_name=REGION)
@@ -150,6 +151,7 @@ def _deployed(monkeypatch: pytest.MonkeyPatch, strict: StrictAws) -> Deployment:
         "WARDEN_LEDGER_TABLE": "ledger",
         "WARDEN_CASE_QUEUE_URL": url,
         "WARDEN_INBOX_URL": inbox,
+        "WARDEN_RENEWAL_QUEUE_URL": renewals,
         "WARDEN_EVIDENCE_BUCKET": "evidence",
         "WARDEN_NOTICES_TOPIC": topic,
         "WARDEN_RESTRICTED_GROUP": RESTRICTED,

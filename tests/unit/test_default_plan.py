@@ -148,8 +148,8 @@ def test_nothing_that_the_sources_know_is_left_out() -> None:
     assert {name for source, name in listed if source is Source.DETECT} == set(DETECT)
     assert set(DETECT) >= CLOUD_SIDE_METRICS
     assert {name for source, name in listed if source is Source.AUDIT} == set(AUDIT) == set(CHECKS)
-    # Security Hub's findings keep the source that made them.
-    assert {source for source, _ in listed} == set(Source) - {Source.SECURITY_HUB}
+    # Security Hub's findings keep the source that made them; the schedule's are renewed as [rotation] says.
+    assert {source for source, _ in listed} == set(Source) - {Source.SECURITY_HUB, Source.SCHEDULE}
 
 
 def test_each_rule_does_what_its_name_promises(plan: Plan) -> None:

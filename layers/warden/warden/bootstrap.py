@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from warden.aws.account import IotAccountSettings
 from warden.aws.certificates import IotCertificates
 from warden.aws.connections import IotConnections
 from warden.aws.detectors import AwsDetectors
-from warden.aws.evidence import S3Evidence
+from warden.aws.evidence import S3Evidence, S3Reports
 from warden.aws.jobs import IotJobs
 from warden.aws.ledger import DynamoLedger
 from warden.aws.messaging import (
@@ -23,9 +24,11 @@ from warden.aws.messaging import (
     SnsNotices,
     SqsCaseQueue,
     SqsInbox,
+    SqsRenewalQueue,
 )
 from warden.aws.registry import IotRegistry
 from warden.clock import utc_now
+from warden.pacing import Pace
 from warden.plan import Plan, read_plan
 from warden.ports import Ports
 from warden.service import Service
@@ -52,6 +55,11 @@ def service() -> Service:
 def account_settings() -> IotAccountSettings:
     """Give `set_up_account` the account's settings; it needs nothing else of the service."""
     return IotAccountSettings(boto3.client("iot", config=_CONFIG), arn_prefix_from())
+
+
+def pace() -> Pace:
+    """Give the sweep of certificates its pace."""
+    return Pace(service().settings.lookups_per_second, time.monotonic, time.sleep)
 
 
 def deployed_plan() -> Plan:
@@ -87,11 +95,13 @@ def _ports(settings: Settings) -> Ports:
         connections=lazy(lambda: IotConnections(client("iot-data"))),
         jobs=lazy(lambda: IotJobs(client("iot"), prefix)),
         evidence=lazy(lambda: S3Evidence(client("s3"), settings.evidence_bucket)),
+        reports=lazy(lambda: S3Reports(client("s3"), settings.evidence_bucket)),
         notices=lazy(lambda: SnsNotices(client("sns"), settings.notices_topic)),
         announcements=lazy(lambda: EventBridgeAnnouncements(client("events"), settings.event_source)),
         security_hub=lazy(lambda: AwsSecurityHub(client("securityhub"))),
         replies=lazy(lambda: IotReplies(client("iot-data"))),
         queue=lazy(lambda: SqsCaseQueue(client("sqs"), settings.case_queue_url)),
         inbox=lazy(lambda: SqsInbox(client("sqs"), settings.inbox_url)),
+        renewal_queue=lazy(lambda: SqsRenewalQueue(client("sqs"), settings.renewal_queue_url)),
         detectors=lazy(lambda: AwsDetectors(client("iot"))),
     )

@@ -164,10 +164,12 @@ def _token_of(body: Mapping[str, Any]) -> str:
     return token
 
 
-def _require_own(request: DeviceRequest, service: Service) -> None:
-    """See that the certificate the request came with belongs to the thing whose topic it came on."""
-    if request.certificate not in service.ports.registry.certificates_of(request.thing):
+def _require_own(request: DeviceRequest, service: Service) -> list[str]:
+    """See that the certificate the request came with belongs to the thing whose topic it came on; gives all of its."""
+    certificates = service.ports.registry.certificates_of(request.thing)
+    if request.certificate not in certificates:
         raise Refused("not-yours", f"the certificate in use is not attached to {request.thing}")
+    return certificates
 
 
 def _open_rotation(request: DeviceRequest, service: Service) -> Rotation:
@@ -190,8 +192,10 @@ def _require_in_progress(job_id: str, thing: str, service: Service) -> None:
 
 
 def _create_certificate(request: DeviceRequest, body: Mapping[str, Any], service: Service) -> dict[str, Any]:
-    _require_own(request, service)
+    attached = _require_own(request, service)
     rotation = _open_rotation(request, service)
+    if not rotation.old:  # a campaign asks nothing about a device before the device does
+        rotation = replace(rotation, old=tuple(attached))
     _require_in_progress(rotation.job_id, request.thing, service)
     csr = read_csr(body.get("csr"))
     if rotation.state is RotationState.CONFIRMED:
@@ -279,7 +283,7 @@ def _make_usable(rotation: Rotation, asked_with: str, service: Service) -> None:
     certificates = service.ports.certificates
     certificates.attach_thing(rotation.new, rotation.thing)
     contained = _is_contained(rotation.thing, service)
-    wanted = [service.settings.restricted_policy] if contained else certificates.policies_of(asked_with)
+    wanted = [service.settings.restricted_policy] if contained else _policies_for(rotation.thing, asked_with, service)
     if not contained and service.settings.restricted_policy in wanted:
         _refuse_while_shared_restricted(rotation.thing, service)
     for policy in certificates.policies_of(rotation.new):  # there from an attempt that a quarantine overtook
@@ -289,6 +293,16 @@ def _make_usable(rotation: Rotation, asked_with: str, service: Service) -> None:
     if _is_contained(rotation.thing, service) is not contained:
         raise Conflict(f"the containment of {rotation.thing} changed meanwhile")
     certificates.activate(rotation.new)
+
+
+def _policies_for(thing: str, asked_with: str, service: Service) -> list[str]:
+    """Tell what a new certificate may do: what the plan says for its thing's type, or what the old one may."""
+    has = service.ports.certificates.policies_of(asked_with)
+    if not service.plan.rotation.policies_by_type or service.settings.restricted_policy in has:
+        return has
+    described = service.ports.registry.thing(thing)
+    planned = service.plan.rotation.policies_for(described.thing_type) if described else None
+    return has if planned is None else list(planned)
 
 
 def _refuse_while_shared_restricted(thing: str, service: Service) -> None:
@@ -404,6 +418,8 @@ _ANSWERS: dict[tuple[str, str], Callable[[DeviceRequest, Mapping[str, Any], Serv
 
 PERMISSIONS = (
     "iot:ListThingPrincipals",
+    "iot:DescribeThing",
+    "iot:ListThingGroupsForThing",
     "iot:ListAttachedPolicies",
     "iot:DescribeCertificate",
     "iot:ListCertificates",

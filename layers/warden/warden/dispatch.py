@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from warden.campaign_decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
 from warden.cases import Step
 from warden.decisions import Decision, Order, carry_out
 from warden.errors import Refused
@@ -82,9 +83,21 @@ def _due(message: Mapping[str, Any], service: Service) -> None:
     due(Key(message["partition"], message["sort"]), service)
 
 
+def _campaign_decision(message: Mapping[str, Any], service: Service) -> None:
+    order = CampaignOrder(
+        decision=CampaignDecision(message["decision"]),
+        campaign=message["campaign"],
+        who=message["who"],
+        why=message["why"],
+        request=message["request"],
+    )
+    carry_out_on_campaign(order, service)
+
+
 _HANDLERS: dict[str, Callable[[Mapping[str, Any], Service], None]] = {
     "finding": _finding,
     "decision": _decision,
+    "campaign-decision": _campaign_decision,
     "job-ended": _job_ended,
     "due": _due,
 }

@@ -21,6 +21,7 @@ class Source(StrEnum):
     SECURITY_HUB = "security-hub"
     GENERIC = "generic"
     OPERATOR = "operator"
+    SCHEDULE = "schedule"
 
 
 class Severity(StrEnum):

@@ -76,6 +76,32 @@ class Governor:
             writes.append(Put(_counter(window), counter, version_of(record)))
         return Verdict(True, "approved" if approved else "within the limits", writes=writes)
 
+    def room_for_campaign(self, now: datetime) -> int:
+        """Tell how many devices a campaign may still send jobs to within these 24 hours; none while stopped."""
+        if (stopped := self._ledger.read(STOP_KEY)) and stopped["stopped"]:
+            return 0
+        window = self._campaign_window
+        record = self._ledger.read(_counter(window))
+        return max(0, window.limit - sum(_live(record["counts"] if record else {}, window, now).values()))
+
+    def count_for_campaign(self, devices: int, now: datetime) -> Put:
+        """Give the write that counts devices a campaign sends jobs to."""
+        window = self._campaign_window
+        record = self._ledger.read(_counter(window))
+        counts = _live(record["counts"] if record else {}, window, now)
+        slot = to_text(_slot_of(now, window))
+        counts[slot] = counts.get(slot, 0) + devices
+        return Put(_counter(window), {"type": "counter", "window": window.name, "counts": counts}, version_of(record))
+
+    @property
+    def _campaign_window(self) -> _Window:
+        limit = self._plan.rotation.devices_per_day
+        return _Window("campaign#day", limit, timedelta(hours=1), 24, "devices of campaigns a day")
+
+    def protects(self, thing: Thing) -> str:
+        """Say why a thing must never be touched; empty when it may be."""
+        return _protected(thing, self._plan.never_touch)
+
 
 def _windows(scope: str, limits: Limits) -> list[_Window]:
     who = "devices" if scope == "all" else f"devices of {scope}"

@@ -51,7 +51,7 @@ def job_id(case_id: str, action: str, nth: int) -> str:
     return f"{JOB_ID_PREFIX}{action}-{sha256(f'{case_id} {action} {nth}'.encode()).hexdigest()[:24]}"
 
 
-def document(action: str, job: str) -> dict[str, Any]:
+def document(action: str, job: str, key_algorithm: str) -> dict[str, Any]:
     """Write the job document in AWS IoT Device Client's schema, with our own block beside it.
 
     Device Client ignores fields it does not know (device-client-observed.md, section 6); `version` must be a string.
@@ -68,7 +68,7 @@ def document(action: str, job: str) -> dict[str, Any]:
             }
         ],
         "warden": {"operation": action, "jobId": job}
-        | ({"keyAlgorithm": "EC_P256"} if action == ROTATE_CERTIFICATE else {}),
+        | ({"keyAlgorithm": key_algorithm} if action == ROTATE_CERTIFICATE else {}),
     }
 
 
@@ -77,7 +77,7 @@ def order_for(job: Job, service: Service) -> JobOrder:
     return JobOrder(
         id=job.id,
         things=(job.thing,),
-        document=document(job.action, job.id),
+        document=document(job.action, job.id, service.plan.rotation.key_algorithm),
         work_timeout=service.settings.work_timeout,
         ends_at=end_time(job.deadline, service.now()),
     )

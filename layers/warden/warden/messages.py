@@ -41,6 +41,12 @@ def send_decision(
     _put(queue, thing, "decision", **body)
 
 
+def send_campaign_decision(queue: CaseQueue, *, decision: str, campaign: str, who: str, why: str, request: str) -> None:
+    """Queue what an operator decided about a campaign, behind whatever the campaign is at."""
+    body = {"decision": decision, "campaign": campaign, "who": who, "why": why, "request": request}
+    _put(queue, "campaign", "campaign-decision", **body)
+
+
 def send_job_ended(queue: CaseQueue, *, thing: str, job_id: str, event: str) -> None:
     """Queue that a job's execution on a device ended; `event` is the id of the event that said so."""
     _put(queue, thing, "job-ended", job=job_id, thing=thing, event=event)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from warden.campaign_decisions import CampaignDecision, campaign_summary, check_campaign_decision
+from warden.campaigns import read_campaign
 from warden.cases import Case, CaseState, TimelineEntry, case_from
 from warden.clock import to_text
 from warden.containment import Containment, read_containment
@@ -15,13 +17,14 @@ from warden.errors import Refused
 from warden.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.governor import STOP_KEY
 from warden.ledger import Index, Put, decide_anew, version_of
-from warden.messages import send_decision, send_finding
+from warden.messages import send_campaign_decision, send_decision, send_finding
 from warden.service import Service
 from warden.sources.fields import is_unicode
 from warden.summaries import summary
 
 _WHY_CHARACTERS = 500
 _PAGE = 200
+_CAMPAIGN_PREFIX = "campaign-"
 _THING = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 _KIND = re.compile(r"[a-zA-Z0-9._-]{1,64}")
 
@@ -132,6 +135,21 @@ def _find(call: Call, service: Service) -> dict[str, Any]:
     return {"queued": "finding", "finding": finding.id, "thing": thing, "who": call.who}
 
 
+def _campaign(_call: Call, service: Service) -> dict[str, Any]:
+    campaign = read_campaign(service.ports.ledger)
+    return {"campaign": campaign_summary(campaign, service) if campaign else None}
+
+
+def _decide_campaign(call: Call, service: Service) -> dict[str, Any]:
+    decision = CampaignDecision(_text(call.command, "command").removeprefix(_CAMPAIGN_PREFIX))
+    campaign = check_campaign_decision(decision, service)
+    why = _text(call.command, "why", default="")
+    send_campaign_decision(
+        service.ports.queue, decision=decision, campaign=campaign.id, who=call.who, why=why, request=call.request
+    )
+    return {"campaign": campaign.id, "queued": decision, "who": call.who, "request": call.request}
+
+
 def _stop(call: Call, service: Service) -> dict[str, Any]:
     return _switch(True, _text(call.command, "why"), call.who, service)
 
@@ -172,4 +190,6 @@ _COMMANDS: dict[str, Callable[[Call, Service], dict[str, Any]]] = {
     "stop": _stop,
     "resume": _resume,
     **dict.fromkeys(Decision, _decide),
+    "campaign": _campaign,
+    **{f"{_CAMPAIGN_PREFIX}{decision}": _decide_campaign for decision in CampaignDecision},
 }

@@ -48,6 +48,9 @@ ACTIONS = (QUARANTINE, DISCONNECT, COLLECT_LOGS, ROTATE_CERTIFICATE, DEACTIVATE_
 _COOL_DOWN_MINUTES = 60
 """When the plan does not say: long enough that an alarm which comes and goes is seen by a person in between."""
 
+_RULED_SOURCES = tuple(source for source in Source if source is not Source.SCHEDULE)
+"""Whose findings the rules decide about; what the schedule finds is renewed as [rotation] says."""
+
 _SUSPICIOUS_SOURCES = (Source.DETECT, Source.GUARDDUTY)
 """Sources whose findings mean that somebody else may hold the device's key (design section 10)."""
 
@@ -208,6 +211,7 @@ _ROTATION_NUMBERS = {
     "success_percent": 100.0,
     "jobs_per_minute": 1_000.0,
     "attempts": 100.0,
+    "days_to_answer": 365.0,
     "window_minutes": 1_440.0,
 }
 """The greatest each may be; 1,000 a minute is IoT Jobs' own quota (maximumPerMinute)."""
@@ -411,8 +415,8 @@ class _Reader:
     def _sources(self, row: Mapping[str, Any], number: int) -> tuple[str, ...]:
         names = self._globs(row, "source", "rule", number)
         for name in names:
-            if not any(fnmatchcase(source, name) for source in Source):
-                known = ", ".join(Source)
+            if not any(fnmatchcase(source, name) for source in _RULED_SOURCES):
+                known = ", ".join(_RULED_SOURCES)
                 self._fault(
                     self._lines.of("rule", number, "source"), f"no source is called {name!r}; there are {known}"
                 )

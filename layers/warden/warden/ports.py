@@ -28,11 +28,20 @@ class Certificate:
     status: str
     pem: str = ""
     created_at: datetime | None = None
+    changed_at: datetime | None = None
 
     @property
     def is_active(self) -> bool:
         """Whether AWS IoT lets a device in with it."""
         return self.status == "ACTIVE"
+
+
+@dataclass(frozen=True)
+class CertificatePage:
+    """A page of the account's certificates, oldest first and without their PEM; `next_page` is empty on the last."""
+
+    certificates: Sequence[Certificate]
+    next_page: str
 
 
 class Registry(Protocol):
@@ -129,6 +138,14 @@ class Certificates(Protocol):
         """List inactive certificates made at or after a moment, newest first, with their PEM."""
         ...
 
+    def oldest_page(self, page: str) -> CertificatePage:
+        """List up to 250 certificates, oldest first; `page` is empty for the first.
+
+        Raises:
+            Refused: with code `no-such-page` when AWS IoT does not know the page any more.
+        """
+        ...
+
     def delete(self, certificate_id: str) -> None:
         """Delete an inactive certificate and whatever hangs on it. An absent certificate is success."""
         ...
@@ -193,6 +210,10 @@ class Jobs(Protocol):
         """Read a job's execution on a thing; None when job, execution or thing is gone."""
         ...
 
+    def withdraw(self, job_id: str) -> None:
+        """Cancel a job where it has not begun; a device that works on it goes on. An ended or absent job is success."""
+        ...
+
     def cancel(self, job_id: str, thing: str) -> None:
         """Cancel a job on one device, also while it works on it. An ended or absent execution is success."""
         ...
@@ -223,6 +244,14 @@ class Evidence(Protocol):
 
     def uploaded(self, key: str) -> UploadedFile | None:
         """Read a file back and say what is really there; None when nothing is."""
+        ...
+
+
+class Reports(Protocol):
+    """The part of the evidence bucket where reports for people are kept."""
+
+    def keep(self, key: str, path: str) -> str:
+        """Keep a CSV file of this machine under a key; gives where people find it."""
         ...
 
 
@@ -303,6 +332,14 @@ class AuditPage:
     next_page: str
 
 
+class RenewalQueue(Protocol):
+    """Where the sweep of certificates leaves word for itself when its time is up."""
+
+    def go_on(self, run: str) -> None:
+        """Queue that a run is to be gone on with."""
+        ...
+
+
 class Detectors(Protocol):
     """The detectors, asked whether they really said so: an event is a hint (design section 9)."""
 
@@ -325,10 +362,12 @@ class Ports:
     connections: Connections
     jobs: Jobs
     evidence: Evidence
+    reports: Reports
     notices: Notices
     announcements: Announcements
     security_hub: SecurityHub
     replies: Replies
     queue: CaseQueue
     inbox: Inbox
+    renewal_queue: RenewalQueue
     detectors: Detectors

@@ -16,6 +16,7 @@ from warden.jobs import Job, job_from, read_job, save_job
 from warden.ledger import Key, Put, Record, decide_anew, version_of
 from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.responder import record_outcome, settle_after_job
+from warden.rollout import advance, note_end
 from warden.rotation import RotationState, end_rotation, read_rotation
 from warden.service import Service
 from warden.telling import tell, tell_again
@@ -49,6 +50,7 @@ def _end(job: Job, status: str, service: Service) -> None:
         if recorded.progress not in (Progress.DONE, Progress.FAILED):
             case = record_outcome(case.id, job.action, outcome, service)
         _go_on(case, job, service)
+    note_end(job.thing, job.id, outcome, status, service)
     decide_anew(lambda: _stop_clock(job, service))
 
 
@@ -75,7 +77,9 @@ def _judge_rotation(job: Job, status: str, service: Service) -> Outcome:
         retired = ", ".join(certificate[:12] for certificate in ended.old)
         return Outcome(Progress.DONE, f"now on {ended.new[:12]}; {retired} is INACTIVE", job.id)
     return Outcome(
-        Progress.FAILED, f"the new certificate was never seen in use; the job is {status}; back on the old one", job.id
+        Progress.FAILED,
+        f"the new certificate was never seen in use, or is ACTIVE no more; the job is {status}; back on the old one",
+        job.id,
     )
 
 
@@ -151,4 +155,5 @@ _DUE: dict[str, Callable[[Key, Record, Service], None]] = {
     "audit-check": settle_check,
     "case": tell_again,
     "digest": send_digest,
+    "campaign": advance,
 }

@@ -45,7 +45,8 @@ class RotationTerms:
 
     `days_by_type` and `policies_by_type` go by globs of thing types, the first that matches counts; whoever is in
     neither has the deployment's age and keeps the policies it had. `per_minute` is how many devices of one job are
-    told of it a minute. A device that was not reached is asked `attempts` times before it is left for the next sweep.
+    told of it a minute. A device that was not reached within `days_to_answer` (a day in the first two steps) is asked
+    again, `attempts` times in all, before it is left for the next sweep.
     """
 
     devices_per_day: int = 100
@@ -53,6 +54,7 @@ class RotationTerms:
     success_percent: float = 95.0
     per_minute: int = 50
     attempts: int = 3
+    days_to_answer: int = 7
     window: Window | None = None
     key_algorithm: str = KEY_ALGORITHMS[0]
     days_by_type: Mapping[str, int] = field(default_factory=dict)

@@ -158,11 +158,17 @@ def end_rotation(rotation: Rotation, service: Service) -> Rotation:
     rotation = decide_anew(lambda: _settle_direction(rotation.thing, service))
     if rotation.is_over:
         return rotation
-    if rotation.state is RotationState.CONFIRMED:
+    if rotation.state is RotationState.CONFIRMED and _is_active(rotation.new, service):
         _retire(rotation, service)
         return decide_anew(lambda: _finish(rotation, RotationState.FINISHED, service))
     _withdraw(rotation, service)
     return decide_anew(lambda: _finish(rotation, RotationState.ROLLED_BACK, service))
+
+
+def _is_active(certificate_id: str, service: Service) -> bool:
+    """See that the device is not left without: somebody may have taken its new certificate out of use since."""
+    certificate = service.ports.certificates.read(certificate_id)
+    return certificate is not None and certificate.is_active
 
 
 def _settle_direction(thing: str, service: Service) -> Rotation:

@@ -22,6 +22,7 @@ class Settings:
     inbox_url: str
     evidence_bucket: str
     notices_topic: str
+    renewal_queue_url: str
     restricted_group: str
     restricted_policy: str
     event_source: str = "fleet-warden"
@@ -37,6 +38,10 @@ class Settings:
     collection_deadline: timedelta = timedelta(hours=24)
     work_timeout: timedelta = timedelta(minutes=15)
     """How long a device may work on a job once it has begun."""
+    rotate_after: timedelta = timedelta(days=365)
+    """The age at which a certificate is due to be renewed, where the plan gives its thing's type no other."""
+    lookups_per_second: float = 9.5
+    """How often a second the sweep asks which things a certificate is on; AWS IoT gives 10 (ListPrincipalThings)."""
     certificate_grace: timedelta = timedelta(days=7)
     """How long a retired certificate is kept, INACTIVE, before it is deleted."""
     case_retention: timedelta = timedelta(days=400)
@@ -58,6 +63,7 @@ _REQUIRED = (
     "WARDEN_INBOX_URL",
     "WARDEN_EVIDENCE_BUCKET",
     "WARDEN_NOTICES_TOPIC",
+    "WARDEN_RENEWAL_QUEUE_URL",
     "WARDEN_RESTRICTED_GROUP",
     "WARDEN_RESTRICTED_POLICY",
 )
@@ -82,6 +88,7 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
         inbox_url=environment["WARDEN_INBOX_URL"],
         evidence_bucket=environment["WARDEN_EVIDENCE_BUCKET"],
         notices_topic=environment["WARDEN_NOTICES_TOPIC"],
+        renewal_queue_url=environment["WARDEN_RENEWAL_QUEUE_URL"],
         restricted_group=environment["WARDEN_RESTRICTED_GROUP"],
         restricted_policy=environment["WARDEN_RESTRICTED_POLICY"],
         event_source=environment.get("WARDEN_EVENT_SOURCE", "fleet-warden"),
@@ -91,6 +98,8 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
         disconnect=_flag(environment, "WARDEN_DISCONNECT", default=True),
         second_disconnect_after=timedelta(seconds=_number(environment, "WARDEN_SECOND_DISCONNECT_SECONDS", 480)),
         rotation_deadline=timedelta(hours=_number(environment, "WARDEN_ROTATION_DEADLINE_HOURS", 24)),
+        rotate_after=timedelta(days=_number(environment, "WARDEN_ROTATE_AFTER_DAYS", 365)),
+        lookups_per_second=_number(environment, "WARDEN_LOOKUPS_PER_MINUTE", 570) / 60,
         certificate_grace=timedelta(hours=_number(environment, "WARDEN_CERTIFICATE_GRACE_HOURS", 168)),
         case_retention=timedelta(days=_number(environment, "WARDEN_CASE_RETENTION_DAYS", 400)),
     )

@@ -10,6 +10,7 @@ from warden.asff import finding_of
 from warden.cases import WARDEN, Case, CaseState, Progress, Step
 from warden.digests import admits
 from warden.errors import NotSent
+from warden.findings import Source
 from warden.ledger import Key, Record, decide_anew
 from warden.notices import body_of, subject_of
 from warden.plan import NOTIFY
@@ -102,6 +103,8 @@ def _failures(case: Case) -> str:
 
 
 def _is_news(case: Case, service: Service) -> bool:
+    if case.source is Source.SCHEDULE:
+        return False  # the campaign tells of all its devices at once
     if case.state in (CaseState.HELD, CaseState.AWAITING_APPROVAL) or _failures(case):
         return True
     if case.state in (CaseState.RESPONDING, CaseState.RECOVERING):

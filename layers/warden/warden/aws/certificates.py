@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from warden.errors import ActionFailed
-from warden.ports import Certificate
+from warden.errors import ActionFailed, Refused
+from warden.ports import Certificate, CertificatePage
 
 if TYPE_CHECKING:
     from mypy_boto3_iot import IoTClient
@@ -106,6 +106,23 @@ class IotCertificates:
                     found.append(certificate)
         return found
 
+    def oldest_page(self, page: str) -> CertificatePage:
+        """List one page by creation date, ascending."""
+        marker = {"marker": page} if page else {}
+        try:
+            listed = self._iot.list_certificates(ascendingOrder=True, pageSize=_PAGE, **marker)
+        except self._iot.exceptions.InvalidRequestException as error:
+            if not page:
+                raise
+            raise Refused("no-such-page", f"AWS IoT does not know the page any more: {error}") from error
+        certificates = [
+            Certificate(
+                id=each["certificateId"], status=each["status"], created_at=each["creationDate"].astimezone(UTC)
+            )
+            for each in listed["certificates"]
+        ]
+        return CertificatePage(certificates, listed.get("nextMarker", ""))
+
     def delete(self, certificate_id: str) -> None:
         """Detach what hangs on a certificate and delete it."""
         for policy in self.policies_of(certificate_id):
@@ -125,4 +142,5 @@ def _certificate(described: CertificateDescriptionTypeDef) -> Certificate:
         status=described["status"],
         pem=described["certificatePem"],
         created_at=described["creationDate"].astimezone(UTC),
+        changed_at=described["lastModifiedDate"].astimezone(UTC),
     )

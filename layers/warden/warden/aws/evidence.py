@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -15,6 +16,26 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _CHUNK = 1024 * 1024
+
+
+class S3Reports:
+    """Keeps reports beside the evidence, encrypted by the bucket's own default."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._s3 = client
+        self._bucket = bucket
+
+    def keep(self, key: str, path: str) -> str:
+        """Put a file into the bucket."""
+        with Path(path).open("rb") as file:
+            self._s3.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=file,
+                ContentType="text/csv; charset=utf-8",
+                ContentDisposition="attachment",
+            )
+        return f"s3://{self._bucket}/{key}"
 
 
 class S3Evidence:

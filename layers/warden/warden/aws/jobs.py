@@ -69,6 +69,13 @@ class IotJobs:
         details = execution.get("statusDetails", {}).get("detailsMap", {})
         return Execution(status=execution["status"], details=dict(details))
 
+    def withdraw(self, job_id: str) -> None:
+        """Cancel what is QUEUED of a job; without force IoT Jobs leaves what is IN_PROGRESS."""
+        try:
+            self._iot.cancel_job(jobId=job_id, reasonCode="WARDEN_CAMPAIGN_CANCELLED")
+        except (self._iot.exceptions.ResourceNotFoundException, self._iot.exceptions.InvalidRequestException):
+            return  # ended or deleted meanwhile
+
     def cancel(self, job_id: str, thing: str) -> None:
         """Cancel an execution by force: a device that works on it is told when it reports."""
         gone = self._iot.exceptions

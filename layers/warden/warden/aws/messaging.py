@@ -50,6 +50,18 @@ class SqsCaseQueue:
                 raise NotYet(f"SQS did not take {len(failed)} of {len(batch)} messages: {failed[0].get('Message')}")
 
 
+class SqsRenewalQueue:
+    """The queue that the sweep of certificates goes on by."""
+
+    def __init__(self, client: SQSClient, url: str) -> None:
+        self._sqs = client
+        self._url = url
+
+    def go_on(self, run: str) -> None:
+        """Queue a message that names the run."""
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=json.dumps({"run": run}))
+
+
 class SqsInbox:
     """The inbox queue on SQS."""
 

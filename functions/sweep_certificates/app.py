@@ -1,0 +1,58 @@
+"""Sweep certificates: on a schedule, whatever is past its age is found and enrolled to be renewed."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import process_partial_response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from warden.bootstrap import pace, service
+from warden.certificate_sweep import Turn, go_on, sweep_certificates
+from warden.errors import Refused
+from warden.observability import LoudBatchProcessor, logger, metrics
+from warden.refusals import record_refusal
+
+_processor = LoudBatchProcessor()
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Begin a sweep when the schedule says so, or go on with one that left word for itself on the queue."""
+
+    def time_left() -> timedelta:
+        return timedelta(milliseconds=context.get_remaining_time_in_millis())
+
+    turn = Turn(service(), time_left, pace())
+    if "Records" in event:
+        return dict(process_partial_response(event, lambda record: _go_on(record, turn), _processor, context))
+    said = sweep_certificates(turn, only_during_campaign=event.get("onlyDuringCampaign") is True)
+    _said(said)
+    return {"sweep": said}
+
+
+def _go_on(record: dict[str, Any], turn: Turn) -> None:
+    try:
+        _said(go_on(_run_in(record["body"]), turn))
+    except Refused as refusal:
+        record_refusal(turn.service, refusal, what=record["body"])
+        _said(refusal.code)
+
+
+def _run_in(body: str) -> str:
+    try:
+        run = json.loads(body)["run"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Refused(
+            "not-a-run", "the message names no run of the sweep; only the sweep writes on this queue"
+        ) from error
+    return str(run)
+
+
+def _said(said: str) -> None:
+    metrics.add_metric("CertificateSweeps", MetricUnit.Count, 1)
+    logger.info("certificates swept", extra={"result": said})

@@ -1,0 +1,136 @@
+"""What operators decide about a campaign: begin it, pause it, go on with it, end it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from warden.campaigns import (
+    Campaign,
+    CampaignState,
+    Tally,
+    batch_from,
+    open_batches_of,
+    open_campaign,
+    read_campaign,
+    save_campaign,
+)
+from warden.clock import to_text
+from warden.errors import Refused
+from warden.ledger import Index, decide_anew
+from warden.plan import Mode
+from warden.service import Service
+
+
+class CampaignDecision(StrEnum):
+    """What an operator may decide about the open campaign."""
+
+    START = "start"
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignOrder:
+    """A decision and whose it is: `who` is the ARN that AWS authenticated, `request` the id of the call."""
+
+    decision: CampaignDecision
+    campaign: str
+    who: str
+    why: str
+    request: str
+
+
+_FROM: dict[CampaignDecision, tuple[CampaignState, ...]] = {
+    CampaignDecision.START: (CampaignState.AWAITING_APPROVAL,),
+    CampaignDecision.PAUSE: (CampaignState.RUNNING,),
+    CampaignDecision.RESUME: (CampaignState.PAUSED, CampaignState.STOPPED),
+    CampaignDecision.CANCEL: (
+        CampaignState.AWAITING_APPROVAL,
+        CampaignState.RUNNING,
+        CampaignState.PAUSED,
+        CampaignState.STOPPED,
+    ),
+}
+
+_TO = {
+    CampaignDecision.START: CampaignState.RUNNING,
+    CampaignDecision.PAUSE: CampaignState.PAUSED,
+    CampaignDecision.RESUME: CampaignState.RUNNING,
+    CampaignDecision.CANCEL: CampaignState.CANCELLED,
+}
+
+
+def check_campaign_decision(decision: CampaignDecision, service: Service) -> Campaign:
+    """See whether a decision can be carried out now; gives the campaign it is about.
+
+    Raises:
+        Refused: telling why not.
+    """
+    campaign = open_campaign(service.ports.ledger)
+    if campaign is None:
+        raise Refused("no-campaign", "no campaign is open; the sweep of certificates opens one when any are due")
+    if campaign.state not in _FROM[decision]:
+        states = " or ".join(_FROM[decision])
+        raise Refused(
+            "wrong-state", f"campaign {campaign.id} is {campaign.state}; `{decision}` is for one that is {states}"
+        )
+    begins = _TO[decision] is CampaignState.RUNNING
+    if begins and service.settings.mode is Mode.OBSERVE:
+        raise Refused(
+            "observe-only", "the stack runs with Mode=observe, which touches nothing; deploy it with Mode=approve first"
+        )
+    return campaign
+
+
+def carry_out_on_campaign(order: CampaignOrder, service: Service) -> None:
+    """Carry out a decision; doing it again changes nothing. A cancelled campaign takes back the jobs that wait."""
+    campaign = decide_anew(partial(_take, order, service))
+    if campaign.state is CampaignState.CANCELLED:
+        for _, record in service.ports.ledger.find(Index.DUE, open_batches_of(campaign.id)):
+            service.ports.jobs.withdraw(batch_from(record).job_id)
+
+
+def _take(order: CampaignOrder, service: Service) -> Campaign:
+    campaign = read_campaign(service.ports.ledger)
+    if campaign is not None and order.request in campaign.requests:
+        return campaign
+    campaign = check_campaign_decision(order.decision, service)
+    if campaign.id != order.campaign:
+        raise Refused("wrong-state", f"campaign {order.campaign} is over; this was not said of {campaign.id}")
+    taken = replace(
+        campaign,
+        state=_TO[order.decision],
+        who=order.who,
+        why=order.why,
+        requests=(*campaign.requests, order.request),
+        next_at=service.now(),
+    )
+    if order.decision is CampaignDecision.RESUME:
+        taken = replace(taken, of_step=Tally())  # what failed before has been looked at by whoever says so
+    return save_campaign(service.ports.ledger, taken)
+
+
+def campaign_summary(campaign: Campaign, service: Service) -> dict[str, Any]:
+    """Say where a campaign stands, for the command and for programs."""
+    counts: Mapping[str, int] = vars(campaign.in_all)
+    return {
+        "campaign": campaign.id,
+        "state": campaign.state,
+        "step": campaign.step + 1,
+        "stepSize": campaign.step_size(service.plan.rotation),
+        "began": to_text(campaign.began_at),
+        "enrolled": campaign.size,
+        "waiting": campaign.waiting,
+        "sent": campaign.out,
+        **{name: count for name, count in counts.items() if name != "absent"},
+        "jobs": campaign.batches,
+        "devicesPerDay": service.plan.rotation.devices_per_day,
+        "roomToday": service.governor.room_for_campaign(service.now()),
+        "who": campaign.who,
+        "why": campaign.why,
+    }

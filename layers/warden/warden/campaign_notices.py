@@ -1,0 +1,92 @@
+"""What people are told of a campaign: once when it stops for them, and once when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+
+from warden.campaigns import Campaign, CampaignState, read_batch, read_campaign, save_campaign
+from warden.ledger import decide_anew
+from warden.notices import plain
+from warden.service import Service
+
+_TOLD = (CampaignState.STOPPED, CampaignState.FINISHED)
+_NAMED = 20
+_BATCHES_LOOKED_AT = 10
+
+
+def tell_of(campaign: Campaign, service: Service) -> None:
+    """Tell people where a campaign stands, once for each time that it comes to stand there.
+
+    Raises:
+        NotSent: when they could not be told; the campaign is looked at again.
+    """
+    mark = f"{campaign.state} {len(campaign.requests)}"
+    if campaign.state not in _TOLD or mark in campaign.said:
+        return
+    service.ports.notices.send(_subject(campaign), _body(campaign, service))
+    decide_anew(partial(_note, mark, service))
+
+
+def _note(mark: str, service: Service) -> None:
+    campaign = read_campaign(service.ports.ledger)
+    if campaign is not None and mark not in campaign.said:
+        save_campaign(service.ports.ledger, replace(campaign, said=(*campaign.said, mark)))
+
+
+def _subject(campaign: Campaign) -> str:
+    words = {CampaignState.STOPPED: "STOPPED, decide", CampaignState.FINISHED: "finished"}
+    return (
+        f"Fleet Warden: certificate campaign {words[campaign.state]}: {campaign.in_all.done} of {campaign.size} renewed"
+    )
+
+
+def _body(campaign: Campaign, service: Service) -> str:
+    tally = campaign.in_all
+    paragraphs = [
+        [
+            f"The campaign {campaign.id} has {campaign.state}."
+            if campaign.state is CampaignState.FINISHED
+            else f"The campaign {campaign.id} sends no more jobs: {campaign.why}.",
+        ],
+        [
+            f"  {campaign.size:>9,}  devices were enrolled",
+            f"  {tally.done:>9,}  have a new certificate, and their old one is INACTIVE",
+            f"  {tally.failed:>9,}  failed, and are on their old certificate",
+            f"  {tally.unreachable:>9,}  were not reached; the next sweep finds them again",
+            f"  {tally.skipped:>9,}  were left out: gone, contained, or in another rotation",
+            f"  {campaign.waiting + campaign.out:>9,}  have not had their turn, or are at it",
+        ],
+        _failed(campaign, service),
+        ["What to do next", *(f"  {line}" for line in _next(campaign))],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in paragraphs if lines) + "\n"
+
+
+def _failed(campaign: Campaign, service: Service) -> list[str]:
+    things = list(islice(_failing(campaign, service), _NAMED + 1))
+    if not things:
+        return []
+    more = ["  and more"] if len(things) > _NAMED else []
+    return ["Failed last", *(f"  {plain(thing)}" for thing in things[:_NAMED]), *more]
+
+
+def _failing(campaign: Campaign, service: Service) -> Iterator[str]:
+    for number in range(campaign.batches, max(0, campaign.batches - _BATCHES_LOOKED_AT), -1):
+        batch = read_batch(service.ports.ledger, campaign.id, number)
+        if batch is not None:
+            yield from (thing for thing, word in batch.outcomes.items() if word == "failed")
+
+
+def _next(campaign: Campaign) -> list[str]:
+    if campaign.state is CampaignState.STOPPED:
+        return [
+            "Read why:    warden cases --state open",
+            "Go on:       warden campaign resume",
+            "End it:      warden campaign cancel",
+        ]
+    if campaign.in_all.failed:
+        return ["Read why some failed: warden cases --state open"]
+    return ["Nothing."]

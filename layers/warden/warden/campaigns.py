@@ -1,0 +1,368 @@
+"""Campaigns: certificates renewed because of their age, a hundred devices a job, and never faster than the owner says.
+
+awaiting-approval ─▶ running ─▶ finished
+                       │  ▲
+                paused ◀┘  └─ stopped (too many failed: a person decides)        cancelled, from any of them
+
+A campaign goes in steps: one device, then a percent, then the rest. The next begins when enough of the one before
+came through. Devices wait oldest certificate first; one that was not reached goes to the end and is asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from math import ceil
+from typing import Any
+
+from warden.clock import from_text, to_text
+from warden.ledger import EXPIRY, Key, Ledger, Put, version_of
+from warden.renewal import RotationTerms
+
+_KEPT = timedelta(days=400)
+CANARY = 0
+REST = 2
+"""The steps are numbered 0 (one device), 1 (a percent) and 2 (the rest)."""
+
+_ENOUGH_TO_JUDGE = 20
+"""How many devices of the last step must have ended before their share of failures stops the campaign."""
+
+
+class CampaignState(StrEnum):
+    """Where a campaign stands."""
+
+    AWAITING_APPROVAL = "awaiting-approval"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+
+OVER = (CampaignState.FINISHED, CampaignState.CANCELLED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """How many devices came to what.
+
+    `absent` were not reached and wait again, `unreachable` were not reached for the last time, `skipped` were gone or
+    in other hands.
+    """
+
+    done: int = 0
+    failed: int = 0
+    absent: int = 0
+    unreachable: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        """Count both."""
+        return Tally(**{name: count + vars(other)[name] for name, count in vars(self).items()})
+
+    @property
+    def judged(self) -> int:
+        """How many say something about whether renewal works: the others were never asked."""
+        return self.done + self.failed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Campaign:
+    """The one campaign of the account: the last one, whether over or not.
+
+    `size` is how many devices were enrolled, `batches` how many jobs were begun. `step` and `of_step` are where it
+    stands; `in_all` counts what came of everything, `out` are the devices of batches that are not counted yet.
+    `said` are the states people were told of, `quiet_since` is when nobody was found waiting any more. It is looked
+    at again at `next_at`; None while it waits for a person.
+    """
+
+    id: str
+    state: CampaignState
+    size: int
+    began_at: datetime
+    step: int = CANARY
+    batches: int = 0
+    out: int = 0
+    of_step: Tally = field(default_factory=Tally)
+    in_all: Tally = field(default_factory=Tally)
+    why: str = ""
+    who: str = ""
+    requests: Sequence[str] = ()
+    said: Sequence[str] = ()
+    quiet_since: datetime | None = None
+    next_at: datetime | None = None
+    version: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in OVER
+
+    @property
+    def waiting(self) -> int:
+        """How many devices have not had their turn."""
+        ended = self.in_all.judged + self.in_all.unreachable + self.in_all.skipped
+        return max(0, self.size - ended - self.out)
+
+    def step_size(self, terms: RotationTerms) -> int | None:
+        """Tell how many devices the step is to judge by; None for the last one, which takes all."""
+        sizes = (1, max(1, ceil(self.size * terms.canary_percent / 100)), None)
+        return sizes[self.step]
+
+    def fails(self, terms: RotationTerms) -> bool:
+        """Tell whether too many of the step's devices failed to go on."""
+        ended, failed = self.of_step.judged, self.of_step.failed
+        planned = self.step_size(terms)
+        if planned is None:
+            return ended >= _ENOUGH_TO_JUDGE and _share(ended - failed, ended) < terms.success_percent
+        return _share(planned - failed, planned) < terms.success_percent
+
+    def has_step_done(self, terms: RotationTerms) -> bool:
+        """Tell whether the step has judged as many as it was to."""
+        planned = self.step_size(terms)
+        return planned is not None and self.of_step.judged >= planned
+
+
+def _share(part: int, whole: int) -> float:
+    return 100 * part / whole
+
+
+class MemberState(StrEnum):
+    """How far a device is in its campaign."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    DONE = "done"
+    FAILED = "failed"
+    UNREACHABLE = "unreachable"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A device enrolled in a campaign, by a run of the sweep, for its oldest certificate. `waits_since` orders them."""
+
+    thing: str
+    campaign: str
+    certificate: str
+    created_at: datetime
+    state: MemberState
+    waits_since: datetime
+    enrolled_by: str
+    attempts: int = 0
+    batch: int = 0
+    job_id: str = ""
+    note: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """The devices of one job. `outcomes` says of each that has ended what came of it (the words of `Tally`).
+
+    `sent` says that the job is out, `counted` that the campaign has counted the outcomes.
+    """
+
+    campaign: str
+    number: int
+    job_id: str
+    step: int
+    things: Sequence[str]
+    began_at: datetime
+    sent: bool = False
+    outcomes: Mapping[str, str] = field(default_factory=dict)
+    counted: bool = False
+    version: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every device of it has ended."""
+        return self.sent and len(self.outcomes) == len(self.things)
+
+    @property
+    def tally(self) -> Tally:
+        """Count what came of it."""
+        words = list(self.outcomes.values())
+        return Tally(**{name: words.count(name) for name in vars(Tally())})
+
+
+CAMPAIGN_KEY = Key("CAMPAIGN", "CURRENT")
+
+
+def read_campaign(ledger: Ledger) -> Campaign | None:
+    """Read the account's last campaign; None when there never was one."""
+    record = ledger.read(CAMPAIGN_KEY)
+    return campaign_from(record) if record else None
+
+
+def open_campaign(ledger: Ledger) -> Campaign | None:
+    """Read the campaign that is not over; None when there is none."""
+    campaign = read_campaign(ledger)
+    return campaign if campaign is not None and not campaign.is_over else None
+
+
+def campaign_put(campaign: Campaign) -> Put:
+    """Give the write that belongs into somebody's commit."""
+    record: dict[str, Any] = {
+        "type": "campaign",
+        "thing": "campaign",
+        "campaign": campaign.id,
+        "state": campaign.state,
+        "size": campaign.size,
+        "began_at": to_text(campaign.began_at),
+        "step": campaign.step,
+        "batches": campaign.batches,
+        "out": campaign.out,
+        "of_step": vars(campaign.of_step),
+        "in_all": vars(campaign.in_all),
+        "why": campaign.why,
+        "who": campaign.who,
+        "requests": list(campaign.requests),
+        "said": list(campaign.said),
+        "quiet_since": to_text(campaign.quiet_since) if campaign.quiet_since else "",
+    }
+    if campaign.next_at is not None:
+        record |= {"due": "due", "due_at": to_text(campaign.next_at)}
+    return Put(CAMPAIGN_KEY, record, campaign.version)
+
+
+def save_campaign(ledger: Ledger, campaign: Campaign, *also: Put) -> Campaign:
+    """Write a campaign, and what must be true together with it.
+
+    Raises:
+        Conflict: when it was changed since it was read.
+    """
+    ledger.commit(campaign_put(campaign), *also)
+    return replace(campaign, version=campaign.version + 1)
+
+
+def campaign_from(record: Mapping[str, Any]) -> Campaign:
+    """Read what was written."""
+    return Campaign(
+        id=record["campaign"],
+        state=CampaignState(record["state"]),
+        size=record["size"],
+        began_at=from_text(record["began_at"]),
+        step=record["step"],
+        batches=record["batches"],
+        out=record["out"],
+        of_step=Tally(**record["of_step"]),
+        in_all=Tally(**record["in_all"]),
+        why=record["why"],
+        who=record["who"],
+        requests=tuple(record["requests"]),
+        said=tuple(record["said"]),
+        quiet_since=from_text(record["quiet_since"]) if record["quiet_since"] else None,
+        next_at=from_text(record["due_at"]) if "due_at" in record else None,
+        version=version_of(record),
+    )
+
+
+def waiting_in(campaign_id: str) -> str:
+    """Name the list of the devices that wait, in the ledger's index of what is due."""
+    return f"waiting {campaign_id}"
+
+
+def open_batches_of(campaign_id: str) -> str:
+    """Name the list of the batches that are not counted yet."""
+    return f"batches {campaign_id}"
+
+
+def member_key(thing: str) -> Key:
+    """Tell where a device's place in its last campaign is kept."""
+    return Key(f"THING#{thing}", "RENEWAL")
+
+
+def read_member(ledger: Ledger, thing: str) -> Member | None:
+    """Read a device's place in its last campaign; None when it was in none."""
+    record = ledger.read(member_key(thing))
+    return member_from(record) if record else None
+
+
+def member_put(member: Member) -> Put:
+    """Give the write that belongs into somebody's commit."""
+    record: dict[str, Any] = {
+        "type": "member",
+        "thing": member.thing,
+        "campaign": member.campaign,
+        "certificate": member.certificate,
+        "created_at": to_text(member.created_at),
+        "state": member.state,
+        "waits_since": to_text(member.waits_since),
+        "enrolled_by": member.enrolled_by,
+        "attempts": member.attempts,
+        "batch": member.batch,
+        "job_id": member.job_id,
+        "note": member.note,
+    }
+    if member.state is MemberState.WAITING:
+        record |= {"due": waiting_in(member.campaign), "due_at": to_text(member.waits_since)}
+    return Put(member_key(member.thing), record, member.version)
+
+
+def member_from(record: Mapping[str, Any]) -> Member:
+    """Read what was written."""
+    return Member(
+        thing=record["thing"],
+        campaign=record["campaign"],
+        certificate=record["certificate"],
+        created_at=from_text(record["created_at"]),
+        state=MemberState(record["state"]),
+        waits_since=from_text(record["waits_since"]),
+        enrolled_by=record["enrolled_by"],
+        attempts=record["attempts"],
+        batch=record["batch"],
+        job_id=record["job_id"],
+        note=record["note"],
+        version=version_of(record),
+    )
+
+
+def batch_key(campaign_id: str, number: int) -> Key:
+    """Tell where a batch is kept."""
+    return Key(f"CAMPAIGN#{campaign_id}", f"BATCH#{number:06d}")
+
+
+def batch_put(batch: Batch) -> Put:
+    """Give the write that belongs into somebody's commit. A batch that is counted is listed no more, and expires."""
+    record: dict[str, Any] = {
+        "type": "batch",
+        "thing": "campaign",
+        "campaign": batch.campaign,
+        "number": batch.number,
+        "job_id": batch.job_id,
+        "step": batch.step,
+        "things": list(batch.things),
+        "began_at": to_text(batch.began_at),
+        "sent": batch.sent,
+        "outcomes": dict(batch.outcomes),
+        "counted": batch.counted,
+        EXPIRY: int((batch.began_at + _KEPT).timestamp()),
+    }
+    if not batch.counted:
+        record |= {"due": open_batches_of(batch.campaign), "due_at": to_text(batch.began_at)}
+    return Put(batch_key(batch.campaign, batch.number), record, batch.version)
+
+
+def read_batch(ledger: Ledger, campaign_id: str, number: int) -> Batch | None:
+    """Read a batch; None when there is none of that number."""
+    record = ledger.read(batch_key(campaign_id, number))
+    return batch_from(record) if record else None
+
+
+def batch_from(record: Mapping[str, Any]) -> Batch:
+    """Read what was written."""
+    return Batch(
+        campaign=record["campaign"],
+        number=record["number"],
+        job_id=record["job_id"],
+        step=record["step"],
+        things=tuple(record["things"]),
+        began_at=from_text(record["began_at"]),
+        sent=record["sent"],
+        outcomes=record["outcomes"],
+        counted=record["counted"],
+        version=version_of(record),
+    )

@@ -1,0 +1,258 @@
+"""The sweep of certificates: oldest first, as far as the first that is too young, at a cost that follows what is due.
+
+AWS IoT lists certificates by age, so nothing is read of those that are not due. Of each that is, its things are looked
+up, once: what was found is on record, and a run that dies is gone on with. At the end the owner gets a report, and the
+devices found wait for their turn in a campaign (campaigns.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import takewhile
+
+from warden.campaigns import Member, MemberState, member_put, open_campaign, read_member
+from warden.containment import read_containment
+from warden.errors import Conflict, Refused
+from warden.ledger import decide_anew
+from warden.plan import Mode
+from warden.ports import Certificate, CertificatePage, Thing
+from warden.renewal import Cleaning
+from warden.renewal_report import report
+from warden.renewal_runs import Run, Verdict, read_run, run_put, verdict_key, verdict_put
+from warden.rotation import read_rotation
+from warden.service import Service
+
+_LEAST_TIME = timedelta(seconds=30)
+"""A certificate is begun only with this much of the run left: its calls may be throttled and repeated."""
+
+_REPORT_TIME = timedelta(minutes=2)
+"""A report of a million lines is written in less."""
+
+_AT_WORK_FOR = timedelta(minutes=20)
+"""A run that wrote nothing for longer than a function lives was left by whoever ran it."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one invocation has. `pace` returns when AWS IoT may be asked for another certificate's things."""
+
+    service: Service
+    time_left: Callable[[], timedelta]
+    pace: Callable[[], None]
+
+
+def sweep_certificates(turn: Turn, *, only_during_campaign: bool = False) -> str:
+    """Take the sweep as far as the time allows, and leave word for the next turn; gives a word for what became of it.
+
+    A sweep that is at work elsewhere is left alone; one that was given up is gone on with.
+    """
+    service = turn.service
+    if only_during_campaign and open_campaign(service.ports.ledger) is None:
+        return "no campaign"
+    run = decide_anew(lambda: _begin_or_join(service))
+    return "at work elsewhere" if run is None else _take_on(run, turn)
+
+
+def go_on(run_id: str, turn: Turn) -> str:
+    """Go on with a run that left word for itself; one that is over is left alone."""
+    run = read_run(turn.service.ports.ledger)
+    if run is None or run.id != run_id or run.reported:
+        return "over"
+    return _take_on(run, turn)
+
+
+def _take_on(run: Run, turn: Turn) -> str:
+    service = turn.service
+    try:
+        if run.ended_at is None:
+            run = _read_on(run, turn)
+        if run.ended_at is None or turn.time_left() < _REPORT_TIME:
+            service.ports.renewal_queue.go_on(run.id)
+            return "to be gone on with"
+        return report(run, service)
+    except Conflict:
+        return "at work elsewhere"
+
+
+def _begin_or_join(service: Service) -> Run | None:
+    ledger, now = service.ports.ledger, service.now()
+    run = read_run(ledger)
+    if run is not None and not run.reported:
+        if now - run.touched_at < _AT_WORK_FOR:
+            return None
+        return _save(replace(run, touched_at=now), service)
+    campaign, run_id = open_campaign(ledger), f"{now:%Y%m%dT%H%M%SZ}"
+    begun = Run(
+        id=run_id,
+        campaign=campaign.id if campaign else run_id,
+        began_at=now,
+        touched_at=now,
+        version=run.version if run else 0,
+    )
+    return _save(begun, service)
+
+
+def _save(run: Run, service: Service) -> Run:
+    service.ports.ledger.commit(run_put(run))
+    return replace(run, version=run.version + 1)
+
+
+def _read_on(run: Run, turn: Turn) -> Run:
+    """Judge page after page; what is left when the time is up is judged by the next turn."""
+    service = turn.service
+    youngest = run.began_at - service.plan.rotation.least_age(service.settings.rotate_after)
+    while True:
+        run, page = _page(run, service)
+        old = list(
+            takewhile(lambda each: each.created_at is not None and each.created_at <= youngest, page.certificates)
+        )
+        for certificate in old:
+            if turn.time_left() < _LEAST_TIME:
+                return run
+            _meet(certificate, run, turn)
+        run = replace(run, inactive=run.inactive + sum(each.status == "INACTIVE" for each in old))
+        if len(old) < len(page.certificates) or not page.next_page:
+            return _end(run, service)
+        run = _save(replace(run, page=page.next_page, touched_at=service.now()), service)
+
+
+def _page(run: Run, service: Service) -> tuple[Run, CertificatePage]:
+    """List the page where the run stands, or begin anew: a page's name does not live for ever."""
+    try:
+        return run, service.ports.certificates.oldest_page(run.page)
+    except Refused:
+        return _save(replace(run, page="", inactive=0), service), service.ports.certificates.oldest_page("")
+
+
+def _end(run: Run, service: Service) -> Run:
+    now = service.now()
+    return _save(replace(run, ended_at=now, touched_at=now), service)
+
+
+# --- one certificate ---------------------------------------------------------------------------------------------
+
+
+def _meet(certificate: Certificate, run: Run, turn: Turn) -> None:
+    if certificate.is_active:
+        _judge(certificate, run, turn)
+    elif certificate.status == "INACTIVE":
+        _tidy_inactive(certificate, run, turn)
+
+
+def _judge(certificate: Certificate, run: Run, turn: Turn) -> None:
+    """Find out whose certificate it is and enrol whom it concerns, once in a run."""
+    service = turn.service
+    ledger, key = service.ports.ledger, verdict_key(certificate.id)
+    known = ledger.read(key)
+    if known is not None and known["run"] == run.id:
+        return
+    if known is not None and known["campaign"] == run.campaign and known["things"]:
+        things = list(known["things"])  # looked up when it was enrolled
+    else:
+        turn.pace()
+        things = service.ports.registry.things_of(certificate.id)
+    if not things:
+        ledger.commit(verdict_put(certificate, run, {"": _tidy_active(certificate, service)}, known))
+        return
+    verdicts = {thing: _enrol(thing, certificate, run, service) for thing in things}
+    due = {thing: verdict for thing, verdict in verdicts.items() if verdict is not None}
+    if due:
+        ledger.commit(verdict_put(certificate, run, due, known))
+
+
+def _enrol(name: str, certificate: Certificate, run: Run, service: Service) -> Verdict | None:
+    """Give a device its place in the campaign, unless it has one or is in other hands.
+
+    None is said where the thing is of a type whose certificates may grow older.
+    """
+    return decide_anew(lambda: _enrol_once(name, certificate, run, service))
+
+
+def _enrol_once(name: str, certificate: Certificate, run: Run, service: Service) -> Verdict | None:
+    ledger = service.ports.ledger
+    member = read_member(ledger, name)
+    if member is not None and member.campaign == run.campaign:
+        return _standing(member, certificate, run)
+    thing = _thing(name, service)
+    if thing is None:
+        return Verdict.GONE
+    age = service.plan.rotation.age_for(thing.thing_type, service.settings.rotate_after)
+    if certificate.created_at is not None and run.began_at - certificate.created_at < age:
+        return None
+    if service.governor.protects(thing):
+        return Verdict.PROTECTED
+    containment = read_containment(ledger, name)
+    if containment is not None and containment.is_active:
+        return Verdict.CONTAINED
+    rotation = read_rotation(ledger, name)
+    if rotation is not None and not rotation.is_over:
+        return Verdict.IN_HAND
+    if service.plan.campaign_mode.within(service.settings.mode) is Mode.OBSERVE:
+        return Verdict.TOO_OLD
+    created_at = certificate.created_at or run.began_at
+    enrolled = Member(
+        thing=name,
+        campaign=run.campaign,
+        certificate=certificate.id,
+        created_at=created_at,
+        state=MemberState.WAITING,
+        waits_since=created_at,
+        enrolled_by=run.id,
+        version=member.version if member else 0,
+    )
+    ledger.commit(member_put(enrolled))
+    return Verdict.ENROLLED
+
+
+def _standing(member: Member, certificate: Certificate, run: Run) -> Verdict:
+    """Say where a device stands that has its place already, perhaps by another of its certificates."""
+    if member.state is MemberState.WAITING:
+        by_this = member.enrolled_by == run.id and member.certificate == certificate.id
+        return Verdict.ENROLLED if by_this else Verdict.WAITING
+    if member.state is MemberState.SENT:
+        return Verdict.IN_HAND
+    return Verdict.GIVEN_UP
+
+
+def _thing(name: str, service: Service) -> Thing | None:
+    """Read the thing only where the plan asks what it is: that is one call more for each device."""
+    never = service.plan.never_touch
+    if service.plan.rotation.asks_about_the_type or never.thing_types or never.thing_groups:
+        return service.ports.registry.thing(name)
+    return Thing(name=name)
+
+
+# --- what nobody seems to need -----------------------------------------------------------------------------------
+
+
+def _tidy_active(certificate: Certificate, service: Service) -> Verdict:
+    """Report an old certificate on no thing, or make it INACTIVE: that can be taken back until it is deleted."""
+    if service.plan.hygiene.on_no_thing is Cleaning.CLEAN and service.settings.mode is Mode.ENFORCE:
+        service.ports.certificates.deactivate(certificate.id)
+        return Verdict.DEACTIVATED
+    return Verdict.ON_NO_THING if service.ports.certificates.policies_of(certificate.id) else Verdict.ORPHAN
+
+
+def _tidy_inactive(certificate: Certificate, run: Run, turn: Turn) -> None:
+    """Delete a certificate that was INACTIVE for longer than the owner keeps them, where the plan says so."""
+    service = turn.service
+    terms = service.plan.hygiene
+    if terms.inactive is not Cleaning.CLEAN or service.settings.mode is not Mode.ENFORCE:
+        return
+    ledger = service.ports.ledger
+    known = ledger.read(verdict_key(certificate.id))
+    if known is not None and known["run"] == run.id:
+        return
+    described = service.ports.certificates.read(certificate.id)
+    if described is None or described.is_active or described.changed_at is None:
+        return
+    if run.began_at - described.changed_at < timedelta(days=terms.inactive_days):
+        return
+    turn.pace()
+    if things := service.ports.registry.things_of(certificate.id):
+        ledger.commit(verdict_put(certificate, run, dict.fromkeys(things, Verdict.LONG_INACTIVE), known))
+        return
+    service.ports.certificates.delete(certificate.id)
+    ledger.commit(verdict_put(certificate, run, {"": Verdict.DELETED}, known))

@@ -1,0 +1,194 @@
+"""The report of a sweep of certificates: what is due, what becomes of it and when, and what cannot be and why."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from math import ceil
+from tempfile import NamedTemporaryFile
+from typing import IO
+
+from warden.campaigns import Campaign, CampaignState, campaign_put, open_campaign, read_campaign
+from warden.clock import from_text
+from warden.ledger import Index, decide_anew
+from warden.notices import plain
+from warden.plan import Mode
+from warden.renewal_runs import Run, Verdict, read_run, run_put
+from warden.service import Service
+
+_COLUMNS = ("certificate", "created_at", "age_days", "thing", "verdict", "day_of_campaign")
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the run says of one certificate on one thing; `thing` is empty where it is on none."""
+
+    certificate: str
+    created_at: datetime
+    thing: str
+    verdict: Verdict
+
+
+@dataclass
+class Summary:
+    """The lines of a run, counted."""
+
+    verdicts: Counter[Verdict] = field(default_factory=Counter)
+    oldest: Line | None = None
+
+    def add(self, line: Line) -> None:
+        """Count a line; they come oldest first."""
+        self.verdicts[line.verdict] += 1
+        self.oldest = self.oldest or line
+
+    @property
+    def due(self) -> int:
+        """How many certificates on things are past their age."""
+        return self.verdicts.total() - self.verdicts[Verdict.DELETED] - self.verdicts[Verdict.LONG_INACTIVE]
+
+
+def report(run: Run, service: Service) -> str:
+    """Write the report, open the campaign or let it grow, and tell the owner; gives a word for what became of it.
+
+    A run that dies here is gone on with here: the file is written again, and the owner may be told twice.
+    """
+    with NamedTemporaryFile("w", encoding="utf-8", newline="", suffix=".csv") as file:
+        summary = _write(run, file, service)
+        file.flush()
+        where = service.ports.reports.keep(f"reports/certificates/{run.id}.csv", file.name)
+    campaign = decide_anew(lambda: _enlarge(run, summary, service))
+    service.ports.notices.send(_subject(summary), _body(run, summary, campaign, where, service))
+    ended = replace(read_run(service.ports.ledger) or run, reported=True)
+    service.ports.ledger.commit(run_put(ended))
+    return "reported"
+
+
+def _write(run: Run, file: IO[str], service: Service) -> Summary:
+    """Write a line for each certificate and thing, oldest first, holding none of them in memory."""
+    summary, writer, turn = Summary(), csv.writer(file), 0
+    writer.writerow(_COLUMNS)
+    for line in _lines(run, service):
+        summary.add(line)
+        day = ""
+        if line.verdict in (Verdict.ENROLLED, Verdict.WAITING):
+            day = str(1 + turn // service.plan.rotation.devices_per_day)
+            turn += 1
+        age = (run.began_at - line.created_at).days
+        writer.writerow([line.certificate, f"{line.created_at:%FT%TZ}", age, line.thing, line.verdict, day])
+    return summary
+
+
+def _lines(run: Run, service: Service) -> Iterator[Line]:
+    for _, record in service.ports.ledger.find(Index.DUE, run.findings):
+        for thing, verdict in record["things"].items():
+            yield Line(record["certificate"], from_text(record["created_at"]), thing, Verdict(verdict))
+
+
+def _enlarge(run: Run, summary: Summary, service: Service) -> Campaign | None:
+    """Open the campaign that the devices were enrolled in, or add them to the open one; once for each run."""
+    ledger, enrolled = service.ports.ledger, summary.verdicts[Verdict.ENROLLED]
+    campaign = open_campaign(ledger)
+    current = read_run(ledger) or run
+    if current.enlarged or not enrolled:
+        return campaign
+    if campaign is None:
+        campaign = _opened(run, service)
+    grown = replace(campaign, size=campaign.size + enrolled)
+    ledger.commit(campaign_put(grown), run_put(replace(current, enlarged=True)))
+    return replace(grown, version=grown.version + 1)
+
+
+def _opened(run: Run, service: Service) -> Campaign:
+    """Give a campaign that begins or waits; one that ended while the run went on is taken up again."""
+    now, last = service.now(), read_campaign(service.ports.ledger)
+    begins = service.plan.campaign_mode.within(service.settings.mode) is Mode.ENFORCE
+    state = CampaignState.RUNNING if begins else CampaignState.AWAITING_APPROVAL
+    next_at = now if begins else None
+    if last is not None and last.id == run.campaign:
+        return replace(last, state=state, next_at=next_at, quiet_since=None)
+    version = last.version if last else 0
+    return Campaign(id=run.campaign, state=state, size=0, began_at=now, next_at=next_at, version=version)
+
+
+# --- what the owner reads ----------------------------------------------------------------------------------------
+
+_WHY = {
+    Verdict.IN_HAND: "have a rotation under way",
+    Verdict.TOO_OLD: "are only reported: nothing is touched in mode observe",
+    Verdict.PROTECTED: "are on the never-touch list",
+    Verdict.CONTAINED: "are contained; releasing them renews the certificate",
+    Verdict.GIVEN_UP: "were not renewed in this campaign; `warden cases --state open` says why",
+    Verdict.GONE: "are gone from the registry",
+    Verdict.ON_NO_THING: "are on no thing, but carry a policy: somebody may connect with them",
+    Verdict.ORPHAN: "are on no thing and carry no policy",
+    Verdict.DEACTIVATED: "were on no thing and are INACTIVE now",
+    Verdict.LONG_INACTIVE: "are long INACTIVE, but attached to a thing",
+    Verdict.DELETED: "were long INACTIVE and are deleted",
+}
+
+
+def _subject(summary: Summary) -> str:
+    return f"Fleet Warden: certificates: {summary.due} due, {_to_renew(summary)} to be renewed"
+
+
+def _to_renew(summary: Summary) -> int:
+    return summary.verdicts[Verdict.ENROLLED] + summary.verdicts[Verdict.WAITING]
+
+
+def _body(run: Run, summary: Summary, campaign: Campaign | None, where: str, service: Service) -> str:
+    paragraphs = [
+        _what_was_found(run, summary, service),
+        _when(summary, service),
+        ["Not to be renewed now", *_counted(summary)],
+        [f"Every one of them: {where}"],
+        ["What to do next", *(f"  {line}" for line in _next(campaign))],
+    ]
+    return (
+        "\n\n".join("\n".join(lines) for lines in paragraphs if len(lines) > 1 or lines[0].startswith("Every")) + "\n"
+    )
+
+
+def _what_was_found(run: Run, summary: Summary, service: Service) -> list[str]:
+    age = service.settings.rotate_after.days
+    lines = [
+        f"{summary.due:,} certificates in use are past their age ({age} days, where the plan says no other).",
+        f"Swept     {run.began_at:%Y-%m-%d %H:%M} UTC, {run.inactive:,} INACTIVE ones passed over",
+    ]
+    if summary.oldest is not None:
+        days = (run.began_at - summary.oldest.created_at).days
+        on = plain(summary.oldest.thing) or "no thing"
+        lines.append(f"Oldest    {days:,} days: {summary.oldest.certificate[:12]} on {on}")
+    return lines
+
+
+def _when(summary: Summary, service: Service) -> list[str]:
+    waiting, terms = _to_renew(summary), service.plan.rotation
+    if not waiting:
+        return [""]
+    days = ceil(waiting / terms.devices_per_day)
+    lines = [
+        "To be renewed",
+        f"  {waiting:>9,}  wait for their turn, oldest first: {days:,} {'day' if days == 1 else 'days'} "
+        f"at {terms.devices_per_day:,} devices a day, after the first device and the first percent",
+    ]
+    if terms.window is not None:
+        opens = terms.window.next_opening(service.now())
+        lines.append(
+            f"  {'':>9}  jobs are sent in the window {terms.window.cron} (UTC), next at {opens:%Y-%m-%d %H:%M}"
+        )
+    return lines
+
+
+def _counted(summary: Summary) -> list[str]:
+    return [f"  {summary.verdicts[verdict]:>9,}  {why}" for verdict, why in _WHY.items() if summary.verdicts[verdict]]
+
+
+def _next(campaign: Campaign | None) -> list[str]:
+    if campaign is not None and campaign.state is CampaignState.AWAITING_APPROVAL:
+        return ["Begin it:    warden campaign start", "Look at it:  warden campaign"]
+    if campaign is not None:
+        return ["Watch it:  warden campaign"]
+    return ["Nothing."]

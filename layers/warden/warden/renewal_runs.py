@@ -1,0 +1,118 @@
+"""Runs of the sweep of certificates: where one stands, and what it says of each certificate it met."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from warden.clock import from_text, to_text
+from warden.ledger import EXPIRY, Key, Ledger, Put, Record, version_of
+from warden.ports import Certificate
+
+_KEPT = timedelta(days=100)
+
+RUN_KEY = Key("SWEEP#certificates", "RUN")
+
+
+class Verdict(StrEnum):
+    """What the sweep says of a certificate on a thing, or of one on none."""
+
+    ENROLLED = "enrolled"
+    WAITING = "waiting"
+    IN_HAND = "in hand"
+    TOO_OLD = "due, nothing is touched"
+    PROTECTED = "never touched"
+    CONTAINED = "its device is contained"
+    GIVEN_UP = "given up in this campaign"
+    GONE = "its thing is gone"
+    ON_NO_THING = "on no thing"
+    ORPHAN = "on no thing, without a policy"
+    DEACTIVATED = "on no thing, made INACTIVE"
+    LONG_INACTIVE = "long INACTIVE"
+    DELETED = "long INACTIVE, deleted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One sweep, from the first page to the report. `campaign` is the one that it enrols devices in.
+
+    `page` is where the listing stands, `inactive` how many INACTIVE ones were passed.
+    `enlarged` says that the campaign has counted the devices, `reported` that the owner was told, which ends it.
+    """
+
+    id: str
+    campaign: str
+    began_at: datetime
+    touched_at: datetime
+    page: str = ""
+    inactive: int = 0
+    ended_at: datetime | None = None
+    enlarged: bool = False
+    reported: bool = False
+    version: int = 0
+
+    @property
+    def findings(self) -> str:
+        """Name the list of what it found, in the ledger's index of what is due."""
+        return f"renewals {self.id}"
+
+
+def run_put(run: Run) -> Put:
+    """Give the write that belongs into somebody's commit."""
+    record = {
+        "type": "sweep",
+        "run": run.id,
+        "campaign": run.campaign,
+        "began_at": to_text(run.began_at),
+        "touched_at": to_text(run.touched_at),
+        "page": run.page,
+        "inactive": run.inactive,
+        "ended_at": to_text(run.ended_at) if run.ended_at else "",
+        "enlarged": run.enlarged,
+        "reported": run.reported,
+    }
+    return Put(RUN_KEY, record, run.version)
+
+
+def read_run(ledger: Ledger) -> Run | None:
+    """Read the last sweep; None when there was none yet."""
+    record = ledger.read(RUN_KEY)
+    if record is None:
+        return None
+    return Run(
+        id=record["run"],
+        campaign=record["campaign"],
+        began_at=from_text(record["began_at"]),
+        touched_at=from_text(record["touched_at"]),
+        page=record["page"],
+        inactive=record["inactive"],
+        ended_at=from_text(record["ended_at"]) if record["ended_at"] else None,
+        enlarged=record["enlarged"],
+        reported=record["reported"],
+        version=version_of(record),
+    )
+
+
+def verdict_key(certificate: str) -> Key:
+    """Tell where it is kept what the last run that met a certificate said of it."""
+    return Key(f"CERTIFICATE#{certificate}", "RENEWAL")
+
+
+def verdict_put(certificate: Certificate, run: Run, verdicts: Mapping[str, Verdict], known: Record | None) -> Put:
+    """Give the write that says of a certificate what holds on each of its things; on none, under an empty name."""
+    created_at = to_text(certificate.created_at or run.began_at)
+    record: dict[str, Any] = {
+        "type": "renewal",
+        "certificate": certificate.id,
+        "created_at": created_at,
+        "run": run.id,
+        "campaign": run.campaign,
+        "things": dict(verdicts),
+        "due": run.findings,
+        "due_at": created_at,
+        EXPIRY: int((run.began_at + _KEPT).timestamp()),
+    }
+    return Put(verdict_key(certificate.id), record, version_of(known))

@@ -1,0 +1,359 @@
+"""The rollout of a campaign: its batches, its steps, and what becomes of each device.
+
+A batch is written down before its devices are prepared, each device is prepared in one commit (case, rotation, job and
+its place in the campaign), and the job goes out when all are: whoever dies in between is gone on with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
+
+from warden.campaign_notices import tell_of
+from warden.campaigns import (
+    CAMPAIGN_KEY,
+    REST,
+    Batch,
+    Campaign,
+    CampaignState,
+    Member,
+    MemberState,
+    Tally,
+    batch_from,
+    batch_put,
+    campaign_from,
+    campaign_put,
+    member_from,
+    member_put,
+    open_batches_of,
+    read_batch,
+    read_campaign,
+    read_member,
+    save_campaign,
+    waiting_in,
+)
+from warden.cases import WARDEN, CaseState, Outcome, Progress, Step
+from warden.containment import read_containment
+from warden.errors import ActionFailed
+from warden.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.jobs import document, end_time, job_id, job_put
+from warden.ledger import Index, Key, Record, decide_anew
+from warden.messages import send_job_ended
+from warden.plan import ROTATE_CERTIFICATE
+from warden.ports import JobOrder, Thing
+from warden.rotation import read_rotation, requested, rotation_job, rotation_put
+from warden.service import Service
+
+RULE = "campaign"
+"""What stands in the place of a rule's name on the case of a device that a campaign renews."""
+
+KIND = "certificate-age"
+
+_THINGS_A_JOB = 100
+"""IoT Jobs' quota of targets (general reference, AWS IoT Device Management)."""
+
+_BATCHES_A_TURN = 4
+"""Four hundred devices are prepared in well under a minute, half of what the responder has."""
+
+_LOOKED_AT_EVERY = timedelta(minutes=5)
+_QUIET_FOR = timedelta(minutes=5)
+"""Indexes are eventually consistent: that nobody waits is believed when it was so for this long."""
+
+
+def advance(_key: Key, _record: Record, service: Service) -> None:
+    """Take the campaign on by as much as its steps, its budget and its window allow."""
+    while (campaign := read_campaign(service.ports.ledger)) is not None and _count_one(campaign, service):
+        continue
+    campaign = decide_anew(partial(_judge, service))
+    tell_of(campaign, service)
+    if campaign.state is CampaignState.RUNNING:
+        _send(campaign, service)
+    decide_anew(partial(_look_again, service))
+
+
+def _current(service: Service) -> Campaign:
+    record = service.ports.ledger.read(CAMPAIGN_KEY)
+    if record is None:
+        raise LookupError("there is no campaign")
+    return campaign_from(record)
+
+
+# --- counting ----------------------------------------------------------------------------------------------------
+
+
+def _count_one(campaign: Campaign, service: Service) -> bool:
+    """Count a batch whose devices have all ended, in one commit with the mark that it is counted."""
+    for key, _ in service.ports.ledger.find(Index.DUE, open_batches_of(campaign.id)):
+        record = service.ports.ledger.read(key)  # an index may be a little behind
+        batch = batch_from(record) if record else None
+        if batch is not None and batch.is_over and not batch.counted:
+            decide_anew(partial(_count, batch, service))
+            return True
+    return False
+
+
+def _count(batch: Batch, service: Service) -> None:
+    campaign, current = _current(service), read_batch(service.ports.ledger, batch.campaign, batch.number)
+    if current is None or current.counted:
+        return
+    of_step = campaign.of_step + current.tally if current.step == campaign.step else campaign.of_step
+    counted = replace(
+        campaign, in_all=campaign.in_all + current.tally, of_step=of_step, out=campaign.out - len(current.things)
+    )
+    save_campaign(service.ports.ledger, counted, batch_put(replace(current, counted=True)))
+
+
+def _judge(service: Service) -> Campaign:
+    """Stop the campaign when too many failed, begin its next step when enough came through, end it when all have."""
+    campaign, terms, now = _current(service), service.plan.rotation, service.now()
+    if campaign.state is not CampaignState.RUNNING:
+        return campaign
+    judged = campaign
+    if campaign.fails(terms):
+        failed, ended = campaign.of_step.failed, campaign.of_step.judged
+        why = (
+            f"{failed} of {ended} devices of step {campaign.step + 1} failed; {terms.success_percent:g} % must succeed"
+        )
+        judged = replace(campaign, state=CampaignState.STOPPED, why=why, who=WARDEN)
+    elif campaign.has_step_done(terms):
+        judged = replace(campaign, step=campaign.step + 1, of_step=Tally())
+    elif campaign.out == 0 and not _anybody_waits(campaign, service):
+        if campaign.quiet_since is None:
+            judged = replace(campaign, quiet_since=now)
+        elif now - campaign.quiet_since >= _QUIET_FOR:
+            judged = replace(campaign, state=CampaignState.FINISHED)
+    elif campaign.quiet_since is not None:
+        judged = replace(campaign, quiet_since=None)
+    return judged if judged is campaign else save_campaign(service.ports.ledger, judged)
+
+
+def _look_again(service: Service) -> None:
+    """Say when the campaign is to be looked at again: while a batch is out, or while it runs."""
+    campaign, now = _current(service), service.now()
+    next_at = None
+    if campaign.state is CampaignState.RUNNING or campaign.out:
+        next_at = now + _LOOKED_AT_EVERY
+        window = service.plan.rotation.window
+        if window is not None and not campaign.out and campaign.quiet_since is None:
+            next_at = max(next_at, window.next_opening(now))
+    if next_at != campaign.next_at:
+        save_campaign(service.ports.ledger, replace(campaign, next_at=next_at))
+
+
+# --- sending -----------------------------------------------------------------------------------------------------
+
+
+def _send(campaign: Campaign, service: Service) -> None:
+    if campaign.batches:
+        begun = read_batch(service.ports.ledger, campaign.id, campaign.batches)
+        if begun is not None and not begun.sent:
+            _send_batch(begun, service)
+    window = service.plan.rotation.window
+    if window is not None and not window.is_open(service.now()):
+        return
+    for _ in range(_BATCHES_A_TURN):
+        batch = decide_anew(partial(_begin_batch, service))
+        if batch is None:
+            return
+        _send_batch(batch, service)
+
+
+def _begin_batch(service: Service) -> Batch | None:
+    """Choose the devices whose turn it is and write them down, with the budget they use."""
+    campaign, now = _current(service), service.now()
+    things = list(islice(_waiting(campaign, service), _room(campaign, service)))
+    if campaign.state is not CampaignState.RUNNING or not things:
+        return None
+    number = campaign.batches + 1
+    batch = Batch(
+        campaign=campaign.id,
+        number=number,
+        job_id=job_id(f"campaign {campaign.id}", ROTATE_CERTIFICATE, number),
+        step=campaign.step,
+        things=tuple(things),
+        began_at=now,
+    )
+    begun = replace(campaign, batches=number, out=campaign.out + len(things))
+    service.ports.ledger.commit(
+        campaign_put(begun), batch_put(batch), service.governor.count_for_campaign(len(things), now)
+    )
+    return replace(batch, version=1)
+
+
+def _room(campaign: Campaign, service: Service) -> int:
+    planned = campaign.step_size(service.plan.rotation)
+    of_step = _THINGS_A_JOB if planned is None else max(0, planned - campaign.of_step.judged - campaign.out)
+    return min(of_step, _THINGS_A_JOB, service.governor.room_for_campaign(service.now()))
+
+
+def _waiting(campaign: Campaign, service: Service) -> Iterator[str]:
+    """List the devices that wait, oldest certificate first, those that were not reached last."""
+    for key, _ in service.ports.ledger.find(Index.DUE, waiting_in(campaign.id)):
+        record = service.ports.ledger.read(key)  # an index may be a little behind
+        if record is None:
+            continue
+        member = member_from(record)
+        if member.campaign == campaign.id and member.state is MemberState.WAITING:
+            yield member.thing
+
+
+def _anybody_waits(campaign: Campaign, service: Service) -> bool:
+    return next(_waiting(campaign, service), None) is not None
+
+
+def _send_batch(batch: Batch, service: Service) -> None:
+    """Prepare each device and send the job to all that are to have it."""
+    ends_at = _deadline(batch, service)
+    for thing in batch.things:
+        if thing not in batch.outcomes:
+            decide_anew(partial(_prepare, thing, batch, ends_at, service))
+    prepared = read_batch(service.ports.ledger, batch.campaign, batch.number) or batch
+    to_ask = [thing for thing in prepared.things if thing not in prepared.outcomes]
+    if to_ask:
+        _start(prepared, to_ask, ends_at, service)
+    decide_anew(partial(_mark_sent, batch, service))
+
+
+def _deadline(batch: Batch, service: Service) -> datetime:
+    days = timedelta(days=service.plan.rotation.days_to_answer)
+    return batch.began_at + (days if batch.step == REST else service.settings.rotation_deadline)
+
+
+def _start(batch: Batch, things: Sequence[str], ends_at: datetime, service: Service) -> None:
+    try:
+        service.ports.jobs.start(_order(batch, things, ends_at, service))
+    except ActionFailed:
+        # One thing that is gone keeps the job from all: it is found out, and ends like a job that is gone.
+        gone = [thing for thing in things if service.ports.registry.thing(thing) is None]
+        for thing in gone:
+            send_job_ended(service.ports.queue, thing=thing, job_id=batch.job_id, event=f"{batch.job_id} gone")
+        if there := [thing for thing in things if thing not in gone]:
+            service.ports.jobs.start(_order(batch, there, ends_at, service))
+
+
+def _order(batch: Batch, things: Sequence[str], ends_at: datetime, service: Service) -> JobOrder:
+    terms = service.plan.rotation
+    return JobOrder(
+        id=batch.job_id,
+        things=things,
+        document=document(ROTATE_CERTIFICATE, batch.job_id, terms.key_algorithm),
+        work_timeout=service.settings.work_timeout,
+        ends_at=end_time(ends_at, service.now()),
+        per_minute=terms.per_minute,
+        abort_percent=max(1.0, 100 - terms.success_percent),
+        abort_after=min(len(things), 10),
+    )
+
+
+def _mark_sent(batch: Batch, service: Service) -> None:
+    current = read_batch(service.ports.ledger, batch.campaign, batch.number)
+    if current is not None and not current.sent:
+        service.ports.ledger.commit(batch_put(replace(current, sent=True)))
+
+
+def _prepare(thing: str, batch: Batch, ends_at: datetime, service: Service) -> None:
+    """Give a device its case, its rotation and its part of the job, in one commit; or leave it out, saying why."""
+    ledger, now = service.ports.ledger, service.now()
+    member = read_member(ledger, thing)
+    if member is None or (member.state is MemberState.SENT and member.job_id == batch.job_id):
+        return  # prepared by an earlier delivery
+    if why := _in_other_hands(thing, service):
+        skipped = replace(member, state=MemberState.SKIPPED, note=why, batch=batch.number, job_id=batch.job_id)
+        _note(skipped, "skipped", service)
+        return
+    case = service.cases.begin(_finding(member, batch, now), thing, now, _said(member))
+    rotation = requested(read_rotation(ledger, thing), thing=thing, job_id=batch.job_id, case_id=case.id)
+    sent = replace(
+        member, state=MemberState.SENT, batch=batch.number, job_id=batch.job_id, attempts=member.attempts + 1
+    )
+    begun = replace(
+        case.with_outcome(ROTATE_CERTIFICATE, Outcome(Progress.STARTED, "job sent", batch.job_id)),
+        rule=RULE,
+        mode=service.plan.campaign_mode,
+        state=CaseState.RESPONDING,
+        admitted=True,
+        affected=(thing,),
+    )
+    step = Step(
+        f"{ROTATE_CERTIFICATE} {Progress.STARTED}",
+        WARDEN,
+        f"campaign {batch.campaign}, batch {batch.number}",
+        {"job": batch.job_id},
+    )
+    job = rotation_job(rotation, now, ends_at)
+    service.cases.save(begun, now, step, also=(rotation_put(rotation), job_put(job), member_put(sent)))
+
+
+def _in_other_hands(thing: str, service: Service) -> str:
+    containment = read_containment(service.ports.ledger, thing)
+    if containment is not None and containment.is_active:
+        return "contained meanwhile; releasing it renews the certificate"
+    rotation = read_rotation(service.ports.ledger, thing)
+    if rotation is not None and not rotation.is_over:
+        return f"a rotation is under way already, for case {rotation.case_id}"
+    return service.governor.protects(Thing(name=thing))
+
+
+def _finding(member: Member, batch: Batch, now: datetime) -> Finding:
+    days = (now - member.created_at).days
+    return Finding(
+        id=f"{KIND} {member.certificate}",
+        source=Source.SCHEDULE,
+        kind=KIND,
+        subject=Subject(SubjectType.THING, member.thing),
+        severity=Severity.LOW,
+        observed_at=now,
+        title=f"The certificate of thing {member.thing} is {days:,} days old",
+        attributes={"certificate": member.certificate, "campaign": batch.campaign},
+    )
+
+
+def _said(member: Member) -> Step:
+    facts = {"certificate": member.certificate, "campaign": member.campaign}
+    return Step("finding", Source.SCHEDULE, f"its certificate was made {member.created_at:%Y-%m-%d}", facts)
+
+
+# --- ends --------------------------------------------------------------------------------------------------------
+
+
+def note_end(thing: str, job: str, outcome: Outcome, status: str, service: Service) -> None:
+    """Note what became of a device of a campaign when its part of the job has ended; of any other, nothing."""
+    decide_anew(partial(_note_end, thing, job, outcome, status, service))
+
+
+def _note_end(thing: str, job: str, outcome: Outcome, status: str, service: Service) -> None:
+    member = read_member(service.ports.ledger, thing)
+    if member is None or member.job_id != job or member.state is not MemberState.SENT:
+        return
+    word = _word_for(thing, job, outcome, status, service)
+    if word == "absent":
+        if member.attempts >= service.plan.rotation.attempts:
+            _note(replace(member, state=MemberState.UNREACHABLE, note=outcome.detail), "unreachable", service)
+            return
+        _note(replace(member, state=MemberState.WAITING, waits_since=service.now(), note=outcome.detail), word, service)
+        return
+    states = {"done": MemberState.DONE, "failed": MemberState.FAILED, "skipped": MemberState.SKIPPED}
+    _note(replace(member, state=states[word], note=outcome.detail), word, service)
+
+
+def _word_for(thing: str, job: str, outcome: Outcome, status: str, service: Service) -> str:
+    """Tell a device that failed from one that was never there: only the first says that renewal does not work."""
+    if outcome.progress is Progress.DONE:
+        return "done"
+    rotation = read_rotation(service.ports.ledger, thing)
+    asked = rotation is not None and rotation.job_id == job and rotation.request != ""
+    if asked or status in ("FAILED", "REJECTED", "TIMED_OUT", "SUCCEEDED"):
+        return "failed"
+    return "skipped" if status == "gone" else "absent"
+
+
+def _note(member: Member, word: str, service: Service) -> None:
+    """Write a device's place and its batch's word for it, in one commit."""
+    batch = read_batch(service.ports.ledger, member.campaign, member.batch)
+    if batch is None:
+        return
+    outcomes = {**batch.outcomes, member.thing: word}
+    service.ports.ledger.commit(member_put(member), batch_put(replace(batch, outcomes=outcomes)))
