@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.resources import files
 from threading import Thread
 from typing import Any
 
 import boto3
+import pytest
 from botocore.exceptions import ClientError
 
 from functions.ingest import app as ingest_app
@@ -25,6 +28,8 @@ from tests.conftest import ROOT
 from tests.fakes import LOG, a_key
 from tests.functions.conftest import ACCOUNT, REGION, Context, Deployment, batch, sample
 from tests.functions.test_devices import a_request
+from warden import bootstrap
+from warden.plan import read_plan
 
 PREFIX = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
 LONG_AGO = "2020-01-01T00:00:00.000000Z"
@@ -209,6 +214,15 @@ def an_audit_no_longer_finds_what_it_found(fleet: Fleet) -> None:
     fleet.pass_time("audit-check")
 
 
+def a_plan_that_asks_for_types(fleet: Fleet) -> None:
+    fleet.deployment.enrol("gauge-1", 9)
+    deployed = files("warden_plan").joinpath("response-plan.toml").read_text(encoding="utf-8")
+    plan = read_plan(deployed.replace("thing_types = []", 'thing_types = ["ventilator"]'))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(respond_app, "service", lambda: replace(bootstrap.service(), plan=plan))
+        fleet.respond(a_finding("gauge-1"))
+
+
 def what_is_refused(fleet: Fleet) -> None:
     fleet.respond({"schema": 2, "type": "finding"})
     fleet.ask("certificate/create", "f" * 64, {"clientToken": "t"}, "pump-3")
@@ -276,6 +290,7 @@ PATHS: tuple[Callable[[Fleet], None], ...] = (
     a_device_that_took_a_certificate_and_fell_silent,
     a_quarantine_overtakes_a_new_certificate,
     an_audit_no_longer_finds_what_it_found,
+    a_plan_that_asks_for_types,
     what_is_refused,
     everything_an_operator_asks,
 )

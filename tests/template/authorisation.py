@@ -148,6 +148,13 @@ _EXECUTION = _iot("job/{jobId}", "thing/{thingName}")
 _JOB = _on(
     lambda parameters, place: [f"{_IOT}job/{parameters['jobId']}", *map(place.here, parameters.get("targets", []))]
 )
+_GROUPS = _on(
+    lambda parameters, _: [
+        f"{_IOT}thing/{parameters['thingName']}",
+        *(f"{_IOT}thinggroup/{group}" for group in parameters.get("thingGroupsToAdd", [])),
+        *(f"{_IOT}thinggroup/{group}" for group in parameters.get("thingGroupsToRemove", [])),
+    ]
+)
 
 
 def _violations(service: str, call: Call, _place: Place) -> Iterator[Need]:
@@ -246,6 +253,7 @@ _OPERATIONS: dict[str, dict[str, _Needs]] = {
         "DescribeThing": _iot("thing/{thingName}"),
         "DetachPolicy": _BY_TARGET,
         "DetachThingPrincipal": _BY_PRINCIPAL,
+        "GetEffectivePolicies": _BY_PRINCIPAL,
         "ListActiveViolations": _violations,
         "ListAttachedPolicies": _NOWHERE,
         "ListAuditFindings": _NOWHERE,
@@ -260,6 +268,7 @@ _OPERATIONS: dict[str, dict[str, _Needs]] = {
         "RemoveThingFromThingGroup": _iot("thing/{thingName}", "thinggroup/{thingGroupName}"),
         "UpdateCertificate": _iot("cert/{certificateId}"),
         "UpdateEventConfigurations": _NOWHERE,
+        "UpdateThingGroupsForThing": _GROUPS,
     },
     "iot-data": {"DeleteConnection": _iot("client/{clientId}"), "Publish": _iot("topic/{topic}")},
     "iot-jobs-data": {},  # the plane of devices: no function of ours is one
