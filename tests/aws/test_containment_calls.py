@@ -52,7 +52,7 @@ def test_what_is_effective_is_of_the_certificate_and_of_the_things_groups(ground
     assert sorted(told) == ["own-policy", "pumps-policy"]
 
 
-@pytest.mark.parametrize("code", ["InvalidRequestException", "ResourceNotFoundException"])
+@pytest.mark.parametrize("code", ["InvalidRequestException", "ResourceNotFoundException", "ThrottlingException"])
 def test_what_is_effective_may_not_be_told(stubbed: Stubbed, code: str) -> None:
     client, stubber = stubbed("iot")
     stubber.add_client_error("get_effective_policies", code)

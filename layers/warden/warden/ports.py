@@ -66,7 +66,7 @@ class Registry(Protocol):
     def effective_policies(self, thing: str, certificate_id: str) -> list[str] | None:
         """List what decides over a device with this certificate: its own policies and those of the thing's groups.
 
-        None when AWS IoT does not tell here.
+        None when AWS IoT does not tell, here or now.
         """
         ...
 

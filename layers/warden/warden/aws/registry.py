@@ -82,12 +82,19 @@ class IotRegistry:
             return []
 
     def effective_policies(self, thing: str, certificate_id: str) -> list[str] | None:
-        """Ask what decides over a device with this certificate; a local AWS may not know the call."""
+        """Ask what decides over a device with this certificate.
+
+        A local AWS may not know the call; in a storm it may get no turn, for there are five a second.
+        """
         try:
             answer = self._iot.get_effective_policies(
                 thingName=thing, principal=f"{self._arn_prefix}cert/{certificate_id}"
             )
-        except (self._iot.exceptions.InvalidRequestException, self._iot.exceptions.ResourceNotFoundException):
+        except (
+            self._iot.exceptions.InvalidRequestException,
+            self._iot.exceptions.ResourceNotFoundException,
+            self._iot.exceptions.ThrottlingException,
+        ):
             return None
         return [policy["policyName"] for policy in answer.get("effectivePolicies", ())]
 
