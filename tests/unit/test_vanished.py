@@ -1,0 +1,313 @@
+"""What vanishes or changes between two looks: refused, waited for or left alone, and never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.fakes import (
+    DEVICE_POLICY,
+    OPERATOR,
+    RESTRICTED_GROUP,
+    RESTRICTED_POLICY,
+    THING,
+    World,
+    a_finding,
+    a_world,
+    an_old_certificate,
+    contained,
+    its_end,
+)
+from warden.cases import CaseState, Progress
+from warden.containment import containment_key
+from warden.decisions import Decision, Order, carry_out
+from warden.digests import send_digest
+from warden.errors import ActionFailed, NotSent, NotYet, Refused
+from warden.findings import Subject, SubjectType
+from warden.ledger import Key, Put
+from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE, Mode
+from warden.ports import Thing
+from warden.progress import due, job_ended
+from warden.release import drift_of, leave_behind, release
+from warden.rotation import RotationState, begin_rotation, end_rotation, read_rotation, rotation_key, save_rotation
+
+KEEP = "release-keeping-certificate"
+
+
+@pytest.fixture(name="world")
+def _world() -> World:
+    return a_world()
+
+
+@pytest.fixture(name="rotating")
+def _rotating() -> World:
+    """A device whose job to rotate is IN_PROGRESS."""
+    world = a_world()
+    world.report(an_old_certificate())
+    world.jobs.move(world.jobs.of(ROTATE_CERTIFICATE)[0], "IN_PROGRESS")
+    return world
+
+
+def after(world: World, of_our_write: Callable[[Put], bool], act: Callable[[], object]) -> None:
+    """Let somebody act once, right after a write of ours."""
+    real = world.ledger.commit
+    acted: list[bool] = []
+
+    def commit(*puts: Put) -> None:
+        real(*puts)
+        if not acted and any(of_our_write(put) for put in puts):
+            acted.append(True)
+            act()
+
+    world.ledger.commit = commit  # type: ignore[method-assign]  # somebody else, just then
+
+
+# --- rotations and jobs --------------------------------------------------------------------------------------------
+
+
+def test_the_end_of_a_job_that_is_not_on_record_changes_nothing(world: World) -> None:
+    job_ended("warden-unknown", THING, world.service)
+
+    assert world.ledger.records == {}
+
+
+def test_a_job_without_its_rotation_has_failed(rotating: World) -> None:
+    del rotating.ledger.records[rotation_key(THING)]
+
+    rotating.jobs.move(rotating.jobs.of(ROTATE_CERTIFICATE)[0], "SUCCEEDED")
+    rotating.drain()
+
+    outcome = rotating.case.outcomes[ROTATE_CERTIFICATE]
+    assert (outcome.progress, outcome.detail) == (
+        Progress.FAILED,
+        "no rotation is on record; the job is SUCCEEDED",
+    )
+
+
+def test_a_rotation_that_is_gone_cannot_be_ended(rotating: World) -> None:
+    rotation = read_rotation(rotating.ledger, THING)
+    assert rotation is not None
+    del rotating.ledger.records[rotation_key(THING)]
+
+    with pytest.raises(ActionFailed, match=f"^{THING} has no rotation to end$"):
+        end_rotation(rotation, rotating.service)
+
+
+def test_a_rotation_whose_job_is_gone_sends_no_other(rotating: World) -> None:
+    [job_id] = rotating.jobs.started
+    for key in [key for key in rotating.ledger.records if job_id in key.partition]:
+        del rotating.ledger.records[key]
+    rotating.jobs.started.clear()
+
+    begin_rotation(rotating.case, job_id, rotating.service)
+
+    assert rotating.jobs.started == {}
+
+
+def test_a_certificate_deleted_after_its_confirmation_is_not_made_again(rotating: World) -> None:
+    csr = rotating.device.next_key.csr
+    rotating.device.create(csr)
+    rotating.device.confirm()
+    old, new = rotating.certificates.stored, rotating.device.certificate
+    rotating.registry.attached = [(THING, THING)]  # any certificate in use but the new one
+    rotating.device.certificate = THING
+    del old[new]
+
+    verdict, answer = rotating.device.create(csr)
+
+    assert (verdict, answer["code"]) == ("rejected", "rotation-over")
+    assert rotating.certificates.issued == 1
+
+
+@pytest.mark.parametrize("what", ["certificate/create", "certificate/confirm"])
+def test_a_rotation_that_is_being_rolled_back_is_over_for_the_device(rotating: World, what: str) -> None:
+    rotation = read_rotation(rotating.ledger, THING)
+    assert rotation is not None
+    save_rotation(rotating.ledger, replace(rotation, state=RotationState.ROLLING_BACK))
+
+    verdict, answer = rotating.device.ask(what, {"csr": rotating.device.next_key.csr})
+
+    assert (verdict, answer["code"]) == ("rejected", "rotation-over")
+    assert rotating.certificates.issued == 0
+
+
+def test_a_policy_that_is_gone_leaves_the_new_certificate_unused(rotating: World) -> None:
+    rotating.certificates.gone_policies.add(DEVICE_POLICY)
+
+    verdict, answer = rotating.device.create()
+
+    assert (verdict, answer["code"]) == ("rejected", "policy-gone")
+    assert rotating.active_certificates() == [rotating.device.certificate]
+
+
+def test_what_is_not_due_any_more_is_left_alone(rotating: World) -> None:
+    [(key, text)] = [(key, text) for key, text in rotating.ledger.records.items() if '"type": "job"' in text]
+
+    due(key, rotating.service)
+    due(Key("nothing", "here"), rotating.service)
+    due(rotation_key(THING), rotating.service)
+
+    assert rotating.ledger.records[key] == text
+    assert rotating.case.outcomes[ROTATE_CERTIFICATE].progress is Progress.STARTED
+
+
+# --- containments --------------------------------------------------------------------------------------------------
+
+
+def test_what_is_not_contained_has_no_drift_and_needs_no_release(world: World) -> None:
+    assert drift_of(THING, world.service) == [f"{THING} is not contained"]
+    assert release(THING, "case-1", world.service) == "was not contained any more"
+    leave_behind(world.device.certificate, THING, world.service)
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
+
+
+def test_a_containment_that_is_gone_when_its_release_begins_is_refused(world: World) -> None:
+    case = contained(world)
+    real = world.registry.thing
+
+    def look_and_lose(name: str, *, with_type: bool = True) -> Thing | None:
+        world.ledger.records.pop(containment_key(THING), None)
+        return real(name, with_type=with_type)
+
+    world.registry.thing = look_and_lose  # type: ignore[method-assign]  # somebody deletes the record
+
+    with pytest.raises(Refused, match=f"{THING} is not contained") as caught:
+        release(THING, case.id, world.service)
+    assert caught.value.code == "not-contained"
+    assert world.is_restricted()
+
+
+def test_a_certificate_that_another_contained_thing_uses_stays_restricted_when_one_moves_off_it() -> None:
+    world = a_world("pump-3", "pump-4")
+    common = world.device.certificate
+    world.registry.attached = [(common, "pump-3"), (common, "pump-4")]
+    world.devices["pump-4"].certificate = common
+    world.report(a_finding("pump-3"))
+    world.report(a_finding("pump-4", id="violation-2"))
+
+    leave_behind(common, "pump-3", world.service)
+
+    assert world.policies("pump-4") == {common: {RESTRICTED_POLICY}}
+
+
+def test_a_release_is_not_done_before_aws_iot_shows_the_policies(world: World) -> None:
+    case = contained(world)
+    real = world.certificates.policies_of
+    outdated: list[list[str]] = []
+
+    def outdated_after_the_release(certificate_id: str) -> list[str]:
+        shown = real(certificate_id)
+        if world.registry.groups[THING] != [RESTRICTED_GROUP]:  # it has left ours: only the check is to come
+            outdated.append(shown)
+            return [RESTRICTED_POLICY]
+        return shown
+
+    world.certificates.policies_of = outdated_after_the_release  # type: ignore[method-assign]  # read too early
+
+    with pytest.raises(NotYet, match="does not show its restored policies yet"):
+        release(THING, case.id, world.service)
+    world.certificates.policies_of = real  # type: ignore[method-assign]  # a moment later
+    assert outdated == [[DEVICE_POLICY]]
+    world.order(KEEP, case.id)
+    assert world.case.resolution == "released"
+
+
+def test_a_release_is_not_done_before_aws_iot_shows_the_groups(world: World) -> None:
+    case = contained(world)
+    real = world.registry.thing
+    held = real(THING, with_type=True)
+    world.registry.thing = lambda _name, **_: held  # type: ignore[method-assign]  # as it was before the release
+
+    with pytest.raises(NotYet, match=f"{THING} does not show its restored groups yet"):
+        release(THING, case.id, world.service)
+    world.registry.thing = real  # type: ignore[method-assign]  # a moment later
+    world.order(KEEP, case.id)
+    assert world.case.resolution == "released"
+
+
+# --- cases and decisions -------------------------------------------------------------------------------------------
+
+
+def test_a_case_that_an_operator_closes_as_its_finding_ends_is_closed_once() -> None:
+    world = a_world(mode=Mode.APPROVE)
+    world.report(a_finding())
+    case = world.case
+
+    def is_the_end(put: Put) -> bool:
+        return put.record["type"] == "case" and not any(put.record["findings"].values())
+
+    dismissal = Order(decision=Decision.DISMISS, case_id=case.id, who=OPERATOR, request="request-1")
+    after(world, is_the_end, lambda: carry_out(dismissal, world.service))
+    world.report(its_end(a_finding()))
+
+    assert (world.case.state, world.case.resolution) == (CaseState.CLOSED, "dismissed")
+    assert "closed" not in world.steps()
+
+
+def test_logs_are_not_asked_for_where_there_is_no_device(world: World) -> None:
+    world.report(a_finding(subject=Subject(SubjectType.ACCOUNT, "000000000000"), kind="account-wide"))
+    order = Order(decision=Decision.COLLECT_LOGS, case_id=world.case.id, who=OPERATOR, request="request-1")
+    world.service.cases.save(replace(world.case, state=CaseState.OPEN), world.clock())
+
+    with pytest.raises(Refused) as caught:
+        carry_out(order, world.service)
+    assert caught.value.code == "no-device"
+    assert COLLECT_LOGS not in world.case.outcomes
+
+
+# --- what could not be told ----------------------------------------------------------------------------------------
+
+
+def test_a_notice_that_still_cannot_be_sent_is_owed_on(world: World) -> None:
+    world.notices.down = True
+    world.report(a_finding())
+    first = world.case.owed_at
+    assert first is not None
+
+    world.sweep(after=timedelta(minutes=6))
+
+    assert world.case.owed_at is not None
+    assert world.case.owed_at > first
+    assert world.notices.sent == []
+
+
+def test_a_digest_about_cases_that_are_all_settled_is_not_sent(world: World) -> None:
+    key = Key("DIGEST#held", "DIGEST")
+    since = "2026-11-22T11:00:00.000000Z"
+    record = {"type": "digest", "thing": "digest held", "state": "held", "since": since, "sent": 20}
+    record |= {"due": "due", "due_at": since}
+    world.ledger.commit(Put(key, record, 0))
+
+    world.sweep()
+
+    kept = world.ledger.read(key)
+    assert kept is not None
+    assert "due_at" not in kept
+    assert world.notices.sent == []
+
+
+def test_a_digest_leaves_out_what_came_before_its_hour(world: World) -> None:
+    world.order("stop", why="maintenance")
+    world.report(a_finding())
+    world.clock.advance(timedelta(hours=2))
+    world.enrol("pump-4")
+    world.report(a_finding("pump-4", id="violation-2", observed_at=world.clock()))
+    key = Key("DIGEST#held", "DIGEST")
+    since = "2026-11-22T13:00:00.000000Z"
+    record = {"type": "digest", "thing": "digest held", "state": "held", "since": since, "sent": 20}
+    record |= {"due": "due", "due_at": since}
+    world.ledger.commit(Put(key, record, 0))
+    world.notices.down = True
+    with pytest.raises(NotSent):
+        send_digest(key, {**record, "version": 1}, world.service)
+    assert "due_at" in (world.ledger.read(key) or {}), "it stays due"
+
+    world.notices.down = False
+    send_digest(key, {**record, "version": 1}, world.service)
+
+    assert world.notices.sent[-1].subject == "Fleet Warden: digest: 1 cases held"
+    assert "pump-4" in world.notices.sent[-1].body
+    assert "pump-3" not in world.notices.sent[-1].body
