@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import World, a_world
+from tests.fakes import World, a_finding, a_world
 from warden.cases import CaseState
 from warden.intake import take_in
 from warden.sources import Envelope
@@ -145,3 +145,28 @@ def test_a_finding_about_a_certificate_is_a_case_of_each_thing_that_uses_it(worl
 
     assert sorted(case.thing for case in world.cases) == ["pump-1", "pump-3"]
     assert {case.attributes["certificate"] for case in world.cases} == {certificate}
+
+
+def test_what_the_next_audit_finds_on_its_last_page_is_not_closed(world: World) -> None:
+    world.detectors.audits["t-1", CHECK] = [found("t-1", "f-1")]
+    ingest_all(world, report("t-1"))
+    world.report(a_finding("pump-1", kind="of-another-detector"))
+    world.clock.advance(timedelta(days=1))
+    others = [found("t-2", f"f-2-{number}", **a_ca(number)) for number in range(2)]
+    world.detectors.audits["t-2", CHECK] = [*others, found("t-2", "f-2")]
+    ingest(world, report("t-2", compliant=True))
+
+    world.sweep(after=timedelta(minutes=31))
+
+    assert [case.is_open for case in world.cases] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"fleetWardenAuditPage": 2}, {"taskId": None}, {"checkName": 7}, {"page": ["1"]}, {"page": None}]
+)
+def test_where_to_read_on_is_our_own_word_alone(world: World, changes: dict[str, Any]) -> None:
+    written = {"fleetWardenAuditPage": 1, "taskId": "t-1", "checkName": CHECK, "page": "2"}
+
+    assert ingest(world, json.dumps(written | changes)).startswith("not-a-reading: ")
+    assert ingest(world, json.dumps(written)) == ""
+    assert world.cases == []

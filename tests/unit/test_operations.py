@@ -1,6 +1,7 @@
 """What operators may ask, what they are refused, and what people read in a notice."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from tests.fakes import OPERATOR, THING, World, a_finding, a_world, an_old_certificate, contained, its_end
 from warden.cases import CaseState
 from warden.decisions import Decision
+from warden.dispatch import dispatch
 from warden.errors import Refused
 from warden.findings import Severity, Subject, SubjectType
+from warden.ledger import Put
 from warden.notices import plain
 from warden.operations import operate
 from warden.plan import Mode
@@ -58,6 +61,21 @@ def test_the_cases_of_a_thing_are_listed_closed_ones_too(world: World) -> None:
     assert asked(world, command="cases", thing=THING, state="contained")["cases"] == []
     assert len(asked(world, command="cases", state="closed")["cases"]) == 1
     assert asked(world, command="cases", thing="pump-9")["cases"] == []
+
+
+def test_two_hundred_cases_are_listed_and_that_there_are_more() -> None:
+    world = a_world()
+    world.report(a_finding())
+    case = world.case
+    for number in range(200):
+        older = replace(case, id=f"case-{number}", opened_at=case.opened_at - timedelta(minutes=number + 1), version=0)
+        world.service.cases.save(older, world.clock())
+
+    answer = asked(world, command="cases")
+
+    assert (len(answer["cases"]), answer["more"]) == (200, True)
+    assert answer["cases"][0]["id"] == case.id
+    assert "case-199" not in [each["id"] for each in answer["cases"]]
 
 
 def test_a_case_is_shown_with_its_timeline_and_what_is_held(world: World) -> None:
@@ -171,6 +189,34 @@ def test_an_order_refused_when_its_turn_comes_is_told_in_the_timeline(world: Wor
 
     said = [entry.step.why for entry in world.service.cases.timeline(world.case.id)]
     assert any("was given admin meanwhile" in why for why in said)
+
+
+def test_an_order_that_two_refuse_at_once_is_told_once(world: World) -> None:
+    case = contained(world)
+    order = {"type": "decision", "schema": 1, "decision": "approve", "case": case.id, "who": OPERATOR, "why": ""}
+    order |= {"request": "request-1"}
+    real = world.ledger.commit
+    said: list[str] = []
+
+    def overtaken(*puts: Put) -> None:
+        world.ledger.commit = real  # type: ignore[method-assign]  # once
+        said.append(dispatch(order, world.service))
+        real(*puts)
+
+    world.ledger.commit = overtaken  # type: ignore[method-assign]  # the other copy of the message
+    said.append(dispatch(order, world.service))
+
+    assert [each.partition(": ")[0] for each in said] == ["wrong-state", "wrong-state"]
+    assert world.steps().count("decision refused") == 1
+
+
+def test_an_order_about_a_case_that_there_is_not_is_refused_on_record(world: World) -> None:
+    order = {"type": "decision", "schema": 1, "decision": "approve", "case": "none", "who": OPERATOR, "why": ""}
+
+    assert dispatch({**order, "request": "request-1"}, world.service).startswith("no-such-case: ")
+
+    assert world.refusals == ["no-such-case"]
+    assert world.cases == []
 
 
 def test_the_same_order_from_two_operators_is_carried_out_once(world: World) -> None:

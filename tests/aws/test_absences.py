@@ -1,0 +1,47 @@
+"""What AWS says when a thing is gone or a batch was not taken whole: nothing is there, or the whole is sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.aws.ground import PREFIX
+from warden.aws.certificates import IotCertificates
+from warden.aws.messaging import SqsCaseQueue
+from warden.aws.registry import IotRegistry
+from warden.errors import NotYet
+from warden.ports import QueueEntry
+
+type Stubbed = Callable[[str], tuple[Any, Any]]
+
+GONE = "ResourceNotFoundException"
+CERTIFICATE = "a" * 64
+
+
+def test_a_certificate_that_is_gone_has_no_policies_and_no_things(stubbed: Stubbed) -> None:
+    client, stubber = stubbed("iot")
+    stubber.add_client_error("list_attached_policies", GONE)
+    stubber.add_client_error("list_principal_things", GONE)
+
+    assert IotCertificates(client, PREFIX).policies_of(CERTIFICATE) == []
+    assert IotRegistry(client, PREFIX).things_of(CERTIFICATE) == []
+
+
+def test_a_group_that_is_gone_has_no_policies(stubbed: Stubbed) -> None:
+    client, stubber = stubbed("iot")
+    stubber.add_client_error("list_attached_policies", GONE)
+
+    assert IotRegistry(client, PREFIX).policies_of_group("pumps") == []
+
+
+def test_messages_that_sqs_did_not_take_are_sent_again_by_whoever_runs_this_again(stubbed: Stubbed) -> None:
+    client, stubber = stubbed("sqs")
+    taken = {"Id": "0", "MessageId": "m-0", "MD5OfMessageBody": "d" * 32}
+    left = {"Id": "1", "SenderFault": False, "Code": "InternalError", "Message": "try again"}
+    stubber.add_response("send_message_batch", {"Successful": [taken], "Failed": [left]})
+    entries = [QueueEntry(group="g", once=f"once{number}", message={}) for number in range(2)]
+
+    with pytest.raises(NotYet, match="did not take 1 of 2 messages: try again"):
+        SqsCaseQueue(client, "https://sqs.us-east-1.amazonaws.com/000000000000/cases.fifo").put_all(entries)
