@@ -375,18 +375,19 @@ def granted(role: str, *, every_option: bool = True) -> list[dict[str, Any]]:
 
 def with_arns(document: Mapping[str, Any], *, every_option: bool = True) -> list[dict[str, Any]]:
     """List a policy's statements with the ARNs of `arn_of` filled in."""
-    chosen = _with_options(document) if every_option else document
+    chosen = with_options(document) if every_option else document
     return [dict(_concrete(statement)) for statement in filled(statements(chosen))]
 
 
-def _with_options(value: Any) -> Any:
+def with_options(value: Any) -> Any:
+    """Give a part of the template as it is with every option switched on."""
     if isinstance(value, list):
-        return [_with_options(each) for each in value]
+        return [with_options(each) for each in value]
     if not isinstance(value, Mapping):
         return value
     if "Fn::If" in value:
-        return _with_options(value["Fn::If"][1])
-    return {key: _with_options(each) for key, each in value.items()}
+        return with_options(value["Fn::If"][1])
+    return {key: with_options(each) for key, each in value.items()}
 
 
 def _concrete(value: Any) -> Any:

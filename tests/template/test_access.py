@@ -1,164 +1,101 @@
-"""Who may do what: each role grants what its code calls and no more, each door admits who is written down here."""
+"""Who may do what, as the template alone can say it; tests/functions/test_every_call.py holds roles to calls."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
 
+from tests.template.authorisation import OPERATIONS, Call, Place, fits, granted, needs_of, resource_forms
+from tests.template.doors import as_row, doors_of_document, doors_of_template
 from tests.template.transformed import (
     ACCOUNT,
     REGION,
     STACK,
     TEMPLATE,
-    filled,
     listed,
-    logical_functions,
     reference,
     resources,
     role_statements,
-    statements,
 )
 from warden.actions import TOUCHING
 from warden.device_requests import PERMISSIONS
 from warden.governor import STOP_KEY
 
 IOT = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
-HERE = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
-
-NO_RESOURCE = {
-    "iot:DescribeAuditFinding",
-    "iot:ListAuditFindings",
-    "iot:CreateCertificateFromCsr",
-    "iot:DescribeEventConfigurations",
-    "iot:ListAttachedPolicies",
-    "iot:ListCertificates",
-    "iot:UpdateEventConfigurations",
-    "xray:PutTelemetryRecords",
-    "xray:PutTraceSegments",
-}
-"""Actions that the Service Authorization Reference knows no resource type for: `*` is the only one they take."""
-
-RUNS = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
-KEY = {"kms:Decrypt", "kms:GenerateDataKey"}
-TAKES = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
-
-OWN_WORK = {
-    "IngestRole": TAKES
-    | RUNS
-    | KEY
-    | {"sqs:SendMessage", "dynamodb:GetItem", "dynamodb:PutItem", "iot:ListAuditFindings"},
-    "RespondRole": TAKES
-    | RUNS
-    | KEY
-    | {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "sns:Publish", "events:PutEvents"}
-    # Before any action: is it a thing, who shares its certificates, does the detector stand by its word?
-    | {"iot:DescribeThing", "iot:ListThingGroupsForThing", "iot:ListThingPrincipals", "iot:ListPrincipalThings"}
-    | {"iot:ListActiveViolations", "iot:DescribeAuditFinding", "iot:ListAuditFindings", "sqs:SendMessage"},
-    "ServeDeviceRole": TAKES | RUNS | KEY | {"dynamodb:GetItem", "dynamodb:PutItem"},
-    "TrackDeviceRole": TAKES | RUNS | KEY | {"sqs:SendMessage", "dynamodb:GetItem", "dynamodb:PutItem"},
-    "SweepCasesRole": RUNS | KEY | {"sqs:SendMessage", "dynamodb:Query"},
-    "OperateRole": RUNS | KEY | {"sqs:SendMessage", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"},
-    "SetUpAccountRole": RUNS
-    | KEY
-    | {"sqs:SendMessage"}
-    | {"iot:AttachPolicy", "iot:DetachPolicy", "iot:ListTargetsForPolicy"}
-    | {"iot:DescribeEventConfigurations", "iot:UpdateEventConfigurations"},
-    "AlertRole": KEY | {"sns:Publish"},
-    "RuleRole": KEY | {"sqs:SendMessage"},
-}
-"""What each role needs for its own work, apart from what the actions and the answers to devices declare."""
 
 DECLARED: dict[str, set[str]] = {
     "RespondRole": {permission for action in TOUCHING.values() for permission in action.permissions},
     "ServeDeviceRole": set(PERMISSIONS),
 }
 
-TRUSTS = {
-    "AlertRole": ("iot.amazonaws.com", {**HERE, "ArnLike": {"aws:SourceArn": f"{IOT}*"}}),
-    "RuleRole": ("iot.amazonaws.com", {**HERE, "ArnLike": {"aws:SourceArn": f"{IOT}rule/*"}}),
-    # Lambda documents no source for its execution roles: iam:PassRole is what guards those.
-    **dict.fromkeys(
-        [reference(properties["Role"]) for properties in logical_functions().values()], ("lambda.amazonaws.com", {})
-    ),
+WITHOUT_A_SOURCE = {
+    "lambda.amazonaws.com": "AWS documents no source for roles that Lambda takes: iam:PassRole is what guards those",
+    "logs.<region>.amazonaws.com": "says for which log group it asks, by the encryption context",
+    "sns.amazonaws.com, events.amazonaws.com, cloudwatch.amazonaws.com": "the key alone leads nowhere",
 }
+"""Services let in without the source being named, as docs/security.md tells, each with the reason."""
 
-DOORS: dict[str, list[tuple[str, Any, str, Any]]] = {
-    "AlertTopicPolicy": [
-        ("Allow", {"AWS": ["<AlertRole.Arn>"]}, "sns:Publish", {}),
-        ("Deny", "*", "sns:Publish", {"ArnNotEquals": {"aws:PrincipalArn": ["<AlertRole.Arn>"]}}),
-    ],
-    "NoticesTopicPolicy": [
-        (
-            "Allow",
-            {"Service": "cloudwatch.amazonaws.com"},
-            "sns:Publish",
-            {**HERE, "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:*"}},
-        ),
-        ("Allow", {"AWS": "<RespondRole.Arn>"}, "sns:Publish", {}),
-    ],
-    "InboxQueuePolicy": [
-        (
-            "Allow",
-            {"Service": "sns.amazonaws.com"},
-            "sqs:SendMessage",
-            {**HERE, "ArnEquals": {"aws:SourceArn": "<AlertTopic>"}},
-        ),
-        (
-            "Allow",
-            {"Service": "events.amazonaws.com"},
-            "sqs:SendMessage",
-            {
-                **HERE,
-                "ArnEquals": {
-                    "aws:SourceArn": ["<GuardDutyRule.Arn>", "<SecurityHubRule.Arn>", "<GenericFindingRule.Arn>"]
-                },
-            },
-        ),
-    ],
-    "ParkedPolicy": [
-        (
-            "Allow",
-            {"Service": "sns.amazonaws.com"},
-            "sqs:SendMessage",
-            {**HERE, "ArnEquals": {"aws:SourceArn": "<AlertTopic>"}},
-        ),
-        (
-            "Allow",
-            {"Service": "events.amazonaws.com"},
-            "sqs:SendMessage",
-            {**HERE, "ArnLike": {"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{STACK}-*"}},
-        ),
-    ],
-    "EvidenceBucketPolicy": [("Deny", "*", "s3:*", {"Bool": {"aws:SecureTransport": "false"}})],
+A_CALL = {
+    "thingName": "pump-3",
+    "thingGroupName": "site-4",
+    "thingGroupsToAdd": ["site-4"],
+    "certificateId": "a" * 64,
+    "jobId": "warden-1",
+    "targets": [f"{IOT}thing/pump-3"],
+    "target": f"{IOT}cert/{'a' * 64}",
+    "principal": f"{IOT}cert/{'a' * 64}",
+    "policyName": "fleet-device",
+    "clientId": "pump-3",
+    "topic": "warden/pump-3/logs/create/accepted",
+    "CertificateAuthorityArn": f"arn:aws:acm-pca:{REGION}:{ACCOUNT}:certificate-authority/a",
+    "TableName": "ledger",
+    "Key": {"pk": {"S": "SWITCH"}},
+    "KeyConditionExpression": "#pk = :pk",
+    "ExpressionAttributeValues": {":pk": {"S": "SWITCH"}},
+    "TransactItems": [{"Put": {"TableName": "ledger", "Item": {"pk": {"S": "SWITCH"}}}}],
+    "QueueUrl": "queue",
+    "TopicArn": "topic",
+    "Bucket": "bucket",
+    "Entries": [{"Source": "fleet-warden", "DetailType": "Fleet Warden Case"}],
+    "Findings": [{"ProductArn": f"arn:aws:securityhub:{REGION}:{ACCOUNT}:product/{ACCOUNT}/default"}],
 }
+"""Parameters enough for every operation of the table; no two operations mean different things by one of them."""
+NAMES = {"ledger": "Ledger", "queue": "CaseQueue", "topic": "NoticesTopic", "bucket": "EvidenceBucket"}
 
 ROLES = resources("AWS::IAM::Role")
-POLICIES = {
-    name: properties["PolicyDocument"]
-    for kind in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy")
-    for name, properties in resources(kind).items()
-}
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_a_role_grants_what_its_code_calls_and_nothing_else(role: str) -> None:
-    granted = {action for statement in role_statements(role) for action in listed(statement["Action"])}
+@pytest.mark.parametrize(("service", "operation"), OPERATIONS)
+def test_what_we_say_an_operation_needs_is_known_to_the_reference(service: str, operation: str) -> None:
+    parameters = A_CALL | ({"Key": "cases/1/log"} if service == "s3" else {})
 
-    assert granted == OWN_WORK[role] | DECLARED.get(role, set())
+    needs = needs_of(Call(service, operation, parameters, error="NoSuchKey"), Place(REGION, ACCOUNT, NAMES))
+
+    assert needs
+    assert [need for need in needs if not fits(need.action, need.resource)] == []
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_a_role_names_its_resources_wherever_there_are_any(role: str) -> None:
-    for statement in role_statements(role):
-        everywhere = "*" in listed(statement["Resource"])
-        assert everywhere == (set(listed(statement["Action"])) <= NO_RESOURCE), statement
+def test_the_reference_tells_resources_apart() -> None:
+    assert fits("iot:CancelJob", f"{IOT}job/warden-*")
+    assert not fits("iot:CancelJob", f"{IOT}thing/*")
+    assert not fits("iot:CancelJob", "*")
+    assert fits("iot:ListCertificates", "*")
+    assert not fits("dynamodb:GetItem", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Ledger/index/due")
+    with pytest.raises(LookupError, match="iot:NoSuchAction"):
+        resource_forms("iot:NoSuchAction")
+
+
+@pytest.mark.parametrize("role", DECLARED)
+def test_what_actions_and_answers_declare_is_granted(role: str) -> None:
+    actions = {action for statement in granted(role) for action in listed(statement["Action"])}
+
+    assert DECLARED[role] - actions == set()
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_only_allows_and_never_by_exception_or_pattern(role: str) -> None:
-    for statement in role_statements(role):
+    for statement in granted(role):
         assert statement["Effect"] == "Allow"
         assert set(statement) <= {"Effect", "Action", "Resource", "Condition"}
         assert not [action for action in listed(statement["Action"]) if "*" in action]
@@ -204,50 +141,52 @@ def test_the_role_that_sets_up_the_account_reaches_our_group_and_policy_only() -
     assert named == {f"{IOT}thinggroup/{STACK}-restricted", f"{IOT}policy/{STACK}-restricted"}
 
 
+def test_the_doors_are_those_that_the_security_page_lists() -> None:
+    template, document = doors_of_template(), doors_of_document()
+
+    assert document
+    assert "\n".join(as_row(door) for door in template if door not in document) == "", "not in docs/security.md"
+    assert "\n".join(as_row(door) for door in document if door not in template) == "", "not in the template"
+    assert len(document) == len(template)
+
+
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_is_trusted_to_one_service_for_this_account(role: str) -> None:
-    [statement] = filled(statements(ROLES[role]["AssumeRolePolicyDocument"]))
+def test_a_role_is_trusted_to_one_service(role: str) -> None:
+    [(_, effect, who, what, _)] = [door for door in doors_of_template() if door[0] == f"`{role}`"]
 
-    service, condition = TRUSTS[role]
-    assert statement["Principal"] == {"Service": service}
-    assert statement.get("Condition", {}) == condition
-
-
-def test_every_door_is_written_down() -> None:
-    assert set(POLICIES) == set(DOORS)
+    assert (effect, what) == ("Allow", "`sts:AssumeRole`")
+    assert re.fullmatch(r"`[a-z]+\.amazonaws\.com`", who)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-def test_a_door_admits_who_is_written_down(policy: str) -> None:
-    admitted = [
-        (each["Effect"], each["Principal"], each["Action"], each.get("Condition", {}))
-        for each in filled(statements(POLICIES[policy]))
-    ]
+def test_no_service_is_let_in_without_its_account_and_its_source() -> None:
+    unnamed = {
+        who.replace("`", "")
+        for at, effect, who, _, when in doors_of_template()
+        if effect == "Allow" and ".amazonaws.com" in who and not at.endswith("Function`")
+        if not ("`aws:SourceAccount` is `this account`" in when and "`aws:SourceArn` is" in when)
+    }
 
-    assert admitted == DOORS[policy]
+    assert unnamed == set(WITHOUT_A_SOURCE)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-def test_no_service_is_admitted_without_its_account_and_its_source(policy: str) -> None:
-    for statement in filled(statements(POLICIES[policy])):
-        if statement["Effect"] == "Allow" and "Service" in statement["Principal"]:
-            keys = {key for condition in statement["Condition"].values() for key in condition}
-            assert keys == {"aws:SourceAccount", "aws:SourceArn"}
+def test_nobody_is_let_in_by_a_star() -> None:
+    everybody = [(at, effect) for at, effect, who, _, _ in doors_of_template() if who == "everybody"]
+
+    assert everybody == [("`AlertTopic`", "Deny"), ("`EvidenceBucket`", "Deny")]
 
 
 def test_queues_that_have_no_door_are_reached_by_our_roles_alone() -> None:
     queues = set(resources("AWS::SQS::Queue"))
-    opened = {reference(queue) for policy in resources("AWS::SQS::QueuePolicy").values() for queue in policy["Queues"]}
+    opened = {door[0].strip("`") for door in doors_of_template()}
 
-    assert queues - opened == {"CaseQueue", "DeviceRequestQueue", "JobEventQueue", "ParkedCases"}
+    assert {"CaseQueue", "DeviceRequestQueue", "JobEventQueue", "ParkedCases"} <= queues - opened
+    assert {"InboxQueue", "Parked"} == queues & opened
 
 
 def test_a_function_is_invoked_by_its_schedule_and_its_schedule_alone() -> None:
-    [permission] = resources("AWS::Lambda::Permission").values()
-
-    assert permission["Principal"] == "events.amazonaws.com"
-    assert reference(permission["FunctionName"]) == "SweepCasesFunction"
-    assert reference(permission["SourceArn"]) == "SweepCasesFunctionEveryFiveMinutes"
+    for permission in resources("AWS::Lambda::Permission").values():
+        assert permission["Principal"] == "events.amazonaws.com"
+        assert reference(permission["SourceArn"]) in resources("AWS::Events::Rule")
 
 
 def test_the_operators_url_wants_a_signature() -> None:
@@ -257,26 +196,8 @@ def test_the_operators_url_wants_a_signature() -> None:
     assert "Cors" not in url
 
 
-def test_the_key_serves_services_of_this_account_only() -> None:
-    policy = filled(resources("AWS::KMS::Key")["Key"]["KeyPolicy"])
-
-    by_service = [each for each in statements(policy) if "Service" in each["Principal"]]
-    assert [sorted(listed(each["Principal"]["Service"])) for each in by_service] == [
-        ["cloudwatch.amazonaws.com", "events.amazonaws.com", "sns.amazonaws.com"],
-        [f"logs.{REGION}.amazonaws.com"],
-    ]
-    assert by_service[0]["Condition"] == HERE
-    assert ACCOUNT in str(by_service[1]["Condition"])
-    [root] = [each for each in statements(policy) if "AWS" in each["Principal"]]
-    assert root["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
-
-
 def test_every_star_says_on_its_line_why_there_is_no_other_resource() -> None:
     stars = [line for line in TEMPLATE.read_text().splitlines() if re.search(r"Resource:.*\"\*\"", line)]
 
     assert len(stars) > 5
     assert [line for line in stars if not re.search(r"\"\*\" # \w.{10,}", line)] == []
-
-
-def test_roles_are_only_those_written_down() -> None:
-    assert set(ROLES) == set(OWN_WORK) == set(TRUSTS)
