@@ -16,8 +16,20 @@ class IdentityError(ValueError):
 
 
 class KeyAlgorithm(StrEnum):
+    """The kinds of key that a job may ask for (docs/device-contract.md)."""
+
     EC_P256 = "EC_P256"
+    EC_P384 = "EC_P384"
     RSA_2048 = "RSA_2048"
+    RSA_3072 = "RSA_3072"
+    RSA_4096 = "RSA_4096"
+
+
+CURVES: dict[KeyAlgorithm, ec.EllipticCurve] = {
+    KeyAlgorithm.EC_P256: ec.SECP256R1(),
+    KeyAlgorithm.EC_P384: ec.SECP384R1(),
+}
+RSA_BITS = {KeyAlgorithm.RSA_2048: 2048, KeyAlgorithm.RSA_3072: 3072, KeyAlgorithm.RSA_4096: 4096}
 
 
 @dataclass(frozen=True)
@@ -45,10 +57,10 @@ def identity_of(certificate_pem: str, key_pem: str) -> Identity:
 def new_key(algorithm: KeyAlgorithm) -> str:
     """Make a private key and return it as unencrypted PKCS #8 PEM."""
     key: PrivateKey
-    if algorithm is KeyAlgorithm.EC_P256:
-        key = ec.generate_private_key(ec.SECP256R1())
+    if algorithm in CURVES:
+        key = ec.generate_private_key(CURVES[algorithm])
     else:
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        key = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS[algorithm])
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()

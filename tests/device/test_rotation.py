@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.device.fakes import THING, Fate, PowerCut, World, a_token
+from warden.renewal import KEY_ALGORITHMS
 from warden_agent.identity import KeyAlgorithm
 from warden_agent.ports import ConnectionLostError
 from warden_agent.rotation import MAX_ASKS, MAX_REFUSED_DIALS
@@ -145,13 +148,47 @@ def test_the_same_request_is_sent_after_a_restart(world: World) -> None:
     assert all(other == first for other in others)
 
 
-@pytest.mark.parametrize("algorithm", list(KeyAlgorithm))
-def test_the_request_is_for_a_key_of_the_kind_the_job_names(world: World, algorithm: KeyAlgorithm) -> None:
-    world.cloud.order("rotate-certificate", keyAlgorithm=algorithm)
+KINDS_OF_KEYS = {
+    "EC_P256": "secp256r1",
+    "EC_P384": "secp384r1",
+    "RSA_2048": "RSA 2048",
+    "RSA_3072": "RSA 3072",
+    "RSA_4096": "RSA 4096",
+}
+
+
+@pytest.mark.parametrize("algorithm", [None, *KINDS_OF_KEYS])
+def test_the_request_is_for_a_key_of_the_kind_the_job_names(world: World, algorithm: str | None) -> None:
+    world.cloud.order("rotate-certificate", **({"keyAlgorithm": algorithm} if algorithm else {}))
 
     world.live()
 
     assert_rotated(world)
+    assert kind_of_key(world.cloud.asked("/create")[0]["csr"]) == KINDS_OF_KEYS[algorithm or "EC_P256"]
+
+
+def test_every_kind_of_key_that_a_plan_may_ask_for_is_made() -> None:
+    assert list(KINDS_OF_KEYS) == list(KeyAlgorithm) == list(KEY_ALGORITHMS)
+
+
+@pytest.mark.parametrize("algorithm", ["EC_P521", "RSA_1024", "ec_p256", "", 2048, None, ["EC_P256"], {}])
+def test_a_kind_of_key_that_it_does_not_make_is_rejected_and_nothing_changes(world: World, algorithm: object) -> None:
+    job = world.cloud.order("rotate-certificate")
+    job.document["warden"]["keyAlgorithm"] = algorithm
+
+    world.live()
+
+    assert_as_before(world)
+    assert (job.status, job.details) == ("REJECTED", {"reason": f"unknown keyAlgorithm {algorithm!r}"})
+    assert world.cloud.asked("/create") == []
+
+
+def kind_of_key(csr: str) -> str:
+    key = x509.load_pem_x509_csr(csr.encode()).public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA {key.key_size}"
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    return key.curve.name
 
 
 class TestGoingBack:
