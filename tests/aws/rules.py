@@ -173,6 +173,18 @@ def _settable_status(_backend: IoTBackend, asked: Mapping[str, Any]) -> None:
         raise Refusal("InvalidRequestException", f"a certificate cannot be set {asked['newStatus']}")
 
 
+def _deletable(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+    certificate = backend.certificates.get(asked["certificateId"])
+    if certificate is None:
+        raise Refusal("ResourceNotFoundException", "there is no such certificate")
+    if certificate.status == "ACTIVE":
+        raise Refusal("CertificateStateException", "an ACTIVE certificate is not deleted")
+    if any(principal == certificate.arn for principal, _ in backend.principal_things):
+        raise Refusal("DeleteConflictException", "things must be detached before")
+    if not asked.get("forceDelete") and any(target == certificate.arn for target, _ in backend.principal_policies):
+        raise Refusal("DeleteConflictException", "policies must be detached before")
+
+
 def _for_this_thing_alone(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
     others = [
         thing
@@ -206,6 +218,7 @@ _RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
     ("iot", "AddThingToThingGroup"): (_room_in_groups,),
     ("iot", "AttachPolicy"): (_room_for_policy,),
     ("iot", "UpdateCertificate"): (_settable_status,),
+    ("iot", "DeleteCertificate"): (_deletable,),
     ("iot", "AttachThingPrincipal"): (_for_this_thing_alone,),
     ("sns", "Publish"): (_sendable_subject,),
 }
