@@ -494,6 +494,14 @@ def is_settled(state: State) -> bool:
 # --- the checker ---------------------------------------------------------------------------------------------------
 
 
+class Effect(NamedTuple):
+    """Something done to a certificate while the record was in a state."""
+
+    state: str
+    whose: str
+    what: str
+
+
 @dataclass(frozen=True)
 class Violation:
     """A promise that does not hold, and the shortest way there."""
@@ -504,13 +512,18 @@ class Violation:
 
 @dataclass(frozen=True)
 class Result:
-    """What was found. `depth` is the length of the longest of the shortest ways; `edges` are the record's changes."""
+    """What was found. `depth` is the length of the longest of the shortest ways.
+
+    `edges` are the changes of the record; `effects` those of certificates: the record's state, whose certificate
+    (old, new, spent, or made and not on record) and what was done to it.
+    """
 
     states: int
     transitions: int
     depth: int
     violation: Violation | None
     edges: frozenset[tuple[Record, Record]]
+    effects: frozenset[Effect]
 
 
 def check(model: Model, promises: Collection[str] = (*INVARIANTS, ENDS), *, most_states: int = 2_000_000) -> Result:
@@ -545,12 +558,15 @@ class _Walk:
         self.depths = [0]
         self.before: list[list[int]] = [[]]
         self.edges: set[tuple[Record, Record]] = set()
+        self.effects: set[Effect] = set()
         self.waiting = deque([start])
 
     def note(self, here: int, label: str, state: State, after: State) -> None:
         """Take in a step from a state seen to another."""
         if after.record != state.record:
             self.edges.add((state.record, after.record))
+        if after.certificates is not state.certificates:
+            self.effects |= set(_effects(state, after))
         there = self.number.get(after)
         if there is None:
             there = self.number[after] = len(self.came)
@@ -578,4 +594,26 @@ class _Walk:
             at, label = self.came[at]
             way.append(label)
         violation = Violation(promise, tuple(reversed(way))) if promise else None
-        return Result(len(self.number), transitions, max(self.depths), violation, frozenset(self.edges))
+        return Result(
+            len(self.number), transitions, max(self.depths), violation, frozenset(self.edges), frozenset(self.effects)
+        )
+
+
+def _effects(state: State, after: State) -> Iterator[Effect]:
+    record = state.record
+    if len(after.certificates) > len(state.certificates):
+        yield Effect(record.state, "made", "issued")
+    for place, (one, other) in enumerate(zip(state.certificates, after.certificates, strict=False)):
+        if one != other:
+            whose = "old" if place == OLD else "new" if place == record.new else "made"
+            yield Effect(record.state, "spent" if place in record.spent else whose, _what_changed(one, other))
+
+
+def _what_changed(one: Certificate, other: Certificate) -> str:
+    if other.gone:
+        return "deleted"
+    if one.active != other.active:
+        return "activated" if other.active else "deactivated"
+    if one.attached != other.attached:
+        return "attached" if other.attached else "detached"
+    return "granted"

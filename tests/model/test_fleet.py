@@ -507,8 +507,8 @@ class Fleet(RuleBasedStateMachine):
             raise BrokenPromiseError(f"3: {thing} is left with {active}, uses {member.device.certificate}")
         for certificate, stored in self.world.certificates.stored.items():
             if stored.status == "ACTIVE" and not self.world.registry.things_of(certificate):
-                owner = [each for each in self.book.members.values() if certificate == each.device.certificate]
-                if all(each.intact for each in owner):
+                devices = [each.device for each in self.book.members.values() if not each.intact]
+                if certificate not in {name for each in devices for name in (each.certificate, each.candidate)}:
                     raise BrokenPromiseError(f"3: {certificate} is ACTIVE and belongs to no thing")
 
 

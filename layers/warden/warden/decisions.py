@@ -56,6 +56,9 @@ def check_decision(decision: Decision, case: Case, service: Service) -> None:
         raise Refused("nothing-planned", f"case {case.id} has no action that waits for approval")
     if decision is Decision.COLLECT_LOGS and not case.thing:
         raise Refused("no-device", f"case {case.id} is about {case.subject}, which is no registered thing")
+    thing = service.ports.registry.thing(case.thing) if decision is Decision.COLLECT_LOGS else None
+    if thing is not None and (why := service.governor.protects(thing)):
+        raise Refused("never-touch", f"{why}: it is only reported")
 
 
 _STATES: dict[Decision, tuple[CaseState, ...]] = {
