@@ -312,7 +312,7 @@ class FakeCertificates:
             self.stored[certificate_id].status = "INACTIVE"
             self.stored[certificate_id].changed_at = self._clock()
 
-    def issue(self, csr: str) -> Certificate:
+    def issue(self, csr: str, thing: str) -> Certificate:  # noqa: ARG002 - a real one may put it into the subject
         self.issued += 1
         pem = _certificate_for(csr)
         certificate_id = sha256(f"{pem} {self.issued}".encode()).hexdigest()

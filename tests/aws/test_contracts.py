@@ -151,7 +151,7 @@ class TestCertificates:
     def test_one_that_is_issued_is_inactive_and_of_the_key_that_was_sent(self, ground: Ground) -> None:
         before = datetime(2026, 1, 1, tzinfo=UTC)
 
-        issued = ground.certificates.issue(a_key(1).csr)
+        issued = ground.certificates.issue(a_key(1).csr, "pump-1")
 
         read = ground.certificates.read(issued.id)
         assert read is not None
@@ -159,21 +159,21 @@ class TestCertificates:
         assert [each.id for each in ground.certificates.issued_since(before)] == [issued.id]
 
     def test_asking_for_one_twice_makes_two(self, ground: Ground) -> None:
-        one, two = ground.certificates.issue(a_key(1).csr), ground.certificates.issue(a_key(1).csr)
+        one, two = ground.certificates.issue(a_key(1).csr, "pump-1"), ground.certificates.issue(a_key(1).csr, "pump-1")
 
         assert one.id != two.id
 
     def test_the_newest_issued_come_first_and_active_ones_are_left_out(self, ground: Ground) -> None:
         ground.certificate(7)
-        first = ground.certificates.issue(a_key(1).csr)
-        second = ground.certificates.issue(a_key(2).csr)
+        first = ground.certificates.issue(a_key(1).csr, "pump-1")
+        second = ground.certificates.issue(a_key(2).csr, "pump-1")
 
         listed = ground.certificates.issued_since(datetime(2026, 1, 1, tzinfo=UTC))
 
         assert [each.id for each in listed] == [second.id, first.id]
 
     def test_the_ones_made_before_are_left_out(self, ground: Ground) -> None:
-        ground.certificates.issue(a_key(1).csr)
+        ground.certificates.issue(a_key(1).csr, "pump-1")
 
         assert ground.certificates.issued_since(datetime(2100, 1, 1, tzinfo=UTC)) == []
 

@@ -239,10 +239,10 @@ def test_two_copies_of_one_request_at_once_make_one_certificate(world: World, de
     copies = iter([device.next_key.csr])
     real = world.certificates.issue
 
-    def issue_and_be_overtaken(csr: str) -> Any:
+    def issue_and_be_overtaken(csr: str, thing: str) -> Any:
         if what == "issue":
             overtake()
-        made = real(csr)
+        made = real(csr, thing)
         if what == "commit":
             overtake()
         return made
@@ -303,8 +303,8 @@ def test_a_certificate_made_just_before_a_crash_goes_with_the_roll_back(world: W
     old = device.certificate
     real = world.certificates.issue
 
-    def make_and_crash(csr: str) -> Any:
-        real(csr)
+    def make_and_crash(csr: str, thing: str) -> Any:
+        real(csr, thing)
         raise Crash
 
     world.certificates.issue = make_and_crash  # type: ignore[method-assign]  # and nobody asks again

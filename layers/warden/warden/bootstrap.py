@@ -26,6 +26,7 @@ from warden.aws.messaging import (
     SqsInbox,
     SqsRenewalQueue,
 )
+from warden.aws.private_ca import PrivateAuthority
 from warden.aws.registry import IotRegistry
 from warden.clock import utc_now
 from warden.pacing import Pace
@@ -86,12 +87,18 @@ def _ports(settings: Settings) -> Ports:
         config = _CONFIG.merge(Config(signature_version="s3v4")) if name == "s3" else _CONFIG
         return boto3.client(name, config=config)
 
+    def authority() -> PrivateAuthority | None:
+        arn, days = settings.private_ca, settings.private_ca_validity.days
+        if not arn:
+            return None
+        return PrivateAuthority(client("acm-pca"), arn, days=days, arn_prefix=prefix, sleep=time.sleep)
+
     prefix = settings.arn_prefix
     lazy: Any = _Lazy
     return Ports(
         ledger=lazy(lambda: DynamoLedger(client("dynamodb"), settings.ledger_table)),
         registry=lazy(lambda: IotRegistry(client("iot"), prefix)),
-        certificates=lazy(lambda: IotCertificates(client("iot"), prefix)),
+        certificates=lazy(lambda: IotCertificates(client("iot"), prefix, authority())),
         connections=lazy(lambda: IotConnections(client("iot-data"))),
         jobs=lazy(lambda: IotJobs(client("iot"), prefix)),
         evidence=lazy(lambda: S3Evidence(client("s3"), settings.evidence_bucket)),

@@ -224,7 +224,7 @@ def _issue(rotation: Rotation, csr: SigningRequest, service: Service) -> Rotatio
         rotation = _intend(rotation, csr, service)
     discard(rotation.spent, rotation.thing, service)
     since = rotation.issuing_since or service.now()
-    made = certificate_with_key(csr.key_sha256, since, service) or certificates.issue(csr.pem).id
+    made = certificate_with_key(csr.key_sha256, since, service) or _made(csr, rotation.thing, service)
     known = key_record(rotation.thing, csr.key_sha256, made)
     issued = replace(rotation, state=RotationState.ISSUED, new=made, issued=rotation.issued + 1)
     puts = [known] if ledger.read(known.key) is None else []
@@ -235,6 +235,13 @@ def _issue(rotation: Rotation, csr: SigningRequest, service: Service) -> Rotatio
         if now is None or (now.new != made and not _still_wants(now, csr)):
             certificates.delete(made)  # the rotation went on without it
         raise
+
+
+def _made(csr: SigningRequest, thing: str, service: Service) -> str:
+    try:
+        return service.ports.certificates.issue(csr.pem, thing).id
+    except ActionFailed as error:
+        raise Refused("not-issued", str(error)) from error
 
 
 def _still_wants(rotation: Rotation, csr: SigningRequest) -> bool:

@@ -130,8 +130,13 @@ class Certificates(Protocol):
         """Let no device in with it any more. An absent certificate is success."""
         ...
 
-    def issue(self, csr: str) -> Certificate:
-        """Make an inactive certificate for a signing request. Asking twice makes two."""
+    def issue(self, csr: str, thing: str) -> Certificate:
+        """Make an inactive certificate for a thing's signing request. Asking twice may make two.
+
+        Raises:
+            NotYet: when the authority is not done; the same request again gives what it is making.
+            ActionFailed: when the authority will not make it, or made another than was asked for.
+        """
         ...
 
     def issued_since(self, since: datetime) -> list[Certificate]:

@@ -42,6 +42,10 @@ class Settings:
     """The age at which a certificate is due to be renewed, where the plan gives its thing's type no other."""
     lookups_per_second: float = 9.5
     """How often a second the sweep asks which things a certificate is on; AWS IoT gives 10 (ListPrincipalThings)."""
+    private_ca: str = ""
+    """The ARN of the authority in AWS Private CA that signs new certificates; without one, AWS IoT's own does."""
+    private_ca_validity: timedelta = timedelta(days=730)
+    """How long a certificate of that authority is good: longer than `rotate_after`, or devices are locked out."""
     certificate_grace: timedelta = timedelta(days=7)
     """How long a retired certificate is kept, INACTIVE, before it is deleted."""
     case_retention: timedelta = timedelta(days=400)
@@ -100,6 +104,8 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
         rotation_deadline=timedelta(hours=_number(environment, "WARDEN_ROTATION_DEADLINE_HOURS", 24)),
         rotate_after=timedelta(days=_number(environment, "WARDEN_ROTATE_AFTER_DAYS", 365)),
         lookups_per_second=_number(environment, "WARDEN_LOOKUPS_PER_MINUTE", 570) / 60,
+        private_ca=environment.get("WARDEN_PRIVATE_CA", ""),
+        private_ca_validity=timedelta(days=_number(environment, "WARDEN_PRIVATE_CA_VALIDITY_DAYS", 730)),
         certificate_grace=timedelta(hours=_number(environment, "WARDEN_CERTIFICATE_GRACE_HOURS", 168)),
         case_retention=timedelta(days=_number(environment, "WARDEN_CASE_RETENTION_DAYS", 400)),
     )

@@ -5,23 +5,29 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from warden.errors import ActionFailed, Refused
+from warden.errors import ActionFailed, NotYet, Refused
 from warden.ports import Certificate, CertificatePage
 
 if TYPE_CHECKING:
     from mypy_boto3_iot import IoTClient
     from mypy_boto3_iot.type_defs import CertificateDescriptionTypeDef
 
+    from warden.aws.private_ca import PrivateAuthority
+
 _PAGE = 250
 """The largest page ListCertificates gives."""
 
 
 class IotCertificates:
-    """Reads, makes and changes certificates. `arn_prefix` is `arn:<partition>:iot:<region>:<account>:`."""
+    """Reads, makes and changes certificates. `arn_prefix` is `arn:<partition>:iot:<region>:<account>:`.
 
-    def __init__(self, client: IoTClient, arn_prefix: str) -> None:
+    `authority` signs them; without one, AWS IoT's own does.
+    """
+
+    def __init__(self, client: IoTClient, arn_prefix: str, authority: PrivateAuthority | None = None) -> None:
         self._iot = client
         self._arn_prefix = arn_prefix
+        self._authority = authority
 
     def read(self, certificate_id: str) -> Certificate | None:
         """Read a certificate with its PEM."""
@@ -87,10 +93,23 @@ class IotCertificates:
         except self._iot.exceptions.ResourceNotFoundException:
             return
 
-    def issue(self, csr: str) -> Certificate:
+    def issue(self, csr: str, thing: str) -> Certificate:
         """Make an inactive certificate."""
+        if self._authority is not None:
+            return self._registered(self._authority.certify(csr, thing))
         made = self._iot.create_certificate_from_csr(certificateSigningRequest=csr, setAsActive=False)
         return Certificate(id=made["certificateId"], status="INACTIVE", pem=made["certificatePem"])
+
+    def _registered(self, pem: str) -> Certificate:
+        """Make a certificate known to AWS IoT; known already is the work of another delivery, and stays as it is."""
+        try:
+            made = self._iot.register_certificate_without_ca(certificatePem=pem, status="INACTIVE")
+        except self._iot.exceptions.ResourceAlreadyExistsException as error:
+            known = str(error.response["resourceId"])  # type: ignore[typeddict-item]  # AWS IoT's model has it
+            if (certificate := self.read(known)) is None:
+                raise NotYet(f"certificate {known} was registered already and is gone by now") from error
+            return certificate
+        return Certificate(id=made["certificateId"], status="INACTIVE", pem=pem)
 
     def issued_since(self, since: datetime) -> list[Certificate]:
         """List inactive certificates newest first, and stop at the first one that is older."""
