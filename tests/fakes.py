@@ -24,16 +24,28 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from warden.cases import Case, CaseState, case_from
+from warden.certificate_sweep import Turn, go_on, sweep_certificates
 from warden.csr import key_of_certificate
 from warden.device_requests import request_from, serve
 from warden.dispatch import dispatch
-from warden.errors import ActionFailed, Conflict, NotSent
+from warden.errors import ActionFailed, Conflict, NotSent, Refused
 from warden.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.ledger import INDEX_ATTRIBUTES, Found, Index, Key, Put, Record
 from warden.messages import send_finding
 from warden.operations import operate
 from warden.plan import Mode, read_plan
-from warden.ports import AuditPage, Certificate, CertificatePage, Execution, JobOrder, Ports, QueueEntry, Thing, UploadedFile, UploadForm
+from warden.ports import (
+    AuditPage,
+    Certificate,
+    CertificatePage,
+    Execution,
+    JobOrder,
+    Ports,
+    QueueEntry,
+    Thing,
+    UploadedFile,
+    UploadForm,
+)
 from warden.service import Service
 from warden.settings import Settings
 from warden.sweep import sweep
@@ -251,6 +263,8 @@ class FakeCertificates:
         self.issued = 0
         self.outdated_reads = 0
         self.page_size = 250
+        self.forgets_pages = 0
+        self.broken = 0
         self._before: dict[str, list[str]] = {}
 
     def read(self, certificate_id: str) -> Certificate | None:
@@ -328,6 +342,12 @@ class FakeCertificates:
         ]
 
     def oldest_page(self, page: str) -> CertificatePage:
+        if self.broken:
+            self.broken -= 1
+            raise AwsError("InternalFailureException: ListCertificates")
+        if page and self.forgets_pages:
+            self.forgets_pages -= 1
+            raise Refused("no-such-page", "InvalidRequestException: ListCertificates")
         ages = sorted(self.stored.items(), key=lambda each: each[1].created_at)
         start = int(page or 0)
         listed = [
@@ -927,6 +947,23 @@ class World:
         self.clock.advance(after)
         self.redeliver(lambda: sweep(self.service))
         self.drain()
+
+    def find_what_is_due(self, *, lookups_a_turn: int = 1_000_000, only_during_campaign: bool = False) -> str:
+        """Let the sweep of certificates run to its end, each turn having time for so many look-ups."""
+
+        def a_turn() -> Turn:
+            left = [lookups_a_turn]
+
+            def pace() -> None:
+                left[0] -= 1
+
+            return Turn(self.service, lambda: timedelta(minutes=3) if left[0] > 0 else timedelta(), pace)
+
+        said = self.redeliver(lambda: sweep_certificates(a_turn(), only_during_campaign=only_during_campaign))
+        while self.renewal_queue.runs:
+            run = self.renewal_queue.runs.pop(0)
+            said = self.redeliver(lambda run=run: go_on(run, a_turn()))  # type: ignore[misc]  # bound at once
+        return said
 
     def order(self, command: str, case: str = "", *, why: str = "", request: str = "") -> dict[str, Any]:
         """Let an operator call, and what that queues be done."""
