@@ -16,6 +16,7 @@ LEAST = {
     "WARDEN_INBOX_URL": "https://sqs.example/inbox",
     "WARDEN_EVIDENCE_BUCKET": "evidence",
     "WARDEN_NOTICES_TOPIC": "arn:aws:sns:eu-central-1:123456789012:notices",
+    "WARDEN_RENEWAL_QUEUE_URL": "https://sqs.example/renewals",
     "WARDEN_RESTRICTED_GROUP": "restricted-group",
     "WARDEN_RESTRICTED_POLICY": "restricted-policy",
 }
@@ -28,6 +29,9 @@ def test_what_is_not_set_is_the_careful_choice() -> None:
     assert (settings.security_hub, settings.verify_findings, settings.disconnect) == (False, True, True)
     assert settings.second_disconnect_after == timedelta(minutes=8)
     assert settings.rotation_deadline == timedelta(days=1)
+    assert settings.rotate_after == timedelta(days=365)
+    assert (settings.private_ca, settings.private_ca_validity) == ("", timedelta(days=730))
+    assert settings.lookups_per_second == 9.5
     assert settings.certificate_grace == timedelta(days=7)
     assert settings.case_retention == timedelta(days=400)
     assert settings.arn_prefix == arn_prefix_from(LEAST) == "arn:aws:iot:eu-central-1:123456789012:"

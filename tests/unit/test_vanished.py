@@ -22,13 +22,13 @@ from tests.fakes import (
     its_end,
 )
 from warden.cases import CaseState, Progress
-from warden.containment import containment_key
+from warden.containment import ContainmentState, containment_key, read_containment, save_containment
 from warden.decisions import Decision, Order, carry_out
 from warden.digests import send_digest
 from warden.errors import ActionFailed, NotSent, NotYet, Refused
 from warden.findings import Subject, SubjectType
 from warden.ledger import Key, Put
-from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE, Mode
+from warden.plan import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE, Mode
 from warden.ports import Thing
 from warden.progress import due, job_ended
 from warden.release import drift_of, leave_behind, release
@@ -226,6 +226,42 @@ def test_a_release_is_not_done_before_aws_iot_shows_the_groups(world: World) -> 
     world.registry.thing = real  # type: ignore[method-assign]  # a moment later
     world.order(KEEP, case.id)
     assert world.case.resolution == "released"
+
+
+def test_a_device_that_is_just_being_released_is_not_contained_anew(world: World) -> None:
+    contained(world)
+    containment = read_containment(world.ledger, THING)
+    assert containment is not None
+    save_containment(world.ledger, replace(containment, state=ContainmentState.RELEASING))
+
+    world.report(a_finding(id="violation-2", kind="aws:num-messages-sent"))
+
+    outcome = world.cases[-1].outcomes[QUARANTINE]
+    assert outcome.progress is Progress.FAILED
+    assert outcome.detail == f"{THING} is just being released; finish or repeat the release first"
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        (["pumps"], f"^{THING} is not shown in {RESTRICTED_GROUP} yet$"),
+        (["pumps", RESTRICTED_GROUP], f"^{THING} is still shown in pumps$"),
+    ],
+)
+def test_a_quarantine_is_not_done_before_aws_iot_shows_the_groups(world: World, shown: list[str], said: str) -> None:
+    world.registry.group_policies["pumps"] = ["pumps-policy"]
+    world.registry.groups[THING] = ["pumps"]
+    real = world.registry.thing
+
+    def outdated_after_the_move(name: str, *, with_type: bool = True) -> Thing | None:
+        thing = real(name, with_type=with_type)
+        return replace(thing, groups=tuple(shown)) if thing and "pumps" not in thing.groups else thing
+
+    world.registry.thing = outdated_after_the_move  # type: ignore[method-assign]  # read too early
+
+    with pytest.raises(NotYet, match=said):
+        world.report(a_finding())
+    assert world.case.outcomes[QUARANTINE].progress is Progress.PLANNED
 
 
 # --- cases and decisions -------------------------------------------------------------------------------------------
