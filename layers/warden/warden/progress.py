@@ -8,6 +8,7 @@ from functools import partial
 
 from warden.audits import settle_check
 from warden.cases import WARDEN, Case, CaseState, Outcome, Progress, Step
+from warden.certificate_sweep import left_behind
 from warden.clock import from_text
 from warden.containment import ContainmentState, containment_from, save_containment
 from warden.decisions import recover
@@ -76,9 +77,11 @@ def _judge_rotation(job: Job, status: str, service: Service) -> Outcome:
     if ended.state is RotationState.FINISHED:
         retired = ", ".join(certificate[:12] for certificate in ended.old)
         return Outcome(Progress.DONE, f"now on {ended.new[:12]}; {retired} is INACTIVE", job.id)
+    has_one = bool(service.ports.registry.certificates_of(job.thing))
+    left_with = "back on the old one" if has_one else f"{job.thing} has no certificate any more"
     return Outcome(
         Progress.FAILED,
-        f"the new certificate was never seen in use, or is ACTIVE no more; the job is {status}; back on the old one",
+        f"the new certificate was never seen in use, or is ACTIVE no more; the job is {status}; {left_with}",
         job.id,
     )
 
@@ -156,4 +159,5 @@ _DUE: dict[str, Callable[[Key, Record, Service], None]] = {
     "case": tell_again,
     "digest": send_digest,
     "campaign": advance,
+    "sweep": left_behind,
 }

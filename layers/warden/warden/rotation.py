@@ -158,17 +158,19 @@ def end_rotation(rotation: Rotation, service: Service) -> Rotation:
     rotation = decide_anew(lambda: _settle_direction(rotation.thing, service))
     if rotation.is_over:
         return rotation
-    if rotation.state is RotationState.CONFIRMED and _is_active(rotation.new, service):
+    if rotation.state is RotationState.CONFIRMED and _is_usable(rotation, service):
         _retire(rotation, service)
         return decide_anew(lambda: _finish(rotation, RotationState.FINISHED, service))
     _withdraw(rotation, service)
     return decide_anew(lambda: _finish(rotation, RotationState.ROLLED_BACK, service))
 
 
-def _is_active(certificate_id: str, service: Service) -> bool:
-    """See that the device is not left without: somebody may have taken its new certificate out of use since."""
-    certificate = service.ports.certificates.read(certificate_id)
-    return certificate is not None and certificate.is_active
+def _is_usable(rotation: Rotation, service: Service) -> bool:
+    """See that the device is not left without: somebody may have taken its new certificate off it or out of use."""
+    certificate = service.ports.certificates.read(rotation.new)
+    if certificate is None or not certificate.is_active:
+        return False
+    return rotation.new in service.ports.registry.certificates_of(rotation.thing)
 
 
 def _settle_direction(thing: str, service: Service) -> Rotation:
