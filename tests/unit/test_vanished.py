@@ -251,6 +251,7 @@ def test_a_device_that_is_just_being_released_is_not_contained_anew(world: World
 def test_a_quarantine_is_not_done_before_aws_iot_shows_the_groups(world: World, shown: list[str], said: str) -> None:
     world.registry.group_policies["pumps"] = ["pumps-policy"]
     world.registry.groups[THING] = ["pumps"]
+    world.registry.tells_what_is_effective = False
     real = world.registry.thing
 
     def outdated_after_the_move(name: str, *, with_type: bool = True) -> Thing | None:
