@@ -164,8 +164,12 @@ def _restrict(containment: Containment, device: _Device, service: Service) -> Co
 def _remember(containment: Containment, device: _Device, service: Service) -> Containment:
     """Add to the snapshot what is about to be taken and is not in it yet, and write it down first."""
     ours = service.settings.restricted_policy
+    before = dict(containment.policies)
+    for certificate, names in device.policies.items():
+        if ours in names and certificate not in before:
+            before[certificate] = _taken_already(certificate, containment.thing, service)
     policies = {
-        certificate: tuple(sorted({*containment.policies.get(certificate, ()), *names} - {ours}))
+        certificate: tuple(sorted({*before.get(certificate, ()), *names} - {ours}))
         for certificate, names in device.policies.items()
     }
     grown = replace(
@@ -175,6 +179,16 @@ def _remember(containment: Containment, device: _Device, service: Service) -> Co
         all_groups=tuple(sorted({*containment.all_groups, *device.groups})),
     )
     return containment if grown == containment else save_containment(service.ports.ledger, grown)
+
+
+def _taken_already(certificate: str, thing: str, service: Service) -> list[str]:
+    """List what the containment of another thing on this certificate took from it: it is this thing's right as well.
+
+    Without it a thing that moves to a certificate of its own inside its quarantine would be released without rights.
+    """
+    others = [each for each in service.ports.registry.things_of(certificate) if each != thing]
+    holders = [read_containment(service.ports.ledger, other) for other in others]
+    return [name for each in holders if each and each.is_active for name in each.policies.get(certificate, ())]
 
 
 def _move(containment: Containment, device: _Device, service: Service) -> Containment:
@@ -255,6 +269,7 @@ ACTION = Action(
     run=quarantine,
     permissions=(
         "iot:ListThingPrincipals",
+        "iot:ListPrincipalThings",
         "iot:ListAttachedPolicies",
         "iot:ListThingGroupsForThing",
         "iot:GetEffectivePolicies",
