@@ -38,12 +38,16 @@ class Calls:
         self.made: defaultdict[str, list[Call]] = defaultdict(list)
         self.answers: dict[str, Answer] = {}
         """By operation, in the place of moto: for what it lacks, and for what is to fail."""
+        self.then: Callable[[Call], None] = lambda _: None
+        """What is to be done after each call, as seen by whoever looks from outside."""
         self._asked: dict[str, Any] = {}
 
     def keep(self, service: str, operation: str, parameters: Mapping[str, Any], error: str = "") -> None:
         """Keep a call that is being made by a handler."""
         if function := running_function():
-            self.made[function].append(Call(service, operation, copy.deepcopy(dict(parameters)), error))
+            call = Call(service, operation, copy.deepcopy(dict(parameters)), error)
+            self.made[function].append(call)
+            self.then(call)
 
     def stand_in(self, client: BaseClient, operation: str, parameters: dict[str, Any]) -> None:
         """Have botocore take our answer in the place of the wire's, once it has checked and written the request."""

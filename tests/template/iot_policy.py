@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from tests.template.transformed import listed
@@ -31,6 +32,11 @@ def _matches_one(patterns: Iterable[str], text: str) -> bool:
 
 
 def _matches(pattern: str, text: str) -> bool:
+    return _compiled(pattern).fullmatch(text) is not None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
     # `*` and `?` are IAM's; MQTT's own `+` and `#` are letters like others here.
     parts = {"*": ".*", "?": "."}
-    return re.fullmatch("".join(parts.get(each, re.escape(each)) for each in pattern), text, re.DOTALL) is not None
+    return re.compile("".join(parts.get(each, re.escape(each)) for each in pattern), re.DOTALL)
