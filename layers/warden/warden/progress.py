@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -18,9 +18,13 @@ from warden.ledger import Key, Put, Record, decide_anew, version_of
 from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.responder import record_outcome, settle_after_job
 from warden.rollout import advance, note_end
-from warden.rotation import RotationState, end_rotation, read_rotation
+from warden.rotation import RotationState, end_rotation, others_on, read_rotation
 from warden.service import Service
 from warden.telling import tell, tell_again
+
+_NAMED = 3
+_USERS_LOOKED_AT = 20
+"""How many users of a shared certificate are named, and of how many it is read whether they are moving."""
 
 
 def job_ended(job_id: str, thing: str, service: Service) -> None:
@@ -75,8 +79,8 @@ def _judge_rotation(job: Job, status: str, service: Service) -> Outcome:
         return Outcome(Progress.FAILED, f"no rotation is on record; the job is {status}", job.id)
     ended = end_rotation(rotation, service)
     if ended.state is RotationState.FINISHED:
-        retired = ", ".join(certificate[:12] for certificate in ended.old)
-        return Outcome(Progress.DONE, f"now on {ended.new[:12]}; {retired} is INACTIVE", job.id)
+        became = "; ".join(_became(certificate, job.thing, service) for certificate in ended.old)
+        return Outcome(Progress.DONE, f"now on {ended.new[:12]}; {became}", job.id)
     has_one = bool(service.ports.registry.certificates_of(job.thing))
     left_with = "back on the old one" if has_one else f"{job.thing} has no certificate any more"
     return Outcome(
@@ -84,6 +88,22 @@ def _judge_rotation(job: Job, status: str, service: Service) -> Outcome:
         f"the new certificate was never seen in use, or is ACTIVE no more; the job is {status}; {left_with}",
         job.id,
     )
+
+
+def _became(old: str, thing: str, service: Service) -> str:
+    """Say what became of an old certificate, and name users of a shared one that nobody is moving off it."""
+    others = sorted(others_on(old, thing, service))
+    if not others:
+        return f"{old[:12]} is INACTIVE"
+    rotations = {each: read_rotation(service.ports.ledger, each) for each in others[:_USERS_LOOKED_AT]}
+    unknown = [each for each, rotation in rotations.items() if rotation is None or rotation.is_over]
+    said = f"{old[:12]} stays in use by {_named(others)}"
+    return f"{said}; no rotation is under way for {_named(unknown)}" if unknown else said
+
+
+def _named(things: Sequence[str]) -> str:
+    more = len(things) - _NAMED
+    return ", ".join(things[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _judge_logs(job: Job, status: str, service: Service) -> Outcome:

@@ -159,10 +159,10 @@ def end_rotation(rotation: Rotation, service: Service) -> Rotation:
     if rotation.is_over:
         return rotation
     if rotation.state is RotationState.CONFIRMED and _is_usable(rotation, service):
-        _retire(rotation, service)
-        return decide_anew(lambda: _finish(rotation, RotationState.FINISHED, service))
+        retired = _retire(rotation, service)
+        return decide_anew(lambda: _finish(rotation, RotationState.FINISHED, retired, service))
     _withdraw(rotation, service)
-    return decide_anew(lambda: _finish(rotation, RotationState.ROLLED_BACK, service))
+    return decide_anew(lambda: _finish(rotation, RotationState.ROLLED_BACK, (), service))
 
 
 def _is_usable(rotation: Rotation, service: Service) -> bool:
@@ -183,15 +183,27 @@ def _settle_direction(thing: str, service: Service) -> Rotation:
     return save_rotation(service.ports.ledger, replace(rotation, state=RotationState.ROLLING_BACK))
 
 
-def _retire(rotation: Rotation, service: Service) -> None:
-    ports = service.ports
+def _retire(rotation: Rotation, service: Service) -> list[str]:
+    """Take the old certificates away; gives those that are out of use. A shared one is when the last thing has moved.
+
+    Whoever leaves a shared one looks again afterwards: of two that leave at once, the later one sees that it was last.
+    """
+    ports, retired = service.ports, []
     for certificate in rotation.old:
-        others = [thing for thing in ports.registry.things_of(certificate) if thing != rotation.thing]
-        if others:  # a shared certificate stays in use until the last of its things has moved
+        if others_on(certificate, rotation.thing, service):
             leave_behind(certificate, rotation.thing, service)
-        else:
-            ports.certificates.deactivate(certificate)
+            ports.certificates.detach_thing(certificate, rotation.thing)
+            if others_on(certificate, rotation.thing, service):
+                continue
+        ports.certificates.deactivate(certificate)
         ports.certificates.detach_thing(certificate, rotation.thing)
+        retired.append(certificate)
+    return retired
+
+
+def others_on(certificate: str, thing: str, service: Service) -> list[str]:
+    """List the other things that use a certificate."""
+    return [each for each in service.ports.registry.things_of(certificate) if each != thing]
 
 
 def _withdraw(rotation: Rotation, service: Service) -> None:
@@ -225,7 +237,7 @@ def certificate_with_key(fingerprint: str, since: datetime, service: Service) ->
     return None
 
 
-def _finish(rotation: Rotation, state: RotationState, service: Service) -> Rotation:
+def _finish(rotation: Rotation, state: RotationState, retired: Sequence[str], service: Service) -> Rotation:
     ledger = service.ports.ledger
     current = read_rotation(ledger, rotation.thing) or rotation
     if current.is_over:
@@ -235,14 +247,13 @@ def _finish(rotation: Rotation, state: RotationState, service: Service) -> Rotat
     if containment is not None and containment.is_active:
         gone, stays = (rotation.old, rotation.new) if state is RotationState.FINISHED else ((rotation.new,), "")
         puts.append(containment_put(containment.with_certificates_replaced((*gone, *rotation.spent), stays)))
-    if state is RotationState.FINISHED:
-        delete_at = service.now() + service.settings.certificate_grace
-        known = {certificate: ledger.read(retirement_key(certificate)) for certificate in rotation.old}
-        puts.extend(
-            retirement_put(certificate, rotation.thing, delete_at, version_of(record))
-            for certificate, record in known.items()
-            if record is None or "due_at" not in record  # settled once already: it was in use again, and is not now
-        )
+    delete_at = service.now() + service.settings.certificate_grace
+    known = {certificate: ledger.read(retirement_key(certificate)) for certificate in retired}
+    puts.extend(
+        retirement_put(certificate, rotation.thing, delete_at, version_of(record))
+        for certificate, record in known.items()
+        if record is None or "due_at" not in record  # settled once already: it was in use again, and is not now
+    )
     return save_rotation(ledger, replace(current, state=state), *puts)
 
 

@@ -1,0 +1,189 @@
+"""Rotations that are not of the plain kind: shared and second certificates, key algorithms, policies by type."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from tests.fakes import (
+    DEVICE_POLICY,
+    NOON,
+    PLAN,
+    RESTRICTED_POLICY,
+    THING,
+    Crash,
+    World,
+    a_finding,
+    a_key,
+    a_world,
+    an_old_certificate,
+    contained,
+)
+from warden.cases import Case, CaseState, Progress
+from warden.findings import Subject, SubjectType
+from warden.plan import ROTATE_CERTIFICATE
+from warden.rotation import RotationState, read_rotation, retirement_key
+
+GRACE = timedelta(days=7)
+
+
+def a_planned_world(rotation: str, *things: str) -> World:
+    """Build a world whose plan has these lines in its table of rotation."""
+    return a_world(*things, plan=PLAN.replace("[[rule]]", f"[rotation]\n{rotation}\n\n[[rule]]", 1))
+
+
+def begin(world: World, thing: str = THING, **changes: Any) -> str:
+    """Find a thing's certificate too old; gives the job that is on the device's hands now."""
+    world.report(an_old_certificate(thing, **changes))
+    job = world.jobs.of(ROTATE_CERTIFICATE)[-1]
+    world.jobs.move(job, "IN_PROGRESS", thing)
+    return job
+
+
+def end(world: World, job: str, status: str = "SUCCEEDED") -> None:
+    world.jobs.move(job, status)
+    world.drain()
+
+
+def renew(world: World, thing: str = THING, **changes: Any) -> None:
+    job = begin(world, thing, **changes)
+    assert world.devices[thing].create()[0] == "accepted"
+    assert world.devices[thing].confirm()[0] == "accepted"
+    end(world, job)
+
+
+def said_of(world: World, thing: str) -> str:
+    (case,) = [case for case in world.cases if case.thing == thing]
+    return case.outcomes[ROTATE_CERTIFICATE].detail
+
+
+def status_of(world: World, certificate: str) -> str:
+    return world.certificates.stored[certificate].status
+
+
+# --- shared certificates -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="sharing")
+def _sharing() -> World:
+    """Three things on one certificate, the first one's."""
+    world = a_world("pump-1", "pump-2", "pump-3")
+    shared = world.device.certificate
+    for thing in ("pump-2", "pump-3"):
+        world.registry.attached.remove((world.devices[thing].certificate, thing))
+        del world.certificates.stored[world.devices[thing].certificate]
+        world.registry.attached.append((shared, thing))
+        world.devices[thing].certificate = shared
+    return world
+
+
+def test_each_thing_of_a_shared_certificate_gets_its_own_and_the_last_one_retires_it(sharing: World) -> None:
+    shared = sharing.device.certificate
+
+    for thing, left in (("pump-1", ["pump-2", "pump-3"]), ("pump-2", ["pump-3"]), ("pump-3", [])):
+        renew(sharing, thing)
+        assert sharing.registry.things_of(shared) == left
+        assert status_of(sharing, shared) == ("ACTIVE" if left else "INACTIVE")
+
+    own = {thing: sharing.active_certificates(thing) for thing in sharing.devices}
+    assert own == {thing: [device.certificate] for thing, device in sharing.devices.items()}
+    assert len({certificate for (certificate,) in own.values()}) == 3
+
+
+def test_who_stays_on_a_shared_certificate_is_named_and_so_is_whom_nobody_moves(sharing: World) -> None:
+    shared = sharing.device.certificate
+    begin(sharing, "pump-2")
+
+    renew(sharing, "pump-1")
+
+    new = sharing.device.certificate[:12]
+    assert said_of(sharing, "pump-1") == (
+        f"now on {new}; {shared[:12]} stays in use by pump-2, pump-3; no rotation is under way for pump-3"
+    )
+
+
+def test_of_many_users_of_a_shared_certificate_three_are_named(sharing: World) -> None:
+    shared = sharing.device.certificate
+    sharing.registry.attached += [(shared, f"valve-{number}") for number in range(40)]
+
+    renew(sharing, "pump-1")
+
+    said = said_of(sharing, "pump-1")
+    assert "stays in use by pump-2, pump-3, valve-0 and 39 more" in said
+    assert said.endswith("no rotation is under way for pump-2, pump-3, valve-0 and 17 more")
+
+
+def test_whose_rotation_is_over_and_still_uses_the_shared_one_is_named_too(sharing: World) -> None:
+    end(sharing, begin(sharing, "pump-2"), "FAILED")
+
+    renew(sharing, "pump-1")
+
+    assert "no rotation is under way for pump-2, pump-3" in said_of(sharing, "pump-1")
+
+
+def test_the_grace_of_a_shared_certificate_begins_when_the_last_has_moved(sharing: World) -> None:
+    shared = sharing.device.certificate
+    renew(sharing, "pump-1")
+    sharing.sweep(after=GRACE - timedelta(days=1))
+    renew(sharing, "pump-2", observed_at=sharing.clock())
+    renew(sharing, "pump-3", observed_at=sharing.clock())
+
+    sharing.sweep(after=GRACE - timedelta(days=1))
+    assert shared in sharing.certificates.stored, "six days after the last has moved"
+    sharing.sweep(after=timedelta(days=1))
+
+    assert shared not in sharing.certificates.stored
+
+
+def test_two_that_leave_a_shared_certificate_at_once_do_not_leave_it_to_each_other(sharing: World) -> None:
+    """The other one ends wholly between the first one's look at who is there and its leaving."""
+    shared = sharing.device.certificate
+    renew(sharing, "pump-3")
+    jobs = [begin(sharing, thing) for thing in ("pump-1", "pump-2")]
+    for thing in ("pump-1", "pump-2"):
+        sharing.devices[thing].create()
+        sharing.devices[thing].confirm()
+    detach, ended = sharing.certificates.detach_thing, []
+
+    def detach_second(certificate: str, thing: str) -> None:
+        if not ended:
+            ended.append(thing)
+            end(sharing, jobs[1])
+        detach(certificate, thing)
+
+    sharing.certificates.detach_thing = detach_second  # type: ignore[method-assign]  # overtaken just there
+
+    end(sharing, jobs[0])
+
+    assert ended == ["pump-1"]
+    assert sharing.registry.things_of(shared) == []
+    assert status_of(sharing, shared) == "INACTIVE"
+    assert sharing.ledger.read(retirement_key(shared)) is not None
+
+
+def test_a_crash_while_the_last_one_leaves_retires_it_all_the_same(sharing: World) -> None:
+    shared = sharing.device.certificate
+    for thing in ("pump-2", "pump-3"):
+        renew(sharing, thing)
+    job = begin(sharing, "pump-1")
+    sharing.device.create()
+    sharing.device.confirm()
+    real = sharing.certificates.deactivate
+
+    def crash(certificate: str) -> None:
+        sharing.certificates.deactivate = real  # type: ignore[method-assign]  # once
+        raise Crash(certificate)
+
+    sharing.certificates.deactivate = crash  # type: ignore[method-assign]  # gone, just before it retires the last
+    sharing.receives = 3
+    end(sharing, job)
+
+    assert sharing.queue.parked == []
+    assert (status_of(sharing, shared), sharing.registry.things_of(shared)) == ("INACTIVE", [])
