@@ -30,10 +30,11 @@ help:  ## Show this list
 .PHONY: set-up
 set-up: .venv/.installed .venv-sam/.installed .venv-checks/.installed  ## Make the environments (done again only when a pin changes)
 
-# One recipe for all: requirements/dev.txt fills .venv, requirements/sam.txt .venv-sam, requirements/checks.txt .venv-checks.
+# One recipe for all: requirements/dev.txt fills .venv, requirements/sam.txt .venv-sam, and so on.
 .venv/.installed: requirements/dev.txt .python-version
 .venv-sam/.installed: requirements/sam.txt .python-version
 .venv-checks/.installed: requirements/checks.txt .python-version
+.venv-mutation/.installed: requirements/mutation.txt .python-version
 %/.installed:
 	@python=$$(tools/find-python); \
 	echo "Setting up $* with $$python (a minute or two) ..."; \
@@ -77,6 +78,17 @@ checkers: set-up
 	$(BIN)/python -m tools.deployed_policies build/policies
 	$(CHECKS)/python -m tools.check_policies build/policies
 
+# Nightly, on one core that nothing else wants: 2,500 mutants take an hour. docs/mutation.md explains the score.
+.PHONY: mutation
+mutation: .venv-mutation/.installed  ## Change the domain's code in every small way and see the unit tests fail (an hour)
+	rm -rf build/mutation
+	mkdir -p build/mutation/layers
+	cp -r layers/warden/warden layers/plan/python/warden_plan cli/warden_cli tests events docs template.yaml build/mutation
+	cp -r layers/plan build/mutation/layers
+	cp tools/mutation.toml build/mutation/pyproject.toml
+	cd build/mutation && nice -n 19 ../../.venv-mutation/bin/python -m mutmut run --max-children 1
+	.venv-mutation/bin/python -m tools.mutation_score build/mutation 95
+
 .PHONY: format
 format: set-up  ## Rewrite the code as ruff wants it
 	$(BIN)/ruff check --fix-only .
@@ -95,7 +107,7 @@ pins:  ## Resolve requirements/*.in anew into the fully pinned requirements/*.tx
 	@python=$$(tools/find-python); \
 	"$$python" -m venv build/pins; \
 	build/pins/bin/python -m pip install --quiet uv; \
-	for name in dev sam checks; do \
+	for name in dev sam checks mutation; do \
 	  build/pins/bin/uv pip compile --quiet --upgrade --no-emit-index-url --no-emit-find-links \
 	    --custom-compile-command "make pins" --python-version "$$(cat .python-version)" \
 	    requirements/$$name.in --output-file requirements/$$name.txt; \
@@ -105,5 +117,5 @@ pins:  ## Resolve requirements/*.in anew into the fully pinned requirements/*.tx
 
 .PHONY: clean
 clean:  ## Remove what was built and the environments
-	rm -rf .venv .venv-sam .venv-checks .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-sam .venv-checks .venv-mutation .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(wildcard $(CODE)) -name __pycache__ -type d -prune -exec rm -rf {} +
