@@ -442,3 +442,11 @@ PERMISSIONS = (
     "s3:PutObject",
 )
 """What the role of `serve_device` needs; a test holds template.yaml against it."""
+
+PRIVATE_CA_PERMISSIONS = (
+    "acm-pca:DescribeCertificateAuthority",
+    "acm-pca:IssueCertificate",
+    "acm-pca:GetCertificate",
+    "iot:RegisterCertificateWithoutCA",
+)
+"""What it needs besides, where an authority in AWS Private CA signs the certificates."""
