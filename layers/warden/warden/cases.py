@@ -222,7 +222,7 @@ class Cases:
         return case if restated == case else self.save(restated, now)
 
     def end_finding(self, finding: Finding, now: datetime, step: Step) -> Case | None:
-        """Note that the detector says it is over; gives the open case it belonged to, if there is one.
+        """Note that the detector says it is over; gives the problem's last case, if there is one.
 
         The end is remembered, so that the alarm it ended opens nothing when it arrives late.
         """
@@ -243,8 +243,9 @@ class Cases:
             EXPIRY: self._expiry(now),
         }
         problem = Put(key, {**(head or blank), "ended": latest}, version_of(head))
-        case = self.read(head["case_id"]) if head and head["is_open"] else None
-        if case is None or not case.findings.get(finding.id):
+        record = self._ledger.read(case_key(head["case_id"])) if head and head["case_id"] else None
+        case = case_from(record) if record else None
+        if case is None or not case.is_open or not case.findings.get(finding.id):
             if head is None or latest != head["ended"]:
                 self._ledger.commit(problem)
             return case
