@@ -133,16 +133,20 @@ def _open_execution(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
 
 
 def _room_in_groups(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
-    joined = [
-        group for group in backend.thing_groups.values() if _arn_of_thing(backend, asked["thingName"]) in group.things
-    ]
-    wanted = next((each for each in backend.thing_groups.values() if _named(each) == asked["thingGroupName"]), None)
-    if wanted is None or wanted in joined:
-        return
-    if len(joined) >= _GROUPS_PER_THING:
-        raise Refusal("InvalidRequestException", "a thing is in ten groups at most")
-    if any(_root(group) == _root(wanted) for group in joined):
-        raise Refusal("InvalidRequestException", f"the thing is in another group of the hierarchy of {_root(wanted)}")
+    """See that a thing may join groups: one by AddThingToThingGroup, or many while it leaves others."""
+    arn = _arn_of_thing(backend, asked["thingName"])
+    leaves = asked.get("thingGroupsToRemove", ())
+    joins = asked.get("thingGroupsToAdd", [asked["thingGroupName"]] if "thingGroupName" in asked else ())
+    groups = {_named(group): group for group in backend.thing_groups.values()}
+    joined = [group for name, group in groups.items() if arn in group.things and name not in leaves]
+    for wanted in (groups[name] for name in joins if name in groups):
+        if wanted in joined:
+            continue
+        if len(joined) >= _GROUPS_PER_THING:
+            raise Refusal("InvalidRequestException", "a thing is in ten groups at most")
+        if any(_root(group) == _root(wanted) for group in joined):
+            raise Refusal("InvalidRequestException", f"the thing is in another group below {_root(wanted)}: hierarchy")
+        joined.append(wanted)
 
 
 def _arn_of_thing(backend: IoTBackend, name: str) -> str:
@@ -216,6 +220,7 @@ _RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
     ("iot", "CancelJob"): (_known_job,),
     ("iot", "CancelJobExecution"): (_open_execution,),
     ("iot", "AddThingToThingGroup"): (_room_in_groups,),
+    ("iot", "UpdateThingGroupsForThing"): (_room_in_groups,),
     ("iot", "AttachPolicy"): (_room_for_policy,),
     ("iot", "UpdateCertificate"): (_settable_status,),
     ("iot", "DeleteCertificate"): (_deletable,),
