@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.resources import files
@@ -24,6 +25,7 @@ from functions.set_up_account import app as set_up_app
 from functions.sweep_cases import app as sweep_app
 from functions.track_device import app as track_app
 from tests.aws.calls import Calls
+from tests.aws.private_ca import AUTHORITY, FakeAuthority
 from tests.conftest import ROOT
 from tests.fakes import LOG, a_key
 from tests.functions.conftest import ACCOUNT, REGION, Context, Deployment, batch, sample
@@ -223,6 +225,30 @@ def a_plan_that_asks_for_types(fleet: Fleet) -> None:
         fleet.respond(a_finding("gauge-1"))
 
 
+def an_authority_of_the_customers_own_signs(fleet: Fleet) -> None:
+    """It signs one, and the function dies over the record; the same request again is the same certificate."""
+    certificate = fleet.deployment.enrol("pump-6", 12)
+    authority = FakeAuthority(lambda: datetime.now(UTC))
+    fleet.calls.answers |= {
+        "DescribeCertificateAuthority": lambda asked: authority.describe_certificate_authority(**asked),
+        "IssueCertificate": lambda asked: authority.issue_certificate(**asked),
+        "GetCertificate": lambda asked: authority.get_certificate(**asked),
+    }
+    fleet.respond(an_audit_finding("certificate", certificate, "DEVICE_CERTIFICATE_EXPIRING_CHECK"))
+    job = fleet.job("pump-6", "rotate-certificate")
+    ask = {"clientToken": "t", "csr": a_key(13).csr}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WARDEN_PRIVATE_CA", AUTHORITY)
+        bootstrap.service.cache_clear()
+        with fleet.failing("TransactWriteItems"):
+            fleet.ask_in_vain("certificate/create", certificate, ask, "pump-6")
+        answer = fleet.ask("certificate/create", certificate, ask, "pump-6")
+    bootstrap.service.cache_clear()
+    assert [answer["certificatePem"]] == list(authority.issued.values())
+    fleet.ask("certificate/confirm", answer["certificateId"], {"clientToken": "t"}, "pump-6")
+    fleet.ended(job, "pump-6")
+
+
 def what_is_refused(fleet: Fleet) -> None:
     fleet.respond({"schema": 2, "type": "finding"})
     fleet.ask("certificate/create", "f" * 64, {"clientToken": "t"}, "pump-3")
@@ -291,6 +317,7 @@ PATHS: tuple[Callable[[Fleet], None], ...] = (
     a_quarantine_overtakes_a_new_certificate,
     an_audit_no_longer_finds_what_it_found,
     a_plan_that_asks_for_types,
+    an_authority_of_the_customers_own_signs,
     what_is_refused,
     everything_an_operator_asks,
 )

@@ -33,6 +33,7 @@ from tests.template.authorisation import (
 )
 from tests.template.transformed import ACCOUNT, REGION, listed, logical_functions, reference, resources
 from warden import bootstrap
+from warden.device_requests import PRIVATE_CA_PERMISSIONS
 
 pytestmark = [
     pytest.mark.xdist_group("every-call"),  # they share one recording
@@ -52,6 +53,10 @@ UNSEEN = {
 }
 """Grants that no call shows to be needed, each with the reason why it stays."""
 
+AUTHORITY = f"arn:aws:acm-pca:{REGION}:{ACCOUNT}:certificate-authority/5a8f2f5c-0000-4000-8000-1234567890ab"
+SUBORDINATE = "arn:aws:acm-pca:::template/SubordinateCACertificate_PathLen0/V1"
+NAMES_OF_THE_CSR = "arn:aws:acm-pca:::template/EndEntityClientAuthCertificate/V1"
+
 OUT_OF_REACH = [
     ("RespondRole", Need("iot:CreateJob", f"{IOT}job/firmware-7")),
     ("RespondRole", Need("iot:CancelJobExecution", f"{IOT}job/firmware-7")),
@@ -70,6 +75,8 @@ OUT_OF_REACH = [
     ("ServeDeviceRole", Need("iot:Publish", f"{IOT}topic/$aws/things/pump-3/shadow/update")),
     ("ServeDeviceRole", Need("iot:Publish", f"{IOT}topic/commands/pump-3")),
     ("ServeDeviceRole", Need("s3:PutObject", f"{arn_of('EvidenceBucket')}/else")),
+    ("ServeDeviceRole", Need("acm-pca:IssueCertificate", AUTHORITY, (("acm-pca:TemplateArn", SUBORDINATE),))),
+    ("ServeDeviceRole", Need("acm-pca:IssueCertificate", AUTHORITY, (("acm-pca:TemplateArn", NAMES_OF_THE_CSR),))),
     ("OperateRole", Need("dynamodb:PutItem", arn_of("Ledger"), (("dynamodb:LeadingKeys", "CASE#b579a3f0e1d4-1"),))),
     ("SweepCasesRole", Need("dynamodb:Query", arn_of("Ledger"))),
     ("SetUpAccountRole", Need("iot:AttachPolicy", f"{IOT}thinggroup/site-4")),
@@ -209,4 +216,5 @@ def test_a_role_grants_less_while_the_options_are_off(role: str) -> None:
 
     assert [each for each in off if each not in on] == []
     optional = {action for each in on if each not in off for action in listed(each["Action"])}
-    assert optional == ({"securityhub:BatchImportFindings"} if role == "RespondRole" else set())
+    wanted = {"RespondRole": {"securityhub:BatchImportFindings"}, "ServeDeviceRole": set(PRIVATE_CA_PERMISSIONS)}
+    assert optional == wanted.get(role, set())

@@ -144,6 +144,14 @@ _NOWHERE = _on(lambda *_: ["*"])
 _BY_TARGET = _on(lambda parameters, place: [place.here(parameters["target"])])
 _BY_PRINCIPAL = _on(lambda parameters, place: [place.here(parameters["principal"])])
 _BY_AUTHORITY = _on(lambda parameters, place: [place.here(parameters["CertificateAuthorityArn"])])
+
+
+def _signed(service: str, call: Call, place: Place) -> Iterator[Need]:
+    """The template says what is made: an end entity, or another authority."""
+    context = (("acm-pca:TemplateArn", call.parameters["TemplateArn"]),)
+    yield Need(f"{service}:IssueCertificate", place.here(call.parameters["CertificateAuthorityArn"]), context)
+
+
 _EXECUTION = _iot("job/{jobId}", "thing/{thingName}")
 _JOB = _on(
     lambda parameters, place: [f"{_IOT}job/{parameters['jobId']}", *map(place.here, parameters.get("targets", []))]
@@ -275,7 +283,7 @@ _OPERATIONS: dict[str, dict[str, _Needs]] = {
     "acm-pca": {
         "DescribeCertificateAuthority": _BY_AUTHORITY,
         "GetCertificate": _BY_AUTHORITY,
-        "IssueCertificate": _BY_AUTHORITY,
+        "IssueCertificate": _signed,
     },
     "dynamodb": {
         "DeleteItem": _on_item,
@@ -379,6 +387,12 @@ def with_arns(document: Mapping[str, Any], *, every_option: bool = True) -> list
     return [dict(_concrete(statement)) for statement in filled(statements(chosen))]
 
 
+_OPTIONS = {
+    "PrivateCaArn": f"arn:aws:acm-pca:{REGION}:{ACCOUNT}:certificate-authority/5a8f2f5c-0000-4000-8000-1234567890ab"
+}
+"""What parameters that are empty by default hold while every option is on."""
+
+
 def with_options(value: Any) -> Any:
     """Give a part of the template as it is with every option switched on."""
     if isinstance(value, list):
@@ -387,6 +401,8 @@ def with_options(value: Any) -> Any:
         return value
     if "Fn::If" in value:
         return with_options(value["Fn::If"][1])
+    if value.get("Ref") in _OPTIONS:
+        return _OPTIONS[value["Ref"]]
     return {key: with_options(each) for key, each in value.items()}
 
 

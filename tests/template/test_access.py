@@ -49,6 +49,7 @@ A_CALL = {
     "clientId": "pump-3",
     "topic": "warden/pump-3/logs/create/accepted",
     "CertificateAuthorityArn": f"arn:aws:acm-pca:{REGION}:{ACCOUNT}:certificate-authority/a",
+    "TemplateArn": "arn:aws:acm-pca:::template/BlankEndEntityCertificate_APIPassthrough/V1",
     "TableName": "ledger",
     "Key": {"pk": {"S": "SWITCH"}},
     "KeyConditionExpression": "#pk = :pk",
