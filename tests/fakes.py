@@ -853,6 +853,7 @@ class World:
         self.devices: dict[str, FakeDevice] = {}
         self.receives = receives
         self.calls = 0
+        self.lookups_a_turn = 1_000_000
         ports = Ports(
             ledger=self.ledger,
             registry=self.registry,
@@ -933,7 +934,10 @@ class World:
 
     def drain(self) -> None:
         """Deal with everything that is queued or that jobs tell of, until nothing is left."""
-        while self.queue.has_free or self.jobs.events:
+        while self.queue.has_free or self.jobs.events or self.renewal_queue.runs:
+            for run in self.renewal_queue.runs[:]:
+                self.renewal_queue.runs.remove(run)
+                self.redeliver(lambda run=run: go_on(run, self._a_turn()))  # type: ignore[misc]  # bound at once
             for event in self.jobs.events[:]:
                 self.redeliver(lambda event=event: track(event, self.service))  # type: ignore[misc]  # bound at once
                 self.jobs.events.remove(event)
@@ -951,19 +955,22 @@ class World:
     def find_what_is_due(self, *, lookups_a_turn: int = 1_000_000, only_during_campaign: bool = False) -> str:
         """Let the sweep of certificates run to its end, each turn having time for so many look-ups."""
 
-        def a_turn() -> Turn:
-            left = [lookups_a_turn]
-
-            def pace() -> None:
-                left[0] -= 1
-
-            return Turn(self.service, lambda: timedelta(minutes=3) if left[0] > 0 else timedelta(), pace)
-
-        said = self.redeliver(lambda: sweep_certificates(a_turn(), only_during_campaign=only_during_campaign))
-        while self.renewal_queue.runs:
-            run = self.renewal_queue.runs.pop(0)
-            said = self.redeliver(lambda run=run: go_on(run, a_turn()))  # type: ignore[misc]  # bound at once
+        self.lookups_a_turn = lookups_a_turn
+        self.calls += 1
+        trigger = f"event-{self.calls}"
+        said = self.redeliver(
+            lambda: sweep_certificates(self._a_turn(), trigger=trigger, only_during_campaign=only_during_campaign)
+        )
+        self.drain()
         return said
+
+    def _a_turn(self) -> Turn:
+        left = [self.lookups_a_turn]
+
+        def pace() -> None:
+            left[0] -= 1
+
+        return Turn(self.service, lambda: timedelta(minutes=3) if left[0] > 0 else timedelta(), pace)
 
     def order(self, command: str, case: str = "", *, why: str = "", request: str = "") -> dict[str, Any]:
         """Let an operator call, and what that queues be done."""

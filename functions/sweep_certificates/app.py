@@ -30,7 +30,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     turn = Turn(service(), time_left, pace())
     if "Records" in event:
         return dict(process_partial_response(event, lambda record: _go_on(record, turn), _processor, context))
-    said = sweep_certificates(turn, only_during_campaign=event.get("onlyDuringCampaign") is True)
+    only_during_campaign = event.get("onlyDuringCampaign") is True
+    said = sweep_certificates(turn, trigger=context.aws_request_id, only_during_campaign=only_during_campaign)
     _said(said)
     return {"sweep": said}
 

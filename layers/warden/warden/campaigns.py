@@ -179,7 +179,7 @@ class Batch:
     @property
     def is_over(self) -> bool:
         """Whether every device of it has ended."""
-        return self.sent and len(self.outcomes) == len(self.things)
+        return len(self.outcomes) == len(self.things)
 
     @property
     def tally(self) -> Tally:

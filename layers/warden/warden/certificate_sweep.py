@@ -15,12 +15,12 @@ from itertools import takewhile
 from warden.campaigns import Member, MemberState, member_put, open_campaign, read_member
 from warden.containment import read_containment
 from warden.errors import Conflict, Refused
-from warden.ledger import decide_anew
+from warden.ledger import Key, Record, decide_anew
 from warden.plan import Mode
 from warden.ports import Certificate, CertificatePage, Thing
 from warden.renewal import Cleaning
 from warden.renewal_report import report
-from warden.renewal_runs import Run, Verdict, read_run, run_put, verdict_key, verdict_put
+from warden.renewal_runs import AT_WORK_FOR, Run, Verdict, read_run, run_put, verdict_key, verdict_put
 from warden.rotation import read_rotation
 from warden.service import Service
 
@@ -29,9 +29,6 @@ _LEAST_TIME = timedelta(seconds=30)
 
 _REPORT_TIME = timedelta(minutes=2)
 """A report of a million lines is written in less."""
-
-_AT_WORK_FOR = timedelta(minutes=20)
-"""A run that wrote nothing for longer than a function lives was left by whoever ran it."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +40,17 @@ class Turn:
     pace: Callable[[], None]
 
 
-def sweep_certificates(turn: Turn, *, only_during_campaign: bool = False) -> str:
+def sweep_certificates(turn: Turn, *, trigger: str = "", only_during_campaign: bool = False) -> str:
     """Take the sweep as far as the time allows, and leave word for the next turn; gives a word for what became of it.
 
-    A sweep that is at work elsewhere is left alone; one that was given up is gone on with.
+    A sweep that is at work elsewhere is left alone; one that was given up is gone on with. `trigger` is the id of the
+    event that asks for a sweep, which may be delivered twice.
     """
     service = turn.service
     if only_during_campaign and open_campaign(service.ports.ledger) is None:
         return "no campaign"
-    run = decide_anew(lambda: _begin_or_join(service))
-    return "at work elsewhere" if run is None else _take_on(run, turn)
+    run = decide_anew(lambda: _begin_or_join(trigger, service))
+    return "at work elsewhere, or done" if run is None else _take_on(run, turn)
 
 
 def go_on(run_id: str, turn: Turn) -> str:
@@ -61,6 +59,14 @@ def go_on(run_id: str, turn: Turn) -> str:
     if run is None or run.id != run_id or run.reported:
         return "over"
     return _take_on(run, turn)
+
+
+def left_behind(_key: Key, _record: Record, service: Service) -> None:
+    """Have a run gone on with that wrote nothing for longer than a function lives: whoever ran it died."""
+    run = read_run(service.ports.ledger)
+    if run is not None and not run.reported:
+        service.ports.renewal_queue.go_on(run.id)
+        _save(replace(run, touched_at=service.now()), service)
 
 
 def _take_on(run: Run, turn: Turn) -> str:
@@ -76,19 +82,22 @@ def _take_on(run: Run, turn: Turn) -> str:
         return "at work elsewhere"
 
 
-def _begin_or_join(service: Service) -> Run | None:
+def _begin_or_join(trigger: str, service: Service) -> Run | None:
     ledger, now = service.ports.ledger, service.now()
     run = read_run(ledger)
     if run is not None and not run.reported:
-        if now - run.touched_at < _AT_WORK_FOR:
+        if now - run.touched_at < AT_WORK_FOR:
             return None
         return _save(replace(run, touched_at=now), service)
+    if run is not None and trigger and run.trigger == trigger:
+        return None
     campaign, run_id = open_campaign(ledger), f"{now:%Y%m%dT%H%M%SZ}"
     begun = Run(
         id=run_id,
         campaign=campaign.id if campaign else run_id,
         began_at=now,
         touched_at=now,
+        trigger=trigger,
         version=run.version if run else 0,
     )
     return _save(begun, service)

@@ -165,10 +165,16 @@ def _token_of(body: Mapping[str, Any]) -> str:
 
 
 def _require_own(request: DeviceRequest, service: Service) -> list[str]:
-    """See that the certificate the request came with belongs to the thing whose topic it came on; gives all of its."""
+    """See that the certificate the request came with is good for the thing whose topic it came on; gives all of its.
+
+    A session that is open outlives its certificate's being set INACTIVE, so that is asked as well.
+    """
     certificates = service.ports.registry.certificates_of(request.thing)
     if request.certificate not in certificates:
         raise Refused("not-yours", f"the certificate in use is not attached to {request.thing}")
+    certificate = service.ports.certificates.read(request.certificate)
+    if certificate is None or not certificate.is_active:
+        raise Refused("not-active", "the certificate in use is not ACTIVE")
     return certificates
 
 

@@ -14,6 +14,9 @@ from warden.ports import Certificate
 
 _KEPT = timedelta(days=100)
 
+AT_WORK_FOR = timedelta(minutes=20)
+"""A run that wrote nothing for longer than a function lives was left by whoever ran it."""
+
 RUN_KEY = Key("SWEEP#certificates", "RUN")
 
 
@@ -39,6 +42,7 @@ class Verdict(StrEnum):
 class Run:
     """One sweep, from the first page to the report. `campaign` is the one that it enrols devices in.
 
+    `trigger` is the id of the event that began it: the same event, delivered again, begins no other.
     `page` is where the listing stands, `inactive` how many INACTIVE ones were passed.
     `enlarged` says that the campaign has counted the devices, `reported` that the owner was told, which ends it.
     """
@@ -47,6 +51,7 @@ class Run:
     campaign: str
     began_at: datetime
     touched_at: datetime
+    trigger: str = ""
     page: str = ""
     inactive: int = 0
     ended_at: datetime | None = None
@@ -62,18 +67,22 @@ class Run:
 
 def run_put(run: Run) -> Put:
     """Give the write that belongs into somebody's commit."""
-    record = {
+    record: dict[str, Any] = {
         "type": "sweep",
+        "thing": "sweep of certificates",
         "run": run.id,
         "campaign": run.campaign,
         "began_at": to_text(run.began_at),
         "touched_at": to_text(run.touched_at),
+        "trigger": run.trigger,
         "page": run.page,
         "inactive": run.inactive,
         "ended_at": to_text(run.ended_at) if run.ended_at else "",
         "enlarged": run.enlarged,
         "reported": run.reported,
     }
+    if not run.reported:
+        record |= {"due": "due", "due_at": to_text(run.touched_at + AT_WORK_FOR)}
     return Put(RUN_KEY, record, run.version)
 
 
@@ -87,6 +96,7 @@ def read_run(ledger: Ledger) -> Run | None:
         campaign=record["campaign"],
         began_at=from_text(record["began_at"]),
         touched_at=from_text(record["touched_at"]),
+        trigger=record["trigger"],
         page=record["page"],
         inactive=record["inactive"],
         ended_at=from_text(record["ended_at"]) if record["ended_at"] else None,

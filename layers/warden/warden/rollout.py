@@ -70,7 +70,9 @@ def advance(_key: Key, _record: Record, service: Service) -> None:
     campaign = decide_anew(partial(_judge, service))
     tell_of(campaign, service)
     if campaign.state is CampaignState.RUNNING:
-        _send(campaign, service)
+        _send(service)
+    elif campaign.state is CampaignState.CANCELLED:
+        _let_go(campaign, service)
     decide_anew(partial(_look_again, service))
 
 
@@ -146,26 +148,32 @@ def _look_again(service: Service) -> None:
 # --- sending -----------------------------------------------------------------------------------------------------
 
 
-def _send(campaign: Campaign, service: Service) -> None:
-    if campaign.batches:
-        begun = read_batch(service.ports.ledger, campaign.id, campaign.batches)
-        if begun is not None and not begun.sent:
-            _send_batch(begun, service)
+def _send(service: Service) -> None:
     window = service.plan.rotation.window
     if window is not None and not window.is_open(service.now()):
         return
     for _ in range(_BATCHES_A_TURN):
-        batch = decide_anew(partial(_begin_batch, service))
+        batch = decide_anew(partial(_next_batch, service))
         if batch is None:
             return
         _send_batch(batch, service)
 
 
-def _begin_batch(service: Service) -> Batch | None:
-    """Choose the devices whose turn it is and write them down, with the budget they use."""
+def _unsent(campaign: Campaign, service: Service) -> Batch | None:
+    """Give the last batch where its job is not out: no other is begun before it is."""
+    batch = read_batch(service.ports.ledger, campaign.id, campaign.batches)
+    return batch if batch is not None and not batch.sent else None
+
+
+def _next_batch(service: Service) -> Batch | None:
+    """Give the batch that somebody left, or choose the devices whose turn it is, with the budget they use."""
     campaign, now = _current(service), service.now()
-    things = list(islice(_waiting(campaign, service), _room(campaign, service)))
-    if campaign.state is not CampaignState.RUNNING or not things:
+    if campaign.state is not CampaignState.RUNNING:
+        return None
+    if (left := _unsent(campaign, service)) is not None:
+        return left
+    things = tuple(islice(_waiting(campaign, service), _room(campaign, service)))
+    if not things:
         return None
     number = campaign.batches + 1
     batch = Batch(
@@ -173,14 +181,28 @@ def _begin_batch(service: Service) -> Batch | None:
         number=number,
         job_id=job_id(f"campaign {campaign.id}", ROTATE_CERTIFICATE, number),
         step=campaign.step,
-        things=tuple(things),
+        things=things,
         began_at=now,
     )
     begun = replace(campaign, batches=number, out=campaign.out + len(things))
-    service.ports.ledger.commit(
-        campaign_put(begun), batch_put(batch), service.governor.count_for_campaign(len(things), now)
-    )
+    counted = service.governor.count_for_campaign(len(things), now)
+    service.ports.ledger.commit(campaign_put(begun), batch_put(batch), counted)
     return replace(batch, version=1)
+
+
+def _let_go(campaign: Campaign, service: Service) -> None:
+    """End what a cancelled campaign had prepared and not sent: for each device its job is one that is gone."""
+    batch = _unsent(campaign, service)
+    if batch is None:
+        return
+    for thing in batch.things:
+        member = read_member(service.ports.ledger, thing)
+        if member is not None and member.job_id == batch.job_id and member.state is MemberState.SENT:
+            send_job_ended(service.ports.queue, thing=thing, job_id=batch.job_id, event=f"{batch.job_id} gone")
+        elif member is not None and thing not in batch.outcomes:
+            left = replace(member, state=MemberState.SKIPPED, batch=batch.number, note="the campaign was cancelled")
+            decide_anew(partial(_note, left, "skipped", service))
+    decide_anew(partial(_mark_sent, batch, service))
 
 
 def _room(campaign: Campaign, service: Service) -> int:
