@@ -1,0 +1,277 @@
+"""The flows that faults are made in. A flow is one entry in `FLOWS`: its name, what comes before, and its steps.
+
+To add one, write its steps as functions of the world (world.py has what AWS, people and devices do) and append a
+`Flow`. `before` is played undisturbed, once; every AWS call of `steps` is then a fault point. A step ends where nothing
+is left to deliver: the engine begins a point at the beginning of its step. What must be true in the end is not said
+here: promises.py checks it, for every flow the same, and the engine compares the end with the clean run's.
+
+An action that is new in `warden.actions.TOUCHING` has a rule of its own in PLAN and a flow of its own, from its name.
+A sample event that is new in events/ and carries a finding belongs into `SOURCES`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from tests.fakes import NOON
+from tests.faults.ground import RESTRICTED
+from tests.faults.world import THING, World, sample
+from warden.actions import TOUCHING
+from warden.plan import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
+
+type Step = Callable[[World], object]
+
+SOURCES = (
+    "detect-violation-in-alarm",
+    "audit-finding",
+    "audit-finding-certificate",
+    "audit-report",
+    "audit-report-compliant",
+    "guardduty-device-credentials",
+    "security-hub-detect",
+    "security-hub-audit",
+    "generic-finding",
+)
+
+JOBS = tuple(name for name, action in TOUCHING.items() if action.is_job)
+_AUDIT = "9f71b6e90cfb57d4ac671be3a4898e6a"
+_VIOLATION = "37e18651d207bbc74236c13faf146127"
+
+
+def _rule(name: str, condition: str, *actions: str, mode: str = "enforce") -> str:
+    listed = ", ".join(f'"{action}"' for action in (*actions, "notify"))
+    return f'[[rule]]\nname = "{name}"\n{condition}\nactions = [{listed}]\nmode = "{mode}"\n'
+
+
+PLAN = "version = 1\n[limits]\ndevices_per_hour = 20\n" + "".join(
+    (
+        *(_rule(f"does-{action}", f'source = "generic"\nkind = "*/needs-{action}"', action) for action in TOUCHING),
+        _rule("waits", 'source = "generic"\nkind = "*/waits"', QUARANTINE, COLLECT_LOGS, mode="approve"),
+        _rule("needs-renewal", 'source = "device-defender-audit"', ROTATE_CERTIFICATE),
+        _rule("suspected", 'source = ["device-defender-detect", "guardduty"]', QUARANTINE, COLLECT_LOGS),
+        _rule("by-hand", 'source = "operator"', QUARANTINE, COLLECT_LOGS),
+        _rule("everything-else", ""),
+    )
+)
+"""A rule for each action by itself, and one for each source that may act by itself."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A piece of the work: what comes before it, undisturbed, and its steps."""
+
+    name: str
+    steps: tuple[Step, ...]
+    before: tuple[Step, ...] = ()
+
+
+# --- steps -------------------------------------------------------------------------------------------------------
+
+
+def finding(kind: str, number: int = 1) -> Step:
+    """Have some detector report something of a kind that the plan has a rule for."""
+    detail = {
+        "schema": 1,
+        "id": f"{kind}-{number}",
+        "kind": kind,
+        "subject": {"type": "thing", "name": THING},
+        "severity": "high",
+        "status": "open",
+        "observedAt": f"{NOON - timedelta(minutes=1):%FT%TZ}",
+        "description": f"{kind}, says a detector",
+    }
+    event = {
+        "version": "0",
+        "id": f"event-{number}",
+        "detail-type": "Fleet Warden Finding",
+        "source": "com.example.detector",
+        "account": "123456789012",
+        "time": f"{NOON:%FT%TZ}",
+        "region": "us-east-1",
+        "resources": [],
+        "detail": detail,
+    }
+    return lambda world: world.report(json.dumps(event))
+
+
+def source(name: str) -> Step:
+    """Have a sample event arrive."""
+    return lambda world: world.report(sample(name, world))
+
+
+def deploy(request: str) -> Step:
+    """Have CloudFormation create or delete the custom resource."""
+    return lambda world: world.deploy(request)
+
+
+def work(world: World) -> None:
+    """Have the devices do what they are asked."""
+    world.work()
+
+
+def sweep(**after: float) -> Step:
+    """Let time pass, and sweep."""
+    return lambda world: world.sweep(timedelta(**after))
+
+
+def order(command: str, **arguments: str) -> Step:
+    """Have the operator decide about the one case there is, or say something about the device."""
+
+    def step(world: World) -> None:
+        about = {} if command in ("find", "stop", "resume", "cases") else {"case": _the_case(world)}
+        world.order(command, **about, **arguments)
+
+    return step
+
+
+def _the_case(world: World) -> str:
+    """Find the case's id as an operator does."""
+    world.order("cases")
+    return str(json.loads(world.state.answers[-1]["body"])["cases"][0]["id"])
+
+
+# --- steps by which a device, or the detector, is unlike itself -----------------------------------------------------
+
+
+def listed_as_active(world: World) -> None:
+    """Have Device Defender know the sample's violation, and the audit's findings, when it is asked."""
+    state = world.cloud.state
+    state.violations[THING] = ["older", "older-still", _VIOLATION]
+    for number, check in enumerate(("DEVICE_CERTIFICATE_SHARED_CHECK", "IOT_POLICY_OVERLY_PERMISSIVE_CHECK") * 2):
+        state.audit_findings[f"audited-{number}"] = _audited(world, number, check)
+    for known in ("70d1be35-0f8c-42e1-9d24-aa4be55b2f6c", "1928b87a-b338-ee2f-541f-6fab8c41c4f5"):
+        state.audit_findings[known] = {**_audited(world, 9, "known"), "findingId": known, "taskId": "another"}
+
+
+def _audited(world: World, number: int, check: str) -> dict[str, Any]:
+    of_certificate = {
+        "resourceType": "DEVICE_CERTIFICATE",
+        "resourceIdentifier": {"deviceCertificateId": world.state.devices[THING].enrolled.certificate},
+    }
+    of_policy = {
+        "resourceType": "IOT_POLICY",
+        "resourceIdentifier": {"policyVersionIdentifier": {"policyName": f"wide-{number}", "policyVersionId": "1"}},
+    }
+    return {
+        "findingId": f"audited-{number}",
+        "taskId": _AUDIT,
+        "checkName": check,
+        "taskStartTime": 1795341540,
+        "findingTime": 1795341600,
+        "severity": "MEDIUM",
+        "nonCompliantResource": of_certificate if "CERTIFICATE" in check else of_policy,
+        "reasonForNonCompliance": "made by a test",
+        "reasonForNonComplianceCode": "MADE_BY_A_TEST",
+    }
+
+
+def take_a_certificate_and_confirm(world: World) -> None:
+    """Rotate, and never tell how the job ended."""
+    _begin_rotation(world)
+    world.device().rotate()
+
+
+def take_a_certificate_and_keep_silent(world: World) -> None:
+    """Ask for a certificate, and never use it."""
+    _begin_rotation(world)
+    world.device().create()
+
+
+def lose_the_key_once(world: World) -> None:
+    """Ask for a certificate, lose its key with the power, and rotate with another."""
+    job = _begin_rotation(world)
+    if world.device().create():
+        world.state.devices[THING].held.pop()
+        world.state.devices[THING].next_key += 1
+    done = world.device().rotate()
+    world.cloud.move(job, THING, "SUCCEEDED" if done else "FAILED")
+    world.drain()
+
+
+def fail_the_rotation(world: World) -> None:
+    """Ask for a certificate, and report a failure."""
+    job = _begin_rotation(world)
+    world.device().create()
+    world.cloud.move(job, THING, "FAILED")
+    world.drain()
+
+
+def refuse_the_job(world: World) -> None:
+    """Reject every job."""
+    for (job, thing), _ in list(world.cloud.iot.job_executions.items()):
+        world.cloud.move(job, thing, "REJECTED")
+    world.drain()
+
+
+def _begin_rotation(world: World) -> str:
+    """Have the device take up the last job it was asked to run; there is none where the request was denied."""
+    job = next((job for job, thing in reversed(world.cloud.iot.job_executions) if thing == THING), "")
+    if job:
+        world.cloud.move(job, THING, "IN_PROGRESS")
+    return job
+
+
+# --- what comes before -------------------------------------------------------------------------------------------
+
+SUSPECTED: tuple[Step, ...] = (listed_as_active, source("detect-violation-in-alarm"), work)
+ASKED_TO_ROTATE: tuple[Step, ...] = (finding(f"needs-{ROTATE_CERTIFICATE}"),)
+ROTATED: tuple[Step, ...] = (*ASKED_TO_ROTATE, work)
+RELEASE_BEGUN: tuple[Step, ...] = (*SUSPECTED, order("release"))
+A_DAY_LATER = sweep(hours=25)
+
+
+def _restricted_group_without_policy(world: World) -> None:
+    attached = world.cloud.iot.principal_policies
+    for target, policy in [key for key in attached if key[0].endswith(f":thinggroup/{RESTRICTED}")]:
+        del attached[target, policy]
+
+
+def audited_again(world: World) -> None:
+    """Have another audit report the same checks, whose findings are all gone."""
+    world.report(sample("audit-report", world).replace(_AUDIT, "0" * len(_AUDIT)))
+
+
+def untold(step: Step) -> Step:
+    """Take a step while people cannot be told."""
+
+    def denied(world: World) -> None:
+        world.ground.wire.denied.add("sns.Publish")
+        step(world)
+        world.ground.wire.denied.clear()
+
+    return denied
+
+
+FLOWS: tuple[Flow, ...] = (
+    *(Flow(f"action {name}", (finding(f"needs-{name}"), work, sweep(minutes=9))) for name in TOUCHING),
+    *(Flow(f"job of {name} never answered", (A_DAY_LATER,), (finding(f"needs-{name}"),)) for name in JOBS),
+    *(Flow(f"job of {name} rejected", (refuse_the_job,), (finding(f"needs-{name}"),)) for name in JOBS),
+    *(Flow(f"source {name}", (source(name), work), (listed_as_active,)) for name in SOURCES),
+    Flow("source not confirmed", (source("detect-violation-in-alarm"),)),
+    Flow("source cleared", (source("detect-violation-alarm-cleared"),), SUSPECTED),
+    Flow("source closed", (source("generic-finding-closed"),), (source("generic-finding"),)),
+    Flow("audit finds it no more", (audited_again, sweep(minutes=31)), (listed_as_active, source("audit-report"))),
+    Flow("told by the sweep", (sweep(minutes=6),), (untold(finding("needs-nothing")),)),
+    Flow("told by a digest", (sweep(minutes=61),), tuple(finding(f"storm-{number}") for number in range(22))),
+    Flow("release with rotation", (order("release"), work), SUSPECTED),
+    Flow("release keeping the certificate", (order("release-keeping-certificate"),), SUSPECTED),
+    Flow("release confirmed, end never told", (take_a_certificate_and_confirm, A_DAY_LATER), RELEASE_BEGUN),
+    Flow("release given up", (take_a_certificate_and_keep_silent, A_DAY_LATER), RELEASE_BEGUN),
+    Flow("rotation confirmed, end never told", (take_a_certificate_and_confirm, A_DAY_LATER), ASKED_TO_ROTATE),
+    Flow("rotation given up", (take_a_certificate_and_keep_silent, A_DAY_LATER), ASKED_TO_ROTATE),
+    Flow("rotation failed", (fail_the_rotation,), ASKED_TO_ROTATE),
+    Flow("rotation with a key lost", (lose_the_key_once,), ASKED_TO_ROTATE),
+    Flow("old certificate deleted", (sweep(days=8),), ROTATED),
+    Flow("second disconnect", (sweep(minutes=9),), SUSPECTED),
+    Flow("operator finds", (order("find", thing=THING, kind="suspicion", severity="high"), work)),
+    Flow("operator approves", (order("approve"), work), (finding("waits"),)),
+    Flow("operator dismisses", (order("dismiss", why="known"),), (finding("waits"),)),
+    Flow("operator collects logs", (order("collect-logs"), work), (finding(f"needs-{QUARANTINE}"),)),
+    Flow("operator stops", (order("stop", why="drill"), finding(f"needs-{QUARANTINE}"), order("resume"))),
+    Flow("stack created", (deploy("create"),), (_restricted_group_without_policy,)),
+    Flow("stack deleted", (deploy("delete"),), (deploy("create"),)),
+)

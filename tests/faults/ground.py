@@ -1,0 +1,156 @@
+"""The deployment under the faults: the product's own composition root, functions and SDK settings, on the wire."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import botocore.session
+import moto.iot.models
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.client import BaseClient
+from botocore.retries import quota
+
+from tests.aws.rules import ACCOUNT
+from tests.faults.cloud import REGION, MotoCloud, on_clock
+from tests.faults.queues import urls
+from tests.faults.wire import Wire
+from warden import bootstrap, observability
+from warden.plan import read_plan
+
+RESTRICTED = "fleet-warden-restricted"
+_QUEUE = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/"
+
+ENVIRONMENT = {
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "WARDEN_ACCOUNT": ACCOUNT,
+    "WARDEN_PARTITION": "aws",
+    "WARDEN_LEDGER_TABLE": "ledger",
+    **{variable: f"{_QUEUE}{name}" for variable, name in urls().items()},
+    "WARDEN_EVIDENCE_BUCKET": "evidence",
+    "WARDEN_NOTICES_TOPIC": f"arn:aws:sns:{REGION}:{ACCOUNT}:notices",
+    "WARDEN_RESTRICTED_GROUP": RESTRICTED,
+    "WARDEN_RESTRICTED_POLICY": RESTRICTED,
+    "WARDEN_MODE": "enforce",
+    "WARDEN_SECURITY_HUB": "true",
+}
+
+
+class Context(LambdaContext):
+    """What Lambda hands a handler beside the event: always five minutes left."""
+
+    def __init__(self) -> None:
+        self._function_name = "fleet-warden"
+        self._memory_limit_in_mb = 512
+        self._invoked_function_arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:fleet-warden"
+        self._aws_request_id = "request-1"
+
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        """Tell the time that is left, in milliseconds."""
+        return 300_000
+
+
+class Ground:
+    """The functions, the wire below them and the cloud below that."""
+
+    def __init__(self, cloud: MotoCloud, wire: Wire, quotas: list[quota.RetryQuota], errors: list[str]) -> None:
+        self.cloud = cloud
+        self.wire = wire
+        self.errors = errors
+        self._quotas = quotas
+
+    def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
+        """Run a function's handler."""
+        return importlib.import_module(f"functions.{function}.app").lambda_handler(dict(event), Context())
+
+    def cold_start(self) -> None:
+        """Give every client its retry quota back, as a function that was just started has it."""
+        for each in self._quotas:
+            each._available_capacity = each._max_capacity  # type: ignore[attr-defined]  # it has no way to be refilled
+        self.errors.clear()
+
+
+@contextmanager
+def laid(plan: str) -> Iterator[Ground]:
+    """Lay the ground, and take every change of the process back afterwards."""
+    cloud = MotoCloud()
+    wire = Wire(cloud)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        quotas = _quotas(patch)
+        errors = _errors(patch)
+        _patch_sdk(patch, wire)
+        patch.setattr(bootstrap, "utc_now", lambda: cloud.state.clock())
+        patch.setattr(bootstrap, "deployed_plan", lambda: read_plan(plan))
+        patch.setattr(moto.iot.models, "utcnow", on_clock(lambda: cloud.state.clock()))
+        patch.setattr("functions.set_up_account.app.urllib3.PoolManager", lambda: _Stack(cloud))
+        for cached in (bootstrap.service, bootstrap.account_settings):
+            cached.cache_clear()
+        try:
+            yield Ground(cloud, wire, quotas, errors)
+        finally:
+            for cached in (bootstrap.service, bootstrap.account_settings):
+                cached.cache_clear()
+
+
+class _Stack:
+    """CloudFormation, where a custom resource's answer goes."""
+
+    def __init__(self, cloud: MotoCloud) -> None:
+        self._cloud = cloud
+
+    def request(self, _method: str, _url: str, *, body: bytes, **_: Any) -> None:
+        """Take the answer in."""
+        self._cloud.state.stack_answers.append(json.loads(body)["Status"])
+
+
+def _patch_sdk(patch: pytest.MonkeyPatch, wire: Wire) -> None:
+    """Have every client's requests come to the wire, and its back-off take no time."""
+    core = botocore.session.get_session()
+    core.register("before-send", wire.send)  # type: ignore[arg-type]  # the stubs know no handler that answers
+    patch.setattr(boto3, "DEFAULT_SESSION", boto3.Session(botocore_session=core, region_name=REGION))
+    real: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # botocore's one way to the wire
+    patch.setattr(BaseClient, "_make_api_call", lambda client, name, asked: wire.call(real, client, name, asked))
+    patch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+
+
+def _quotas(patch: pytest.MonkeyPatch) -> list[quota.RetryQuota]:
+    found: list[quota.RetryQuota] = []
+    real = quota.RetryQuota.__init__
+
+    def noted(self: quota.RetryQuota, *args: Any, **named: Any) -> None:
+        real(self, *args, **named)
+        found.append(self)
+
+    patch.setattr(quota.RetryQuota, "__init__", noted)
+    return found
+
+
+def _errors(patch: pytest.MonkeyPatch) -> list[str]:
+    """Keep what the functions log of failed messages, and keep all else, metrics too, off the screen."""
+    found: list[str] = []
+
+    def note(message: str, *_: Any, exc_info: Any = None, **__: Any) -> None:
+        # powertools hands on (type, value, traceback)
+        found.append(f"{message}: {exc_info[1]!r}" if exc_info else message)
+
+    patch.setattr(observability.logger, "error", note)
+    patch.setattr(observability.logger, "exception", lambda message, *_, **__: found.append(message))
+    patch.setattr(observability.metrics, "add_metric", lambda *_, **__: None)
+    patch.setattr(observability.metrics.provider, "flush_metrics", lambda *_, **__: None)
+    patch.setattr(observability.logger, "info", lambda *_, **__: None)
+    patch.setattr(observability.logger, "warning", lambda *_, **__: None)
+    return found

@@ -1,0 +1,361 @@
+"""The world that a flow is played in: what delivers messages, the devices, the operator, CloudFormation, the clock.
+
+Delivering is what AWS does: a failed message comes again after its queue's visibility timeout until it is parked; a
+schedule's and CloudFormation's calls are made again twice; an operator whose command failed gives it again.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+import boto3
+from moto.backends import get_backend
+
+from tests.aws.rules import ACCOUNT
+from tests.conftest import ROOT
+from tests.fakes import LOG, OPERATOR, Crash, a_key
+from tests.faults.cloud import REGION
+from tests.faults.ground import RESTRICTED, Ground
+from tests.faults.queues import functions_of_queues, name_of
+
+PREFIX = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
+THING, BYSTANDER = "pump-3", "pump-9"
+_FUNCTIONS = {name_of(logical): folder for logical, folder in functions_of_queues().items()}
+_INBOX, _REQUESTS = "InboxQueue", "DeviceRequestQueue"
+_POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:Connect","Resource":"*"}]}'
+_SAMPLE_CERTIFICATE = "3c7d9f0a4b1e62858d0f7c2a91b6e4d3508f2c1a7be94d6603f5a8c2e719b4d0"
+_ASYNCHRONOUS_TRIES = 3
+_MOST_DELIVERIES = 500
+
+
+@dataclass
+class Enrolled:
+    """How a device was before anything happened: what a release must bring back."""
+
+    certificate: str
+    policies: list[str]
+    groups: list[str]
+
+
+@dataclass
+class DeviceState:
+    """A device: the certificates whose keys it holds, those it has been seen using, and its next key."""
+
+    thing: str
+    held: list[str]
+    used: list[str]
+    next_key: int
+    enrolled: Enrolled
+    tokens: int = 0
+
+
+@dataclass
+class WorldState:
+    """What the world remembers beside the cloud."""
+
+    devices: dict[str, DeviceState] = field(default_factory=dict)
+    sources: list[str] = field(default_factory=list)
+    calls: int = 0
+    runs: int = 0
+    interrupted: set[str] = field(default_factory=set)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
+
+
+class World:
+    """Plays flows on the ground."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.cloud = ground.cloud
+        self.state = WorldState()
+
+    @property
+    def clock(self) -> Any:
+        """The clock of everything here."""
+        return self.cloud.state.clock
+
+    # --- what AWS does -------------------------------------------------------------------------------------------
+
+    def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
+        """Run a function once; a second delivery in between is the same event again."""
+        self.state.runs += 1
+        run = f"{function}-{self.state.runs}"
+        outer_run, outer_again = self.cloud.run, self.ground.wire.again
+        self.cloud.run, self.ground.wire.again = run, lambda: self.invoke(function, event)
+        try:
+            answer = self.ground.invoke(function, event)
+        except (Exception, Crash):
+            self.state.interrupted.add(run)
+            raise
+        finally:
+            self.cloud.run, self.ground.wire.again = outer_run, outer_again
+        if isinstance(answer, dict) and answer.get("batchItemFailures"):
+            self.state.interrupted.add(run)
+        return answer
+
+    def drain(self) -> None:
+        """Deliver whatever waits, again and again where it fails, until nothing is left; time passes as it must."""
+        for _ in range(_MOST_DELIVERIES):
+            if self._deliver_one():
+                continue
+            following = [moment for queue in self.cloud.state.queues.values() if (moment := queue.next_at())]
+            if not following:
+                return
+            self.clock.time = max(self.clock.time, min(following))
+        raise AssertionError(f"after {_MOST_DELIVERIES} deliveries there is still something to do")
+
+    def _deliver_one(self) -> bool:
+        for name, queue in self.cloud.state.queues.items():
+            message = queue.receivable(self.clock())
+            if message is None:
+                continue
+            queue.take(message, self.clock())
+            try:
+                answer = self.invoke(_FUNCTIONS[name], _batch(message.id, message.body, message.group))
+                why = self.ground.errors[-1] if answer["batchItemFailures"] else ""
+            except (Exception, Crash) as error:  # noqa: BLE001 - a queue does not care what went wrong
+                why = repr(error)
+            if why:
+                queue.failed(message, why)
+            else:
+                queue.done(message)
+            return True
+        return False
+
+    def advance(self, by: timedelta) -> None:
+        """Let time pass."""
+        self.clock.advance(by)
+
+    def sweep(self, after: timedelta = timedelta()) -> None:
+        """Let time pass and the sweep run once: EventBridge asks Lambda, which tries twice more."""
+        self.advance(after)
+        self._asynchronously("sweep_cases", json.loads((ROOT / "events/sweep-cases.json").read_text()))
+        self.drain()
+
+    def _asynchronously(self, function: str, event: Mapping[str, Any]) -> None:
+        for _ in range(_ASYNCHRONOUS_TRIES):
+            try:
+                self.invoke(function, event)
+            except (Exception, Crash):  # noqa: BLE001 - Lambda does not care what went wrong
+                self.advance(timedelta(minutes=1))
+            else:
+                return
+        self.state.given_up.append(function)  # its failures and errors are alarmed
+
+    # --- where findings come from --------------------------------------------------------------------------------
+
+    def report(self, body: str) -> None:
+        """Put a message from outside into the inbox, and have it dealt with."""
+        self.state.sources.append(body)
+        self.cloud.state.queues[_INBOX].send(body, self.clock())
+        self.drain()
+
+    def replay(self) -> None:
+        """Deliver every message from outside once more, as SNS may for 23 days."""
+        for body in self.state.sources:
+            self.cloud.state.queues[_INBOX].send(body, self.clock())
+        self.drain()
+
+    # --- people --------------------------------------------------------------------------------------------------
+
+    def order(self, command: str, **arguments: str) -> None:
+        """Have an operator give a command; one that failed is given again, which is another call."""
+        body = json.dumps({"command": command, **arguments})
+        for _ in range(_ASYNCHRONOUS_TRIES):
+            self.state.calls += 1
+            identity = {"requestId": f"request-{self.state.calls}", "authorizer": {"iam": {"userArn": OPERATOR}}}
+            try:
+                answer = self.invoke("operate", {"requestContext": identity, "body": body})
+            except (Exception, Crash):  # noqa: BLE001 - the operator sees an error and tries again
+                self.advance(timedelta(minutes=1))
+                continue
+            self.state.answers.append({"command": command, **answer})
+            break
+        self.drain()
+
+    def deploy(self, request: str) -> None:
+        """Have CloudFormation ask for the account's settings; a deployment that failed is made again."""
+        event = json.loads((ROOT / f"events/set-up-account-{request}.json").read_text())
+        for _ in range(_ASYNCHRONOUS_TRIES):
+            self._asynchronously("set_up_account", event)
+            if self.cloud.state.stack_answers[-1:] == ["SUCCESS"]:
+                return
+
+    # --- devices -------------------------------------------------------------------------------------------------
+
+    def device(self, thing: str = THING) -> Device:
+        """Give a device to play with."""
+        return Device(self, self.state.devices[thing])
+
+    def work(self) -> None:
+        """Have every device run the jobs that wait for it."""
+        for thing in self.state.devices:
+            self.device(thing).work()
+        self.drain()
+
+    def snapshot(self) -> bytes:
+        """Write down everything."""
+        return self.cloud.snapshot(self.state)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Make everything as it was, with functions just started."""
+        (self.state,) = self.cloud.restore(snapshot)
+        self.ground.cold_start()
+
+
+def _batch(message_id: str, body: str, group: str) -> dict[str, Any]:
+    return {
+        "Records": [
+            {
+                "messageId": message_id,
+                "receiptHandle": "handle",
+                "body": body,
+                "attributes": {"MessageGroupId": group},
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:queue",
+                "awsRegion": REGION,
+            }
+        ]
+    }
+
+
+class Device:
+    """A well-behaved device, as the contract has it: asks again when no answer comes, and proves what it was given."""
+
+    def __init__(self, world: World, state: DeviceState) -> None:
+        self._world = world
+        self._state = state
+
+    def connect(self) -> None:
+        """Open its session, which it can with any certificate that AWS IoT lets in."""
+        self._world.cloud.state.sessions.add(self._state.thing)
+
+    def work(self) -> None:
+        """Run every job that waits for it."""
+        self.connect()
+        for (job, thing), execution in list(self._world.cloud.iot.job_executions.items()):
+            if thing == self._state.thing and execution.status == "QUEUED":
+                self.run(job)
+
+    def run(self, job: str) -> None:
+        """Run one job, and tell how it ended."""
+        document = json.loads(self._world.cloud.iot.jobs[job].document)
+        self._world.cloud.move(job, self._state.thing, "IN_PROGRESS")
+        done = self.upload(job) if document["warden"]["operation"] == "collect-logs" else self.rotate()
+        self._world.cloud.move(job, self._state.thing, "SUCCEEDED" if done else "FAILED")
+
+    def rotate(self) -> bool:
+        """Take a new certificate, use it, and say so over it."""
+        return self.create() and self.confirm()
+
+    def create(self) -> bool:
+        """Ask for a certificate for its next key."""
+        answer = self._ask("certificate/create", {"csr": a_key(self._state.next_key).csr}, self.certificate)
+        if answer is None:
+            return False
+        if answer["certificateId"] not in self._state.held:
+            self._state.held.append(answer["certificateId"])
+        return True
+
+    def confirm(self) -> bool:
+        """Say over the new certificate that it works."""
+        new = self._state.held[-1]
+        if not self.is_let_in(new):
+            self._world.state.broken.append(f"{self._state.thing} was given {new[:12]}, which lets it in nowhere")
+            return False
+        self._state.used.append(new)
+        if self._ask("certificate/confirm", {}, new) is None:
+            return False
+        self._state.next_key += 1
+        return True
+
+    def upload(self, job: str) -> bool:
+        """Announce its logs and send them."""
+        file = {"name": "syslog", "bytes": len(LOG), "sha256": sha256(LOG).hexdigest()}
+        answer = self._ask("logs/create", {"jobId": job, "files": [file]}, self.certificate)
+        if answer is None:
+            return False
+        for form in answer["uploads"]:
+            get_backend("s3")[ACCOUNT]["aws"].put_object("evidence", form["fields"]["key"], LOG)
+        return True
+
+    @property
+    def certificate(self) -> str:
+        """The certificate it connects with: the newest that lets it in."""
+        return next((each for each in reversed(self._state.used) if self.is_let_in(each)), self._state.used[-1])
+
+    def is_let_in(self, certificate: str) -> bool:
+        """Tell whether AWS IoT lets it in with a certificate."""
+        known = self._world.cloud.iot.certificates.get(certificate)
+        return known is not None and known.status == "ACTIVE"
+
+    def _ask(self, what: str, payload: Mapping[str, Any], over: str) -> dict[str, Any] | None:
+        """Send a request, again when no answer comes; gives the accepted answer's payload, None when refused."""
+        for _ in range(2):
+            self._state.tokens += 1
+            token = f"{self._state.thing}-{self._state.tokens}"
+            resource, verb = what.split("/")
+            message = {
+                "thing": self._state.thing,
+                "resource": resource,
+                "verb": verb,
+                "principal": over,
+                "client": self._state.thing,
+                "payload": b64encode(json.dumps({"clientToken": token, **payload}).encode()).decode(),
+            }
+            self._world.cloud.state.queues[_REQUESTS].send(json.dumps(message), self._world.clock())
+            self._world.drain()
+            for topic, answer in self._world.cloud.state.replies:
+                if answer["clientToken"] == token:
+                    return answer if topic == f"warden/{self._state.thing}/{what}/accepted" else None
+        return None
+
+
+def furnish(world: World) -> None:
+    """Make the stack's resources and two devices: one that things happen to, and one that nothing may happen to."""
+    clients: Any = boto3.client
+    clients("s3").create_bucket(Bucket="evidence")
+    clients("sns").create_topic(Name="notices")
+    iot = clients("iot")
+    for policy in (RESTRICTED, "pump-policy", "telemetry-policy", "pumps-policy"):
+        iot.create_policy(policyName=policy, policyDocument=_POLICY)
+    for group in (RESTRICTED, "pumps", "site-4"):
+        iot.create_thing_group(thingGroupName=group)
+    iot.attach_policy(policyName=RESTRICTED, target=f"{PREFIX}thinggroup/{RESTRICTED}")
+    iot.attach_policy(policyName="pumps-policy", target=f"{PREFIX}thinggroup/pumps")
+    for number, thing in ((100, THING), (200, BYSTANDER)):
+        world.state.devices[thing] = _enrol(iot, thing, number)
+        world.device(thing).connect()
+    world.cloud.state.reached.clear()
+
+
+def _enrol(iot: Any, thing: str, number: int) -> DeviceState:
+    made = iot.register_certificate_without_ca(certificatePem=a_key(number).pem, status="ACTIVE")
+    iot.create_thing(thingName=thing)
+    policies, groups = ["pump-policy", "telemetry-policy"], ["pumps", "site-4"]
+    for policy in policies:
+        iot.attach_policy(policyName=policy, target=made["certificateArn"])
+    iot.attach_thing_principal(thingName=thing, principal=made["certificateArn"])
+    for group in groups:
+        iot.add_thing_to_thing_group(thingName=thing, thingGroupName=group)
+    certificate = str(made["certificateId"])
+    enrolled = Enrolled(certificate, policies, groups)
+    return DeviceState(thing, [certificate], [certificate], number + 1, enrolled)
+
+
+def sample(name: str, world: World) -> str:
+    """Read a sample event as the inbox gets it, about the device that things happen to."""
+    text = (ROOT / "events" / f"{name}.json").read_text().replace("000000000000", ACCOUNT)
+    event = json.loads(text.replace(_SAMPLE_CERTIFICATE, world.state.devices[THING].enrolled.certificate))
+    if "Records" in event:
+        return json.dumps({"Type": "Notification", **event["Records"][0]["Sns"]})
+    return json.dumps(event)
