@@ -187,3 +187,35 @@ def test_a_crash_while_the_last_one_leaves_retires_it_all_the_same(sharing: Worl
 
     assert sharing.queue.parked == []
     assert (status_of(sharing, shared), sharing.registry.things_of(shared)) == ("INACTIVE", [])
+
+
+# --- who may ask ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["certificate/create", "certificate/confirm", "logs/create"])
+@pytest.mark.parametrize("status", ["INACTIVE", "REVOKED"])
+def test_a_certificate_out_of_use_opens_nothing_over_a_session_that_is_still_open(what: str, status: str) -> None:
+    world = a_world()
+    job = begin(world)
+    world.certificates.stored[world.device.certificate].status = status
+
+    verdict, answer = world.device.ask(what, {"csr": world.device.next_key.csr, "jobId": job, "files": []})
+
+    assert (verdict, answer["code"]) == ("rejected", "not-active")
+    assert (world.certificates.issued, world.refusals) == (0, ["not-active"])
+    assert world.steps().count("device request refused") == 1
+
+
+def test_a_confirmation_over_a_new_certificate_that_is_out_of_use_is_none() -> None:
+    world = a_world()
+    job = begin(world)
+    world.device.create()
+    new = world.device.candidate
+    world.certificates.deactivate(new)
+
+    _, answer = world.device.ask("certificate/confirm", {}, over=new)
+    end(world, job)
+
+    assert answer["code"] == "not-active"
+    assert world.active_certificates() == [world.device.certificate]
+    assert new not in world.certificates.stored

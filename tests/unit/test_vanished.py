@@ -108,13 +108,12 @@ def test_a_rotation_whose_job_is_gone_sends_no_other(rotating: World) -> None:
 
 
 def test_a_certificate_deleted_after_its_confirmation_is_not_made_again(rotating: World) -> None:
-    csr = rotating.device.next_key.csr
+    csr, old = rotating.device.next_key.csr, rotating.device.certificate
     rotating.device.create(csr)
     rotating.device.confirm()
-    old, new = rotating.certificates.stored, rotating.device.certificate
-    rotating.registry.attached = [(THING, THING)]  # any certificate in use but the new one
-    rotating.device.certificate = THING
-    del old[new]
+    rotating.registry.attached.remove((rotating.device.certificate, THING))
+    del rotating.certificates.stored[rotating.device.certificate]
+    rotating.device.certificate = old
 
     verdict, answer = rotating.device.create(csr)
 
