@@ -219,3 +219,66 @@ def test_a_confirmation_over_a_new_certificate_that_is_out_of_use_is_none() -> N
     assert answer["code"] == "not-active"
     assert world.active_certificates() == [world.device.certificate]
     assert new not in world.certificates.stored
+
+
+# --- never a key this thing had before -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after", [timedelta(hours=2), timedelta(days=30)])
+def test_the_key_of_a_certificate_that_we_did_not_issue_is_known_after_its_end(after: timedelta) -> None:
+    world = a_world()
+    enrolment = world.device.certificate
+    renew(world)
+    world.sweep(after=after)
+    assert (enrolment in world.certificates.stored) is (after < GRACE)
+    begin(world, id="audit-2", observed_at=world.clock())
+
+    verdict, answer = world.device.create(a_key(100).csr)
+
+    assert (verdict, answer["code"]) == ("rejected", "csr-known-key")
+    assert world.device.create()[0] == "accepted"
+
+
+def test_a_key_of_any_of_its_two_certificates_is_known() -> None:
+    world = a_world()
+    second = add_a_certificate(world, 7)
+    renew(world)
+    assert status_of(world, second) == "INACTIVE"
+    world.clock.advance(timedelta(hours=2))
+    begin(world, id="audit-2", observed_at=world.clock())
+
+    codes = [world.device.create(a_key(number).csr)[1]["code"] for number in (7, 100, 101)]
+
+    assert codes == ["csr-known-key"] * 3
+
+
+def test_a_key_of_another_thing_is_no_key_of_this_one() -> None:
+    """That would tell a device which keys others have; AWS IoT takes a key twice."""
+    world = a_world("pump-1", "pump-2")
+    begin(world, "pump-1")
+
+    assert world.device.create(a_key(200).csr)[0] == "accepted"
+
+
+def test_the_subject_of_a_request_is_ignored() -> None:
+    world = a_world("pump-1", "pump-2")
+    begin(world, "pump-1")
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pump-2")])
+    csr = x509.CertificateSigningRequestBuilder().subject_name(name)
+    signed = csr.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+    _, answer = world.device.create(signed)
+
+    assert world.registry.things_of(answer["certificateId"]) == ["pump-1"]
+    assert world.policies("pump-1")[answer["certificateId"]] == {DEVICE_POLICY}
+
+
+def add_a_certificate(
+    world: World, key: int, *, status: str = "ACTIVE", policies: tuple[str, ...] = (DEVICE_POLICY,)
+) -> str:
+    """Give the first device another certificate, made by somebody else."""
+    certificate = f"{key:064x}"
+    world.certificates.enrol(certificate, a_key(key).pem, policies)
+    world.certificates.stored[certificate].status = status
+    world.registry.attached.append((certificate, world.device.thing))
+    return certificate

@@ -20,7 +20,7 @@ from warden.containment import read_containment
 from warden.csr import SigningRequest, key_of_certificate, read_csr
 from warden.errors import ActionFailed, Conflict, Refused
 from warden.jobs import Job, Upload, job_put, read_job
-from warden.ledger import Key, decide_anew
+from warden.ledger import Put, decide_anew
 from warden.plan import COLLECT_LOGS
 from warden.refusals import record_refusal
 from warden.rotation import (
@@ -258,7 +258,7 @@ def _still_wants(rotation: Rotation, csr: SigningRequest) -> bool:
 def _intend(rotation: Rotation, csr: SigningRequest, service: Service) -> Rotation:
     if rotation.issued >= _CERTIFICATES_PER_ROTATION:
         raise Refused("too-many-requests", f"this rotation has been given {rotation.issued} certificates already")
-    _refuse_known_key(rotation, csr, service)
+    replaced = _refuse_known_key(rotation, csr, service)
     # The device lost the key of the one before. That goes once this is written: a confirmation over it is refused then.
     spent = (*rotation.spent, rotation.new) if rotation.new else rotation.spent
     # AWS IoT keeps creation dates in whole seconds: look from the beginning of this one.
@@ -272,16 +272,24 @@ def _intend(rotation: Rotation, csr: SigningRequest, service: Service) -> Rotati
         issuing_since=since,
         spent=spent,
     )
-    return save_rotation(service.ports.ledger, intent)
+    return save_rotation(service.ports.ledger, intent, *replaced)
 
 
-def _refuse_known_key(rotation: Rotation, csr: SigningRequest, service: Service) -> None:
-    known = service.ports.ledger.read(Key(f"THING#{rotation.thing}", f"KEY#{csr.key_sha256}")) is not None
+def _refuse_known_key(rotation: Rotation, csr: SigningRequest, service: Service) -> list[Put]:
+    """See that the key is new to the thing; gives the writes that remember the keys which this rotation replaces.
+
+    A certificate that somebody else issued, as at the enrolment, is deleted one day: its key must be known then too.
+    """
+    ledger, replaced = service.ports.ledger, {}
     for certificate_id in rotation.old:
         certificate = service.ports.certificates.read(certificate_id)
-        known = known or (certificate is not None and key_of_certificate(certificate.pem) == csr.key_sha256)
-    if known:
+        if certificate is not None:
+            replaced[key_of_certificate(certificate.pem)] = certificate_id
+    asked = key_record(rotation.thing, csr.key_sha256, "")
+    if csr.key_sha256 in replaced or ledger.read(asked.key) is not None:
         raise Refused("csr-known-key", f"{rotation.thing} has had this key already; make a new one")
+    puts = [key_record(rotation.thing, key, certificate) for key, certificate in replaced.items()]
+    return [put for put in puts if ledger.read(put.key) is None]
 
 
 def _make_usable(rotation: Rotation, asked_with: str, service: Service) -> None:
