@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from warden.errors import ActionFailed, NotYet, Refused
 from warden.ports import Certificate, CertificatePage
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSResponse
     from mypy_boto3_iot import IoTClient
     from mypy_boto3_iot.type_defs import CertificateDescriptionTypeDef
 
     from warden.aws.private_ca import PrivateAuthority
 
+_SERVER_ERROR = 500
 _PAGE = 250
 """The largest page ListCertificates gives."""
 
@@ -27,6 +29,8 @@ class IotCertificates:
     def __init__(self, client: IoTClient, arn_prefix: str, authority: PrivateAuthority | None = None) -> None:
         self._iot = client
         self._arn_prefix = arn_prefix
+        unless: Any = _unless_it_may_be_made  # the stubs know no handler that answers
+        client.meta.events.register("needs-retry.iot.CreateCertificateFromCsr", unless)
         self._authority = authority
 
     def read(self, certificate_id: str) -> Certificate | None:
@@ -153,6 +157,14 @@ class IotCertificates:
 
     def _arn(self, certificate_id: str) -> str:
         return f"{self._arn_prefix}cert/{certificate_id}"
+
+
+def _unless_it_may_be_made(response: tuple[AWSResponse, Any] | None = None, **_: Any) -> bool | None:
+    """Keep the SDK from asking for a certificate again when nobody heard whether the first was made.
+
+    The call is not idempotent. Whoever answers the device's message next looks for the one that was made.
+    """
+    return False if response is None or response[0].status_code >= _SERVER_ERROR else None
 
 
 def _certificate(described: CertificateDescriptionTypeDef) -> Certificate:
