@@ -236,6 +236,10 @@ def _escaped(world: World, ledger: Ledger) -> Iterator[str]:
     for topic, answer in world.cloud.state.replies:
         if not topic.startswith(f"warden/{answer['clientToken'].rsplit('-', 1)[0]}/"):
             yield f"8: {topic} was told what was for {answer['clientToken']}"
+    verdicts: dict[str, set[str]] = {}
+    for topic, answer in world.cloud.state.replies:
+        verdicts.setdefault(answer["clientToken"], set()).add(f"{topic.rsplit('/', 1)[1]} {answer.get('code', '')}")
+    yield from (f"2: {token} was told both {both}" for token, both in verdicts.items() if len(both) > 1)
     cases = {case["case_id"] for case in ledger.of("case")}
     for key in get_backend("s3")[ACCOUNT]["aws"].buckets["evidence"].keys:
         if str(key).split("/")[1] not in cases:
@@ -284,7 +288,6 @@ def state_of(world: World) -> dict[str, object]:
         "notices": sorted({each.asked["Subject"] for each in world.cloud.state.reached if each.call == "sns.Publish"}),
         "hub": sorted((finding["Id"], finding["RecordState"]) for finding in world.cloud.state.hub.values()),
         "evidence": len(list(get_backend("s3")[ACCOUNT]["aws"].buckets["evidence"].keys)),
-        "refused": sorted({record["code"] for record in ledger.of("refusal")}),
         "events": world.cloud.state.event_configurations,
         "restricted": sorted(world.cloud.iot.list_targets_for_policy(RESTRICTED)),
     }

@@ -24,7 +24,7 @@ _ONE_OF = 37
 """The sample: prime to the number of fates, so that every fate meets every kind of call."""
 
 _PAIRS_PER_FLOW = 150
-_AWAITED = ("'csr-known-key'",)
+_AWAITED = ("rejected csr-known-key",)
 """What a break says that is known and waits for its fix, which is in device_requests.py: take it out with the fix."""
 
 _SHOWN = 10
