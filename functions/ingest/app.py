@@ -6,15 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import process_partial_response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from warden.batches import take
 from warden.bootstrap import service
 from warden.carriers import bare_records, unwrap
 from warden.intake import take_in
-from warden.observability import LoudBatchProcessor, logger, metrics
-
-_processor = LoudBatchProcessor()
+from warden.observability import logger, metrics
 
 
 def _take_in(record: dict[str, Any], lambda_context: LambdaContext) -> None:
@@ -40,4 +38,4 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         for record in bare:
             _take_in(record, context)
         return {"batchItemFailures": []}
-    return dict(process_partial_response(event, _take_in, _processor, context))
+    return take(event, lambda record: _take_in(record, context))

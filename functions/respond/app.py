@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import process_partial_response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from warden.batches import take_in_order
 from warden.bootstrap import service
 from warden.dispatch import dispatch
-from warden.observability import LoudFifoProcessor, logger, metrics
+from warden.observability import logger, metrics
 
 
 def _respond(record: dict[str, Any]) -> None:
@@ -27,4 +27,4 @@ def _respond(record: dict[str, Any]) -> None:
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch; a device whose message fails keeps its later ones waiting, the others go on."""
-    return dict(process_partial_response(event, _respond, LoudFifoProcessor(), context))
+    return take_in_order(event, _respond)

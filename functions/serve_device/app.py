@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import process_partial_response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from warden.batches import take
 from warden.bootstrap import service
 from warden.device_requests import request_from, serve
 from warden.errors import Refused
-from warden.observability import LoudBatchProcessor, logger, metrics
+from warden.observability import logger, metrics
 from warden.refusals import record_refusal
 from warden.sources.json_text import message_in
-
-_processor = LoudBatchProcessor()
 
 
 def _serve(record: dict[str, Any]) -> None:
@@ -34,4 +32,4 @@ def _serve(record: dict[str, Any]) -> None:
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch of device requests as the IoT rule queued them."""
-    return dict(process_partial_response(event, _serve, _processor, context))
+    return take(event, _serve)

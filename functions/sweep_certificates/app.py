@@ -7,16 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import process_partial_response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from warden.batches import take
 from warden.bootstrap import pace, service
 from warden.certificate_sweep import Turn, go_on, sweep_certificates
 from warden.errors import Refused
-from warden.observability import LoudBatchProcessor, logger, metrics
+from warden.observability import logger, metrics
 from warden.refusals import record_refusal
-
-_processor = LoudBatchProcessor()
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -29,7 +27,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
     turn = Turn(service(), time_left, pace())
     if "Records" in event:
-        return dict(process_partial_response(event, lambda record: _go_on(record, turn), _processor, context))
+        return take(event, lambda record: _go_on(record, turn))
     only_during_campaign = event.get("onlyDuringCampaign") is True
     said = sweep_certificates(turn, trigger=context.aws_request_id, only_during_campaign=only_during_campaign)
     _said(said)

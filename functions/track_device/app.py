@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import process_partial_response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from warden.batches import take
 from warden.bootstrap import service
 from warden.errors import Refused
-from warden.observability import LoudBatchProcessor, logger, metrics
+from warden.observability import logger, metrics
 from warden.refusals import record_refusal
 from warden.sources.json_text import message_in
 from warden.tracking import track
-
-_processor = LoudBatchProcessor()
 
 
 def _track(record: dict[str, Any]) -> None:
@@ -32,4 +30,4 @@ def _track(record: dict[str, Any]) -> None:
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch of job execution events as the IoT rule queued them."""
-    return dict(process_partial_response(event, _track, _processor, context))
+    return take(event, _track)

@@ -88,7 +88,7 @@ def our_way(size: int, due: int, *, with_jobs: bool = True) -> Sweep:
     world, service = _on(fleet)
     runs: list[float] = []
     with sleeping_in(fleet.clock):
-        runs.append(_lambda_run(fleet, service, sweep_certificates))
+        runs.append(_lambda_run(fleet, service, partial(sweep_certificates, trigger="bench")))
         while world.renewal_queue.runs:
             run = world.renewal_queue.runs.pop(0)
             runs.append(_lambda_run(fleet, service, partial(go_on, run)))
