@@ -14,7 +14,6 @@ from cryptography.x509.oid import NameOID
 
 from tests.fakes import (
     DEVICE_POLICY,
-    NOON,
     PLAN,
     RESTRICTED_POLICY,
     THING,
@@ -26,10 +25,10 @@ from tests.fakes import (
     an_old_certificate,
     contained,
 )
-from warden.cases import Case, CaseState, Progress
+from warden.cases import CaseState
 from warden.findings import Subject, SubjectType
 from warden.plan import ROTATE_CERTIFICATE
-from warden.rotation import RotationState, read_rotation, retirement_key
+from warden.rotation import retirement_key
 
 GRACE = timedelta(days=7)
 
@@ -282,3 +281,258 @@ def add_a_certificate(
     world.certificates.stored[certificate].status = status
     world.registry.attached.append((certificate, world.device.thing))
     return certificate
+
+
+# --- more than one certificate, or none ----------------------------------------------------------------------------
+
+
+def test_a_thing_with_two_certificates_ends_on_one() -> None:
+    world = a_world()
+    first, second = world.device.certificate, add_a_certificate(world, 7)
+
+    renew(world)
+
+    assert world.active_certificates() == [world.device.certificate]
+    assert [status_of(world, each) for each in (first, second)] == ["INACTIVE"] * 2
+    new = world.device.certificate[:12]
+    assert said_of(world, THING) == f"now on {new}; {first[:12]} is INACTIVE; {second[:12]} is INACTIVE"
+    world.sweep(after=GRACE)
+    assert set(world.certificates.stored) == {world.device.certificate}
+
+
+def test_a_thing_with_two_certificates_that_does_not_confirm_keeps_both() -> None:
+    world = a_world()
+    both = [world.device.certificate, add_a_certificate(world, 7)]
+    job = begin(world)
+    world.device.create()
+
+    end(world, job, "FAILED")
+
+    assert world.active_certificates() == both
+    assert set(world.certificates.stored) == set(both)
+
+
+def test_a_device_may_ask_over_either_of_its_two_certificates_and_gets_what_that_one_may() -> None:
+    world = a_world()
+    second = add_a_certificate(world, 7, policies=("another-policy",))
+    begin(world)
+
+    _, answer = world.device.ask("certificate/create", {"csr": world.device.next_key.csr}, over=second)
+
+    assert world.policies()[answer["certificateId"]] == {"another-policy"}
+
+
+def test_a_certificate_on_no_thing_is_a_case_for_people() -> None:
+    world = a_world()
+    alone = add_a_certificate(world, 7)
+    world.registry.attached.remove((alone, THING))
+
+    world.report(an_old_certificate(subject=Subject(SubjectType.CERTIFICATE, alone)))
+
+    assert (world.case.thing, world.case.state, world.jobs.started) == ("", CaseState.OPEN, {})
+    assert ROTATE_CERTIFICATE not in world.case.outcomes
+    assert status_of(world, alone) == "ACTIVE"
+
+
+def test_a_thing_without_a_certificate_is_asked_for_nothing() -> None:
+    world = a_world()
+    world.registry.attached.clear()
+
+    world.report(an_old_certificate())
+
+    assert world.case.outcomes[ROTATE_CERTIFICATE].detail == f"{THING} has no certificate to rotate"
+    assert world.jobs.started == {}
+
+
+@pytest.mark.parametrize("what", ["set INACTIVE", "taken off the thing", "deleted"])
+def test_a_new_certificate_that_somebody_takes_away_after_the_confirmation_is_not_what_the_device_is_left_with(
+    what: str,
+) -> None:
+    world = a_world()
+    old = world.device.certificate
+    job = begin(world)
+    world.device.create()
+    world.device.confirm()
+    new = world.device.certificate
+    if what != "taken off the thing":
+        world.certificates.deactivate(new)
+    if what != "set INACTIVE":
+        world.certificates.detach_thing(new, THING)
+    if what == "deleted":
+        world.certificates.delete(new)
+
+    end(world, job)
+
+    assert world.active_certificates() == [old]
+    assert world.policies() == {old: {DEVICE_POLICY}}
+    assert set(world.certificates.stored) == {old}
+    assert world.case.state is CaseState.OPEN
+    assert "is ACTIVE no more; the job is SUCCEEDED; back on the old one" in said_of(world, THING)
+
+
+def test_a_release_that_meets_a_rotation_under_way_waits_for_no_second_one() -> None:
+    world = a_world()
+    job = begin(world)
+    world.report(a_finding())
+    held = next(case for case in world.cases if case.state is CaseState.CONTAINED)
+
+    world.order("release", held.id)
+
+    assert world.jobs.of(ROTATE_CERTIFICATE) == [job]
+    again = world.service.cases.read(held.id)
+    assert again.state is CaseState.CONTAINED
+    assert "under way already" in again.outcomes[ROTATE_CERTIFICATE].detail
+    world.device.create()
+    world.device.confirm()
+    end(world, job)
+    world.order("release-keeping-certificate", held.id)
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
+
+
+# --- key algorithms ------------------------------------------------------------------------------------------------
+
+
+KEYS: dict[str, Any] = {
+    "EC_P256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "EC_P384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "RSA_2048": lambda: rsa.generate_private_key(65537, 2048),
+    "RSA_3072": lambda: rsa.generate_private_key(65537, 3072),
+}
+
+
+def csr_of(key: Any) -> str:
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    return request.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+@pytest.mark.parametrize("algorithm", ["", *KEYS])
+def test_a_device_makes_the_key_that_the_plan_asks_for_and_ends_on_it(algorithm: str) -> None:
+    world = a_planned_world(f'key_algorithm = "{algorithm}"' if algorithm else "")
+    old, job = world.device.certificate, begin(world)
+    asked_for = world.jobs.started[job].document["warden"]["keyAlgorithm"]
+    key = KEYS[asked_for]()
+
+    assert asked_for == (algorithm or "EC_P256")
+    assert world.device.create(csr_of(key))[0] == "accepted"
+    assert world.device.confirm()[0] == "accepted"
+    end(world, job)
+
+    new = world.certificates.stored[world.device.certificate]
+    assert x509.load_pem_x509_certificate(new.pem.encode()).public_key() == key.public_key()
+    assert world.active_certificates() == [world.device.certificate]
+    assert (world.case.resolution, status_of(world, old)) == ("rotated", "INACTIVE")
+
+
+def test_a_device_that_can_make_another_strong_key_only_is_taken() -> None:
+    world = a_planned_world('key_algorithm = "RSA_3072"')
+    begin(world)
+
+    assert world.device.create(csr_of(KEYS["EC_P384"]()))[0] == "accepted"
+
+
+# --- policies by the type of thing ---------------------------------------------------------------------------------
+
+
+NARROWER = 'policies_by_type = { "meter-*" = ["meter-policy", "meter-telemetry"], "*-2" = ["other"] }'
+
+
+def a_meter(thing_type: str = "meter-2", rotation: str = NARROWER) -> World:
+    world = a_planned_world(rotation)
+    world.registry.types[THING] = thing_type
+    return world
+
+
+@pytest.mark.parametrize(
+    ("thing_type", "policies"),
+    [
+        ("meter-2", {"meter-policy", "meter-telemetry"}),  # the first that matches counts
+        ("pump-2", {"other"}),
+        ("pump", {DEVICE_POLICY}),
+        ("", {DEVICE_POLICY}),
+    ],
+)
+def test_a_new_certificate_gets_the_policies_of_its_type_or_else_those_of_the_old_one(
+    thing_type: str, policies: set[str]
+) -> None:
+    world = a_meter(thing_type)
+
+    renew(world)
+
+    assert world.policies() == {world.device.certificate: policies}
+
+
+def test_the_old_certificate_keeps_its_own_policies_until_it_goes() -> None:
+    world = a_meter()
+    old, job = world.device.certificate, begin(world)
+    world.device.create()
+    assert world.policies()[old] == {DEVICE_POLICY}
+
+    end(world, job, "FAILED")
+
+    assert world.policies() == {old: {DEVICE_POLICY}}
+
+
+def test_a_contained_device_is_restricted_whatever_its_type_and_gets_back_exactly_what_it_had() -> None:
+    world = a_meter()
+    held = contained(world)
+    world.order("release", held.id)
+    job = world.jobs.of(ROTATE_CERTIFICATE)[-1]
+    world.jobs.move(job, "IN_PROGRESS")
+
+    _, answer = world.device.create()
+    assert world.policies()[answer["certificateId"]] == {RESTRICTED_POLICY}
+    world.device.confirm()
+    end(world, job)
+
+    assert (world.case.resolution, world.policies()) == ("released", {world.device.certificate: {DEVICE_POLICY}})
+
+
+@pytest.mark.parametrize("gone", [{"meter-policy"}, {"meter-telemetry"}, {"meter-policy", "meter-telemetry"}])
+def test_a_planned_policy_that_is_not_there_leaves_the_device_on_its_old_certificate(gone: set[str]) -> None:
+    world = a_meter()
+    old, job = world.device.certificate, begin(world)
+    world.certificates.gone_policies |= gone
+
+    answers = [world.device.create() for _ in range(2)]
+
+    assert [(verdict, answer["code"]) for verdict, answer in answers] == [("rejected", "policy-gone")] * 2
+    assert sorted(gone)[0] in answers[0][1]["message"]
+    assert world.active_certificates() == [old]
+    end(world, job, "FAILED")
+    assert set(world.certificates.stored) == {old}
+    assert world.policies() == {old: {DEVICE_POLICY}}
+
+
+def test_a_planned_policy_that_is_there_again_is_given_when_the_device_asks_again() -> None:
+    world = a_meter()
+    begin(world)
+    world.certificates.gone_policies |= {"meter-telemetry"}
+    world.device.create()
+    world.certificates.gone_policies.clear()
+
+    verdict, answer = world.device.create()
+
+    assert verdict == "accepted"
+    assert world.policies()[answer["certificateId"]] == {"meter-policy", "meter-telemetry"}
+    assert world.certificates.issued == 1
+
+
+def test_a_thing_whose_type_changes_between_two_requests_has_the_policies_of_the_later() -> None:
+    world = a_meter()
+    begin(world)
+    world.device.create()
+    world.registry.types[THING] = "pump-2"
+
+    _, answer = world.device.create()
+
+    assert world.policies()[answer["certificateId"]] == {"other"}
+
+
+def test_the_registry_is_not_asked_for_a_type_that_the_plan_does_not_name() -> None:
+    world = a_world()
+    begin(world)
+    asked = []
+    world.registry.thing = lambda name, **_: asked.append(name)  # type: ignore[method-assign]  # DescribeThing
+
+    assert world.device.create()[0] == "accepted"
+    assert asked == []
