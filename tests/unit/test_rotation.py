@@ -226,21 +226,27 @@ def test_two_that_end_a_rotation_at_once_end_it_once(world: World) -> None:
     assert retirement["due_at"] == "2026-11-29T12:00:00.000000Z", "seven days after the first end"
 
 
-def test_a_certificate_retired_by_its_first_thing_keeps_its_day_when_the_second_moves() -> None:
-    world = a_world("pump-3", "pump-4")
-    common = world.device.certificate
-    world.registry.attached = [(common, "pump-3"), (common, "pump-4")]
-    world.devices["pump-4"].certificate = common
-    for thing in ("pump-3", "pump-4"):
-        world.report(an_old_certificate(thing, id=f"audit-{thing}"))
-        world.devices[thing].work()
-        world.drain()
-        world.clock.advance(timedelta(hours=1))
+@pytest.mark.parametrize(
+    ("due", "kept"),
+    [
+        ({"due": "due", "due_at": "2026-11-25T12:00:00.000000Z"}, "2026-11-25T12:00:00.000000Z"),
+        ({}, "2026-11-29T12:00:00.000000Z"),
+    ],
+)
+def test_a_retirement_that_waits_keeps_its_day_and_one_that_was_settled_gets_another(
+    world: World, due: dict[str, str], kept: str
+) -> None:
+    old = world.device.certificate
+    known = {"type": "retirement", "certificate": old, "thing": THING, **due}
+    world.ledger.commit(Put(retirement_key(old), known, 0))
+    world.device.create()
+    world.device.confirm()
 
-    retirement = world.ledger.read(retirement_key(common))
+    end_rotation(rotation_of(world), world.service)
+
+    retirement = world.ledger.read(retirement_key(old))
     assert retirement is not None
-    assert retirement["due_at"] == "2026-11-29T12:00:00.000000Z"
-    assert world.certificates.stored[common].status == "INACTIVE"
+    assert (retirement["due"], retirement["due_at"]) == ("due", kept)
 
 
 @pytest.mark.parametrize("works", [True, False])
