@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.resources import files
@@ -16,6 +16,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from cryptography.x509 import load_pem_x509_certificate
 
 from functions.ingest import app as ingest_app
 from functions.operate import app as operate_app
@@ -239,12 +240,15 @@ def an_authority_of_the_customers_own_signs(fleet: Fleet) -> None:
     ask = {"clientToken": "t", "csr": a_key(13).csr}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WARDEN_PRIVATE_CA", AUTHORITY)
+        patch.setenv("WARDEN_PRIVATE_CA_VALIDITY_DAYS", "30")
         bootstrap.service.cache_clear()
         with fleet.failing("TransactWriteItems"):
             fleet.ask_in_vain("certificate/create", certificate, ask, "pump-6")
         answer = fleet.ask("certificate/create", certificate, ask, "pump-6")
     bootstrap.service.cache_clear()
     assert [answer["certificatePem"]] == list(authority.issued.values())
+    signed = load_pem_x509_certificate(answer["certificatePem"].encode())
+    assert signed.not_valid_after_utc - signed.not_valid_before_utc == timedelta(days=30, hours=1)
     fleet.ask("certificate/confirm", answer["certificateId"], {"clientToken": "t"}, "pump-6")
     fleet.ended(job, "pump-6")
 

@@ -20,11 +20,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.aws.private_ca import AUTHORITY, TOKENS_LAST, FakeAuthority, says
 from tests.fakes import World, _StoredCertificate, a_key, a_world, an_old_certificate
 from tests.unit.test_crashes import RECEIVES, Fate, Tripwire, Wired, wired
+from tests.unit.test_settings import LEAST
 from warden.aws.certificates import IotCertificates
 from warden.aws.private_ca import PrivateAuthority
 from warden.csr import key_of_certificate
 from warden.errors import NotYet
 from warden.plan import ROTATE_CERTIFICATE
+from warden.settings import settings_from
 
 PREFIX = "arn:aws:iot:us-east-1:000000000000:"
 
@@ -69,6 +71,7 @@ def a_private_world(wire: Tripwire, *, late: int = 0, tokens_last: timedelta = T
     authority = FakeAuthority(world.clock, late=late, tokens_last=tokens_last)
     iot: Any = Wired("iot", Registrations(world), wire)
     iot.exceptions = SimpleNamespace(ResourceAlreadyExistsException=AlreadyThereError)
+    iot.meta = SimpleNamespace(events=SimpleNamespace(register=lambda *_: None))  # it is never retried here
     pca: Any = Wired("acm-pca", authority, wire)
     signed = PrivateAuthority(pca, AUTHORITY, days=730, arn_prefix=PREFIX, sleep=lambda _: None)
     world.certificates.issue = IotCertificates(iot, PREFIX, signed).issue  # type: ignore[method-assign]
@@ -241,6 +244,14 @@ def test_an_authority_that_will_not_is_told_to_the_device_and_put_on_its_case() 
     assert AUTHORITY not in answer["message"]
     assert "device request refused" in private.world.steps()
     assert private.world.refusals == ["not-issued"]
+
+
+def test_without_settings_no_authority_signs_and_one_that_does_signs_for_two_rotations() -> None:
+    unset = settings_from(LEAST)
+    settings = settings_from({**LEAST, "WARDEN_PRIVATE_CA": AUTHORITY, "WARDEN_PRIVATE_CA_VALIDITY_DAYS": "30"})
+
+    assert (unset.private_ca, unset.private_ca_validity) == ("", 2 * unset.rotate_after)
+    assert (settings.private_ca, settings.private_ca_validity) == (AUTHORITY, timedelta(days=30))
 
 
 def test_two_things_that_send_one_request_are_given_two_certificates() -> None:
