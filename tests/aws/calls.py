@@ -6,7 +6,6 @@ that no handler makes (a test that looks into moto) belongs to nobody and is lef
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -45,7 +44,7 @@ class Calls:
     def keep(self, service: str, operation: str, parameters: Mapping[str, Any], error: str = "") -> None:
         """Keep a call that is being made by a handler."""
         if function := running_function():
-            call = Call(service, operation, copy.deepcopy(dict(parameters)), error)
+            call = Call(service, operation, dict(parameters), error)
             self.made[function].append(call)
             self.then(call)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.resources import files
@@ -16,7 +18,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from cryptography.x509 import load_pem_x509_certificate
+from cryptography.hazmat.primitives.asymmetric import ec
+from moto.iot.models import iot_backends
 
 from functions.ingest import app as ingest_app
 from functions.operate import app as operate_app
@@ -24,18 +27,47 @@ from functions.respond import app as respond_app
 from functions.serve_device import app as serve_app
 from functions.set_up_account import app as set_up_app
 from functions.sweep_cases import app as sweep_app
+from functions.sweep_certificates import app as sweep_certificates_app
 from functions.track_device import app as track_app
 from tests.aws.calls import Calls
-from tests.aws.private_ca import AUTHORITY, FakeAuthority
+from tests.aws.private_ca import certificate_as_asked
 from tests.conftest import ROOT
 from tests.fakes import LOG, a_key
 from tests.functions.conftest import ACCOUNT, REGION, Context, Deployment, batch, sample
 from tests.functions.test_devices import a_request
+from tests.template import transformed
+from tests.template.authorisation import OPTIONS
 from warden import bootstrap
-from warden.plan import read_plan
 
 PREFIX = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
+AUTHORITY = OPTIONS["PrivateCaArn"].replace(f":{transformed.REGION}:", f":{REGION}:")
 LONG_AGO = "2020-01-01T00:00:00.000000Z"
+
+DEPLOYED = (files("warden_plan") / "response-plan.toml").read_text(encoding="utf-8")
+PLAN = re.sub(r"^\[(rotation|hygiene)\].*?(?=^\[)", "", DEPLOYED, flags=re.DOTALL | re.MULTILINE)
+PLAN = PLAN.replace("thing_types = []", 'thing_types = ["ventilator"]').replace(
+    "[[rule]]",
+    """
+[rotation]
+mode = "enforce"
+policies_by_type = { "gauge" = ["fleet-device"] }
+
+[hygiene]
+on_no_thing = "clean"
+inactive = "clean"
+
+[[rule]]""",
+    1,
+)
+"""The plan that is deployed, and with it whatever makes the service ask more of AWS."""
+
+
+class Patient(Context):
+    """The context of a run that has all the time there is."""
+
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        return 900_000
 
 
 class Fleet:
@@ -111,16 +143,35 @@ class Fleet:
         [case] = [case for case in self.deployment.records("case") if case.get("case_thing") == thing]
         return str(case["pk"]).removeprefix("CASE#")
 
+    def age_certificates(self) -> None:
+        """Have every certificate been there, as it is, for years."""
+        for certificate in iot_backends[ACCOUNT][REGION].certificates.values():
+            certificate.creation_date = certificate.last_modified_date = datetime(2020, 1, 1, tzinfo=UTC)
+
+    def words_to_go_on(self) -> list[str]:
+        """Take off its queue what a sweep of certificates left for its next turn."""
+        url = os.environ["WARDEN_RENEWAL_QUEUE_URL"]
+        messages = self.deployment.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+        for message in messages:
+            self.deployment.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return [str(message["Body"]) for message in messages]
+
     @contextmanager
-    def failing(self, operation: str) -> Iterator[None]:
-        """Have every call of an operation throttled for a while."""
+    def dying_with_a_certificate_made(self) -> Iterator[None]:
+        """Have nothing put on record any more from the moment that a certificate was made."""
+        made = self.calls.made["serve_device"]
+        before = len(made)
 
-        def fail(_: dict[str, Any]) -> None:
-            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, operation)
+        def fail(operation: str, _: dict[str, Any]) -> None:
+            if any(call.operation == "CreateCertificateFromCsr" for call in made[before:]):
+                raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, operation)
 
-        self.calls.answers[operation] = fail
+        writes = {operation: partial(fail, operation) for operation in ("PutItem", "TransactWriteItems")}
+        self.calls.answers |= writes
         yield
-        del self.calls.answers[operation]
+        assert len([call for call in made[before:] if call.operation == "CreateCertificateFromCsr"]) == 1
+        for operation in writes:
+            del self.calls.answers[operation]
 
 
 def _violation() -> str:
@@ -174,7 +225,7 @@ def a_device_is_contained_gives_its_logs_and_is_released_on_a_new_certificate(fl
     fleet.operate(command="release", case=fleet.case("pump-3"))
     job = fleet.job("pump-3", "rotate-certificate")
     ask = {"clientToken": "t", "csr": a_key(5).csr}
-    with fleet.failing("TransactWriteItems"):  # dies with a certificate made that is on no record
+    with fleet.dying_with_a_certificate_made():
         fleet.ask_in_vain("certificate/create", old, ask, "pump-3")
     lost = fleet.ask("certificate/create", old, ask, "pump-3")["certificateId"]
     new = fleet.ask("certificate/create", old, {"clientToken": "t", "csr": a_key(6).csr}, "pump-3")["certificateId"]
@@ -191,7 +242,7 @@ def a_device_that_took_a_certificate_and_fell_silent(fleet: Fleet) -> None:
     certificate = fleet.deployment.enrol("pump-4", 2)
     fleet.respond(an_audit_finding("certificate", certificate, "DEVICE_CERTIFICATE_EXPIRING_CHECK"))
     fleet.job("pump-4", "rotate-certificate")
-    with fleet.failing("TransactWriteItems"):
+    with fleet.dying_with_a_certificate_made():
         ask = {"clientToken": "t", "csr": a_key(7).csr}
         fleet.ask_in_vain("certificate/create", certificate, ask, "pump-4")
     fleet.pass_time("job")
@@ -211,46 +262,74 @@ def a_quarantine_overtakes_a_new_certificate(fleet: Fleet) -> None:
     assert fleet.deployment.policies_of(new) == ["fleet-warden-restricted"]
 
 
+def an_authority_of_ones_own_signs(fleet: Fleet) -> None:
+    certificate = fleet.deployment.enrol("valve-1", 15)
+    fleet.respond(an_audit_finding("certificate", certificate, "DEVICE_CERTIFICATE_EXPIRING_CHECK"))
+    fleet.job("valve-1", "rotate-certificate")
+    key, made = ec.generate_private_key(ec.SECP256R1()), []
+    configuration = {"CertificateAuthorityConfiguration": {"KeyAlgorithm": "EC_prime256v1"}}
+
+    def issue(asked: dict[str, Any]) -> dict[str, Any]:
+        made.append(certificate_as_asked(asked, key))
+        return {"CertificateArn": f"{AUTHORITY}/certificate/{'0' * 32}"}
+
+    fleet.calls.answers |= {
+        "DescribeCertificateAuthority": lambda _: {"CertificateAuthority": configuration},
+        "GetCertificate": lambda _: {"Certificate": made[-1]},
+        "IssueCertificate": issue,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WARDEN_PRIVATE_CA", AUTHORITY)
+        bootstrap.service.cache_clear()
+        ask = {"clientToken": "t", "csr": a_key(16).csr}
+        assert fleet.ask("certificate/create", certificate, ask, "valve-1")["certificatePem"] == made[-1]
+    bootstrap.service.cache_clear()
+
+
 def an_audit_no_longer_finds_what_it_found(fleet: Fleet) -> None:
     fleet.respond(an_audit_finding("policy", "pump-wide-open", "IOT_POLICY_OVERLY_PERMISSIVE_CHECK"))
     whatever_detectors_send(fleet)
     fleet.pass_time("audit-check")
 
 
-def a_plan_that_asks_for_types(fleet: Fleet) -> None:
-    fleet.deployment.enrol("gauge-1", 9)
-    deployed = files("warden_plan").joinpath("response-plan.toml").read_text(encoding="utf-8")
-    plan = read_plan(deployed.replace("thing_types = []", 'thing_types = ["ventilator"]'))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(respond_app, "service", lambda: replace(bootstrap.service(), plan=plan))
-        fleet.respond(a_finding("gauge-1"))
+def certificates_of_age_are_renewed(fleet: Fleet) -> None:
+    """By a campaign. The first run has no time and is thought dead, so that two have word to go on."""
+    iot = fleet.deployment.client("iot")
+    iot.create_thing_type(thingTypeName="gauge")
+    for number, thing in ((10, "gauge-2"), (11, "gauge-3")):
+        fleet.deployment.enrol(thing, number)
+        iot.update_thing(thingName=thing, thingTypeName="gauge")
+    fleet.age_certificates()
+    assert sweep_certificates_app.lambda_handler({}, Context()) == {"sweep": "to be gone on with"}
+    fleet.pass_time("sweep")
+    words = fleet.words_to_go_on()
+    assert len(words) == 2
+    answered = sweep_certificates_app.lambda_handler(batch("not JSON", *words), Patient())
+    assert answered == {"batchItemFailures": []}
+
+    fleet.pass_time("campaign")
+    [job] = {str(each["job_id"]) for each in fleet.deployment.records("batch")}
+    [thing] = {str(each["thing"]) for each in fleet.deployment.records("job") if each["job_id"] == job}
+    [principal] = iot.list_thing_principals(thingName=thing)["principals"]
+    fleet.deployment.execution(job, thing, "IN_PROGRESS")
+    ask = {"clientToken": "t", "csr": a_key(14).csr}
+    fleet.ask("certificate/create", principal.rpartition("/")[2], ask, thing)
+    fleet.operate(command="campaign")
+    for decision in ("pause", "resume", "cancel"):
+        fleet.operate(command=f"campaign-{decision}")
 
 
-def an_authority_of_the_customers_own_signs(fleet: Fleet) -> None:
-    """It signs one, and the function dies over the record; the same request again is the same certificate."""
-    certificate = fleet.deployment.enrol("pump-6", 12)
-    authority = FakeAuthority(lambda: datetime.now(UTC))
-    fleet.calls.answers |= {
-        "DescribeCertificateAuthority": lambda asked: authority.describe_certificate_authority(**asked),
-        "IssueCertificate": lambda asked: authority.issue_certificate(**asked),
-        "GetCertificate": lambda asked: authority.get_certificate(**asked),
-    }
-    fleet.respond(an_audit_finding("certificate", certificate, "DEVICE_CERTIFICATE_EXPIRING_CHECK"))
-    job = fleet.job("pump-6", "rotate-certificate")
-    ask = {"clientToken": "t", "csr": a_key(13).csr}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WARDEN_PRIVATE_CA", AUTHORITY)
-        patch.setenv("WARDEN_PRIVATE_CA_VALIDITY_DAYS", "30")
-        bootstrap.service.cache_clear()
-        with fleet.failing("TransactWriteItems"):
-            fleet.ask_in_vain("certificate/create", certificate, ask, "pump-6")
-        answer = fleet.ask("certificate/create", certificate, ask, "pump-6")
-    bootstrap.service.cache_clear()
-    assert [answer["certificatePem"]] == list(authority.issued.values())
-    signed = load_pem_x509_certificate(answer["certificatePem"].encode())
-    assert signed.not_valid_after_utc - signed.not_valid_before_utc == timedelta(days=30, hours=1)
-    fleet.ask("certificate/confirm", answer["certificateId"], {"clientToken": "t"}, "pump-6")
-    fleet.ended(job, "pump-6")
+def certificates_that_nobody_uses_are_cleaned_up(fleet: Fleet) -> None:
+    """Two on no thing, which the plan wants INACTIVE or deleted. What becomes of the run is not looked at here."""
+    iot = fleet.deployment.client("iot")
+    for number, status in ((12, "ACTIVE"), (13, "INACTIVE")):
+        stray = iot.register_certificate_without_ca(certificatePem=a_key(number).pem, status=status)
+        iot.attach_policy(policyName="fleet-device", target=stray["certificateArn"])
+    fleet.age_certificates()
+    another = Context()
+    another._aws_request_id = "request-2"
+    sweep_certificates_app.lambda_handler({}, another)
+    sweep_certificates_app.lambda_handler(batch(*fleet.words_to_go_on()), Patient())
 
 
 def what_is_refused(fleet: Fleet) -> None:
@@ -315,14 +394,15 @@ def _cloudformation() -> Iterator[tuple[str, list[str]]]:
 
 PATHS: tuple[Callable[[Fleet], None], ...] = (
     the_stack_is_made_and_taken_down,
+    certificates_of_age_are_renewed,
     whatever_detectors_send,
     a_device_is_contained_gives_its_logs_and_is_released_on_a_new_certificate,
     a_device_that_took_a_certificate_and_fell_silent,
     a_quarantine_overtakes_a_new_certificate,
+    an_authority_of_ones_own_signs,
     an_audit_no_longer_finds_what_it_found,
-    a_plan_that_asks_for_types,
-    an_authority_of_the_customers_own_signs,
     what_is_refused,
     everything_an_operator_asks,
+    certificates_that_nobody_uses_are_cleaned_up,
 )
 """In an order that leaves the next one what it needs: the stack is taken down while nothing is contained."""

@@ -17,8 +17,9 @@ from tests.aws.calls import listen
 from tests.aws.strict import watch
 from tests.conftest import ROOT
 from tests.functions.conftest import _deployed
-from tests.functions.paths import PATHS, Fleet
+from tests.functions.paths import PATHS, PLAN, Fleet
 from tests.template.authorisation import (
+    OPTIONS,
     Call,
     Need,
     Place,
@@ -33,7 +34,7 @@ from tests.template.authorisation import (
 )
 from tests.template.transformed import ACCOUNT, REGION, listed, logical_functions, reference, resources
 from warden import bootstrap
-from warden.device_requests import PRIVATE_CA_PERMISSIONS
+from warden.plan import read_plan
 
 pytestmark = [
     pytest.mark.xdist_group("every-call"),  # they share one recording
@@ -53,15 +54,22 @@ UNSEEN = {
 }
 """Grants that no call shows to be needed, each with the reason why it stays."""
 
-AUTHORITY = f"arn:aws:acm-pca:{REGION}:{ACCOUNT}:certificate-authority/5a8f2f5c-0000-4000-8000-1234567890ab"
-SUBORDINATE = "arn:aws:acm-pca:::template/SubordinateCACertificate_PathLen0/V1"
-NAMES_OF_THE_CSR = "arn:aws:acm-pca:::template/EndEntityClientAuthCertificate/V1"
+OPTIONAL = {
+    "RespondRole": {"securityhub:BatchImportFindings"},
+    "ServeDeviceRole": {
+        "acm-pca:DescribeCertificateAuthority",
+        "acm-pca:GetCertificate",
+        "acm-pca:IssueCertificate",
+        "iot:RegisterCertificateWithoutCA",
+    },
+}
+"""What is granted only while an option is switched on."""
 
 OUT_OF_REACH = [
     ("RespondRole", Need("iot:CreateJob", f"{IOT}job/firmware-7")),
     ("RespondRole", Need("iot:CancelJobExecution", f"{IOT}job/firmware-7")),
     ("RespondRole", Need("s3:GetObject", f"{arn_of('EvidenceBucket')}/else")),
-    ("RespondRole", Need("dynamodb:Query", f"{arn_of('Ledger')}/index/due")),
+    ("RespondRole", Need("dynamodb:Query", f"{arn_of('Ledger')}/index/thing")),
     (
         "RespondRole",
         Need(
@@ -74,11 +82,18 @@ OUT_OF_REACH = [
     ("ServeDeviceRole", Need("iot:Publish", f"{IOT}topic/warden/pump-3/certificate/create")),
     ("ServeDeviceRole", Need("iot:Publish", f"{IOT}topic/$aws/things/pump-3/shadow/update")),
     ("ServeDeviceRole", Need("iot:Publish", f"{IOT}topic/commands/pump-3")),
+    (
+        "ServeDeviceRole",
+        Need(
+            "acm-pca:IssueCertificate",
+            OPTIONS["PrivateCaArn"],
+            (("acm-pca:TemplateArn", "arn:aws:acm-pca:::template/SubordinateCACertificate_PathLen0/V1"),),
+        ),
+    ),
     ("ServeDeviceRole", Need("s3:PutObject", f"{arn_of('EvidenceBucket')}/else")),
-    ("ServeDeviceRole", Need("acm-pca:IssueCertificate", AUTHORITY, (("acm-pca:TemplateArn", SUBORDINATE),))),
-    ("ServeDeviceRole", Need("acm-pca:IssueCertificate", AUTHORITY, (("acm-pca:TemplateArn", NAMES_OF_THE_CSR),))),
     ("OperateRole", Need("dynamodb:PutItem", arn_of("Ledger"), (("dynamodb:LeadingKeys", "CASE#b579a3f0e1d4-1"),))),
     ("SweepCasesRole", Need("dynamodb:Query", arn_of("Ledger"))),
+    ("SweepCertificatesRole", Need("s3:PutObject", f"{arn_of('EvidenceBucket')}/cases/1/log")),
     ("SetUpAccountRole", Need("iot:AttachPolicy", f"{IOT}thinggroup/site-4")),
     ("SetUpAccountRole", Need("iot:AttachPolicy", f"{IOT}cert/{'a' * 64}")),
     ("SetUpAccountRole", Need("iot:ListTargetsForPolicy", f"{IOT}policy/fleet-device")),
@@ -95,6 +110,7 @@ def calls() -> Iterator[Mapping[str, list[Call]]]:
         deployment = _deployed(patch, watch(patch))
         for variable in ("WARDEN_VERIFY_FINDINGS", "WARDEN_DISCONNECT", "WARDEN_SECURITY_HUB"):
             patch.setenv(variable, "true")
+        patch.setattr(bootstrap, "deployed_plan", lambda: read_plan(PLAN))
         fleet = Fleet(deployment, listen(patch))
         for path in PATHS:
             path(fleet)
@@ -216,5 +232,4 @@ def test_a_role_grants_less_while_the_options_are_off(role: str) -> None:
 
     assert [each for each in off if each not in on] == []
     optional = {action for each in on if each not in off for action in listed(each["Action"])}
-    wanted = {"RespondRole": {"securityhub:BatchImportFindings"}, "ServeDeviceRole": set(PRIVATE_CA_PERMISSIONS)}
-    assert optional == wanted.get(role, set())
+    assert optional == OPTIONAL.get(role, set())

@@ -31,6 +31,11 @@ _ARN_FORMS = {
 }
 """What CloudFormation gives for a resource's ARN, with its logical name in the place of the real one."""
 
+OPTIONS = {
+    "PrivateCaArn": f"arn:aws:acm-pca:{REGION}:{ACCOUNT}:certificate-authority/01234567-89ab-cdef-0123-456789abcdef",
+}
+"""What optional parameters that name a resource hold when every option is switched on."""
+
 _KEY_PROPERTIES = ("KmsMasterKeyId", "KMSMasterKeyId", "KMSMasterKeyID")
 
 
@@ -143,7 +148,6 @@ _NOWHERE = _on(lambda *_: ["*"])
 
 _BY_TARGET = _on(lambda parameters, place: [place.here(parameters["target"])])
 _BY_PRINCIPAL = _on(lambda parameters, place: [place.here(parameters["principal"])])
-_BY_AUTHORITY = _on(lambda parameters, place: [place.here(parameters["CertificateAuthorityArn"])])
 
 
 def _signed(service: str, call: Call, place: Place) -> Iterator[Need]:
@@ -170,6 +174,12 @@ def _violations(service: str, call: Call, _place: Place) -> Iterator[Need]:
     named = [("thing", "thingName"), ("securityprofile", "securityProfileName")]
     found = [f"{_IOT}{kind}/{call.parameters[name]}" for kind, name in named if name in call.parameters]
     yield from (Need(f"{service}:{call.operation}", resource) for resource in found or ["*"])
+
+
+def _authority(service: str, call: Call, place: Place) -> Iterator[Need]:
+    templates = [("acm-pca:TemplateArn", call.parameters["TemplateArn"])] if "TemplateArn" in call.parameters else []
+    authority = place.here(call.parameters["CertificateAuthorityArn"])
+    yield Need(f"{service}:{call.operation}", authority, tuple(templates))
 
 
 def _item(action: str, table: str, key: str, place: Place) -> list[Need]:
@@ -281,8 +291,8 @@ _OPERATIONS: dict[str, dict[str, _Needs]] = {
     "iot-data": {"DeleteConnection": _iot("client/{clientId}"), "Publish": _iot("topic/{topic}")},
     "iot-jobs-data": {},  # the plane of devices: no function of ours is one
     "acm-pca": {
-        "DescribeCertificateAuthority": _BY_AUTHORITY,
-        "GetCertificate": _BY_AUTHORITY,
+        "DescribeCertificateAuthority": _authority,
+        "GetCertificate": _authority,
         "IssueCertificate": _signed,
     },
     "dynamodb": {
@@ -401,6 +411,8 @@ def with_options(value: Any) -> Any:
         return value
     if "Fn::If" in value:
         return with_options(value["Fn::If"][1])
+    if value.get("Ref") in OPTIONS:
+        return OPTIONS[value["Ref"]]
     if value.get("Ref") in _OPTIONS:
         return _OPTIONS[value["Ref"]]
     return {key: with_options(each) for key, each in value.items()}
