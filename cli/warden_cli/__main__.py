@@ -5,10 +5,11 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter, _SubParsersAction
 from collections.abc import Callable, Mapping, Sequence
 
+from warden.campaign_decisions import CampaignDecision
 from warden.cases import CaseState
 from warden.findings import Severity
 from warden.plan import Mode
-from warden_cli import case_commands, plan_commands
+from warden_cli import campaign_commands, case_commands, plan_commands
 from warden_cli.failures import CommandFailed, Exit
 from warden_cli.terminal import a_console
 
@@ -71,6 +72,7 @@ def _parser(environment: Mapping[str, str]) -> ArgumentParser:
     for name, words in _DECISIONS.items():
         _add_decision(commands, asks, name, words)
     _add_find(commands, asks)
+    _add_campaign(commands, asks)
     _add_switch(commands, asks)
     _add_plan(commands)
     return parser
@@ -126,6 +128,17 @@ def _add_find(commands: _Commands, asks: ArgumentParser) -> None:
     parser.add_argument("--severity", default="medium", choices=[*Severity], help="how bad (medium)")
     parser.add_argument("--why", default="", metavar="TEXT", help="for the record, at most 500 characters")
     parser.set_defaults(run=case_commands.find)
+
+
+def _add_campaign(commands: _Commands, asks: ArgumentParser) -> None:
+    words = "where the renewal of old certificates stands; begin, pause or end it"
+    parser = commands.add_parser("campaign", parents=[asks], help=words, description=_sentence(words))
+    decisions = ", ".join(CampaignDecision)
+    parser.add_argument(
+        "decision", nargs="?", default="", choices=["", *CampaignDecision], metavar="DECISION", help=decisions
+    )
+    parser.add_argument("--why", default="", metavar="TEXT", help="for the record, at most 500 characters")
+    parser.set_defaults(run=campaign_commands.campaign)
 
 
 def _add_switch(commands: _Commands, asks: ArgumentParser) -> None:

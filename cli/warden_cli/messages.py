@@ -109,7 +109,7 @@ _STRANGERS: tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...] = (
         "an operator's call, for `operate`; no rule is asked about it",
     ),
     (lambda event: {"RequestType", "LogicalResourceId"} <= event.keys(), "CloudFormation's, for `set_up_account`"),
-    (lambda event: event.get("detail-type") == "Scheduled Event", "the schedule of `sweep_cases`; it holds no finding"),
+    (lambda event: event.get("detail-type") == "Scheduled Event", "the schedule of a sweep; it holds no finding"),
     (lambda event: event.get("eventType") in ("JOB", "JOB_EXECUTION"), "news of a job, for `track_device`"),
     (lambda event: {"thing", "principal", "payload"} <= event.keys(), "a device's own request, for `serve_device`"),
 )

@@ -22,6 +22,12 @@ _STYLES = {
     "contained": "magenta",
     "recovering": "cyan",
     "closed": "green",
+    # where a campaign stands
+    "running": "cyan",
+    "paused": "yellow",
+    "stopped": "bold red",
+    "finished": "green",
+    "cancelled": "dim",
     # how far an action is
     "would be done": "dim",
     "waiting": "yellow",

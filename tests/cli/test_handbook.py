@@ -24,7 +24,19 @@ def test_the_example_of_show_is_what_it_prints(shell: Shell, operate: Operate) -
 
 @pytest.mark.parametrize(
     "command",
-    ["cases", "show", "approve", "release", "dismiss", "collect-logs", "stop", "resume", "plan check", "plan explain"],
+    [
+        "cases",
+        "show",
+        "approve",
+        "release",
+        "dismiss",
+        "collect-logs",
+        "campaign",
+        "stop",
+        "resume",
+        "plan check",
+        "plan explain",
+    ],
 )
 def test_every_command_is_in_the_handbook(command: str, shell: Shell) -> None:
     assert shell.warden(*command.split(), "--help").code == 0

@@ -55,6 +55,7 @@ EXPECTED = {
     "set-up-account-create": IGNORED,
     "set-up-account-delete": IGNORED,
     "sweep-cases": IGNORED,
+    "sweep-certificates": IGNORED,
     "track-device-job-succeeded": IGNORED,
     "track-device-job-timed-out": IGNORED,
 }

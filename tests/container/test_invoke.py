@@ -34,6 +34,7 @@ EVENTS = [
     ("TrackDeviceFunction", "track-device-job-succeeded", DONE),
     ("TrackDeviceFunction", "track-device-job-timed-out", DONE),
     ("SweepCasesFunction", "sweep-cases", {"queued": 0}),
+    ("SweepCertificatesFunction", "sweep-certificates", {"sweep": "reported"}),
 ]
 """Of ingest's samples one for each way in; tests/functions has them all."""
 

@@ -113,7 +113,8 @@ class TestNothingIsLost:
 
     def test_a_function_that_no_queue_feeds_says_where_its_failures_go(self) -> None:
         mappings = resources("AWS::Lambda::EventSourceMapping").values()
-        fed = {reference(mapping["FunctionName"]) for mapping in mappings}
+        invoked = {reference(each["FunctionName"]) for each in resources("AWS::Lambda::Permission").values()}
+        fed = {reference(mapping["FunctionName"]) for mapping in mappings} - invoked
         answered = {reference(url["TargetFunctionArn"]) for url in resources("AWS::Lambda::Url").values()}
         kept = {
             reference(config["FunctionName"]): reference(config["DestinationConfig"]["OnFailure"]["Destination"])
@@ -190,8 +191,8 @@ class TestWhatIsKept:
         assert reference(rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"]) == "Key"
         assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
         expiring = [rule for rule in bucket["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule]
-        assert [rule["Status"] for rule in expiring] == ["Enabled"]
-        assert "NoncurrentVersionExpiration" in expiring[0]
+        assert {rule["Prefix"]: rule["Status"] for rule in expiring} == {"cases/": "Enabled", "reports/": "Enabled"}
+        assert all("NoncurrentVersionExpiration" in rule for rule in expiring)
 
     @pytest.mark.parametrize("topic", names("AWS::SNS::Topic"))
     def test_topics_are_encrypted_with_our_key(self, topic: str) -> None:

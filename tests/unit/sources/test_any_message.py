@@ -116,6 +116,6 @@ def test_exactly_one_source_recognises_a_real_message(message: dict[str, Any]) -
     assert [detector.recognises(message) for detector in DETECTORS].count(True) == 1
 
 
-@pytest.mark.parametrize("name", ["sweep-cases", "set-up-account-create", "operate-release"])
+@pytest.mark.parametrize("name", ["sweep-cases", "sweep-certificates", "set-up-account-create", "operate-release"])
 def test_nobody_recognises_what_is_no_detectors(name: str) -> None:
     assert detector_of(event(name)) is None

@@ -151,6 +151,7 @@ OUR_FUNCTIONS_GET: dict[str, Callable[[dict[str, Any]], None]] = {
     "track-device-job-succeeded": a_job_that("SUCCEEDED"),
     "track-device-job-timed-out": a_job_that("TIMED_OUT"),
     "sweep-cases": a_schedule,
+    "sweep-certificates": a_schedule,
     "operate-list-cases": an_operators_call({"command": "cases"}),
     "operate-release": an_operators_call({"command": "release", "case": f"{PROBLEM[:12]}-1"}),
     "set-up-account-create": a_custom_resource("Create"),

@@ -1,0 +1,103 @@
+"""The command about campaigns, read as its user reads it."""
+
+from functools import cache
+from typing import Any
+
+import pytest
+
+from tests.cli.answering import Answer, Operate
+from tests.cli.conftest import Shell
+from tests.cli.samples import ALICE
+from tests.unit.test_campaigns import TURN, a_campaign
+from warden.campaign_decisions import CampaignDecision
+
+
+@cache
+def told() -> dict[str, Any]:
+    """Give what the service's own code says of a campaign whose first device is asked, of a bigger fleet."""
+    world = a_campaign(3)
+    world.sweep(after=TURN)
+    answer = world.order("campaign")
+    return {"campaign": answer["campaign"] | {"enrolled": 1204, "waiting": 1203}}
+
+
+@pytest.fixture(name="answer")
+def _answer() -> dict[str, Any]:
+    return told()
+
+
+class TestStanding:
+    def test_it_says_where_the_campaign_stands_and_what_can_be_done(
+        self, answer: dict[str, Any], shell: Shell, operate: Operate
+    ) -> None:
+        operate.answering("campaign", answer)
+
+        said = shell.warden("campaign")
+
+        assert said.code == 0
+        for line in (
+            "Campaign 20261122T120000Z running",
+            "Step 1 of 3, one device",
+            "Budget 99 of 100 devices left within 24 hours",
+            "Enrolled 1,204",
+            "Waiting 1,203 for their turn",
+            "Sent 1 are asked",
+            "send no more jobs for now warden campaign pause",
+        ):
+            assert line in said.text
+
+    def test_for_programs_it_is_the_answer_itself(self, answer: dict[str, Any], shell: Shell, operate: Operate) -> None:
+        operate.answering("campaign", answer)
+
+        assert shell.warden("campaign", "--json").json == answer
+
+    @pytest.mark.parametrize("width", [60, 80, 120])
+    def test_it_fits_the_terminal(
+        self, width: int, answer: dict[str, Any], shell: Shell, operate: Operate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", str(width))
+        operate.answering("campaign", answer)
+
+        assert max(len(line) for line in shell.warden("campaign").out.splitlines()) <= width
+
+    def test_why_it_stopped_stands_on_top(self, answer: dict[str, Any], shell: Shell, operate: Operate) -> None:
+        stopped = answer["campaign"] | {"state": "stopped", "why": "2 of 13 devices failed", "who": "fleet-warden"}
+        operate.answering("campaign", {"campaign": stopped})
+
+        said = shell.warden("campaign").text
+
+        assert "stopped 2 of 13 devices failed (fleet-warden) Began" in said
+        assert "warden campaign resume" in said
+
+    def test_no_campaign_is_said_in_words(self, shell: Shell, operate: Operate) -> None:
+        operate.answering("campaign", {"campaign": None})
+
+        assert shell.warden("campaign").out.startswith("No campaign yet")
+
+    def test_an_answer_of_another_version_is_no_stack_trace(self, shell: Shell, operate: Operate) -> None:
+        operate.answering("campaign", {"campaign": {"state": "running"}})
+
+        said = shell.warden("campaign")
+
+        assert said.code == 3
+        assert "cannot be read" in said.err
+
+
+@pytest.mark.parametrize("decision", CampaignDecision)
+def test_a_decision_is_handed_to_the_service(decision: str, shell: Shell, operate: Operate) -> None:
+    operate.answering(f"campaign-{decision}", {"campaign": "c-1", "queued": decision, "who": ALICE, "request": "r"})
+
+    said = shell.warden("campaign", decision, "--why", "as planned")
+
+    assert operate.asked == [{"command": f"campaign-{decision}", "why": "as planned"}]
+    assert f"Queued: {decision} of campaign c-1, as {ALICE}" in said.text
+
+
+def test_a_refusal_is_said_in_the_service_s_words(shell: Shell, operate: Operate) -> None:
+    refusal = {"error": "wrong-state", "message": "campaign c-1 is running; `start` is for one that waits"}
+    operate.answering("campaign-start", Answer(refusal, 409))
+
+    said = shell.warden("campaign", "start")
+
+    assert said.code == 1
+    assert "`start` is for one that waits" in said.err
