@@ -70,7 +70,7 @@ name = "everything-else"
 actions = ["notify"]
 """
 
-_ON_THING = ("registry.join_group", "registry.leave_group", "connections.disconnect")
+_ON_THING = ("registry.join_group", "registry.leave_group", "registry.change_groups", "connections.disconnect")
 _ON_CERTIFICATE = ("certificates.attach_policy", "certificates.detach_policy", "certificates.deactivate")
 _CHANGING = (
     *_ON_THING,
@@ -114,6 +114,7 @@ class Book:
         self.touched_at: datetime | None = None
         self.jobs_begun: Counter[tuple[str, str]] = Counter()
         self.restrictions: list[str] = []
+        self._restricted: set[str] = set()
         self._admitted: list[tuple[datetime, int]] = []
         for thing, member in self.members.items():
             member.rights = self.rights_of(thing)
@@ -148,10 +149,7 @@ class Book:
             return
         touched = {args[0]} if name in _ON_THING else set(self.world.registry.things_of(args[0]))
         self._touch(touched, name)
-        if name == "registry.join_group" and args[1] == RESTRICTED_GROUP:
-            self.restrictions.append(args[0])
-        if name == "registry.leave_group" and args[1] == RESTRICTED_GROUP:
-            self._let_go(args[0])
+        self._note_restrictions()
         if name == "certificates.deactivate":
             self._disabled(args[0])
         if name == "certificates.activate":
@@ -172,8 +170,12 @@ class Book:
                 {each for each in self.world.jobs.of(operation) if thing in self.world.jobs.started[each].executions}
             )
 
-    def _let_go(self, thing: str) -> None:
-        self.members[thing].released_at = self.world.clock()
+    def _note_restrictions(self) -> None:
+        """Note who has come into the restricted group and who has left it, by whichever call."""
+        before, self._restricted = self._restricted, {thing for thing in FLEET if self.is_restricted(thing)}
+        self.restrictions += self._restricted - before
+        for thing in before - self._restricted:
+            self.members[thing].released_at = self.world.clock()
 
     def _disabled(self, certificate: str) -> None:
         for thing, member in self.members.items():

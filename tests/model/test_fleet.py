@@ -63,17 +63,21 @@ SOUND_STEPS = 12
 
 BIG = os.environ.get("WARDEN_MODEL") == "big"
 
-things = st.sampled_from(FLEET)
-devices = st.sampled_from((*PUMPS, *SHARING))
+IN_FOCUS = "the device in focus"
+"""Most things happen to one device: what comes of many things on one teaches more than one thing on each of many."""
+
+things = st.sampled_from((*(IN_FOCUS,) * 8, *FLEET))
+devices = st.sampled_from((*(IN_FOCUS,) * 8, *PUMPS, *SHARING))
 whole = st.integers(min_value=0, max_value=1_000)
 
 
 class Fleet(RuleBasedStateMachine):
     """The rules: each is something that happens, played to its end."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(focus=st.sampled_from((*PUMPS, *SHARING)))
+    def begin(self, focus: str) -> None:
         """Build the fleet."""
+        self.focus = focus
         self.book = Book()
         self.world = self.book.world
         self.findings: list[Finding] = []
@@ -83,6 +87,10 @@ class Fleet(RuleBasedStateMachine):
         self.calls = 0
         self.steps = 0
         self.cases: list[Case] = []
+
+    def named(self, thing: str) -> str:
+        """Say which device is meant."""
+        return self.focus if thing == IN_FOCUS else thing
 
     # --- playing something, and judging it ------------------------------------------------------------------------
 
@@ -174,10 +182,10 @@ class Fleet(RuleBasedStateMachine):
     # --- detectors ------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: len(self.waiting) < BUSY)
-    @rule(thing=things, kind=st.sampled_from(KINDS), age=st.sampled_from((1, 1, 1, 30, 600)))
+    @rule(thing=things, kind=st.sampled_from(KINDS), age=st.sampled_from((0, 1, 30, 600)))
     def finding(self, thing: str, kind: tuple[Source, str], age: int) -> None:
         """A detector finds something, some of it long ago."""
-        self.found(thing, kind, self.world.clock() - timedelta(minutes=age))
+        self.found(self.named(thing), kind, self.world.clock() - timedelta(minutes=age))
 
     def found(self, thing: str, kind: tuple[Source, str], observed_at: datetime) -> None:
         """Let a detector find something."""
@@ -253,7 +261,7 @@ class Fleet(RuleBasedStateMachine):
             return
         released = {each: member.released_at for each, member in self.book.members.items()}
         began_at = self.world.clock()
-        self.order({"command": "find", "thing": thing})
+        self.order({"command": "find", "thing": self.named(thing)})
         self.book.judge_finding(began_at, began_at, released)
 
     def order(self, command: dict[str, Any], request: str = "") -> None:
@@ -321,7 +329,7 @@ class Fleet(RuleBasedStateMachine):
     def go_on(self, which: int, hows: list[str], end: str, *, told: bool) -> None:
         """Take some steps of a job, or a decision where no job waits."""
         if not self.waiting:
-            self.decide_about(which, which)
+            self.decide_about(which, which // 7)
             return
         thing, job = self.waiting[which % len(self.waiting)]
         for how in hows:
@@ -399,6 +407,7 @@ class Fleet(RuleBasedStateMachine):
     @rule(thing=devices)
     def confirm_unasked(self, thing: str) -> None:
         """A device with two certificates tries the new one again; one with one lies, and confirms over that."""
+        thing = self.named(thing)
         member = self.book.members[thing]
         if member.device.candidate:
             self.confirm(member, hears=True)
@@ -413,6 +422,7 @@ class Fleet(RuleBasedStateMachine):
     @rule(thing=devices, other=things, what=st.sampled_from(("certificate/create", "certificate/confirm")))
     def ask_for_another(self, thing: str, other: str, what: str) -> None:
         """A device speaks on another's topics, over its own certificate."""
+        thing, other = self.named(thing), self.named(other)
         member = self.book.members[thing]
         own = member.device.certificate
         if (own, other) in self.world.registry.attached:
@@ -510,6 +520,22 @@ class Fleet(RuleBasedStateMachine):
                 devices = [each.device for each in self.book.members.values() if not each.intact]
                 if certificate not in {name for each in devices for name in (each.certificate, each.candidate)}:
                     raise BrokenPromiseError(f"3: {certificate} is ACTIVE and belongs to no thing")
+
+
+def test_an_older_finding_of_another_kind_after_a_release() -> None:
+    """One course that chance takes rarely: the kinds differ, so only the release itself stands against the old one."""
+    fleet = Fleet()
+    fleet.begin("pump-1")
+    before = fleet.world.clock()
+    fleet.found("pump-1", (Source.GUARDDUTY, "UnauthorizedAccess"), before)
+    fleet.order({"command": Decision.APPROVE, "case": fleet.cases[0].id})
+    fleet.order({"command": Decision.RELEASE_KEEPING_CERTIFICATE, "case": fleet.cases[0].id})
+
+    fleet.found("pump-1", (Source.DETECT, "aws:all-bytes-out"), before)
+
+    assert fleet.cases[0].resolution == "released"
+    assert fleet.world.refusals == ["before-release"]
+    fleet.teardown()
 
 
 TestFleet = Fleet.TestCase
