@@ -95,8 +95,8 @@ format: set-up  ## Rewrite the code as ruff wants it
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: set-up  ## Measure our own time per finding and the memory of a big audit (build/bench/findings.json)
-	@PYTHONPATH=.:layers/warden:layers/plan/python:device:cli $(BIN)/python -m tests.bench.findings
+bench: set-up  ## Measure calls, quotas, memory, cold starts and costs against their limits (build/bench/*.json)
+	@PYTHONPATH=.:layers/warden:layers/plan/python:device:cli $(BIN)/python -m tests.bench
 
 .PHONY: plan-table
 plan-table: set-up  ## Rewrite the table of docs/response-plan.md from the plan

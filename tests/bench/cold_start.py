@@ -140,29 +140,28 @@ def _start(script: str, paths: Sequence[str], uses: Sequence[Any]) -> dict[str, 
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def layer_mb(path: Path) -> float:
-    """Weigh a folder as Lambda does: the files, unzipped, without the bytecode that Python writes beside them."""
-    files = (each for each in path.rglob("*") if each.is_file() and "__pycache__" not in each.parts)
-    return sum(each.stat().st_size for each in files) / 1024**2
-
-
-def build_layer(build: Path) -> Path:
-    """Give the layer as it is deployed: what `sam build` left, else the pinned requirements and our own package."""
+def layer_mb(build: Path) -> float:
+    """Weigh the layer as it is deployed: what `sam build` left, else the pinned requirements and our own package."""
     built = ROOT / ".aws-sam" / "build" / "WardenLayer"
     if built.is_dir():
-        return built
-    python = build / "python"
-    requirements = str(ROOT / "layers" / "warden" / "requirements.txt")
-    if not (python / "boto3").is_dir():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--target", str(python)]
-        subprocess.run([*pip, "--requirement", requirements], check=True)  # noqa: S603 - pinned, our own
-    return build
+        return _weight_mb(built)
+    if not (build / "boto3").is_dir():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--target", str(build)]
+        pinned = str(ROOT / "layers" / "warden" / "requirements.txt")
+        subprocess.run([*pip, "--requirement", pinned], check=True)  # noqa: S603 - our own pins
+    return _weight_mb(build) + _weight_mb(ROOT / "layers" / "warden" / "warden")
+
+
+def _weight_mb(path: Path) -> float:
+    """Weigh a folder's files, without the bytecode that Python writes beside them."""
+    files = (each for each in path.rglob("*") if each.is_file() and "__pycache__" not in each.parts)
+    return sum(each.stat().st_size for each in files) / 1024**2
 
 
 def bench(starts: int = STARTS) -> Bench:
     """Measure every function and the layer that they share."""
     found = [measure(function, starts) for function in USES]
-    layer = layer_mb(build_layer(ROOT / "build" / "bench" / "layer")) + layer_mb(ROOT / "layers" / "warden" / "warden")
+    layer = layer_mb(ROOT / "build" / "bench" / "layer")
     rows = [
         Row(
             f"{each.function} ({', '.join(each.clients)})",
