@@ -251,7 +251,7 @@ class TestJobs:
             "document": '{"version": "1.0"}',
             "targetSelection": "SNAPSHOT",
             "timeoutConfig": {"inProgressTimeoutInMinutes": 15},
-            "schedulingConfig": {"endTime": "2026-11-23 14:08", "endBehavior": "FORCE_CANCEL"},
+            "schedulingConfig": {"endTime": "2026-11-23T14:08", "endBehavior": "FORCE_CANCEL"},
         }
         stubber.add_response("create_job", {"jobId": "warden-1"}, asked)
 
@@ -286,7 +286,7 @@ class TestJobs:
             "document": "{}",
             "targetSelection": "SNAPSHOT",
             "timeoutConfig": {"inProgressTimeoutInMinutes": 15},
-            "schedulingConfig": {"endTime": "2026-11-23 14:08", "endBehavior": "FORCE_CANCEL"},
+            "schedulingConfig": {"endTime": "2026-11-23T14:08", "endBehavior": "FORCE_CANCEL"},
             "jobExecutionsRolloutConfig": {"maximumPerMinute": 50},
             "abortConfig": {
                 "criteriaList": [

@@ -49,7 +49,7 @@ class IotJobs:
                 targetSelection="SNAPSHOT",
                 timeoutConfig={"inProgressTimeoutInMinutes": max(1, int(order.work_timeout.total_seconds() // 60))},
                 schedulingConfig={
-                    "endTime": _up_to_the_minute(order.ends_at).strftime("%Y-%m-%d %H:%M"),
+                    "endTime": _up_to_the_minute(order.ends_at).strftime("%Y-%m-%dT%H:%M"),
                     "endBehavior": "FORCE_CANCEL",
                 },
                 **optional,
