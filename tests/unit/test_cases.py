@@ -198,6 +198,16 @@ def test_every_change_has_its_place_in_the_timeline_and_a_version() -> None:
     assert book.cases.read(case.id) == second
 
 
+def test_a_certificates_finding_said_of_a_thing_names_the_certificate() -> None:
+    finding = an_old_certificate(subject=Subject(SubjectType.CERTIFICATE, "a" * 64), attributes={"task": "t-1"})
+
+    assert finding.about_thing("pump-3") == replace(
+        finding,
+        subject=Subject(SubjectType.THING, "pump-3"),
+        attributes={"task": "t-1", "certificate": "a" * 64},
+    )
+
+
 # --- what joins what -----------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from warden.governor import STOP_KEY, Governor, Verdict
 from warden.ledger import Key, Put
 from warden.plan import Limits, Mode, NeverTouch, Plan, Rule
 from warden.ports import Thing
+from warden.renewal import RotationTerms
 
 PUMP = Thing(name=THING, thing_type="pump", groups=("site-4", "pumps"))
 MINUTE = timedelta(minutes=1)
@@ -21,10 +22,17 @@ MINUTE = timedelta(minutes=1)
 class Desk:
     """A governor and what it is asked."""
 
-    def __init__(self, limits: Limits | None = None, never_touch: NeverTouch | None = None) -> None:
+    def __init__(
+        self, limits: Limits | None = None, never_touch: NeverTouch | None = None, devices_per_day: int = 100
+    ) -> None:
         self.clock = FakeClock()
         self.ledger = FakeLedger()
-        plan = Plan(limits=limits or Limits(devices_per_hour=3), never_touch=never_touch or NeverTouch(), rules=())
+        plan = Plan(
+            limits=limits or Limits(devices_per_hour=3),
+            never_touch=never_touch or NeverTouch(),
+            rules=(),
+            rotation=RotationTerms(devices_per_day=devices_per_day),
+        )
         self.governor = Governor(plan, self.ledger)
 
     def weigh(self, *things: Thing, rule: Rule | None = None, approved: bool = False) -> Verdict:
@@ -186,6 +194,44 @@ def test_a_refusal_says_whose_limit_over_which_time_is_used_up() -> None:
     assert desk.weigh(rule=careful).reason == "1 of 1 devices of rule careful an hour are used"
     desk.clock.advance(timedelta(hours=2))
     assert desk.weigh(rule=careful).reason == "1 of 1 devices of rule careful a day are used"
+
+
+# --- campaigns -----------------------------------------------------------------------------------------------------
+
+
+def test_a_campaign_has_a_days_room_of_its_own() -> None:
+    desk = Desk(Limits(devices_per_hour=3), devices_per_day=5)
+    desk.allowed(3)
+    assert desk.governor.room_for_campaign(desk.clock()) == 5
+
+    desk.clock.advance(timedelta(minutes=59))
+    desk.ledger.commit(desk.governor.count_for_campaign(2, desk.clock()))
+    desk.clock.advance(timedelta(hours=1))
+    desk.ledger.commit(desk.governor.count_for_campaign(2, desk.clock()))
+    assert desk.governor.room_for_campaign(desk.clock()) == 1
+    desk.ledger.commit(desk.governor.count_for_campaign(4, desk.clock()))
+    assert desk.governor.room_for_campaign(desk.clock()) == 0
+
+    assert desk.ledger.read(Key("LIMIT#campaign#day", "COUNTER")) == {
+        "type": "counter",
+        "window": "campaign#day",
+        "counts": {"2026-11-22T12:00:00.000000Z": 2, "2026-11-22T13:00:00.000000Z": 6},
+        "version": 3,
+    }
+    desk.clock.advance(timedelta(hours=23))
+    assert desk.governor.room_for_campaign(desk.clock()) == 0
+    desk.clock.advance(MINUTE)
+    assert desk.governor.room_for_campaign(desk.clock()) == 0, "six of the second hour"
+    desk.clock.advance(timedelta(hours=1))
+    assert desk.governor.room_for_campaign(desk.clock()) == 5
+
+
+@pytest.mark.parametrize(("stopped", "room"), [(True, 0), (False, 5)])
+def test_a_campaign_has_no_room_while_the_switch_is_off(stopped: bool, room: int) -> None:
+    desk = Desk(devices_per_day=5)
+    desk.ledger.commit(Put(STOP_KEY, {"type": "switch", "stopped": stopped, "who": "dana"}, 0))
+
+    assert desk.governor.room_for_campaign(desk.clock()) == room
 
 
 # --- names ---------------------------------------------------------------------------------------------------------
