@@ -149,13 +149,14 @@ def test_two_that_leave_a_shared_certificate_at_once_do_not_leave_it_to_each_oth
     for thing in ("pump-1", "pump-2"):
         sharing.devices[thing].create()
         sharing.devices[thing].confirm()
-    detach, ended = sharing.certificates.detach_thing, []
+    detach = sharing.certificates.detach_thing
+    ended: list[str] = []
 
-    def detach_second(certificate: str, thing: str) -> None:
+    def detach_second(certificate_id: str, thing: str) -> None:
         if not ended:
             ended.append(thing)
             end(sharing, jobs[1])
-        detach(certificate, thing)
+        detach(certificate_id, thing)
 
     sharing.certificates.detach_thing = detach_second  # type: ignore[method-assign]  # overtaken just there
 
@@ -176,9 +177,9 @@ def test_a_crash_while_the_last_one_leaves_retires_it_all_the_same(sharing: Worl
     sharing.device.confirm()
     real = sharing.certificates.deactivate
 
-    def crash(certificate: str) -> None:
+    def crash(certificate_id: str) -> None:
         sharing.certificates.deactivate = real  # type: ignore[method-assign]  # once
-        raise Crash(certificate)
+        raise Crash(certificate_id)
 
     sharing.certificates.deactivate = crash  # type: ignore[method-assign]  # gone, just before it retires the last
     sharing.receives = 3
