@@ -90,14 +90,16 @@ class BrokenPromiseError(AssertionError):
 class Member:
     """What the book knows of a device. `honest`: it obeys its contract and nobody made its certificate useless.
 
-    `intact` says that nobody but the service changed its things, certificates or rights. `said` are the
-    certificates it has sent a confirmation over, `rights` what it could do when it was last not restricted.
+    `intact` says that nobody but the service changed its things, certificates or rights. `had` are the
+    certificates it was ever given, `said` those it has sent a confirmation over, `rights` what it could do when it
+    was last not restricted.
     """
 
     device: FakeDevice
     honest: bool = True
     intact: bool = True
     said: set[str] = field(default_factory=set)
+    had: set[str] = field(default_factory=set)
     released_at: datetime | None = None
     rights: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
@@ -118,6 +120,7 @@ class Book:
         self._admitted: list[tuple[datetime, int]] = []
         for thing, member in self.members.items():
             member.rights = self.rights_of(thing)
+            member.had.add(member.device.certificate)
 
     # --- what the world shows -------------------------------------------------------------------------------------
 
