@@ -13,7 +13,17 @@ from datetime import timedelta
 import pytest
 
 from tests.conftest import ROOT
-from tests.fakes import DEVICE_POLICY, PLAN, FakeDevice, World, a_job_event, a_world, an_old_certificate
+from tests.fakes import (
+    DEVICE_POLICY,
+    PLAN,
+    RESTRICTED_POLICY,
+    FakeDevice,
+    World,
+    a_finding,
+    a_job_event,
+    a_world,
+    an_old_certificate,
+)
 from warden.campaigns import MemberState, read_batch, read_member
 from warden.cases import Case, CaseState, Progress
 from warden.certificate_sweep import Turn, sweep_certificates
@@ -353,3 +363,84 @@ def the_others_are_left(scene: Scene, *, job_is_gone: bool) -> None:
         assert rotation is not None
         assert rotation.state is (RotationState.ROLLED_BACK if job_is_gone else RotationState.REQUESTED)
         assert scene.world.active_certificates(thing) == [scene.world.devices[thing].certificate]
+
+
+# --- a release, whose rotation is a step of it -----------------------------------------------------------------------
+
+
+def of_a_release() -> Scene:
+    world = a_world("pump-1", "pump-2")
+    renewed_once(world)
+    world.report(a_finding("pump-2", observed_at=world.clock()))
+    world.devices["pump-2"].work()
+    world.drain()
+    world.order("release", world.cases[-1].id)
+    assert world.cases[-1].state is CaseState.RECOVERING
+    return scene(world)
+
+
+@pytest.mark.parametrize("deliver", [once, duplicated, lost])
+@pytest.mark.parametrize(("ending", "moment"), OF_DEVICE)
+def test_a_release_follows_the_ending_of_its_rotation(
+    ending: str, moment: str, deliver: Callable[[Scene, Callable[[Scene], None]], None]
+) -> None:
+    scene = of_a_release()
+    GETS_AS_FAR_AS[moment](scene)
+
+    deliver(scene, ENDS_AS[ending])
+
+    cell = OF_DEVICE[ending, moment]
+    certificate, policy, state = {
+        "back on the old one": (scene.before, RESTRICTED_POLICY, CaseState.CONTAINED),
+        "on the new one": (scene.device.certificate, DEVICE_POLICY, CaseState.CLOSED),
+        "on none": ("", "", CaseState.CONTAINED),
+    }[re.split("[;,] ", cell)[0]]
+    assert scene.world.policies(scene.thing) == ({certificate: {policy}} if certificate else {})
+    assert scene.world.active_certificates(scene.thing) == ([certificate] if certificate else [])
+    assert (scene.case.state, scene.case.resolution) == (state, "released" if state is CaseState.CLOSED else "")
+    holds_whatever_the_ending(scene)
+
+
+# --- and after it ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ending", "moment"), [key for key, word in OF_CAMPAIGN.items() if word == "waits again"])
+def test_a_device_that_waits_again_is_asked_again_and_comes_through(ending: str, moment: str) -> None:
+    scene = of_a_campaign()
+    world = scene.world
+    GETS_AS_FAR_AS[moment](scene)
+    once(scene, ENDS_AS[ending])
+    for thing in ("pump-3", "pump-4"):
+        world.devices[thing].work()
+    world.drain()
+
+    world.order("campaign-resume", why="go on")
+    for _ in range(3):
+        world.sweep(after=timedelta(minutes=6))
+    scene.device.work()
+    world.drain()
+
+    rotation = read_rotation(world.ledger, scene.thing)
+    assert rotation is not None
+    assert (rotation.state, rotation.job_id != scene.job) == (RotationState.FINISHED, True)
+    assert world.active_certificates(scene.thing) == [scene.device.certificate]
+    assert scene.device.certificate != scene.before
+    counted_as(scene, "done")
+
+
+@pytest.mark.parametrize(("ending", "moment"), [key for key, cell in OF_DEVICE.items() if "back on the old" in cell])
+def test_a_device_that_went_back_can_be_renewed_by_the_next_rotation(ending: str, moment: str) -> None:
+    scene = of_a_finding()
+    GETS_AS_FAR_AS[moment](scene)
+    once(scene, ENDS_AS[ending])
+    scene.device.keys += 1  # it makes a new key for each rotation
+
+    scene.world.order("dismiss", scene.case.id)
+    scene.world.clock.advance(timedelta(days=1))
+    scene.world.report(an_old_certificate("pump-2", id="audit-3", observed_at=scene.world.clock()))
+    scene.device.work()
+    scene.world.drain()
+
+    assert scene.world.active_certificates("pump-2") == [scene.device.certificate]
+    assert scene.device.certificate != scene.before
+    assert scene.world.cases[-1].resolution == "rotated"
