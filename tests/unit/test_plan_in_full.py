@@ -460,6 +460,7 @@ def test_a_rule_about_something_else_can_be_reached(earlier: str, later: str) ->
         ('severity = "medium"', 'severity = "high"'),
         ('kind = "a?"', 'kind = "aX"'),
         ('kind = "a*"', 'kind = "aX*"'),
+        ('kind = "X*"', 'kind = "Xa*"'),
     ],
 )
 def test_a_rule_that_gets_nothing_any_more_is_named(earlier: str, later: str) -> None:
@@ -468,3 +469,35 @@ def test_a_rule_that_gets_nothing_any_more_is_named(earlier: str, later: str) ->
     assert [each.partition(": ")[2] for each in said] == [
         "rule 'second' is never reached: 'first' (line 6) takes all it would"
     ]
+
+
+def test_a_rule_whose_name_cannot_be_is_called_by_its_number() -> None:
+    said = faults(two_rules('kind = "a*"', 'kind = "ab"').replace('"first"', '"First!"'))
+
+    assert [each.partition(": ")[2] for each in said][1] == (
+        "rule 'second' is never reached: 'rule-1' (line 6) takes all it would"
+    )
+
+
+def test_a_table_that_is_written_as_a_list_is_told_at_its_line() -> None:
+    assert faults(f"{HEAD}[[never_touch]]\nthings = []\n{LAST}") == ["line 6: never_touch is a table: [never_touch]"]
+
+
+def test_a_plan_without_limits_is_told_that_and_nothing_else() -> None:
+    assert faults("version = 1\n" + LAST) == [
+        "line 1: [limits] has no `devices_per_hour`; say how many devices an hour may be touched unasked"
+    ]
+
+
+def test_a_fault_in_the_limits_of_the_second_rule_is_told_there() -> None:
+    second = 'kind = "y"\n[rule.limits]\ndevices_per_hour = 0\n[[rule]]\nname = "third"\nkind = "z"'
+    text = two_rules('kind = "x"', "").replace(
+        'name = "second"\n\nactions = ["notify"]\n',
+        f"""name = "second"
+actions = ["notify"]
+{second}
+actions = ["notify"]
+""",
+    )
+
+    assert faults(text) == [f"line 14: `devices_per_hour` is a whole number above 0 and at most 100000; {NUMBER_ENDS}"]

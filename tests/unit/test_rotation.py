@@ -7,7 +7,18 @@ from datetime import timedelta
 
 import pytest
 
-from tests.fakes import DEVICE_POLICY, NOON, THING, FakeLedger, World, a_key, a_world, an_old_certificate, contained
+from tests.fakes import (
+    DEVICE_POLICY,
+    NOON,
+    RESTRICTED_POLICY,
+    THING,
+    FakeLedger,
+    World,
+    a_key,
+    a_world,
+    an_old_certificate,
+    contained,
+)
 from warden.cases import CaseState, Progress
 from warden.containment import read_containment
 from warden.ledger import Key, Put
@@ -267,6 +278,24 @@ def test_a_rotation_inside_a_quarantine_moves_the_snapshot_only_when_it_goes_for
     assert containment.is_active
     assert ended.state is (RotationState.FINISHED if works else RotationState.ROLLED_BACK)
     assert containment.policies == {ended.new if works else old: (DEVICE_POLICY,)}
+    assert world.certificates.stored[old].policies == [RESTRICTED_POLICY], "nothing is given back before the release"
+
+
+def test_a_certificate_of_its_own_is_retired_beside_one_that_it_shared(world: World) -> None:
+    shared, own = OLD, world.device.certificate
+    world.enrol("pump-4")
+    world.certificates.enrol(shared, a_key(900).pem, [DEVICE_POLICY])
+    world.registry.attached += [(shared, THING), (shared, "pump-4")]
+    save_rotation(world.ledger, replace(rotation_of(world), old=(shared, own)))
+    world.device.create()
+    world.device.confirm()
+
+    ended = end_rotation(rotation_of(world), world.service)
+
+    assert ended.state is RotationState.FINISHED
+    assert world.registry.certificates_of(THING) == [ended.new]
+    assert [world.certificates.stored[each].status for each in (shared, own)] == ["ACTIVE", "INACTIVE"]
+    assert [record["certificate"] for record in world.ledger.of_type("retirement")] == [own]
 
 
 # --- beginnings ----------------------------------------------------------------------------------------------------
