@@ -9,9 +9,10 @@ import pytest
 
 from tests.aws.ground import PREFIX
 from warden.aws.certificates import IotCertificates
+from warden.aws.jobs import IotJobs
 from warden.aws.messaging import SqsCaseQueue
 from warden.aws.registry import IotRegistry
-from warden.errors import NotYet
+from warden.errors import NotYet, Refused
 from warden.ports import QueueEntry
 
 type Stubbed = Callable[[str], tuple[Any, Any]]
@@ -34,6 +35,28 @@ def test_a_group_that_is_gone_has_no_policies(stubbed: Stubbed) -> None:
     stubber.add_client_error("list_attached_policies", GONE)
 
     assert IotRegistry(client, PREFIX).policies_of_group("pumps") == []
+
+
+@pytest.mark.parametrize("code", [GONE, "InvalidRequestException"])
+def test_a_job_that_has_ended_needs_no_withdrawing(stubbed: Stubbed, code: str) -> None:
+    client, stubber = stubbed("iot")
+    stubber.add_client_error("cancel_job", code)
+
+    IotJobs(client, PREFIX).withdraw("warden-1")
+
+    stubber.assert_no_pending_responses()
+
+
+def test_a_page_that_aws_iot_has_forgotten_is_refused_and_any_other_fault_rises(stubbed: Stubbed) -> None:
+    client, stubber = stubbed("iot")
+    stubber.add_client_error("list_certificates", "InvalidRequestException")
+    stubber.add_client_error("list_certificates", "InvalidRequestException")
+
+    with pytest.raises(Refused) as caught:
+        IotCertificates(client, PREFIX).oldest_page("cGFnZTI=")
+    assert caught.value.code == "no-such-page"
+    with pytest.raises(client.exceptions.InvalidRequestException):
+        IotCertificates(client, PREFIX).oldest_page("")
 
 
 def test_messages_that_sqs_did_not_take_are_sent_again_by_whoever_runs_this_again(stubbed: Stubbed) -> None:

@@ -500,4 +500,4 @@ actions = ["notify"]
 """,
     )
 
-    assert faults(text) == [f"line 14: `devices_per_hour` is a whole number above 0 and at most 100000; {NUMBER_ENDS}"]
+    assert faults(text) == [f"line 15: `devices_per_hour` is a whole number above 0 and at most 100000; {NUMBER_ENDS}"]

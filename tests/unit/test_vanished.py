@@ -11,6 +11,7 @@ import pytest
 from tests.fakes import (
     DEVICE_POLICY,
     OPERATOR,
+    PLAN,
     RESTRICTED_GROUP,
     RESTRICTED_POLICY,
     THING,
@@ -121,6 +122,17 @@ def test_a_certificate_deleted_after_its_confirmation_is_not_made_again(rotating
     assert rotating.certificates.issued == 1
 
 
+def test_an_old_certificate_that_was_deleted_meanwhile_has_no_key_to_remember(rotating: World) -> None:
+    rotation = read_rotation(rotating.ledger, THING)
+    assert rotation is not None
+    save_rotation(rotating.ledger, replace(rotation, old=("d" * 64, *rotation.old)))
+
+    verdict, _ = rotating.device.create()
+
+    assert verdict == "accepted"
+    assert "d" * 64 not in [record["certificate"] for record in rotating.ledger.of_type("key")]
+
+
 @pytest.mark.parametrize("what", ["certificate/create", "certificate/confirm"])
 def test_a_rotation_that_is_being_rolled_back_is_over_for_the_device(rotating: World, what: str) -> None:
     rotation = read_rotation(rotating.ledger, THING)
@@ -190,6 +202,24 @@ def test_a_certificate_that_another_contained_thing_uses_stays_restricted_when_o
     leave_behind(common, "pump-3", world.service)
 
     assert world.policies("pump-4") == {common: {RESTRICTED_POLICY}}
+
+
+def test_what_a_later_containment_took_from_a_shared_certificate_is_given_back_by_the_last_release() -> None:
+    world = a_world("pump-3", "pump-4")
+    common = world.device.certificate
+    world.registry.attached = [(common, "pump-3"), (common, "pump-4")]
+    world.devices["pump-4"].certificate = common
+    world.report(a_finding("pump-3"))
+    world.certificates.attach_policy(common, "slipped-in")
+    world.clock.advance(timedelta(seconds=1))
+    world.report(a_finding("pump-4", id="violation-2"))
+    first, second = world.cases
+
+    world.order(KEEP, second.id)
+    assert world.policies("pump-4") == {common: {RESTRICTED_POLICY}}
+
+    world.order(KEEP, first.id)
+    assert world.policies("pump-3") == {common: {DEVICE_POLICY, "slipped-in"}}
 
 
 def test_a_release_is_not_done_before_aws_iot_shows_the_policies(world: World) -> None:
@@ -292,6 +322,18 @@ def test_logs_are_not_asked_for_where_there_is_no_device(world: World) -> None:
         carry_out(order, world.service)
     assert caught.value.code == "no-device"
     assert COLLECT_LOGS not in world.case.outcomes
+
+
+def test_no_logs_are_collected_from_a_device_that_is_never_touched() -> None:
+    world = a_world(plan=PLAN + '\n[never_touch]\nthings = ["pump-*"]\n')
+    world.report(a_finding())
+    world.service.cases.save(replace(world.case, state=CaseState.OPEN), world.clock())
+    order = Order(decision=Decision.COLLECT_LOGS, case_id=world.case.id, who=OPERATOR, request="request-1")
+
+    with pytest.raises(Refused) as caught:
+        carry_out(order, world.service)
+    assert caught.value.code == "never-touch"
+    assert world.jobs.started == {}
 
 
 # --- what could not be told ----------------------------------------------------------------------------------------
