@@ -168,10 +168,12 @@ def _unless_it_may_be_made(response: tuple[AWSResponse, Any] | None = None, **_:
 
 
 def _certificate(described: CertificateDescriptionTypeDef) -> Certificate:
+    # Not given by the local AWS. Whoever asks for it takes a certificate of unknown age for a young one.
+    changed_at = described["lastModifiedDate"].astimezone(UTC) if "lastModifiedDate" in described else None
     return Certificate(
         id=described["certificateId"],
         status=described["status"],
         pem=described["certificatePem"],
         created_at=described["creationDate"].astimezone(UTC),
-        changed_at=described["lastModifiedDate"].astimezone(UTC),
+        changed_at=changed_at,
     )
