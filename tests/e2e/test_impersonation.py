@@ -275,7 +275,6 @@ class TestCertificatesThatAreNotInUse:
         assert victim.has == before
         around.iot.detach_thing_principal(thingName=victim.thing, principal=other.certificate_arn)
 
-    @pytest.mark.xfail(strict=True, reason="the service asks whose a certificate is, not whether it is ACTIVE")
     def test_one_set_inactive_while_it_is_connected_is_given_nothing_more(self, around: Around, victim: Victim) -> None:
         device, codes = victim.device, []
         with session(device, around) as speaker:
@@ -426,7 +425,6 @@ class TestReplays:
         refused_on_record(answer, "csr-known-key", renewed.now.certificate_id, rotating_again, 0)
         assert rotating_again.has == before
 
-    @pytest.mark.xfail(strict=True, reason="a key that we did not certify ourselves is forgotten with its certificate")
     def test_the_key_of_a_certificate_retired_before_is_refused(self, renewed: Renewed, rotating_again: Victim) -> None:
         before, known = rotating_again.has, refusals(rotating_again.around, rotating_again.thing, "csr-known-key")
 
