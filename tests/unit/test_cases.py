@@ -160,6 +160,7 @@ def test_a_new_case_is_its_record_its_problem_and_its_first_step() -> None:
 
     assert case.id == f"{case.problem[:12]}-1"
     assert case.version == 1
+    assert case.key == Key(f"CASE#{case.id}", "CASE")
     assert (case.evidence, case.attributes) == ({"bytes": 7}, {"behavior": "burst"})
     assert book.problem() == {
         "type": "problem",

@@ -49,6 +49,7 @@ def test_the_least_plan_only_tells() -> None:
         ('kind = ["aws:num-*", "aws:all-bytes-out"]', {}, {"kind": "aws:all-bytes-in"}),
         ('severity = "high"', {"severity": Severity.CRITICAL}, {"severity": Severity.MEDIUM}),
         ('metric = "m*"', {"attributes": {"metric": "mine"}}, {}),
+        ('metric = "?*"', {"attributes": {"metric": "m"}}, {}),
         ('security_profile = "pumps"', {"attributes": {"security-profile": "pumps"}}, {"attributes": {"metric": "x"}}),
         ('audit_check = "CA_*"', {"attributes": {"check": "CA_EXPIRING"}}, {"attributes": {"check": "x"}}),
     ],
