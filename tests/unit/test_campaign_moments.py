@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.fakes import World
+from tests.fakes import Crash, World, an_old_certificate
 from tests.unit.test_campaigns import ENFORCED, TURN, a_campaign, campaign, fail, obey
 from tests.unit.test_certificate_sweep import ROTATION, a_fleet, state_of, verdicts
 from warden.campaign_decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
 from warden.campaign_notices import tell_of
-from warden.campaigns import CampaignState, MemberState, batch_key
+from warden.campaigns import CampaignState, MemberState, batch_key, member_key, read_member, waiting_in
 from warden.certificate_sweep import left_behind, sweep_certificates
 from warden.errors import Refused
-from warden.ledger import Key
-from warden.plan import Mode
-from warden.ports import Certificate
+from warden.findings import Source
+from warden.ledger import Found, Index, Key, Put
+from warden.plan import ROTATE_CERTIFICATE, Mode
+from warden.ports import Certificate, CertificatePage, JobOrder
 from warden.renewal_runs import read_run
+from warden.rollout import take_on
 
 CLEAN = f'{ROTATION}[hygiene]\ninactive = "clean"\ninactive_days = 60\n'
 
@@ -163,3 +166,171 @@ def test_what_changed_since_it_was_listed_is_not_deleted(seen: str) -> None:
     world.find_what_is_due()
 
     assert certificate in world.certificates.stored
+
+
+def test_an_inactive_certificate_is_judged_once_in_a_run_that_begins_its_list_anew() -> None:
+    world = a_fleet(400, 399, rotation=CLEAN)
+    certificate = world.device.certificate
+    world.certificates.deactivate(certificate)
+    world.certificates.stored[certificate].changed_at = world.clock() - timedelta(days=61)
+    world.certificates.page_size = 1
+    real, forgotten = world.certificates.oldest_page, [True]
+
+    def forgets_once(page: str) -> CertificatePage:
+        if page and forgotten.pop() if forgotten else False:
+            raise Refused("no-such-page", page)
+        return real(page)
+
+    world.certificates.oldest_page = forgets_once  # type: ignore[method-assign]  # AWS IoT's pages live for a while
+
+    world.find_what_is_due()
+
+    assert verdicts(world) == {"pump-1": "long INACTIVE", "pump-2": "enrolled"}
+
+
+def test_a_campaign_that_is_cancelled_while_a_sweep_adds_to_it_is_taken_up_again() -> None:
+    world = a_fleet(400)
+    world.find_what_is_due()
+    first = campaign(world)
+    world.enrol("pump-9")
+    world.certificates.stored[world.devices["pump-9"].certificate].created_at = world.clock() - timedelta(days=900)
+    real = world.registry.things_of
+
+    def look_and_be_overtaken(certificate_id: str) -> list[str]:
+        world.registry.things_of = real  # type: ignore[method-assign]  # once
+        carry_out_on_campaign(an_order(world, decision=CampaignDecision.CANCEL), world.service)
+        return real(certificate_id)
+
+    world.registry.things_of = look_and_be_overtaken  # type: ignore[method-assign]  # an operator, meanwhile
+    world.clock.advance(timedelta(days=1))
+
+    world.find_what_is_due()
+
+    assert (campaign(world).id, campaign(world).state) == (first.id, CampaignState.AWAITING_APPROVAL)
+    assert (first.size, campaign(world).size) == (1, 2)
+
+
+# --- sending -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_to_be_taken_on_must_be_there() -> None:
+    with pytest.raises(LookupError, match="there is no campaign"):
+        take_on(a_fleet(400).service)
+
+
+def test_a_campaign_that_was_quiet_goes_on_when_somebody_waits_again() -> None:
+    world = a_campaign(1)
+    world.sweep(after=TURN)
+    obey(world)
+    world.sweep(after=TURN)
+    while campaign(world).quiet_since is None:
+        world.sweep(after=timedelta(seconds=301))
+    world.enrol("pump-9")
+    world.certificates.stored[world.devices["pump-9"].certificate].created_at = world.clock() - timedelta(days=900)
+
+    world.find_what_is_due()
+    take_on(world.service)
+
+    assert campaign(world).quiet_since is None
+    assert campaign(world).state is CampaignState.RUNNING
+
+
+@pytest.fixture(name="one_by_one")
+def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> World:
+    """A campaign of nine in its last step, whose every device is a job of its own."""
+    monkeypatch.setattr("warden.rollout._THINGS_A_JOB", 1)
+    world = a_campaign(9, rotation=f"{ENFORCED}canary_percent = 1\n")
+    while campaign(world).step < 2:
+        world.sweep(after=TURN)
+        obey(world)
+    return world
+
+
+def sent(world: World) -> int:
+    return len(world.jobs.of(ROTATE_CERTIFICATE))
+
+
+def test_a_turn_sends_four_jobs_and_the_next_goes_on(one_by_one: World) -> None:
+    assert sent(one_by_one) == 1 + 1 + 4, "two steps of one, and the first turn of the last step"
+
+    take_on(one_by_one.service)
+
+    assert sent(one_by_one) == 9
+
+
+def test_a_campaign_that_is_paused_between_two_jobs_sends_no_other(one_by_one: World) -> None:
+    real = one_by_one.jobs.start
+
+    def start_and_pause(order: JobOrder) -> None:
+        real(order)
+        pause = an_order(one_by_one, decision=CampaignDecision.PAUSE, request="request-9")
+        carry_out_on_campaign(pause, one_by_one.service)
+
+    one_by_one.jobs.start = start_and_pause  # type: ignore[method-assign]  # an operator, just then
+    one_by_one.sweep(after=TURN)
+
+    assert campaign(one_by_one).state is CampaignState.PAUSED
+    assert sent(one_by_one) == 7
+
+
+def test_a_device_that_is_rotated_meanwhile_is_left_to_that(one_by_one: World) -> None:
+    one_by_one.report(an_old_certificate("pump-9"))
+    [case] = [each for each in one_by_one.cases if each.source is Source.AUDIT]
+
+    take_on(one_by_one.service)
+
+    member = read_member(one_by_one.ledger, "pump-9")
+    assert member is not None
+    assert member.state is MemberState.SKIPPED
+    assert member.note == f"a rotation is under way already, for case {case.id}"
+
+
+def test_what_an_index_still_shows_is_read_again(one_by_one: World) -> None:
+    ledger, real = one_by_one.ledger, one_by_one.ledger.find
+    done, gone = member_key("pump-1"), member_key("pump-99")
+
+    def behind(index: Index, value: str, *, until: str | None = None, newest_first: bool = False) -> Iterator[Found]:
+        if value == waiting_in(campaign(one_by_one).id):
+            yield Found(gone, {})
+            yield Found(done, {})
+        yield from real(index, value, until=until, newest_first=newest_first)
+
+    ledger.find = behind  # type: ignore[method-assign]  # an index is eventually consistent
+
+    take_on(one_by_one.service)
+
+    assert sent(one_by_one) == 9
+    assert state_of(one_by_one, "pump-1") is MemberState.DONE
+
+
+def test_a_batch_that_nobody_sent_before_the_campaign_was_cancelled_is_let_go(one_by_one: World) -> None:
+    real, number = one_by_one.ledger.commit, campaign(one_by_one).batches
+
+    def die_after_the_choice(*puts: Put) -> None:
+        real(*puts)
+        if campaign(one_by_one).batches > number:
+            one_by_one.ledger.commit = real  # type: ignore[method-assign]  # once
+            raise Crash
+
+    one_by_one.ledger.commit = die_after_the_choice  # type: ignore[method-assign]  # the responder is gone
+    with pytest.raises(Crash):
+        take_on(one_by_one.service)
+    carry_out_on_campaign(an_order(one_by_one, decision=CampaignDecision.CANCEL), one_by_one.service)
+
+    take_on(one_by_one.service)
+
+    member = read_member(one_by_one.ledger, "pump-7")
+    assert member is not None
+    assert (member.state, member.note) == (MemberState.SKIPPED, "the campaign was cancelled")
+    assert sent(one_by_one) == 6
+
+
+def test_a_device_whose_batch_is_forgotten_ends_all_the_same(one_by_one: World) -> None:
+    found = campaign(one_by_one)
+    for number in range(1, found.batches + 1):
+        one_by_one.ledger.records.pop(batch_key(found.id, number), None)
+
+    obey(one_by_one)
+
+    assert one_by_one.queue.parked == []
+    assert {case.resolution for case in one_by_one.cases} == {"rotated"}

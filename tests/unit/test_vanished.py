@@ -30,7 +30,7 @@ from warden.errors import ActionFailed, NotSent, NotYet, Refused
 from warden.findings import Subject, SubjectType
 from warden.ledger import Key, Put
 from warden.plan import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE, Mode
-from warden.ports import Thing
+from warden.ports import Certificate, Thing
 from warden.progress import due, job_ended
 from warden.release import drift_of, leave_behind, release
 from warden.rotation import RotationState, begin_rotation, end_rotation, read_rotation, rotation_key, save_rotation
@@ -131,6 +131,22 @@ def test_an_old_certificate_that_was_deleted_meanwhile_has_no_key_to_remember(ro
 
     assert verdict == "accepted"
     assert "d" * 64 not in [record["certificate"] for record in rotating.ledger.of_type("key")]
+
+
+def test_a_request_that_its_own_copy_overtakes_is_no_second_use_of_its_key(rotating: World) -> None:
+    real, csr = rotating.certificates.read, rotating.device.next_key.csr
+    answers: list[str] = []
+
+    def read_and_be_overtaken(certificate_id: str) -> Certificate | None:
+        rotating.certificates.read = real  # type: ignore[method-assign]  # once
+        answers.append(rotating.device.create(csr)[0])
+        return real(certificate_id)
+
+    rotating.certificates.read = read_and_be_overtaken  # type: ignore[method-assign]  # the other copy
+    answers.append(rotating.device.create(csr)[0])
+
+    assert answers == ["accepted", "accepted"]
+    assert rotating.certificates.issued == 1
 
 
 @pytest.mark.parametrize("what", ["certificate/create", "certificate/confirm"])
