@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import Crash, World, an_old_certificate
+from tests.fakes import Crash, World, a_finding, an_old_certificate
 from tests.unit.test_campaigns import ENFORCED, TURN, a_campaign, campaign, fail, obey
 from tests.unit.test_certificate_sweep import ROTATION, a_fleet, state_of, verdicts
 from warden.campaign_decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
@@ -323,6 +323,31 @@ def test_a_batch_that_nobody_sent_before_the_campaign_was_cancelled_is_let_go(on
     assert member is not None
     assert (member.state, member.note) == (MemberState.SKIPPED, "the campaign was cancelled")
     assert sent(one_by_one) == 6
+
+
+def test_a_device_that_was_left_out_already_is_left_as_it_is_when_its_batch_is_let_go(one_by_one: World) -> None:
+    one_by_one.report(a_finding("pump-7"))
+    real = one_by_one.ledger.commit
+
+    def die_after_leaving_it_out(*puts: Put) -> None:
+        real(*puts)
+        if any("pump-7" in put.record.get("outcomes", ()) for put in puts if put.record["type"] == "batch"):
+            one_by_one.ledger.commit = real  # type: ignore[method-assign]  # once
+            raise Crash
+
+    one_by_one.ledger.commit = die_after_leaving_it_out  # type: ignore[method-assign]  # the responder is gone
+    with pytest.raises(Crash):
+        take_on(one_by_one.service)
+    carry_out_on_campaign(an_order(one_by_one, decision=CampaignDecision.CANCEL), one_by_one.service)
+
+    take_on(one_by_one.service)
+
+    member = read_member(one_by_one.ledger, "pump-7")
+    assert member is not None
+    assert (member.state, member.note) == (
+        MemberState.SKIPPED,
+        "contained meanwhile; releasing it renews the certificate",
+    )
 
 
 def test_a_device_whose_batch_is_forgotten_ends_all_the_same(one_by_one: World) -> None:
