@@ -501,3 +501,29 @@ actions = ["notify"]
     )
 
     assert faults(text) == [f"line 15: `devices_per_hour` is a whole number above 0 and at most 100000; {NUMBER_ENDS}"]
+
+
+def test_what_is_no_toml_is_told_at_its_line() -> None:
+    [said] = faults("a = 1\na = 2\nb = 3\nc = 4\n")
+
+    assert said.startswith("line 2: this is not TOML: ")
+
+
+def test_faults_are_in_the_order_of_their_lines_not_of_their_words() -> None:
+    said = faults(two_rules('kind = "a[b"', 'kind = "x"\nseverity = "bad"'))
+
+    assert [each.partition(":")[0] for each in said] == ["line 8", "line 13"]
+
+
+def test_limits_of_the_second_rule_that_are_no_table_are_told_there() -> None:
+    assert faults(two_rules('kind = "x"', 'kind = "y"\nlimits = 7')) == [
+        "line 13: limits are a table: [limits] or [rule.limits]"
+    ]
+
+
+def test_every_rule_that_gets_nothing_any_more_is_named() -> None:
+    third = '[[rule]]\nname = "third"\nkind = "ac"\nactions = ["notify"]\n'
+
+    said = faults(two_rules('kind = "a*"', 'kind = "ab"').replace(LAST, third + LAST))
+
+    assert [each.partition(" is never")[0] for each in said] == ["line 10: rule 'second'", "line 14: rule 'third'"]
