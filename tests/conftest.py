@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 # Set at import, before any module under test can make a client: a fixture would come too late for those.
 for name in [name for name in os.environ if name.startswith(("AWS_", "POWERTOOLS_"))]:
     del os.environ[name]
@@ -19,3 +21,13 @@ os.environ |= {
 }
 
 ROOT = Path(__file__).parents[1]
+
+UNTRACED = ("e2e", "faults", "model", "container", "storm")
+"""Tests that go the same ways again a thousand times, or in another process."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out of the coverage what would only pay for being traced; the others reach every branch."""
+    for item in items:
+        if item.path.parent.name in UNTRACED or item.path.stem.endswith(UNTRACED):
+            item.add_marker("no_cover")
