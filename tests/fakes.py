@@ -143,6 +143,7 @@ class FakeLedger:
             raise AwsError("ValidationException: a transaction takes 100 different items at most")
         for put in puts:
             _storable_key(put.key)
+            _storable_names(put.record)
             known = self.records.get(put.key)
             if (0 if known is None else _record(known)["version"]) != put.seen:
                 raise Conflict(f"{put.key} was changed meanwhile")
@@ -176,6 +177,14 @@ def _storable_key(key: Key) -> None:
     for part in key:
         if not 1 <= len(part.encode()) <= 1024:
             raise AwsError("ValidationException: a key has 1 to 1024 bytes")
+
+
+def _storable_names(value: object) -> None:
+    if isinstance(value, Mapping):
+        if not all(value):
+            raise AwsError("ValidationException: a name in a map has at least one character")
+        for each in value.values():
+            _storable_names(each)
 
 
 class FakeRegistry:

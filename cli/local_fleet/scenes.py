@@ -21,6 +21,7 @@ from local_fleet.story import Lane, NotSeen, Story
 SUSPECT = "pump-3"
 FLEET = ("pump-1", "pump-2", SUSPECT, "pump-4", "plant1:pump-9")
 ALERT = ROOT / "events" / "detect-violation-in-alarm.json"
+SCHEDULE = ROOT / "events" / "sweep-certificates.json"
 _LOG = b"".join(
     b"2026-11-23T03:%02d:00Z pump: sent %d bytes to 198.51.100.23\n" % (minute, minute * 7919) for minute in range(60)
 )
@@ -97,6 +98,7 @@ def play(stage: Stage) -> None:
     released(stage)
     rekeyed(stage, before)
     others_untouched(stage, before)
+    renewed(stage)
 
 
 def telemetry_flows(stage: Stage) -> None:
@@ -265,6 +267,49 @@ def others_untouched(stage: Stage, before: Mapping[str, sights.Sight]) -> None:
     if count := sights.waiting(stage.aws, *parked):
         raise NotSeen(f"{count} messages wait in the dead-letter queues")
     story.prove("nothing was lost on the way", "both dead-letter queues are empty")
+
+
+def renewed(stage: Stage) -> None:
+    """Certificates come of age: a sweep finds them, an operator begins, and every device gets a new one."""
+    story, before = stage.story, sights.fleet(stage.aws, FLEET)
+    story.chapter("A year on: certificates come of age")
+    sights.invoke(stage.aws, "fleet-warden-sweep_certificates", SCHEDULE.read_text())
+    subject, body = story.until(lambda: _report(stage), "the report of the sweep", lambda: "an empty mailbox") or (
+        "",
+        "",
+    )
+    story.quote(f"Subject: {subject}\n\n{body}")
+    story.tell(Lane.OPERATOR, "$ warden campaign start")
+    code, said = stage.warden("campaign", "start", "--why", "a quiet Tuesday")
+    if code:
+        raise NotSeen(f"`warden campaign start` ended with {code}: {said}")
+    story.until(lambda: _campaign(stage)["done"] == len(FLEET), "all of them renewed", lambda: _campaign(stage))
+    after, jobs = sights.fleet(stage.aws, FLEET), [job for job in sights.jobs(stage.aws) if "rotate" in job]
+    for name, sight in after.items():
+        [old], [new] = before[name].certificates, sight.certificates
+        if new == old or sight.policies != {new: before[name].policies[old]}:
+            raise NotSeen(f"{name} was {before[name]} and is {sight}")
+        if (sights.certificate_status(stage.aws, old), sights.certificate_status(stage.aws, new)) != (
+            "INACTIVE",
+            "ACTIVE",
+        ):
+            raise NotSeen(f"{name}'s old certificate is not INACTIVE, or its new one not ACTIVE")
+    story.prove(
+        "certificates past their age are renewed, one device first, then the rest",
+        f"{len(after)} devices, {len(jobs) - 1} jobs, one ACTIVE certificate each, the old ones INACTIVE",
+    )
+
+
+def _report(stage: Stage) -> tuple[str, str] | None:
+    notice = sights.read_notice(stage.aws, stage.mailbox)
+    return notice if notice and notice[0].startswith("Fleet Warden: certificates: ") else None
+
+
+def _campaign(stage: Stage) -> Mapping[str, Any]:
+    code, said = stage.warden("campaign", "--json")
+    if code:
+        raise NotSeen(f"`warden campaign` ended with {code}: {said}")
+    return dict(json.loads(said)["campaign"])
 
 
 _CALM = ("started", "connected", "telemetry-accepted")

@@ -67,6 +67,13 @@ def publish(aws: LocalAws, topic: str, message: str) -> None:
     aws.session().client("sns").publish(TopicArn=topic, Message=message)
 
 
+def invoke(aws: LocalAws, function: str, event: str) -> None:
+    """Invoke a function as its schedule does, and wait for its end."""
+    answer = aws.session().client("lambda").invoke(FunctionName=function, Payload=event.encode())
+    if "FunctionError" in answer:
+        raise RuntimeError(f"{function} ended with {answer['Payload'].read().decode()}")
+
+
 def user(aws: LocalAws, name: str, policy: str) -> dict[str, str]:
     """Make an IAM user with one policy, or none; gives the environment that makes a command act as them."""
     iam = aws.session().client("iam")

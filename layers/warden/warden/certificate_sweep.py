@@ -20,7 +20,7 @@ from warden.plan import Mode
 from warden.ports import Certificate, CertificatePage, Thing
 from warden.renewal import Cleaning
 from warden.renewal_report import report
-from warden.renewal_runs import AT_WORK_FOR, Run, Verdict, read_run, run_put, verdict_key, verdict_put
+from warden.renewal_runs import AT_WORK_FOR, ON_NOTHING, Run, Verdict, read_run, run_put, verdict_key, verdict_put
 from warden.rotation import read_rotation
 from warden.service import Service
 
@@ -157,7 +157,7 @@ def _judge(certificate: Certificate, run: Run, turn: Turn) -> None:
     known = ledger.read(key)
     if known is not None and known["run"] == run.id:
         return
-    if known is not None and known["campaign"] == run.campaign and known["things"]:
+    if known is not None and known["campaign"] == run.campaign and ON_NOTHING not in known["things"]:
         things = list(known["things"])  # looked up when it was enrolled
     else:
         turn.pace()

@@ -260,7 +260,8 @@ def _intend(rotation: Rotation, csr: SigningRequest, service: Service) -> Rotati
         raise Refused("too-many-requests", f"this rotation has been given {rotation.issued} certificates already")
     replaced = _refuse_known_key(rotation, csr, service)
     # The device lost the key of the one before. That goes once this is written: a confirmation over it is refused then.
-    spent = (*rotation.spent, rotation.new) if rotation.new else rotation.spent
+    given_up = rotation.new or _made_before_a_crash(rotation, service)
+    spent = (*rotation.spent, given_up) if given_up else rotation.spent
     # AWS IoT keeps creation dates in whole seconds: look from the beginning of this one.
     since = service.now().replace(microsecond=0)
     intent = replace(
@@ -275,6 +276,13 @@ def _intend(rotation: Rotation, csr: SigningRequest, service: Service) -> Rotati
     return save_rotation(service.ports.ledger, intent, *replaced)
 
 
+def _made_before_a_crash(rotation: Rotation, service: Service) -> str:
+    """Find the certificate of the request before, whose function was gone before it could write it down."""
+    if rotation.state is not RotationState.ISSUING or rotation.issuing_since is None:
+        return ""
+    return certificate_with_key(rotation.key, rotation.issuing_since, service) or ""
+
+
 def _refuse_known_key(rotation: Rotation, csr: SigningRequest, service: Service) -> list[Put]:
     """See that the key is new to the thing; gives the writes that remember the keys which this rotation replaces.
 
@@ -287,6 +295,9 @@ def _refuse_known_key(rotation: Rotation, csr: SigningRequest, service: Service)
             replaced[key_of_certificate(certificate.pem)] = certificate_id
     asked = key_record(rotation.thing, csr.key_sha256, "")
     if csr.key_sha256 in replaced or ledger.read(asked.key) is not None:
+        current = read_rotation(ledger, rotation.thing)
+        if current is None or current.version != rotation.version:
+            raise Conflict(f"the rotation of {rotation.thing} went on meanwhile: it may be by this very request")
         raise Refused("csr-known-key", f"{rotation.thing} has had this key already; make a new one")
     puts = [key_record(rotation.thing, key, certificate) for key, certificate in replaced.items()]
     return [put for put in puts if ledger.read(put.key) is None]

@@ -16,6 +16,7 @@ from warden.messages import SCHEMA
 from warden.progress import due, job_ended
 from warden.refusals import record_refusal
 from warden.responder import respond
+from warden.rollout import take_on
 from warden.service import Service
 
 
@@ -92,12 +93,18 @@ def _campaign_decision(message: Mapping[str, Any], service: Service) -> None:
         request=message["request"],
     )
     carry_out_on_campaign(order, service)
+    take_on(service)
+
+
+def _batch_over(_message: Mapping[str, Any], service: Service) -> None:
+    take_on(service)
 
 
 _HANDLERS: dict[str, Callable[[Mapping[str, Any], Service], None]] = {
     "finding": _finding,
     "decision": _decision,
     "campaign-decision": _campaign_decision,
+    "batch-over": _batch_over,
     "job-ended": _job_ended,
     "due": _due,
 }

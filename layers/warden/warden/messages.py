@@ -47,6 +47,11 @@ def send_campaign_decision(queue: CaseQueue, *, decision: str, campaign: str, wh
     _put(queue, "campaign", "campaign-decision", **body)
 
 
+def send_batch_over(queue: CaseQueue, *, batch: str) -> None:
+    """Queue that every device of a campaign's batch has ended, so that the campaign need not wait for the sweep."""
+    _put(queue, "campaign", "batch-over", batch=batch)
+
+
 def send_job_ended(queue: CaseQueue, *, thing: str, job_id: str, event: str) -> None:
     """Queue that a job's execution on a device ended; `event` is the id of the event that said so."""
     _put(queue, thing, "job-ended", job=job_id, thing=thing, event=event)

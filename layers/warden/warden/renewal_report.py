@@ -16,7 +16,7 @@ from warden.clock import from_text
 from warden.ledger import Index, decide_anew
 from warden.notices import plain
 from warden.plan import Mode
-from warden.renewal_runs import Run, Verdict, read_run, run_put
+from warden.renewal_runs import ON_NOTHING, Run, Verdict, read_run, run_put
 from warden.service import Service
 
 _COLUMNS = ("certificate", "created_at", "age_days", "thing", "verdict", "day_of_campaign")
@@ -84,7 +84,8 @@ def _write(run: Run, file: IO[str], service: Service) -> Summary:
 def _lines(run: Run, service: Service) -> Iterator[Line]:
     for _, record in service.ports.ledger.find(Index.DUE, run.findings):
         for thing, verdict in record["things"].items():
-            yield Line(record["certificate"], from_text(record["created_at"]), thing, Verdict(verdict))
+            name = "" if thing == ON_NOTHING else thing
+            yield Line(record["certificate"], from_text(record["created_at"]), name, Verdict(verdict))
 
 
 def _enlarge(run: Run, summary: Summary, service: Service) -> Campaign | None:

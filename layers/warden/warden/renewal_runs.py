@@ -12,6 +12,9 @@ from warden.clock import from_text, to_text
 from warden.ledger import EXPIRY, Key, Ledger, Put, Record, version_of
 from warden.ports import Certificate
 
+ON_NOTHING = "*"
+"""In the place of a thing's name, which has no such sign: DynamoDB takes no empty name in a map."""
+
 _KEPT = timedelta(days=100)
 
 AT_WORK_FOR = timedelta(minutes=20)
@@ -120,7 +123,7 @@ def verdict_put(certificate: Certificate, run: Run, verdicts: Mapping[str, Verdi
         "created_at": created_at,
         "run": run.id,
         "campaign": run.campaign,
-        "things": dict(verdicts),
+        "things": {thing or ON_NOTHING: verdict for thing, verdict in verdicts.items()},
         "due": run.findings,
         "due_at": created_at,
         EXPIRY: int((run.began_at + _KEPT).timestamp()),

@@ -41,7 +41,7 @@ from warden.errors import ActionFailed
 from warden.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.jobs import document, end_time, job_id, job_put
 from warden.ledger import Index, Key, Record, decide_anew
-from warden.messages import send_job_ended
+from warden.messages import send_batch_over, send_job_ended
 from warden.plan import ROTATE_CERTIFICATE
 from warden.ports import JobOrder, Thing
 from warden.rotation import read_rotation, requested, rotation_job, rotation_put
@@ -64,6 +64,11 @@ _QUIET_FOR = timedelta(minutes=5)
 
 
 def advance(_key: Key, _record: Record, service: Service) -> None:
+    """Take the campaign on when the sweep says that its time has come."""
+    take_on(service)
+
+
+def take_on(service: Service) -> None:
     """Take the campaign on by as much as its steps, its budget and its window allow."""
     while (campaign := read_campaign(service.ports.ledger)) is not None and _count_one(campaign, service):
         continue
@@ -377,5 +382,7 @@ def _note(member: Member, word: str, service: Service) -> None:
     batch = read_batch(service.ports.ledger, member.campaign, member.batch)
     if batch is None:
         return
-    outcomes = {**batch.outcomes, member.thing: word}
-    service.ports.ledger.commit(member_put(member), batch_put(replace(batch, outcomes=outcomes)))
+    noted = replace(batch, outcomes={**batch.outcomes, member.thing: word})
+    service.ports.ledger.commit(member_put(member), batch_put(noted))
+    if noted.is_over:
+        send_batch_over(service.ports.queue, batch=noted.job_id)
