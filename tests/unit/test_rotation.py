@@ -12,6 +12,7 @@ from tests.fakes import (
     NOON,
     RESTRICTED_POLICY,
     THING,
+    Crash,
     FakeLedger,
     World,
     a_key,
@@ -23,6 +24,7 @@ from warden.cases import CaseState, Progress
 from warden.containment import read_containment
 from warden.ledger import Key, Put
 from warden.plan import ROTATE_CERTIFICATE
+from warden.ports import Certificate
 from warden.rotation import (
     Rotation,
     RotationState,
@@ -191,6 +193,25 @@ def test_a_certificate_that_was_asked_for_and_never_made_needs_no_withdrawing(wo
 
     assert end_rotation(rotation_of(world), world.service).state is RotationState.ROLLED_BACK
     assert seen == []
+
+
+def test_a_certificate_made_just_before_a_crash_goes_when_the_device_asks_with_another_key(world: World) -> None:
+    old, real = world.device.certificate, world.certificates.issue
+
+    def make_and_crash(csr: str) -> Certificate:
+        real(csr)
+        raise Crash
+
+    world.certificates.issue = make_and_crash  # type: ignore[method-assign]  # once
+    with pytest.raises(Crash):
+        world.device.create()
+    world.certificates.issue = real  # type: ignore[method-assign]  # the next function
+    world.device.keys += 1  # its power was cut too, and the key is lost
+
+    verdict, answer = world.device.create()
+
+    assert verdict == "accepted"
+    assert set(world.certificates.stored) == {old, answer["certificateId"]}
 
 
 def test_everything_that_was_issued_is_withdrawn(world: World) -> None:
