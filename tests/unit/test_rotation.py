@@ -198,8 +198,8 @@ def test_a_certificate_that_was_asked_for_and_never_made_needs_no_withdrawing(wo
 def test_a_certificate_made_just_before_a_crash_goes_when_the_device_asks_with_another_key(world: World) -> None:
     old, real = world.device.certificate, world.certificates.issue
 
-    def make_and_crash(csr: str) -> Certificate:
-        real(csr)
+    def make_and_crash(csr: str, thing: str) -> Certificate:
+        real(csr, thing)
         raise Crash
 
     world.certificates.issue = make_and_crash  # type: ignore[method-assign]  # once
