@@ -47,7 +47,7 @@ def _rule(name: str, condition: str, *actions: str, mode: str = "enforce") -> st
     return f'[[rule]]\nname = "{name}"\n{condition}\nactions = [{listed}]\nmode = "{mode}"\n'
 
 
-PLAN = "version = 1\n[limits]\ndevices_per_hour = 20\n" + "".join(
+PLAN = 'version = 1\n[limits]\ndevices_per_hour = 20\n[rotation]\nmode = "enforce"\nattempts = 2\n' + "".join(
     (
         *(_rule(f"does-{action}", f'source = "generic"\nkind = "*/needs-{action}"', action) for action in TOUCHING),
         _rule("waits", 'source = "generic"\nkind = "*/waits"', QUARANTINE, COLLECT_LOGS, mode="approve"),
@@ -122,7 +122,7 @@ def order(command: str, **arguments: str) -> Step:
     """Have the operator decide about the one case there is, or say something about the device."""
 
     def step(world: World) -> None:
-        about = {} if command in ("find", "stop", "resume", "cases") else {"case": _the_case(world)}
+        about = {} if command in ("find", "stop", "resume", "cases", "campaign-cancel") else {"case": _the_case(world)}
         world.order(command, **about, **arguments)
 
     return step
@@ -215,6 +215,18 @@ def _begin_rotation(world: World) -> str:
     return job
 
 
+def come_of_age(world: World) -> None:
+    """Have the certificate that the device was enrolled with be old."""
+    certificate = world.cloud.iot.certificates[world.state.devices[THING].enrolled.certificate]
+    certificate.creation_date -= timedelta(days=400).total_seconds()
+
+
+def find_what_is_due(world: World) -> None:
+    """Have the schedule ask for old certificates, and whoever died on the way be found by the sweep."""
+    world.find_what_is_due()
+    world.sweep(timedelta(minutes=25))
+
+
 # --- what comes before -------------------------------------------------------------------------------------------
 
 SUSPECTED: tuple[Step, ...] = (listed_as_active, source("detect-violation-in-alarm"), work)
@@ -222,6 +234,9 @@ ASKED_TO_ROTATE: tuple[Step, ...] = (finding(f"needs-{ROTATE_CERTIFICATE}"),)
 ROTATED: tuple[Step, ...] = (*ASKED_TO_ROTATE, work)
 RELEASE_BEGUN: tuple[Step, ...] = (*SUSPECTED, order("release"))
 A_DAY_LATER = sweep(hours=25)
+
+
+CAMPAIGN: tuple[Step, ...] = (come_of_age, find_what_is_due)
 
 
 def _restricted_group_without_policy(world: World) -> None:
@@ -267,6 +282,10 @@ FLOWS: tuple[Flow, ...] = (
     Flow("rotation with a key lost", (lose_the_key_once,), ASKED_TO_ROTATE),
     Flow("old certificate deleted", (sweep(days=8),), ROTATED),
     Flow("second disconnect", (sweep(minutes=9),), SUSPECTED),
+    Flow("old certificates found", (find_what_is_due,), (come_of_age,)),
+    Flow("campaign", (sweep(minutes=6), work, sweep(minutes=6), sweep(minutes=6)), CAMPAIGN),
+    Flow("campaign nobody answers", (*[A_DAY_LATER] * 4,), CAMPAIGN),
+    Flow("campaign cancelled", (sweep(minutes=6), order("campaign-cancel"), sweep(minutes=6)), CAMPAIGN),
     Flow("operator finds", (order("find", thing=THING, kind="suspicion", severity="high"), work)),
     Flow("operator approves", (order("approve"), work), (finding("waits"),)),
     Flow("operator dismisses", (order("dismiss", why="known"),), (finding("waits"),)),

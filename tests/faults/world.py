@@ -140,6 +140,11 @@ class World:
         self._asynchronously("sweep_cases", json.loads((ROOT / "events/sweep-cases.json").read_text()))
         self.drain()
 
+    def find_what_is_due(self) -> None:
+        """Have the schedule of the sweep of certificates come."""
+        self._asynchronously("sweep_certificates", json.loads((ROOT / "events/sweep-certificates.json").read_text()))
+        self.drain()
+
     def _asynchronously(self, function: str, event: Mapping[str, Any]) -> None:
         for _ in range(_ASYNCHRONOUS_TRIES):
             try:
