@@ -80,6 +80,17 @@ checkers: set-up
 	$(BIN)/python -m tools.deployed_policies build/policies
 	$(CHECKS)/python -m tools.check_policies build/policies
 
+.PHONY: nightly
+nightly: set-up  ## What takes too long for every run: all fault points and pairs, big storms, big models (hours)
+	WARDEN_NIGHTLY=1 $(BIN)/python -m pytest tests/unit/test_campaign_crashes.py tests/e2e/test_storm.py
+	WARDEN_MODEL=big $(BIN)/python -m pytest --timeout=0 tests/model
+	FAULT_POINTS=all $(BIN)/python -m pytest --timeout=0 tests/faults
+	FAULT_POINTS=pairs $(BIN)/python -m pytest --timeout=0 tests/faults
+
+.PHONY: check-model
+check-model: set-up  ## Have TLC walk the TLA+ model of the rotation's hand-over (needs Java)
+	tools/check-model
+
 # Nightly, on one core that nothing else wants: 3,000 mutants take half an hour. docs/mutation.md explains the score.
 .PHONY: mutation
 mutation: .venv-mutation/.installed  ## Change the domain's code in every small way and see the unit tests fail (half an hour)
