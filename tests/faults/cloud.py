@@ -97,7 +97,8 @@ class MotoCloud:
         except Refusal as refusal:
             return refused(call, refusal)
         if answer.status_code < 300:
-            self.state.reached.append(Reached(self.run, str(call), dict(call.parameters)))
+            asked = {name: value for name, value in call.parameters.items() if not hasattr(value, "read")}
+            self.state.reached.append(Reached(self.run, str(call), asked))
             self._follow(call)
             self.after(call)
         return answer

@@ -218,7 +218,7 @@ def _begin_rotation(world: World) -> str:
 def come_of_age(world: World) -> None:
     """Have the certificate that the device was enrolled with be old."""
     certificate = world.cloud.iot.certificates[world.state.devices[THING].enrolled.certificate]
-    certificate.creation_date -= timedelta(days=400).total_seconds()
+    certificate.creation_date -= timedelta(days=400)
 
 
 def find_what_is_due(world: World) -> None:
@@ -285,7 +285,7 @@ FLOWS: tuple[Flow, ...] = (
     Flow("old certificates found", (find_what_is_due,), (come_of_age,)),
     Flow("campaign", (sweep(minutes=6), work, sweep(minutes=6), sweep(minutes=6)), CAMPAIGN),
     Flow("campaign nobody answers", (*[A_DAY_LATER] * 4,), CAMPAIGN),
-    Flow("campaign cancelled", (sweep(minutes=6), order("campaign-cancel"), sweep(minutes=6)), CAMPAIGN),
+    Flow("campaign cancelled", (sweep(minutes=6), order("campaign-cancel"), A_DAY_LATER, sweep(minutes=6)), CAMPAIGN),
     Flow("operator finds", (order("find", thing=THING, kind="suspicion", severity="high"), work)),
     Flow("operator approves", (order("approve"), work), (finding("waits"),)),
     Flow("operator dismisses", (order("dismiss", why="known"),), (finding("waits"),)),
