@@ -67,7 +67,6 @@ def test_a_row_can_ask_about_the_device(condition: str) -> None:
 
     assert chosen(text, device=Device(thing_type="pump", groups=("site-4",))) == "first"
     assert chosen(text, device=Device(thing_type="valve", groups=("plant",))) == "rest"
-    assert read_plan(text).rules[0].asks_about_the_device
 
 
 def test_the_first_row_that_matches_decides() -> None:

@@ -116,11 +116,6 @@ class Rule:
             and (not self.thing_group or any(_any_glob(self.thing_group, group) for group in device.groups))
         )
 
-    @property
-    def asks_about_the_device(self) -> bool:
-        """Whether the registry must be read before this row can be judged."""
-        return bool(self.thing_type or self.thing_group)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
