@@ -134,7 +134,11 @@ def test_a_thing_with_two_old_certificates_is_enrolled_once() -> None:
 
     world.find_what_is_due()
 
-    assert [(row["thing"], row["verdict"]) for row in rows(world)] == [("pump-1", "enrolled"), ("pump-1", "waiting")]
+    assert [(row["thing"], row["verdict"], row["day_of_campaign"]) for row in rows(world)] == [
+        ("pump-1", "enrolled", "1"),
+        ("pump-1", "another of its thing", ""),
+    ]
+    assert "1  are further old certificates of things that wait" in world.notices.sent[-1].body
     campaign = read_campaign(world.ledger)
     assert campaign is not None
     assert (campaign.size, campaign.state) == (1, CampaignState.AWAITING_APPROVAL)

@@ -218,8 +218,9 @@ def _enrol_once(name: str, certificate: Certificate, run: Run, service: Service)
 def _standing(member: Member, certificate: Certificate, run: Run) -> Verdict:
     """Say where a device stands that has its place already, perhaps by another of its certificates."""
     if member.state is MemberState.WAITING:
-        by_this = member.enrolled_by == run.id and member.certificate == certificate.id
-        return Verdict.ENROLLED if by_this else Verdict.WAITING
+        if member.certificate != certificate.id:
+            return Verdict.ANOTHER
+        return Verdict.ENROLLED if member.enrolled_by == run.id else Verdict.WAITING
     if member.state is MemberState.SENT:
         return Verdict.IN_HAND
     return Verdict.GIVEN_UP

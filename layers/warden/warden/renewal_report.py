@@ -117,6 +117,7 @@ def _opened(run: Run, service: Service) -> Campaign:
 # --- what the owner reads ----------------------------------------------------------------------------------------
 
 _WHY = {
+    Verdict.ANOTHER: "are further old certificates of things that wait; the rotation retires them too",
     Verdict.IN_HAND: "have a rotation under way",
     Verdict.TOO_OLD: "are only reported: nothing is touched in mode observe",
     Verdict.PROTECTED: "are on the never-touch list",

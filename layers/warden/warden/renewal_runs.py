@@ -28,6 +28,7 @@ class Verdict(StrEnum):
 
     ENROLLED = "enrolled"
     WAITING = "waiting"
+    ANOTHER = "another of its thing"
     IN_HAND = "in hand"
     TOO_OLD = "due, nothing is touched"
     PROTECTED = "never touched"
