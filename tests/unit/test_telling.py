@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from tests.fakes import PLAN, a_finding, a_world
 from warden.cases import CaseState
+from warden.digests import admits
 from warden.plan import Mode
 
 
@@ -115,3 +116,14 @@ def test_a_recovery_that_waits_for_its_device_is_announced_and_mailed_to_nobody(
 
     assert [event["case"]["state"] for event in world.announcements.published] == ["contained", "recovering"]
     assert len(world.notices.sent) == 1
+
+
+def test_a_case_whose_note_was_lost_keeps_its_place_among_the_notices() -> None:
+    world = a_world("pump-1", "pump-2")
+    world.order("stop", why="drill")
+    for number in (1, 2):
+        world.report(a_finding(f"pump-{number}", id=f"violation-{number}"))
+    first, second = world.cases
+
+    assert admits(first, world.service)
+    assert not admits(second, world.service)

@@ -374,7 +374,13 @@ def test_a_notice_that_still_cannot_be_sent_is_owed_on(world: World) -> None:
 def test_a_digest_about_cases_that_are_all_settled_is_not_sent(world: World) -> None:
     key = Key("DIGEST#held", "DIGEST")
     since = "2026-11-22T11:00:00.000000Z"
-    record = {"type": "digest", "thing": "digest held", "state": "held", "since": since, "sent": 20}
+    record = {
+        "type": "digest",
+        "thing": "digest held",
+        "state": "held",
+        "since": since,
+        "told": [f"case-{n}" for n in range(20)],
+    }
     record |= {"due": "due", "due_at": since}
     world.ledger.commit(Put(key, record, 0))
 
@@ -394,7 +400,13 @@ def test_a_digest_leaves_out_what_came_before_its_hour(world: World) -> None:
     world.report(a_finding("pump-4", id="violation-2", observed_at=world.clock()))
     key = Key("DIGEST#held", "DIGEST")
     since = "2026-11-22T13:00:00.000000Z"
-    record = {"type": "digest", "thing": "digest held", "state": "held", "since": since, "sent": 20}
+    record = {
+        "type": "digest",
+        "thing": "digest held",
+        "state": "held",
+        "since": since,
+        "told": [f"case-{n}" for n in range(20)],
+    }
     record |= {"due": "due", "due_at": since}
     world.ledger.commit(Put(key, record, 0))
     world.notices.down = True

@@ -30,18 +30,21 @@ def admits(case: Case, service: Service) -> bool:
     Raises:
         Conflict: never; it decides anew.
     """
-    return decide_anew(lambda: _admits(topic_of(case), case.state, service))
+    return decide_anew(lambda: _admits(topic_of(case), case, service))
 
 
-def _admits(topic: str, state: str, service: Service) -> bool:
+def _admits(topic: str, case: Case, service: Service) -> bool:
+    """Give the case a place among the window's notices; whoever asks again for the same case has it already."""
     key, now = Key(f"DIGEST#{topic}", "DIGEST"), service.now()
     record = service.ports.ledger.read(key)
     if record is None or ("due_at" not in record and from_text(record["since"]) + _WINDOW <= now):
-        begun = {"type": "digest", "thing": f"digest {topic}", "state": state, "since": to_text(now), "sent": 1}
-        service.ports.ledger.commit(Put(key, begun, version_of(record)))
+        begun = {"type": "digest", "thing": f"digest {topic}", "state": case.state, "since": to_text(now)}
+        service.ports.ledger.commit(Put(key, {**begun, "told": [case.id]}, version_of(record)))
         return True
-    if record["sent"] < (1 if topic != state else _NOTICES_A_WINDOW):
-        service.ports.ledger.commit(Put(key, {**record, "sent": record["sent"] + 1}, version_of(record)))
+    if case.id in record["told"]:
+        return True
+    if len(record["told"]) < (1 if topic != case.state else _NOTICES_A_WINDOW):
+        service.ports.ledger.commit(Put(key, {**record, "told": [*record["told"], case.id]}, version_of(record)))
         return True
     if "due_at" not in record:
         due = {"due": "due", "due_at": to_text(from_text(record["since"]) + _WINDOW)}
