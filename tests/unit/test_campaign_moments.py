@@ -346,7 +346,7 @@ def test_a_device_that_was_left_out_already_is_left_as_it_is_when_its_batch_is_l
     assert member is not None
     assert (member.state, member.note) == (
         MemberState.SKIPPED,
-        "contained meanwhile; releasing it renews the certificate",
+        "contained; releasing it renews the certificate",
     )
 
 

@@ -47,6 +47,7 @@ EVERYTHING = Case(
     orders=("request-1",),
     held_for_all=True,
     acted_before=NOON - AN_HOUR,
+    decided_on="violation-1",
     announced="contained",
     in_security_hub="closed",
     owed_at=NOON + 3 * AN_HOUR,
@@ -111,6 +112,7 @@ def test_a_case_is_written_whole_and_read_as_it_was_written() -> None:
         "orders": ["request-1"],
         "held_for_all": True,
         "acted_before": "2026-11-22T11:00:00.000000Z",
+        "decided_on": "violation-1",
         "announced": "contained",
         "in_security_hub": "closed",
         "thing": "pump-3",
@@ -145,11 +147,18 @@ def test_a_case_without_a_device_is_in_no_list_of_a_device_and_queued_by_its_sub
 
 def test_a_record_of_an_earlier_version_is_read() -> None:
     record = {**case_record(EVERYTHING), "version": 7}
-    for name in ("held_for_all", "acted_before", "announced", "in_security_hub", "due_at", "case_thing"):
+    for name in ("held_for_all", "acted_before", "decided_on", "announced", "in_security_hub", "due_at", "case_thing"):
         del record[name]
 
     assert case_from(record) == replace(
-        EVERYTHING, thing="", held_for_all=False, acted_before=None, announced="", in_security_hub="", owed_at=None
+        EVERYTHING,
+        thing="",
+        held_for_all=False,
+        acted_before=None,
+        decided_on="",
+        announced="",
+        in_security_hub="",
+        owed_at=None,
     )
 
 

@@ -13,7 +13,9 @@ from warden.renewal import Cleaning, HygieneTerms, RotationTerms, Window
 
 HEAD = "# a plan\n\nversion = 1\n[limits]\ndevices_per_hour = 20\n"
 LAST = '[[rule]]\nname = "rest"\nactions = ["notify"]\n'
-ALL_ACTIONS = "quarantine, disconnect, collect-logs, rotate-certificate, deactivate-certificate, notify"
+ALL_ACTIONS = (
+    "quarantine, disconnect, collect-logs, rotate-certificate, renew-certificate, deactivate-certificate, notify"
+)
 EVERYTHING = """
 version = 1
 mode = "approve"
@@ -265,6 +267,27 @@ SOURCES = "device-defender-detect, device-defender-audit, guardduty, security-hu
             "line 10: `quarantine` and `rotate-certificate` in one rule: whoever holds a suspected device's key would "
             "answer the rotation too and keep access. Quarantine here; "
             "`warden release` rotates when an operator says so",
+        ),
+        (
+            a_rule('kind = "x"\nmode = "approve"\nactions = ["quarantine", "renew-certificate"]'),
+            "line 10: `quarantine` and `renew-certificate` in one rule: whoever holds a suspected device's key would "
+            "answer the rotation too and keep access. Quarantine here; "
+            "`warden release` rotates when an operator says so",
+        ),
+        (
+            a_rule('source = "generic"\nmode = "approve"\nactions = ["rotate-certificate", "renew-certificate"]'),
+            "line 10: `rotate-certificate` is done at once, "
+            "`renew-certificate` when the campaign comes to it; choose one",
+        ),
+        (
+            a_rule('kind = "x"\nmode = "enforce"\nactions = ["renew-certificate"]'),
+            "line 10: unattended rotation of a suspected device: name a `source` other than "
+            'device-defender-detect and guardduty, or use `mode = "approve"`',
+        ),
+        (
+            a_rule('source = "generic"\nmode = "enforce"\nactions = ["renew-certificate"]'),
+            "line 10: `renew-certificate` waits for a campaign, and there is none while [rotation] has "
+            '`mode = "observe"`; give it `approve` or `enforce`',
         ),
         (
             a_rule('kind = "x"\nmode = "enforce"\nactions = ["rotate-certificate"]'),

@@ -15,11 +15,12 @@ class Action:
 
     `run` is convergent: it compares what is with what should be and may be repeated after any crash. It
     raises `ActionFailed` when the device cannot be treated so. `permissions` are the IAM actions that the
-    responder's role needs for it; a test holds the role in template.yaml against them.
+    responder's role needs for it; a test holds the role in template.yaml against them. One that is not counted
+    touches no device itself, and uses up nothing of the governor's limits.
     """
 
     name: str
     run: Callable[[Case, Service], Outcome]
     permissions: Sequence[str]
-    touches_device: bool = True
+    is_counted: bool = True
     is_job: bool = False

@@ -1,4 +1,4 @@
-"""What people are told of a campaign: once when it stops for them, and once when it is over."""
+"""What people are told of a campaign: once when it waits for them or stops for them, and once when it is over."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from warden.ledger import decide_anew
 from warden.notices import plain
 from warden.service import Service
 
-_TOLD = (CampaignState.STOPPED, CampaignState.FINISHED)
+_TOLD = (CampaignState.AWAITING_APPROVAL, CampaignState.STOPPED, CampaignState.FINISHED)
 _NAMED = 20
 _BATCHES_LOOKED_AT = 10
 
@@ -23,34 +23,36 @@ def tell_of(campaign: Campaign, service: Service) -> None:
     Raises:
         NotSent: when they could not be told; the campaign is looked at again.
     """
-    mark = f"{campaign.state} {len(campaign.requests)}"
-    if campaign.state not in _TOLD or mark in campaign.said:
+    if campaign.state not in _TOLD or campaign.standing in campaign.said:
         return
     service.ports.notices.send(_subject(campaign), _body(campaign, service))
-    decide_anew(partial(_note, mark, service))
+    decide_anew(partial(_note, campaign.standing, service))
 
 
-def _note(mark: str, service: Service) -> None:
+def _note(standing: str, service: Service) -> None:
     campaign = read_campaign(service.ports.ledger)
-    if campaign is not None and mark not in campaign.said:
-        save_campaign(service.ports.ledger, replace(campaign, said=(*campaign.said, mark)))
+    if campaign is not None and standing not in campaign.said:
+        save_campaign(service.ports.ledger, replace(campaign, said=(*campaign.said, standing)))
+
+
+_HEADLINES = {
+    CampaignState.AWAITING_APPROVAL: "APPROVAL NEEDED",
+    CampaignState.STOPPED: "STOPPED, decide",
+    CampaignState.FINISHED: "finished",
+}
 
 
 def _subject(campaign: Campaign) -> str:
-    words = {CampaignState.STOPPED: "STOPPED, decide", CampaignState.FINISHED: "finished"}
-    return (
-        f"Fleet Warden: certificate campaign {words[campaign.state]}: {campaign.in_all.done} of {campaign.size} renewed"
-    )
+    headline = f"Fleet Warden: certificate campaign {_HEADLINES[campaign.state]}"
+    if campaign.state is CampaignState.AWAITING_APPROVAL:
+        return f"{headline}: {campaign.size} to be renewed so far"
+    return f"{headline}: {campaign.in_all.done} of {campaign.size} renewed"
 
 
 def _body(campaign: Campaign, service: Service) -> str:
     tally = campaign.in_all
     paragraphs = [
-        [
-            f"The campaign {campaign.id} has {campaign.state}."
-            if campaign.state is CampaignState.FINISHED
-            else f"The campaign {campaign.id} sends no more jobs: {campaign.why}.",
-        ],
+        [_what_it_is_about(campaign)],
         [
             f"  {campaign.size:>9,}  devices were enrolled",
             f"  {tally.done:>9,}  have a new certificate, and their old one is INACTIVE",
@@ -63,6 +65,16 @@ def _body(campaign: Campaign, service: Service) -> str:
         ["What to do next", *(f"  {line}" for line in _next(campaign))],
     ]
     return "\n\n".join("\n".join(lines) for lines in paragraphs if lines) + "\n"
+
+
+def _what_it_is_about(campaign: Campaign) -> str:
+    match campaign.state:
+        case CampaignState.AWAITING_APPROVAL:
+            return f"Findings ask for new certificates. The campaign {campaign.id} waits for you to begin it."
+        case CampaignState.STOPPED:
+            return f"The campaign {campaign.id} sends no more jobs: {campaign.why}."
+        case _:
+            return f"The campaign {campaign.id} has {campaign.state}."
 
 
 def _failed(campaign: Campaign, service: Service) -> list[str]:
@@ -81,6 +93,12 @@ def _failing(campaign: Campaign, service: Service) -> Iterator[str]:
 
 
 def _next(campaign: Campaign) -> list[str]:
+    if campaign.state is CampaignState.AWAITING_APPROVAL:
+        return [
+            "Look at it:  warden campaign",
+            "Begin it:    warden campaign start",
+            "End it:      warden campaign cancel",
+        ]
     if campaign.state is CampaignState.STOPPED:
         return [
             "Read why:    warden cases --state open",

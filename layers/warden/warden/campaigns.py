@@ -74,8 +74,8 @@ class Campaign:
 
     `size` is how many devices were enrolled, `batches` how many jobs were begun. `step` and `of_step` are where it
     stands; `in_all` counts what came of everything, `out` are the devices of batches that are not counted yet.
-    `said` are the states people were told of, `quiet_since` is when nobody was found waiting any more. It is looked
-    at again at `next_at`; None while it waits for a person.
+    `said` is where it stood when people were told (`standing`), `quiet_since` is when nobody was found waiting any
+    more. It is looked at again at `next_at`; None while it waits for a person.
     """
 
     id: str
@@ -99,6 +99,11 @@ class Campaign:
     def is_over(self) -> bool:
         """Whether nothing more will come of it."""
         return self.state in OVER
+
+    @property
+    def standing(self) -> str:
+        """Name where it has come to stand, another name each time that a person has moved it on."""
+        return f"{self.state} {len(self.requests)}"
 
     @property
     def waiting(self) -> int:
@@ -142,7 +147,11 @@ class MemberState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A device enrolled in a campaign, by a run of the sweep, for its oldest certificate. `waits_since` orders them."""
+    """A device enrolled in a campaign, for its oldest certificate or the one that a finding named.
+
+    `enrolled_by` is the run of the sweep that did it, or the case; `waits_since` orders those that wait. `case_id` is
+    the case that asked for it, empty where none did: it gets one when its turn comes.
+    """
 
     thing: str
     campaign: str
@@ -155,6 +164,7 @@ class Member:
     batch: int = 0
     job_id: str = ""
     note: str = ""
+    case_id: str = ""
     version: int = 0
 
 
@@ -296,6 +306,7 @@ def member_put(member: Member) -> Put:
         "batch": member.batch,
         "job_id": member.job_id,
         "note": member.note,
+        "case_id": member.case_id,
     }
     if member.state is MemberState.WAITING:
         record |= {"due": waiting_in(member.campaign), "due_at": to_text(member.waits_since)}
@@ -316,6 +327,7 @@ def member_from(record: Mapping[str, Any]) -> Member:
         batch=record["batch"],
         job_id=record["job_id"],
         note=record["note"],
+        case_id=record.get("case_id", ""),
         version=version_of(record),
     )
 

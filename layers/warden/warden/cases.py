@@ -77,7 +77,8 @@ class Case:
     detector's ids to whether it is still open. `noticed` are the notices sent, `complaints` the kinds of
     refused device requests noted, `orders` the operators' calls taken: each of them once.
     `held_for_all` says that the governor would hold any other device as well; `owed_at` is when to tell again;
-    `acted_before` when the problem's case before this one, which was acted on, was closed.
+    `decided_on` is the finding that the plan was asked about last; `acted_before` when the problem's case before this
+    one, which was acted on, was closed.
     """
 
     id: str
@@ -107,6 +108,7 @@ class Case:
     orders: Sequence[str] = ()
     held_for_all: bool = False
     acted_before: datetime | None = None
+    decided_on: str = ""
     announced: str = ""
     in_security_hub: str = ""
     owed_at: datetime | None = None
@@ -343,6 +345,7 @@ def case_record(case: Case) -> dict[str, Any]:
         "orders": list(case.orders),
         "held_for_all": case.held_for_all,
         "acted_before": to_text(case.acted_before) if case.acted_before else "",
+        "decided_on": case.decided_on,
         "announced": case.announced,
         "in_security_hub": case.in_security_hub,
     }
@@ -386,6 +389,7 @@ def case_from(record: Mapping[str, Any]) -> Case:
         orders=tuple(record["orders"]),
         held_for_all=record.get("held_for_all", False),
         acted_before=from_text(record["acted_before"]) if record.get("acted_before") else None,
+        decided_on=record.get("decided_on", ""),
         announced=record.get("announced", ""),
         in_security_hub=record.get("in_security_hub", ""),
         owed_at=from_text(record["due_at"]) if "due_at" in record else None,

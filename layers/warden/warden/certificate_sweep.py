@@ -72,6 +72,7 @@ def left_behind(_key: Key, _record: Record, service: Service) -> None:
 def _take_on(run: Run, turn: Turn) -> str:
     service = turn.service
     try:
+        run = _under_the_open_campaign(run, service)
         if run.ended_at is None:
             run = _read_on(run, turn)
         if run.ended_at is None or turn.time_left() < _REPORT_TIME:
@@ -80,6 +81,25 @@ def _take_on(run: Run, turn: Turn) -> str:
         return report(run, service)
     except Conflict:
         return "at work elsewhere"
+
+
+def _under_the_open_campaign(run: Run, service: Service) -> Run:
+    """Begin a run anew where a finding has opened another campaign than the one it enrols in: there is one at a time.
+
+    Whoever it had enrolled is met again, and enrolled in the open one.
+    """
+    campaign, now = open_campaign(service.ports.ledger), service.now()
+    if campaign is None or campaign.id == run.campaign or run.enlarged:
+        return run
+    anew = Run(
+        id=f"{now:%Y%m%dT%H%M%SZ}-{campaign.id}",  # another name, whatever the second: what it met is met again
+        campaign=campaign.id,
+        began_at=now,
+        touched_at=now,
+        trigger=run.trigger,
+        version=run.version,
+    )
+    return _save(anew, service)
 
 
 def _begin_or_join(trigger: str, service: Service) -> Run | None:

@@ -11,8 +11,8 @@ from warden.errors import ActionFailed, Refused
 from warden.ledger import decide_anew
 from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE, Mode
 from warden.release import drift_of, release
-from warden.responder import admit, carry_on, perform, planned, record_outcome
-from warden.seen import affected_by, look_at
+from warden.responder import admit, carry_on, perform, planned, reached_by, record_outcome
+from warden.seen import look_at
 from warden.service import Service
 from warden.telling import tell
 
@@ -109,7 +109,7 @@ def _approve(case: Case, order: Order, service: Service) -> Case:
     seen = look_at(case.thing, service) if case.thing else None
     if seen is None and case.thing:
         raise Refused("no-device", f"{case.thing} is not in the registry any more")
-    affected = affected_by(seen, service) if seen else []
+    affected = reached_by(case.outcomes, seen, service) if seen else []
     approved = replace(
         _taken(case, order),
         approved_by=order.who,

@@ -53,16 +53,21 @@ class Governor:
         self._plan = plan
         self._ledger = ledger
 
-    def weigh(self, rule: Rule, things: Sequence[Thing], now: datetime, *, approved: bool = False) -> Verdict:
+    def weigh(
+        self, rule: Rule, things: Sequence[Thing], now: datetime, *, approved: bool = False, counted: bool = True
+    ) -> Verdict:
         """Decide whether all of these things may be touched now.
 
-        An operator's approval stands above the limits on numbers, not above the switch or the never-touch list.
+        An operator's approval stands above the limits on numbers, not above the switch or the never-touch list. What
+        is not counted here is counted by the campaign that touches it.
         """
         if (stopped := self._ledger.read(STOP_KEY)) and stopped["stopped"]:
             return Verdict(False, f"stopped by {stopped['who']} at {stopped['at']}: {stopped['why']}", for_all=True)
         for thing in things:
             if why := _protected(thing, self._plan.never_touch):
                 return Verdict(False, why)
+        if not counted:
+            return Verdict(True, "the limits of campaigns hold")
         count = max(1, len(things))  # a certificate on no thing counts as one device
         writes = []
         for window in (*_windows("all", self._plan.limits), *_windows(f"rule {rule.name}", rule.limits)):

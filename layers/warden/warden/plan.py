@@ -39,10 +39,19 @@ QUARANTINE = "quarantine"
 DISCONNECT = "disconnect"
 COLLECT_LOGS = "collect-logs"
 ROTATE_CERTIFICATE = "rotate-certificate"
+RENEW_CERTIFICATE = "renew-certificate"
 DEACTIVATE_CERTIFICATE = "deactivate-certificate"
 NOTIFY = "notify"
 
-ACTIONS = (QUARANTINE, DISCONNECT, COLLECT_LOGS, ROTATE_CERTIFICATE, DEACTIVATE_CERTIFICATE, NOTIFY)
+ACTIONS = (
+    QUARANTINE,
+    DISCONNECT,
+    COLLECT_LOGS,
+    ROTATE_CERTIFICATE,
+    RENEW_CERTIFICATE,
+    DEACTIVATE_CERTIFICATE,
+    NOTIFY,
+)
 """The words a plan may use, in the order they are carried out whatever order the plan names them in."""
 
 _COOL_DOWN_MINUTES = 60
@@ -281,11 +290,13 @@ class _Reader:
         rules = [self._rule(row, number, mode) for number, row in enumerate(rows)]
         self._reachability(rules)
         rotation = self._table(document, "rotation", _ROTATION_KEYS)
+        campaign_mode = self._mode(rotation, "rotation", 0, mode)
+        self._campaigns_wanted(rules, campaign_mode)
         return Plan(
             limits=limits,
             never_touch=self._never_touch(document.get("never_touch", {})),
             rules=tuple(rules),
-            campaign_mode=self._mode(rotation, "rotation", 0, mode),
+            campaign_mode=campaign_mode,
             rotation=self._rotation(rotation),
             hygiene=self._hygiene(self._table(document, "hygiene", _HYGIENE_KEYS)),
         )
@@ -440,25 +451,41 @@ class _Reader:
 
     def _combination(self, rule: Rule, number: int) -> None:
         line = self._lines.of("rule", number, "actions")
-        if ROTATE_CERTIFICATE in rule.actions and QUARANTINE in rule.actions:
+        new_keys = [action for action in (ROTATE_CERTIFICATE, RENEW_CERTIFICATE) if action in rule.actions]
+        if new_keys and QUARANTINE in rule.actions:
             self._fault(
                 line,
-                "`quarantine` and `rotate-certificate` in one rule: whoever holds a suspected device's key would "
+                f"`quarantine` and `{new_keys[0]}` in one rule: whoever holds a suspected device's key would "
                 "answer the rotation too and keep access. Quarantine here; "
                 "`warden release` rotates when an operator says so",
             )
         suspicious = any(_any_glob(rule.source, source) for source in _SUSPICIOUS_SOURCES)
-        if ROTATE_CERTIFICATE in rule.actions and rule.mode is Mode.ENFORCE and suspicious:
+        if new_keys and rule.mode is Mode.ENFORCE and suspicious:
             self._fault(
                 line,
                 "unattended rotation of a suspected device: name a `source` other than "
                 f'{" and ".join(_SUSPICIOUS_SOURCES)}, or use `mode = "approve"`',
+            )
+        if len(new_keys) > 1:
+            self._fault(
+                line,
+                "`rotate-certificate` is done at once, `renew-certificate` when the campaign comes to it; choose one",
             )
         if QUARANTINE in rule.actions and DEACTIVATE_CERTIFICATE in rule.actions:
             self._fault(
                 line,
                 "`deactivate-certificate` after `quarantine` cuts off the logs and the rotation to come; choose one",
             )
+
+    def _campaigns_wanted(self, rules: Sequence[Rule], campaign_mode: Mode) -> None:
+        for number, rule in enumerate(rules):
+            acts = RENEW_CERTIFICATE in rule.actions and rule.mode is not Mode.OBSERVE
+            if acts and campaign_mode is Mode.OBSERVE:
+                self._fault(
+                    self._lines.of("rule", number, "actions"),
+                    "`renew-certificate` waits for a campaign, and there is none while [rotation] has "
+                    '`mode = "observe"`; give it `approve` or `enforce`',
+                )
 
     def _mode(self, table: Mapping[str, Any], name: str, number: int, default: Mode) -> Mode:
         try:

@@ -11,11 +11,12 @@ from math import ceil
 from tempfile import NamedTemporaryFile
 from typing import IO
 
-from warden.campaigns import Campaign, CampaignState, campaign_put, open_campaign, read_campaign
+from warden.campaigns import Campaign, CampaignState, campaign_put, open_campaign
 from warden.clock import from_text
+from warden.enrolment import opened
+from warden.errors import Conflict
 from warden.ledger import Index, decide_anew
 from warden.notices import plain
-from warden.plan import Mode
 from warden.renewal_runs import ON_NOTHING, Run, Verdict, read_run, run_put
 from warden.service import Service
 
@@ -89,29 +90,23 @@ def _lines(run: Run, service: Service) -> Iterator[Line]:
 
 
 def _enlarge(run: Run, summary: Summary, service: Service) -> Campaign | None:
-    """Open the campaign that the devices were enrolled in, or add them to the open one; once for each run."""
+    """Open the campaign that the devices were enrolled in, or add them to it; once for each run.
+
+    Raises:
+        Conflict: when another one was opened meanwhile; the run is begun anew under that.
+    """
     ledger, enrolled = service.ports.ledger, summary.verdicts[Verdict.ENROLLED]
     campaign = open_campaign(ledger)
     current = read_run(ledger) or run
     if current.enlarged or not enrolled:
         return campaign
     if campaign is None:
-        campaign = _opened(run, service)
+        campaign = opened(run.campaign, service, is_told=True)
+    elif campaign.id != run.campaign:
+        raise Conflict(f"campaign {campaign.id} was opened while the sweep enrolled devices in {run.campaign}")
     grown = replace(campaign, size=campaign.size + enrolled)
     ledger.commit(campaign_put(grown), run_put(replace(current, enlarged=True)))
     return replace(grown, version=grown.version + 1)
-
-
-def _opened(run: Run, service: Service) -> Campaign:
-    """Give a campaign that begins or waits; one that ended while the run went on is taken up again."""
-    now, last = service.now(), read_campaign(service.ports.ledger)
-    begins = service.plan.campaign_mode.within(service.settings.mode) is Mode.ENFORCE
-    state = CampaignState.RUNNING if begins else CampaignState.AWAITING_APPROVAL
-    next_at = now if begins else None
-    if last is not None and last.id == run.campaign:
-        return replace(last, state=state, next_at=next_at, quiet_since=None)
-    version = last.version if last else 0
-    return Campaign(id=run.campaign, state=state, size=0, began_at=now, next_at=next_at, version=version)
 
 
 # --- what the owner reads ----------------------------------------------------------------------------------------

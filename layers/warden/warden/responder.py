@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from warden.actions import TOUCHING
 from warden.actions.quarantine import quarantine
 from warden.cases import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment import read_containment
+from warden.enrolment import has_a_place
 from warden.errors import ActionFailed, Refused
 from warden.findings import Finding, SubjectType
 from warden.jobs import job_id
 from warden.ledger import decide_anew
 from warden.messages import send_finding
-from warden.plan import DEACTIVATE_CERTIFICATE, QUARANTINE, ROTATE_CERTIFICATE, Device, Mode, Rule
+from warden.plan import (
+    DEACTIVATE_CERTIFICATE,
+    QUARANTINE,
+    RENEW_CERTIFICATE,
+    ROTATE_CERTIFICATE,
+    Device,
+    Mode,
+    Rule,
+)
 from warden.ports import Thing
 from warden.seen import Seen, affected_by, look_at
 from warden.service import Service
@@ -41,7 +50,7 @@ def respond(finding: Finding, service: Service, *, verified: bool = False) -> Ca
         _refuse_if_before_release(finding, thing, service)
     said = Step("finding", finding.source, finding.title, {"finding": finding.id, **finding.attributes})
     case = service.cases.begin(finding, thing.name if thing else "", service.now(), said)
-    if case.state is CaseState.OPEN and not case.rule:
+    if _is_undecided(case, finding, service):
         case = decide_anew(lambda: _decide(case.id, finding, seen, service))
     return carry_on(case, service, seen)
 
@@ -90,17 +99,37 @@ def _close_if_untouched(case_id: str, finding: Finding, service: Service) -> Cas
     return service.cases.close(case, finding.ending, service.now(), Step("closed", WARDEN, finding.ending))
 
 
+def _is_undecided(case: Case, finding: Finding, service: Service) -> bool:
+    """Tell whether the plan is to be asked: about a new case, or one whose device is found again after its campaign.
+
+    Without the second an expiring certificate of a device that was offline would be left to its end.
+    """
+    if case.state is not CaseState.OPEN:
+        return False
+    if not case.rule:
+        return True
+    is_found_again = RENEW_CERTIFICATE in case.outcomes and case.decided_on != finding.id
+    return is_found_again and not has_a_place(case.thing, service)
+
+
 def _decide(case_id: str, finding: Finding, seen: Seen | None, service: Service) -> Case:
     """Choose the rule and, within its mode and the governor's limits, begin."""
     case, thing = service.cases.read(case_id), seen.thing if seen else None
-    if case.state is not CaseState.OPEN or case.rule:
+    if not _is_undecided(case, finding, service):
         return case
     device = Device(thing_type=thing.thing_type, groups=thing.groups) if thing else Device()
     rule = service.plan.rule_for(finding, device)
     mode = rule.mode.within(service.settings.mode)
     outcomes = _planned(case, _possible(rule.actions, case, thing))
-    affected = affected_by(seen, service) if seen and outcomes else []
-    chosen = replace(case, rule=rule.name, mode=mode, outcomes=outcomes, affected=tuple(each.name for each in affected))
+    affected = reached_by(outcomes, seen, service) if seen else []
+    chosen = replace(
+        case,
+        rule=rule.name,
+        mode=mode,
+        outcomes=outcomes,
+        affected=tuple(each.name for each in affected),
+        decided_on=finding.id,
+    )
     why = f"rule {rule.name}: {', '.join(rule.actions)}; mode {mode}"
     if not outcomes:
         nobody = f"; {case.subject} is no registered thing: there is no device to act on" if thing is None else ""
@@ -141,7 +170,8 @@ def admit(case: Case, rule: Rule, affected: Sequence[Thing], service: Service, *
     Raises:
         Conflict: when the case or a counter was changed meanwhile; decide anew.
     """
-    verdict = service.governor.weigh(rule, affected, service.now(), approved=bool(case.approved_by))
+    counted = _is_counted(case.outcomes)
+    verdict = service.governor.weigh(rule, affected, service.now(), approved=bool(case.approved_by), counted=counted)
     if not verdict.allowed:
         held = replace(case, state=CaseState.HELD, held_for_all=verdict.for_all)
         return service.cases.save(held, service.now(), *steps, Step("held", "governor", verdict.reason))
@@ -149,6 +179,17 @@ def admit(case: Case, rule: Rule, affected: Sequence[Thing], service: Service, *
     return service.cases.save(
         begun, service.now(), *steps, Step("admitted", "governor", verdict.reason), also=tuple(verdict.writes)
     )
+
+
+def reached_by(outcomes: Mapping[str, Outcome], seen: Seen, service: Service) -> Sequence[Thing]:
+    """List the things that planned actions reach: with this one whoever shares its certificates, if any is touched."""
+    if not outcomes:
+        return []
+    return affected_by(seen, service) if _is_counted(outcomes) else [seen.thing]
+
+
+def _is_counted(outcomes: Mapping[str, Outcome]) -> bool:
+    return any(TOUCHING[action].is_counted for action in outcomes)
 
 
 def _planned(case: Case, actions: Sequence[str]) -> dict[str, Outcome]:

@@ -35,14 +35,14 @@ from warden.campaigns import (
     save_campaign,
     waiting_in,
 )
-from warden.cases import WARDEN, CaseState, Outcome, Progress, Step
+from warden.cases import WARDEN, Case, CaseState, Outcome, Progress, Step, case_from, case_key
 from warden.containment import read_containment
 from warden.errors import ActionFailed
 from warden.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.jobs import document, end_time, job_id, job_put
 from warden.ledger import Index, Key, Record, decide_anew
 from warden.messages import send_batch_over, send_job_ended
-from warden.plan import ROTATE_CERTIFICATE
+from warden.plan import RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.ports import JobOrder, Thing
 from warden.rotation import read_rotation, requested, rotation_job, rotation_put
 from warden.service import Service
@@ -287,19 +287,18 @@ def _prepare(thing: str, batch: Batch, ends_at: datetime, service: Service) -> N
     member = read_member(ledger, thing)
     if member is None or (member.state is MemberState.SENT and member.job_id == batch.job_id):
         return  # prepared by an earlier delivery
-    if why := _in_other_hands(thing, service):
+    asking, closed = _asking_case(member, service)
+    if why := closed or in_other_hands(thing, service):
         skipped = replace(member, state=MemberState.SKIPPED, note=why, batch=batch.number, job_id=batch.job_id)
-        _note(skipped, "skipped", service)
+        _note(skipped, "skipped", service, asking)
         return
-    case = service.cases.begin(_finding(member, batch, now), thing, now, _said(member))
+    case = asking or _a_case_of_its_own(member, batch, service)
     rotation = requested(read_rotation(ledger, thing), thing=thing, job_id=batch.job_id, case_id=case.id)
     sent = replace(
         member, state=MemberState.SENT, batch=batch.number, job_id=batch.job_id, attempts=member.attempts + 1
     )
     begun = replace(
         case.with_outcome(ROTATE_CERTIFICATE, Outcome(Progress.STARTED, "job sent", batch.job_id)),
-        rule=RULE,
-        mode=service.plan.campaign_mode,
         state=CaseState.RESPONDING,
         admitted=True,
         affected=(thing,),
@@ -314,10 +313,28 @@ def _prepare(thing: str, batch: Batch, ends_at: datetime, service: Service) -> N
     service.cases.save(begun, now, step, also=(rotation_put(rotation), job_put(job), member_put(sent)))
 
 
-def _in_other_hands(thing: str, service: Service) -> str:
+def _asking_case(member: Member, service: Service) -> tuple[Case | None, str]:
+    """Give the case that asked for the renewal, if one did; and why it asks no more, when it is closed."""
+    if not member.case_id:
+        return None, ""
+    record = service.ports.ledger.read(case_key(member.case_id))
+    case = case_from(record) if record else None  # a closed one expires
+    if case is None or not case.is_open:
+        return None, f"case {member.case_id}, which asked for it, is closed"
+    return case, ""
+
+
+def _a_case_of_its_own(member: Member, batch: Batch, service: Service) -> Case:
+    now = service.now()
+    case = service.cases.begin(_finding(member, batch, now), member.thing, now, _said(member))
+    return replace(case, rule=RULE, mode=service.plan.campaign_mode)
+
+
+def in_other_hands(thing: str, service: Service) -> str:
+    """Say why a device is not to be renewed now; empty when it may be."""
     containment = read_containment(service.ports.ledger, thing)
     if containment is not None and containment.is_active:
-        return "contained meanwhile; releasing it renews the certificate"
+        return "contained; releasing it renews the certificate"
     rotation = read_rotation(service.ports.ledger, thing)
     if rotation is not None and not rotation.is_over:
         return f"a rotation is under way already, for case {rotation.case_id}"
@@ -377,12 +394,21 @@ def _word_for(thing: str, job: str, outcome: Outcome, status: str, service: Serv
     return "skipped" if status == "gone" else "absent"
 
 
-def _note(member: Member, word: str, service: Service) -> None:
-    """Write a device's place and its batch's word for it, in one commit."""
+def _note(member: Member, word: str, service: Service, asking: Case | None = None) -> None:
+    """Write a device's place and its batch's word for it, in one commit; on the case that asked, where it is left out.
+
+    Whoever reads that case is told by the sweep.
+    """
     batch = read_batch(service.ports.ledger, member.campaign, member.batch)
     if batch is None:
         return
     noted = replace(batch, outcomes={**batch.outcomes, member.thing: word})
-    service.ports.ledger.commit(member_put(member), batch_put(noted))
+    writes, now = (member_put(member), batch_put(noted)), service.now()
+    if asking is None:
+        service.ports.ledger.commit(*writes)
+    else:
+        failed = asking.with_outcome(RENEW_CERTIFICATE, Outcome(Progress.FAILED, member.note))
+        step = Step(f"{RENEW_CERTIFICATE} {Progress.FAILED}", WARDEN, member.note)
+        service.cases.save(replace(failed, owed_at=now), now, step, also=writes)
     if noted.is_over:
         send_batch_over(service.ports.queue, batch=noted.job_id)

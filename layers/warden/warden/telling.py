@@ -13,7 +13,7 @@ from warden.errors import NotSent
 from warden.findings import Source
 from warden.ledger import Key, Record, decide_anew
 from warden.notices import body_of, subject_of
-from warden.plan import NOTIFY
+from warden.plan import NOTIFY, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.service import Service
 from warden.summaries import summary
 
@@ -105,8 +105,11 @@ def _failures(case: Case) -> str:
 def _is_news(case: Case, service: Service) -> bool:
     if case.source is Source.SCHEDULE:
         return False  # the campaign tells of all its devices at once
-    if case.state in (CaseState.HELD, CaseState.AWAITING_APPROVAL) or _failures(case):
+    if case.state in (CaseState.HELD, CaseState.AWAITING_APPROVAL):
         return True
+    if failed := _failures(case):
+        has_its_turn = case.progress(RENEW_CERTIFICATE) is Progress.DONE
+        return not (has_its_turn and failed == ROTATE_CERTIFICATE)  # the campaign tells of this too
     if case.state in (CaseState.RESPONDING, CaseState.RECOVERING):
         return False
     return NOTIFY in service.plan.rule_named(case.rule).actions

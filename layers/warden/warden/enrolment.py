@@ -1,0 +1,92 @@
+"""Enrolment by a finding: how a device that a detector names gets its place in the campaign, and what opens one.
+
+The sweep of certificates enrols whom it finds itself (certificate_sweep.py); both end in the one campaign there is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from warden.campaigns import (
+    Campaign,
+    CampaignState,
+    Member,
+    MemberState,
+    campaign_put,
+    member_put,
+    open_campaign,
+    read_campaign,
+    read_member,
+)
+from warden.cases import Case, Outcome, Progress
+from warden.errors import ActionFailed
+from warden.ledger import decide_anew
+from warden.plan import Mode
+from warden.rollout import in_other_hands
+from warden.service import Service
+
+_AHEAD = timedelta(days=36_525)
+"""A century: whom a detector names waits ahead of whoever has only an old certificate, in the order of the cases."""
+
+
+def enrol(case: Case, service: Service) -> Outcome:
+    """Give the case's device a place in the open campaign, or open one. Enrolled already is success.
+
+    Raises:
+        ActionFailed: when the device is in other hands, or had its turn in this campaign.
+    """
+    return decide_anew(lambda: _enrol_once(case, service))
+
+
+def _enrol_once(case: Case, service: Service) -> Outcome:
+    ledger, thing = service.ports.ledger, case.thing
+    campaign = open_campaign(ledger) or opened(f"{service.now():%Y%m%dT%H%M%SZ}", service, is_told=False)
+    enrolled = Outcome(Progress.DONE, f"waits for its turn in campaign {campaign.id}")
+    member = read_member(ledger, thing)
+    if member is not None and member.campaign == campaign.id:
+        if member.state in (MemberState.FAILED, MemberState.UNREACHABLE, MemberState.SKIPPED):
+            raise ActionFailed(f"had its turn in campaign {campaign.id} already: {member.note}")
+        if member.state is MemberState.WAITING and not member.case_id:  # the sweep was first; one case is enough
+            ahead = replace(member, case_id=case.id, waits_since=case.opened_at - _AHEAD)
+            ledger.commit(member_put(ahead))
+        return enrolled
+    if why := in_other_hands(thing, service):
+        raise ActionFailed(why)
+    waiting = Member(
+        thing=thing,
+        campaign=campaign.id,
+        certificate=case.attributes.get("certificate", ""),
+        created_at=case.opened_at,
+        state=MemberState.WAITING,
+        waits_since=case.opened_at - _AHEAD,
+        enrolled_by=case.id,
+        case_id=case.id,
+        version=member.version if member else 0,
+    )
+    grown = replace(campaign, size=campaign.size + 1, quiet_since=None)
+    ledger.commit(campaign_put(grown), member_put(waiting))
+    return enrolled
+
+
+def has_a_place(thing: str, service: Service) -> bool:
+    """Tell whether a device waits or has had its turn in the campaign that is open."""
+    member, campaign = read_member(service.ports.ledger, thing), open_campaign(service.ports.ledger)
+    return member is not None and campaign is not None and member.campaign == campaign.id
+
+
+def opened(campaign_id: str, service: Service, *, is_told: bool) -> Campaign:
+    """Give a campaign that begins or waits, to be written; one of this name that is over is taken up again.
+
+    `is_told` says that whoever opens it tells people so; when not, they hear of one that waits for them from itself.
+    """
+    now, last = service.now(), read_campaign(service.ports.ledger)
+    begins = service.plan.campaign_mode.within(service.settings.mode) is Mode.ENFORCE
+    state = CampaignState.RUNNING if begins else CampaignState.AWAITING_APPROVAL
+    next_at = now if begins or not is_told else None
+    if last is not None and last.id == campaign_id:
+        campaign = replace(last, state=state, next_at=next_at, quiet_since=None)
+    else:
+        version = last.version if last else 0
+        campaign = Campaign(id=campaign_id, state=state, size=0, began_at=now, next_at=next_at, version=version)
+    return replace(campaign, said=(*campaign.said, campaign.standing)) if is_told else campaign
