@@ -11,10 +11,11 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
+from warden.actions import TOUCHING
 from warden.findings import Finding, SubjectType
 from warden.governor import Governor
 from warden.ledger import Found, Index, Key, Put, Record
-from warden.plan import NOTIFY, Device, Limits, Mode, Plan, Rule
+from warden.plan import NOTIFY, RENEW_CERTIFICATE, Device, Limits, Mode, Plan, Rule
 from warden.ports import Thing
 
 _SUBJECTS_WITH_DEVICES = (SubjectType.THING, SubjectType.CERTIFICATE)
@@ -91,7 +92,7 @@ def explain(finding: Finding, plan: Plan, known: KnownDevice, ceiling: Mode | No
         modes={mode: _in_mode(rule.mode.within(mode), bool(touching) and has_device) for mode in _ceilings(ceiling)},
         allowed=allowed,
         governor=governor,
-        limits=(*_limits("all rules together", plan.limits), *_limits("this rule", rule.limits)) if governor else (),
+        limits=tuple(_all_limits(plan, rule, touching)) if governor else (),
         unknown=tuple(_unknown(finding, rule, rules, known, touching)),
     )
 
@@ -199,8 +200,21 @@ def _governor(finding: Finding, plan: Plan, rule: Rule, known: KnownDevice, now:
     if finding.subject.type is not SubjectType.THING:
         return None, "cannot be asked here: it weighs the things by name"
     thing = Thing(name=finding.subject.name, thing_type=known.thing_type or "", groups=tuple(known.groups or ()))
-    verdict = Governor(plan, _BlankLedger()).weigh(rule, [thing], now)
+    counted = _is_counted(rule.actions)
+    verdict = Governor(plan, _BlankLedger()).weigh(rule, [thing], now, counted=counted)
     return verdict.allowed, verdict.reason
+
+
+def _is_counted(actions: Sequence[str]) -> bool:
+    return any(TOUCHING[action].is_counted for action in actions if action != NOTIFY)
+
+
+def _all_limits(plan: Plan, rule: Rule, touching: Sequence[str]) -> Iterator[str]:
+    if _is_counted(touching):
+        yield from _limits("all rules together", plan.limits)
+        yield from _limits("this rule", rule.limits)
+    if RENEW_CERTIFICATE in touching:
+        yield f"its campaign: at most {plan.rotation.devices_per_day} devices a day"
 
 
 def _limits(scope: str, limits: Limits) -> Iterator[str]:
@@ -223,7 +237,8 @@ def _unknown(
         return
     if finding.subject.type is SubjectType.THING:
         yield f"whether {finding.subject.name} is in the registry; if it is not, nothing is touched"
-    yield "which other things share its certificates: they are restricted too, and counted"
+    if _is_counted(touching):
+        yield "which other things share its certificates: they are restricted too, and counted"
     yield "how much of the limits is used, and whether somebody has stopped the service"
     if known.thing_type is None or known.groups is None:
         yield "whether its type or a group of it is on the never-touch list (say --thing-type, --thing-group)"

@@ -209,6 +209,14 @@ class TestExplain:
         assert "all rules together: at most 5 devices an hour" in said
         assert "this rule: at most 2 devices an hour" in said
 
+    def test_what_waits_for_a_campaign_is_held_to_the_campaigns_limit_alone(self, shell: Shell) -> None:
+        said = explained(shell, "audit-finding-certificate").text
+
+        assert "Actions renew-certificate, notify" in said
+        assert "Limits its campaign: at most 100 devices a day" in said
+        assert "devices an hour" not in said
+        assert "shares" not in said
+
     def test_the_end_of_a_finding_asks_no_rule(self, shell: Shell) -> None:
         said = explained(shell, "detect-violation-alarm-cleared").text
 

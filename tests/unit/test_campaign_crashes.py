@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -19,8 +20,9 @@ from tests.fakes import World, a_finding
 from tests.unit.test_campaigns import ENFORCED, TURN, active, asked, campaign, fail, obey
 from tests.unit.test_certificate_sweep import a_fleet
 from tests.unit.test_crashes import RECEIVES, Fate, Flow, Tripwire, wired
+from tests.unit.test_enrolment import RENEW, it_expires
 from warden.campaigns import CampaignState
-from warden.plan import ROTATE_CERTIFICATE
+from warden.plan import ROTATE_CERTIFICATE, read_plan
 
 
 def found(world: World) -> None:
@@ -97,6 +99,28 @@ def contained_meanwhile(world: World) -> None:
     rolled_out(world)
 
 
+def renewed_by_findings(world: World) -> None:
+    """Have the plan answer an audit's finding with a place in the campaign."""
+    world.service = replace(world.service, plan=read_plan(RENEW))
+
+
+def findings_ask(world: World) -> None:
+    for thing in ("pump-3", "pump-2"):
+        world.report(it_expires(thing))
+    rolled_out(world)
+
+
+def one_asks_whom_the_sweep_found(world: World) -> None:
+    world.report(it_expires("pump-3"))
+    rolled_out(world)
+
+
+def one_asks_and_is_contained(world: World) -> None:
+    world.report(it_expires("pump-1"))
+    world.report(a_finding("pump-1"))
+    until(world, is_over)
+
+
 NIGHTLY = os.environ.get("WARDEN_NIGHTLY") == "1"
 """Every point at night; in every run each fourth, begun at another one for each fate."""
 
@@ -109,6 +133,11 @@ FLOWS = {
     "cancelled": Flow(cancelled, set_up=found),
     "cancelled-half-way": Flow(cancelled_before_it_is_sent, set_up=left_half_way),
     "contained-meanwhile": Flow(contained_meanwhile, set_up=found),
+    "findings-ask": Flow(findings_ask, set_up=renewed_by_findings),
+    "one-asks-whom-the-sweep-found": Flow(
+        one_asks_whom_the_sweep_found, set_up=lambda world: (renewed_by_findings(world), found(world))
+    ),
+    "one-asks-and-is-contained": Flow(one_asks_and_is_contained, set_up=renewed_by_findings),
 }
 
 

@@ -32,7 +32,7 @@ attempts = 1
 [[rule]]
 name = "expires"
 source = "device-defender-audit"
-actions = ["renew-certificate"]
+actions = ["renew-certificate", "notify"]
 mode = "enforce"
 [[rule]]
 name = "leaks"
@@ -211,9 +211,7 @@ def test_devices_of_a_campaign_are_told_of_by_the_campaign_alone() -> None:
 
 
 def test_with_approval_it_is_enrolled_when_a_person_says_so() -> None:
-    world = a_world(
-        plan=RENEW.replace('renew-certificate"]\nmode = "enforce"', 'renew-certificate"]\nmode = "approve"')
-    )
+    world = a_world(plan=RENEW.replace('"notify"]\nmode = "enforce"', '"notify"]\nmode = "approve"', 1))
     world.report(it_expires())
     assert of(world).state is CaseState.AWAITING_APPROVAL
 

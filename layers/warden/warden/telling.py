@@ -103,13 +103,16 @@ def _failures(case: Case) -> str:
 
 
 def _is_news(case: Case, service: Service) -> bool:
-    if case.source is Source.SCHEDULE:
-        return False  # the campaign tells of all its devices at once
-    if case.state in (CaseState.HELD, CaseState.AWAITING_APPROVAL):
+    if _is_told_of_by_the_campaign(case):
+        return False
+    if case.state in (CaseState.HELD, CaseState.AWAITING_APPROVAL) or _failures(case):
         return True
-    if failed := _failures(case):
-        has_its_turn = case.progress(RENEW_CERTIFICATE) is Progress.DONE
-        return not (has_its_turn and failed == ROTATE_CERTIFICATE)  # the campaign tells of this too
     if case.state in (CaseState.RESPONDING, CaseState.RECOVERING):
         return False
     return NOTIFY in service.plan.rule_named(case.rule).actions
+
+
+def _is_told_of_by_the_campaign(case: Case) -> bool:
+    """Tell whether a case is a campaign's and nothing besides: people hear of all its devices at once."""
+    enrolled = case.progress(RENEW_CERTIFICATE) is Progress.DONE
+    return case.source is Source.SCHEDULE or (enrolled and {*case.outcomes} <= {RENEW_CERTIFICATE, ROTATE_CERTIFICATE})
