@@ -102,6 +102,12 @@ class Fleet:
         self.respond(*self.deployment.queued())
         return dict(json.loads(answer["body"]))
 
+    def ask_to_rotate(self, thing: str, certificate: str) -> None:
+        """Have an audit find a certificate that is shared, and an operator approve what the plan says about it."""
+        self.respond(an_audit_finding("certificate", certificate, "DEVICE_CERTIFICATE_SHARED_CHECK"))
+        self.operate(command="approve", case=self.case(thing))
+        self.job(thing, "rotate-certificate")
+
     def ask(self, what: str, certificate: str, payload: object, thing: str) -> dict[str, Any]:
         """Ask as a device does; gives the answer."""
         before = len(self.deployment.answers())
@@ -240,8 +246,7 @@ def a_device_is_contained_gives_its_logs_and_is_released_on_a_new_certificate(fl
 def a_device_that_took_a_certificate_and_fell_silent(fleet: Fleet) -> None:
     """It dies between the making and the record, and its rotation is taken back."""
     certificate = fleet.deployment.enrol("pump-4", 2)
-    fleet.respond(an_audit_finding("certificate", certificate, "DEVICE_CERTIFICATE_EXPIRING_CHECK"))
-    fleet.job("pump-4", "rotate-certificate")
+    fleet.ask_to_rotate("pump-4", certificate)
     with fleet.dying_with_a_certificate_made():
         ask = {"clientToken": "t", "csr": a_key(7).csr}
         fleet.ask_in_vain("certificate/create", certificate, ask, "pump-4")
@@ -252,8 +257,7 @@ def a_device_that_took_a_certificate_and_fell_silent(fleet: Fleet) -> None:
 def a_quarantine_overtakes_a_new_certificate(fleet: Fleet) -> None:
     """The device has been given its policies when the containment begins: they are taken back at its next request."""
     certificate = fleet.deployment.enrol("pump-5", 3)
-    fleet.respond(an_audit_finding("certificate", certificate, "DEVICE_CERTIFICATE_EXPIRING_CHECK"))
-    fleet.job("pump-5", "rotate-certificate")
+    fleet.ask_to_rotate("pump-5", certificate)
     ask = {"clientToken": "t", "csr": a_key(8).csr}
     new = fleet.ask("certificate/create", certificate, ask, "pump-5")["certificateId"]
     fleet.respond(a_finding("pump-5"))
@@ -264,8 +268,7 @@ def a_quarantine_overtakes_a_new_certificate(fleet: Fleet) -> None:
 
 def an_authority_of_ones_own_signs(fleet: Fleet) -> None:
     certificate = fleet.deployment.enrol("valve-1", 15)
-    fleet.respond(an_audit_finding("certificate", certificate, "DEVICE_CERTIFICATE_EXPIRING_CHECK"))
-    fleet.job("valve-1", "rotate-certificate")
+    fleet.ask_to_rotate("valve-1", certificate)
     key, made = ec.generate_private_key(ec.SECP256R1()), []
     configuration = {"CertificateAuthorityConfiguration": {"KeyAlgorithm": "EC_prime256v1"}}
 
@@ -317,6 +320,14 @@ def certificates_of_age_are_renewed(fleet: Fleet) -> None:
     fleet.operate(command="campaign")
     for decision in ("pause", "resume", "cancel"):
         fleet.operate(command=f"campaign-{decision}")
+
+
+def what_an_audit_finds_waits_for_a_campaign(fleet: Fleet) -> None:
+    certificate = fleet.deployment.enrol("valve-2", 17)
+    fleet.respond(an_audit_finding("certificate", certificate, "DEVICE_CERTIFICATE_EXPIRING_CHECK"))
+    fleet.pass_time("campaign")
+    fleet.job("valve-2", "rotate-certificate")
+    fleet.operate(command="campaign-cancel")
 
 
 def certificates_that_nobody_uses_are_cleaned_up(fleet: Fleet) -> None:
@@ -400,6 +411,7 @@ PATHS: tuple[Callable[[Fleet], None], ...] = (
     a_device_that_took_a_certificate_and_fell_silent,
     a_quarantine_overtakes_a_new_certificate,
     an_authority_of_ones_own_signs,
+    what_an_audit_finds_waits_for_a_campaign,
     an_audit_no_longer_finds_what_it_found,
     what_is_refused,
     everything_an_operator_asks,

@@ -104,6 +104,11 @@ def renewed_by_findings(world: World) -> None:
     world.service = replace(world.service, plan=read_plan(RENEW))
 
 
+def found_and_renewed_by_findings(world: World) -> None:
+    renewed_by_findings(world)
+    found(world)
+
+
 def findings_ask(world: World) -> None:
     for thing in ("pump-3", "pump-2"):
         world.report(it_expires(thing))
@@ -134,9 +139,7 @@ FLOWS = {
     "cancelled-half-way": Flow(cancelled_before_it_is_sent, set_up=left_half_way),
     "contained-meanwhile": Flow(contained_meanwhile, set_up=found),
     "findings-ask": Flow(findings_ask, set_up=renewed_by_findings),
-    "one-asks-whom-the-sweep-found": Flow(
-        one_asks_whom_the_sweep_found, set_up=lambda world: (renewed_by_findings(world), found(world))
-    ),
+    "one-asks-whom-the-sweep-found": Flow(one_asks_whom_the_sweep_found, set_up=found_and_renewed_by_findings),
     "one-asks-and-is-contained": Flow(one_asks_and_is_contained, set_up=renewed_by_findings),
 }
 
