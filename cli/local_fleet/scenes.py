@@ -21,6 +21,8 @@ from local_fleet.story import Lane, NotSeen, Story
 SUSPECT = "pump-3"
 FLEET = ("pump-1", "pump-2", SUSPECT, "pump-4", "plant1:pump-9")
 ALERT = ROOT / "events" / "detect-violation-in-alarm.json"
+EXPIRING = ROOT / "events" / "audit-finding-certificate.json"
+EXPIRES = "plant1:pump-9"
 SCHEDULE = ROOT / "events" / "sweep-certificates.json"
 _LOG = b"".join(
     b"2026-11-23T03:%02d:00Z pump: sent %d bytes to 198.51.100.23\n" % (minute, minute * 7919) for minute in range(60)
@@ -270,9 +272,10 @@ def others_untouched(stage: Stage, before: Mapping[str, sights.Sight]) -> None:
 
 
 def renewed(stage: Stage) -> None:
-    """Certificates come of age: a sweep finds them, an operator begins, and every device gets a new one."""
+    """Certificates come of age: an audit and a sweep find them, an operator begins, and every device gets a new one."""
     story, before = stage.story, sights.fleet(stage.aws, FLEET)
     story.chapter("A year on: certificates come of age")
+    case_id = _expires(stage, before[EXPIRES].certificates[0])
     sights.invoke(stage.aws, "fleet-warden-sweep_certificates", SCHEDULE.read_text())
     subject, body = story.until(lambda: _report(stage), "the report of the sweep", lambda: "an empty mailbox") or (
         "",
@@ -298,6 +301,37 @@ def renewed(stage: Stage) -> None:
         "certificates past their age are renewed, one device first, then the rest",
         f"{len(after)} devices, {len(jobs) - 1} jobs, one ACTIVE certificate each, the old ones INACTIVE",
     )
+    shown = story.until(
+        lambda: _closed(stage, case_id), f"case {case_id} closed", lambda: stage.warden("show", case_id)
+    )
+    steps = [step["why"] for step in (shown or {})["timeline"] if step["what"] == "rotate-certificate started"]
+    if [step.rsplit(", ", 1)[-1] for step in steps] != ["batch 1"]:
+        raise NotSeen(f"{EXPIRES}, which the audit named, was not the first to be asked: {steps}")
+    story.prove("what expires goes before what is only old", f"{EXPIRES} was the first, case {case_id} is closed")
+
+
+def _expires(stage: Stage, certificate: str) -> str:
+    """Have an audit find that a certificate expires; gives the case of its device, which waits for the campaign."""
+    story, message = stage.story, json.loads(EXPIRING.read_text())["Records"][0]["Sns"]["Message"]
+    finding = json.loads(message)
+    finding["nonCompliantResource"]["resourceIdentifier"]["deviceCertificateId"] = certificate
+    story.tell(Lane.DETECTOR, f"Device Defender: an audit finds that {EXPIRES}'s certificate expires")
+    sights.publish(stage.aws, stage.outputs["AlertTopicArn"], json.dumps(finding))
+    case = story.until(lambda: _enrolled(stage), f"{EXPIRES} enrolled", lambda: stage.warden("cases", "--all")) or {}
+    story.tell(Lane.WARDEN, f"case {case['id']}: {case['actions']['renew-certificate']['detail']}")
+    return str(case["id"])
+
+
+def _enrolled(stage: Stage) -> dict[str, Any] | None:
+    _, said = stage.warden("cases", "--thing", EXPIRES, "--json")
+    cases = [dict(case) for case in json.loads(said)["cases"]]
+    return next((case for case in cases if "done" in str(case["actions"].get("renew-certificate"))), None)
+
+
+def _closed(stage: Stage, case_id: str) -> dict[str, Any] | None:
+    _, said = stage.warden("show", case_id, "--json")
+    shown = dict(json.loads(said))
+    return shown if shown["case"]["state"] == "closed" else None
 
 
 def _report(stage: Stage) -> tuple[str, str] | None:

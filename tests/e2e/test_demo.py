@@ -27,7 +27,7 @@ def test_ends_well_and_sums_up_what_was_proved(tmp_path: Path) -> None:
     ended = demo("--svg", str(picture))
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stdout.count("✓ proved") == 12
+    assert ended.stdout.count("✓ proved") == 13
     assert "All of it seen" in ended.stdout
     assert picture.read_text().startswith("<svg")
 

@@ -112,7 +112,7 @@ def test_the_report_says_what_will_be_when_and_what_cannot_and_why() -> None:
     ]
     body = world.notices.sent[-1].body
     assert "Oldest    2,000 days" in body
-    assert "4  wait for their turn, oldest first: 2 days at 2 devices a day" in body
+    assert "4  in turn: what a detector named, then the oldest\n             2 days at 2 devices a day" in body
     assert "1  are contained; releasing them renews the certificate" in body
     assert "1  are on no thing, but carry a policy" in body
     assert "warden campaign start" in body
@@ -265,7 +265,7 @@ def test_clean_deletes_what_was_long_inactive_and_is_on_no_thing() -> None:
 
     assert [row["verdict"] for row in rows(world)] == ["long INACTIVE, deleted", "long INACTIVE"]
     assert set(world.certificates.stored) == {just_now, attached}
-    assert "3 INACTIVE ones passed over" in world.notices.sent[-1].body
+    assert "3 certificates passed over: INACTIVE" in world.notices.sent[-1].body
 
 
 def test_in_observe_nothing_is_cleaned_whatever_the_plan_says() -> None:

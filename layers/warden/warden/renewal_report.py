@@ -151,14 +151,18 @@ def _body(run: Run, summary: Summary, campaign: Campaign | None, where: str, ser
 def _what_was_found(run: Run, summary: Summary, service: Service) -> list[str]:
     age = service.settings.rotate_after.days
     lines = [
-        f"{summary.due:,} certificates in use are past their age ({age} days, where the plan says no other).",
-        f"Swept     {run.began_at:%Y-%m-%d %H:%M} UTC, {run.inactive:,} INACTIVE ones passed over",
+        f"{_certificates(summary.due)} in use past the rotation age ({age} days, where the plan says no other).",
+        f"Swept     {run.began_at:%Y-%m-%d %H:%M} UTC, {_certificates(run.inactive)} passed over: INACTIVE",
     ]
     if summary.oldest is not None:
         days = (run.began_at - summary.oldest.created_at).days
         on = plain(summary.oldest.thing) or "no thing"
         lines.append(f"Oldest    {days:,} days: {summary.oldest.certificate[:12]} on {on}")
     return lines
+
+
+def _certificates(count: int) -> str:
+    return f"{count:,} certificate{'' if count == 1 else 's'}"
 
 
 def _when(summary: Summary, service: Service) -> list[str]:
@@ -168,8 +172,9 @@ def _when(summary: Summary, service: Service) -> list[str]:
     days = ceil(waiting / terms.devices_per_day)
     lines = [
         "To be renewed",
-        f"  {waiting:>9,}  wait for their turn, oldest first: {days:,} {'day' if days == 1 else 'days'} "
-        f"at {terms.devices_per_day:,} devices a day, after the first device and the first percent",
+        f"  {waiting:>9,}  in turn: what a detector named, then the oldest",
+        f"  {'':>9}  {days:,} {'day' if days == 1 else 'days'} at {terms.devices_per_day:,} devices a day, "
+        "after the first device and the first percent",
     ]
     if terms.window is not None:
         opens = terms.window.next_opening(service.now())
