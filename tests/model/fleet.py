@@ -26,11 +26,24 @@ FLEET = (*PUMPS, *SHARING, PROTECTED)
 AN_HOUR = 4
 """Devices that findings may touch within an hour."""
 
+A_DAY = 3
+"""Devices that a campaign may ask within a day."""
+
+OF_AGE = timedelta(days=2)
+"""So young are certificates renewed here: within one run they come of age, and their successors do."""
+
 PLAN = f"""
 version = 1
 
 [limits]
 devices_per_hour = {AN_HOUR}
+
+[rotation]
+mode = "approve"
+devices_per_day = {A_DAY}
+canary_percent = 34
+attempts = 2
+days_to_answer = 1
 
 [never_touch]
 things = ["gateway-*"]
@@ -51,6 +64,13 @@ mode = "approve"
 name = "behaves-oddly"
 kind = "aws:message-byte-size"
 actions = ["disconnect", "collect-logs", "notify"]
+mode = "enforce"
+
+[[rule]]
+name = "certificate-expires"
+source = "device-defender-audit"
+kind = "certificate-expires"
+actions = ["renew-certificate", "notify"]
 mode = "enforce"
 
 [[rule]]
@@ -118,6 +138,7 @@ class Book:
         self.restrictions: list[str] = []
         self._restricted: set[str] = set()
         self._admitted: list[tuple[datetime, int]] = []
+        self._asked: dict[str, tuple[datetime, tuple[str, ...]]] = {}
         for thing, member in self.members.items():
             member.rights = self.rights_of(thing)
             member.had.add(member.device.certificate)
@@ -166,12 +187,34 @@ class Book:
         self.touched_at = self.touched_at or self.world.clock()
 
     def _job_begun(self, order: JobOrder) -> None:
+        if order.per_minute is not None:  # only a campaign's jobs are told at a rate
+            self._campaign_asks(order)
+            return
         self._touch(set(order.things), "jobs.start")
         operation = order.document["warden"]["operation"]
         for thing in order.things:
             self.jobs_begun[thing, operation] = len(
-                {each for each in self.world.jobs.of(operation) if thing in self.world.jobs.started[each].executions}
+                {
+                    each
+                    for each in self.world.jobs.of(operation)
+                    if thing in self.world.jobs.started[each].executions and each not in self._asked
+                }
             )
+
+    def _campaign_asks(self, order: JobOrder) -> None:
+        """Judge a campaign's job: within the day's budget, for nobody it may not ask, and not while stopped."""
+        if order.id in self._asked:
+            return
+        now = self.world.clock()
+        self._asked[order.id] = now, tuple(order.things)
+        if self.stopped:
+            raise BrokenPromiseError(f"6: {order.things} were asked although an operator has stopped the service")
+        within = [thing for at, asked in self._asked.values() if at > now - timedelta(days=1) for thing in asked]
+        if len(within) > A_DAY:
+            raise BrokenPromiseError(f"6: a campaign asked {within} within a day; {A_DAY} devices are allowed")
+        for thing in order.things:
+            if thing == PROTECTED or self.is_restricted(thing):
+                raise BrokenPromiseError(f"6: a campaign asked {thing}, which is protected or contained")
 
     def _note_restrictions(self) -> None:
         """Note who has come into the restricted group and who has left it, by whichever call."""
@@ -225,7 +268,7 @@ class Book:
 
 
 def _a_fleet() -> World:
-    world = a_world("pump-1", plan=PLAN, receives=5)
+    world = a_world("pump-1", plan=PLAN, receives=5, rotate_after=OF_AGE)
     for thing in FLEET[1:]:
         world.enrol(thing, policies=[f"{thing}-policy"])
     first = world.devices["pump-1"]

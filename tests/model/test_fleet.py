@@ -25,6 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.fakes import OPERATOR, RESTRICTED_POLICY, AwsError, Crash, FakeDevice, a_key
 from tests.model.fleet import FLEET, PUMPS, SHARING, Book, BrokenPromiseError, Member, keys_of
+from warden.campaigns import CampaignState, MemberState, read_campaign
 from warden.cases import Case, CaseState
 from warden.decisions import Decision
 from warden.device_requests import request_from, serve
@@ -40,6 +41,7 @@ KINDS = (
     (Source.DETECT, "aws:message-byte-size"),
     (Source.GUARDDUTY, "UnauthorizedAccess"),
     (Source.AUDIT, "certificate-age"),
+    (Source.AUDIT, "certificate-expires"),
     (Source.AUDIT, "certificate-shared"),
     (Source.GENERIC, "noise"),
 )
@@ -52,8 +54,14 @@ FITTING = {
 }
 """What an operator would decide about a case in a state."""
 
+CAMPAIGN = ("start",) * 6 + ("resume",) * 3 + ("pause", "cancel")
+"""What an operator says of a campaign: most of it so that something comes of it."""
+
 HOW = ("obeys",) * 8 + ("loses its key", "misses the answer", "ends it")
 """How a device does the next step of its job. It, or AWS IoT, may end the job instead."""
+
+CAMPAIGN_DAYS = 20
+"""More than any campaign here takes: six devices, three a day, each asked twice."""
 
 BUSY = 3
 """With so many jobs waiting nothing new is found for a while: what has begun is to come to an end, too."""
@@ -271,6 +279,17 @@ class Fleet(RuleBasedStateMachine):
         if command["command"] in ("stop", "resume"):
             self.book.stopped = command["command"] == "stop"
         self.play(lambda: operate(command, OPERATOR, request, self.world.service), jobs=1)
+
+    @rule(during=st.booleans())
+    def find_what_is_due(self, during: bool) -> None:
+        """The schedule has the certificates swept: every month, or each day while a campaign is open."""
+        self.play(lambda: self.world.find_what_is_due(only_during_campaign=during))
+
+    @precondition(lambda self: read_campaign(self.world.ledger) is not None)
+    @rule(command=st.sampled_from(CAMPAIGN))
+    def steer(self, command: str) -> None:
+        """An operator says something about the campaign, whether or not it makes sense."""
+        self.order({"command": f"campaign-{command}"})
 
     # --- devices --------------------------------------------------------------------------------------------------
 
@@ -503,6 +522,7 @@ class Fleet(RuleBasedStateMachine):
         if not hasattr(self, "book"):
             return
         self.book.wire.disarm()
+        self.let_the_campaign_end()
         for wait in (timedelta(hours=25), timedelta(hours=25), timedelta(days=8), timedelta(minutes=6)):
             self.sweep(wait)
         for thing, member in self.book.members.items():
@@ -511,6 +531,25 @@ class Fleet(RuleBasedStateMachine):
         for job in self.world.ledger.of_type("job"):
             if "due" in job:
                 raise BrokenPromiseError(f"1: {job['job_id']} waits for ever")
+
+    def let_the_campaign_end(self) -> None:
+        """Let time pass until whoever is asked has answered, or has not; nobody waits for an end that never comes."""
+        if self.book.stopped:
+            self.order({"command": "resume"})
+        campaign = read_campaign(self.world.ledger)
+        for _ in range(CAMPAIGN_DAYS):
+            if campaign is None or (campaign.state is not CampaignState.RUNNING and campaign.out == 0):
+                break
+            self.sweep(timedelta(hours=25))
+            self.sweep(timedelta(minutes=6))
+            campaign = read_campaign(self.world.ledger)
+        else:
+            raise BrokenPromiseError(f"1: the campaign never ends: {campaign}")
+        finished = campaign is not None and campaign.state is CampaignState.FINISHED
+        for member in self.world.ledger.of_type("member"):
+            waits = finished and campaign is not None and member["campaign"] == campaign.id
+            if member["state"] == MemberState.SENT or (waits and member["state"] == MemberState.WAITING):
+                raise BrokenPromiseError(f"1: {member['thing']} is {member['state']} for ever: {campaign}")
 
     def judge_rest(self, thing: str, member: Member) -> None:
         """After the grace a device has exactly one ACTIVE certificate, and one that it can use."""

@@ -258,6 +258,23 @@ def test_a_turn_sends_four_jobs_and_the_next_goes_on(one_by_one: World) -> None:
     assert sent(one_by_one) == 9
 
 
+def test_a_job_that_somebody_left_unsent_waits_while_the_service_is_stopped() -> None:
+    world = a_campaign(1)
+    start = world.jobs.start
+    world.jobs.start = None  # type: ignore[assignment,method-assign]  # the responder is gone
+    with pytest.raises(TypeError):
+        world.sweep(after=TURN)
+    world.jobs.start = start  # type: ignore[method-assign]
+
+    world.order("stop", why="drill")
+    world.sweep(after=TURN)
+    assert sent(world) == 0
+    world.order("resume")
+    world.sweep(after=TURN)
+
+    assert sent(world) == 1
+
+
 def test_a_campaign_that_is_paused_between_two_jobs_sends_no_other(one_by_one: World) -> None:
     real = one_by_one.jobs.start
 

@@ -285,3 +285,15 @@ def test_a_rotation_under_way_is_left_to_whoever_began_it() -> None:
     world.find_what_is_due()
 
     assert verdicts(world) == {"pump-1": "its device is contained"}
+
+
+def test_two_sweeps_within_one_second_count_each_device_once() -> None:
+    world = a_fleet(400, 390)
+
+    world.find_what_is_due()
+    world.find_what_is_due()
+
+    campaign = read_campaign(world.ledger)
+    assert campaign is not None
+    assert campaign.size == 2
+    assert len(world.reports.kept) == 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import takewhile
 
 from warden.campaigns import Member, MemberState, member_put, open_campaign, read_member
@@ -92,7 +92,7 @@ def _under_the_open_campaign(run: Run, service: Service) -> Run:
     if campaign is None or campaign.id == run.campaign or run.enlarged:
         return run
     anew = Run(
-        id=f"{now:%Y%m%dT%H%M%SZ}-{campaign.id}",  # another name, whatever the second: what it met is met again
+        id=_name(now, run),
         campaign=campaign.id,
         began_at=now,
         touched_at=now,
@@ -111,7 +111,7 @@ def _begin_or_join(trigger: str, service: Service) -> Run | None:
         return _save(replace(run, touched_at=now), service)
     if run is not None and trigger and run.trigger == trigger:
         return None
-    campaign, run_id = open_campaign(ledger), f"{now:%Y%m%dT%H%M%SZ}"
+    campaign, run_id = open_campaign(ledger), _name(now, run)
     begun = Run(
         id=run_id,
         campaign=campaign.id if campaign else run_id,
@@ -121,6 +121,12 @@ def _begin_or_join(trigger: str, service: Service) -> Run | None:
         version=run.version if run else 0,
     )
     return _save(begun, service)
+
+
+def _name(now: datetime, last: Run | None) -> str:
+    """Name a run by the time, and never as the one before: what that has met is met again."""
+    name = f"{now:%Y%m%dT%H%M%SZ}"
+    return name if last is None or last.id[: len(name)] != name else f"{name}-{last.version}"
 
 
 def _save(run: Run, service: Service) -> Run:

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from warden.clock import from_text, to_text
-from warden.ledger import Key, Ledger, Put, version_of
+from warden.ledger import Key, Ledger, Put, Record, version_of
 from warden.plan import Limits, NeverTouch, Plan, Rule
 from warden.ports import Thing
 
@@ -61,7 +61,7 @@ class Governor:
         An operator's approval stands above the limits on numbers, not above the switch or the never-touch list. What
         is not counted here is counted by the campaign that touches it.
         """
-        if (stopped := self._ledger.read(STOP_KEY)) and stopped["stopped"]:
+        if stopped := self._stopped():
             return Verdict(False, f"stopped by {stopped['who']} at {stopped['at']}: {stopped['why']}", for_all=True)
         for thing in things:
             if why := _protected(thing, self._plan.never_touch):
@@ -83,7 +83,7 @@ class Governor:
 
     def room_for_campaign(self, now: datetime) -> int:
         """Tell how many devices a campaign may still send jobs to within these 24 hours; none while stopped."""
-        if (stopped := self._ledger.read(STOP_KEY)) and stopped["stopped"]:
+        if self.is_stopped:
             return 0
         window = self._campaign_window
         record = self._ledger.read(_counter(window))
@@ -97,6 +97,15 @@ class Governor:
         slot = to_text(_slot_of(now, window))
         counts[slot] = counts.get(slot, 0) + devices
         return Put(_counter(window), {"type": "counter", "window": window.name, "counts": counts}, version_of(record))
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether an operator has thrown the kill switch."""
+        return self._stopped() is not None
+
+    def _stopped(self) -> Record | None:
+        record = self._ledger.read(STOP_KEY)
+        return record if record is not None and record["stopped"] else None
 
     @property
     def _campaign_window(self) -> _Window:

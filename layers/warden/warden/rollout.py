@@ -176,7 +176,7 @@ def _next_batch(service: Service) -> Batch | None:
     if campaign.state is not CampaignState.RUNNING:
         return None
     if (left := _unsent(campaign, service)) is not None:
-        return left
+        return None if service.governor.is_stopped else left
     things = tuple(islice(_waiting(campaign, service), _room(campaign, service)))
     if not things:
         return None
