@@ -446,7 +446,7 @@ class Fleet(RuleBasedStateMachine):
         thing, other = self.named(thing), self.named(other)
         member = self.book.members[thing]
         own = member.device.certificate
-        if (own, other) in self.world.registry.attached:
+        if thing == other or (own, other) in self.world.registry.attached:
             return
         said, jobs = set(member.said), len(self.world.jobs.started)
         verdict, answer = self.say(member, what, {"csr": member.device.next_key.csr}, over=own, thing=other)
@@ -525,6 +525,7 @@ class Fleet(RuleBasedStateMachine):
         self.let_the_campaign_end()
         for wait in (timedelta(hours=25), timedelta(hours=25), timedelta(days=8), timedelta(minutes=6)):
             self.sweep(wait)
+        self.judge_campaigns()
         for thing, member in self.book.members.items():
             if member.honest:
                 self.judge_rest(thing, member)
@@ -545,10 +546,14 @@ class Fleet(RuleBasedStateMachine):
             campaign = read_campaign(self.world.ledger)
         else:
             raise BrokenPromiseError(f"1: the campaign never ends: {campaign}")
-        finished = campaign is not None and campaign.state is CampaignState.FINISHED
+
+    def judge_campaigns(self) -> None:
+        """Nobody is left with a job that nobody ends, nor waiting in a campaign that is over."""
+        campaign = read_campaign(self.world.ledger)
+        finished = campaign.id if campaign is not None and campaign.state is CampaignState.FINISHED else ""
         for member in self.world.ledger.of_type("member"):
-            waits = finished and campaign is not None and member["campaign"] == campaign.id
-            if member["state"] == MemberState.SENT or (waits and member["state"] == MemberState.WAITING):
+            waits = member["state"] == MemberState.WAITING and member["campaign"] == finished
+            if waits or member["state"] == MemberState.SENT:
                 raise BrokenPromiseError(f"1: {member['thing']} is {member['state']} for ever: {campaign}")
 
     def judge_rest(self, thing: str, member: Member) -> None:
