@@ -26,7 +26,7 @@ FLEET = (*PUMPS, *SHARING, PROTECTED)
 AN_HOUR = 4
 """Devices that findings may touch within an hour."""
 
-A_DAY = 3
+A_DAY = 2
 """Devices that a campaign may ask within a day."""
 
 OF_AGE = timedelta(days=2)
@@ -138,7 +138,9 @@ class Book:
         self.restrictions: list[str] = []
         self._restricted: set[str] = set()
         self._admitted: list[tuple[datetime, int]] = []
-        self._asked: dict[str, tuple[datetime, tuple[str, ...]]] = {}
+        self.asked: dict[str, tuple[datetime, tuple[str, ...]]] = {}
+        self.broken: list[str] = []
+        """What was wrong with a job when it was sent: whoever raises there is delivered again, and sends it no more."""
         for thing, member in self.members.items():
             member.rights = self.rights_of(thing)
             member.had.add(member.device.certificate)
@@ -197,24 +199,24 @@ class Book:
                 {
                     each
                     for each in self.world.jobs.of(operation)
-                    if thing in self.world.jobs.started[each].executions and each not in self._asked
+                    if thing in self.world.jobs.started[each].executions and each not in self.asked
                 }
             )
 
     def _campaign_asks(self, order: JobOrder) -> None:
         """Judge a campaign's job: within the day's budget, for nobody it may not ask, and not while stopped."""
-        if order.id in self._asked:
+        if order.id in self.asked:
             return
         now = self.world.clock()
-        self._asked[order.id] = now, tuple(order.things)
+        self.asked[order.id] = now, tuple(order.things)
+        within = [thing for at, asked in self.asked.values() if at > now - timedelta(days=1) for thing in asked]
         if self.stopped:
-            raise BrokenPromiseError(f"6: {order.things} were asked although an operator has stopped the service")
-        within = [thing for at, asked in self._asked.values() if at > now - timedelta(days=1) for thing in asked]
+            self.broken.append(f"6: {order.things} were asked although an operator has stopped the service")
         if len(within) > A_DAY:
-            raise BrokenPromiseError(f"6: a campaign asked {within} within a day; {A_DAY} devices are allowed")
+            self.broken.append(f"6: a campaign asked {within} within a day; {A_DAY} devices are allowed")
         for thing in order.things:
             if thing == PROTECTED or self.is_restricted(thing):
-                raise BrokenPromiseError(f"6: a campaign asked {thing}, which is protected or contained")
+                self.broken.append(f"6: a campaign asked {thing}, which is protected or contained")
 
     def _note_restrictions(self) -> None:
         """Note who has come into the restricted group and who has left it, by whichever call."""

@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.fakes import OPERATOR, RESTRICTED_POLICY, AwsError, Crash, FakeDevice, a_key
 from tests.model.fleet import FLEET, PUMPS, SHARING, Book, BrokenPromiseError, Member, keys_of
-from warden.campaigns import CampaignState, MemberState, read_campaign
+from warden.campaigns import CampaignState, MemberState, open_campaign, read_campaign
 from warden.cases import Case, CaseState
 from warden.decisions import Decision
 from warden.device_requests import request_from, serve
@@ -57,11 +57,18 @@ FITTING = {
 CAMPAIGN = ("start",) * 6 + ("resume",) * 3 + ("pause", "cancel")
 """What an operator says of a campaign: most of it so that something comes of it."""
 
+BEGINS = {
+    CampaignState.AWAITING_APPROVAL: "start",
+    CampaignState.PAUSED: "resume",
+    CampaignState.STOPPED: "resume",
+}
+"""What makes a campaign go on that waits for a person."""
+
 HOW = ("obeys",) * 8 + ("loses its key", "misses the answer", "ends it")
 """How a device does the next step of its job. It, or AWS IoT, may end the job instead."""
 
 CAMPAIGN_DAYS = 20
-"""More than any campaign here takes: six devices, three a day, each asked twice."""
+"""More than any campaign here takes: six devices, two a day, each asked twice."""
 
 BUSY = 3
 """With so many jobs waiting nothing new is found for a while: what has begun is to come to an end, too."""
@@ -132,6 +139,8 @@ class Fleet(RuleBasedStateMachine):
     def judge(self) -> None:
         """See what must hold whenever nothing is under way."""
         self.cases = self.world.cases
+        if self.book.broken:
+            raise BrokenPromiseError("; ".join(self.book.broken))
         self.book.nobody_is_locked_out()
         self.judge_queue()
         for case in self.cases:
@@ -290,6 +299,21 @@ class Fleet(RuleBasedStateMachine):
     def steer(self, command: str) -> None:
         """An operator says something about the campaign, whether or not it makes sense."""
         self.order({"command": f"campaign-{command}"})
+
+    @rule(turns=st.integers(min_value=2, max_value=8))
+    def renew(self, turns: int) -> None:
+        """A stretch of a campaign: somebody opens and begins it, and whoever is asked obeys."""
+        for _ in range(turns):
+            campaign = open_campaign(self.world.ledger)
+            if campaign is None:
+                self.find_what_is_due(during=False)
+            elif campaign.state in BEGINS:
+                self.steer(BEGINS[campaign.state])
+            else:
+                self.sweep(timedelta(minutes=6))
+                for thing, job in self.waiting * 4:
+                    if job in self.book.asked and (thing, job) in self.waiting:
+                        self.work(thing, job, "obeys", told=True)
 
     # --- devices --------------------------------------------------------------------------------------------------
 
