@@ -20,13 +20,16 @@ _CONFLICT = 409
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one command; who asks is what AWS put beside the payload, never what the payload says."""
+    who = ""
     try:
         who = _caller(event)
         command = _command(event)
         answer = operate(command, who, event["requestContext"]["requestId"], service())
     except Refused as refusal:
+        logger.warning("operator refused", extra={"who": who, "code": refusal.code})
         return _response(_STATUS.get(refusal.code, _CONFLICT), {"error": refusal.code, "message": refusal.reason})
-    logger.info("operator answered", extra={"who": who, "command": command.get("command"), "case": command.get("case")})
+    # Every command has a known name by now, and the case one of ours: nothing else of the payload is repeated.
+    logger.info("operator answered", extra={"who": who, "command": command["command"], "case": answer.get("case", "")})
     return _response(200, answer)
 
 
@@ -41,7 +44,7 @@ def _command(event: dict[str, Any]) -> dict[str, Any]:
     text = event.get("body") or ""
     try:
         command = json.loads(b64decode(text) if event.get("isBase64Encoded") else text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused("not-json", "the body is not JSON") from error
     if not isinstance(command, dict):
         raise Refused("not-json", "the body is not a JSON object")

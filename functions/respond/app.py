@@ -17,9 +17,8 @@ from warden.observability import logger, metrics
 def _respond(record: dict[str, Any]) -> None:
     message = json.loads(record["body"])
     said = dispatch(message, service())
-    logger.info(
-        "message handled", extra={"message_id": record["messageId"], "type": message.get("type"), "result": said}
-    )
+    kind = str(message.get("type"))[:60]
+    logger.info("message handled", extra={"message_id": record["messageId"], "type": kind, "result": said})
     metrics.add_metric("Handled" if said == "done" else "Refused", MetricUnit.Count, 1)
 
 

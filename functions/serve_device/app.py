@@ -21,10 +21,20 @@ def _serve(record: dict[str, Any]) -> None:
         request = request_from(message_in(record["body"]))
     except Refused as refusal:
         record_refusal(service(), refusal, what=record["body"])
+        logger.warning("message refused", extra={"message_id": record["messageId"], "reason": str(refusal)})
         metrics.add_metric("Refused", MetricUnit.Count, 1)
         return
-    serve(request, service())
-    logger.info("device answered", extra={"thing": request.thing, "resource": request.resource, "verb": request.verb})
+    said = serve(request, service())
+    logger.info(
+        "device answered",
+        extra={
+            "message_id": record["messageId"],
+            "thing": request.thing,
+            "resource": request.resource,
+            "verb": request.verb,
+            "result": said,
+        },
+    )
     metrics.add_metric("DeviceRequests", MetricUnit.Count, 1)
 
 

@@ -26,6 +26,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
     except Exception as error:  # noqa: BLE001 - whatever it is, CloudFormation must hear of it, with its reason
         logger.exception("account not set up")
         reason = f"{type(error).__name__}: {error}"
+    else:
+        logger.info("account set up", extra={"request": event["RequestType"]})
     _answer(event, "FAILED" if reason else "SUCCESS", reason)
 
 

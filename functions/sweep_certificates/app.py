@@ -36,10 +36,11 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 def _go_on(record: dict[str, Any], turn: Turn) -> None:
     try:
-        _said(go_on(_run_in(record["body"]), turn))
+        said = go_on(_run_in(record["body"]), turn)
     except Refused as refusal:
         record_refusal(turn.service, refusal, what=record["body"])
-        _said(refusal.code)
+        said = refusal.code
+    _said(said, message_id=record["messageId"])
 
 
 def _run_in(body: str) -> str:
@@ -52,6 +53,6 @@ def _run_in(body: str) -> str:
     return str(run)
 
 
-def _said(said: str) -> None:
+def _said(said: str, *, message_id: str = "") -> None:
     metrics.add_metric("CertificateSweeps", MetricUnit.Count, 1)
-    logger.info("certificates swept", extra={"result": said})
+    logger.info("certificates swept", extra={"message_id": message_id, "result": said})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.functions.conftest import batch
 from warden.batches import take, take_in_order
 
@@ -49,3 +51,14 @@ def test_a_group_waits_behind_its_failure_and_the_others_go_on() -> None:
 
     assert take_in_order(grouped("x", "x", "y", "x", "y"), handled) == named(1, 3)
     assert handled.done == ["x-0", "y-2", "y-4"]
+
+
+def test_what_waits_has_its_line_as_what_failed_has(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    take_in_order(grouped("x", "x", "y"), Handled("x-0"))
+
+    assert [(line.getMessage(), line.__dict__["message_id"]) for line in caplog.records] == [
+        ("message failed", "message-0"),
+        ("message waits", "message-1"),
+    ]

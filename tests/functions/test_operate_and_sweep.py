@@ -68,6 +68,7 @@ def test_cases_are_listed(deployment: Deployment) -> None:
         ("", 400, "not-json"),
         ("not JSON", 400, "not-json"),
         ("[]", 400, "not-json"),
+        ("[" * 100_000, 400, "not-json"),
         ({}, 400, "unknown-command"),
         ({"command": ["cases"]}, 400, "unknown-command"),
         ({"command": "show", "case": 7}, 400, "bad-argument"),

@@ -23,9 +23,12 @@ def take_in_order(event: Mapping[str, Any], handle: Callable[[dict[str, Any]], N
     failures, waiting = [], set()
     for record in event["Records"]:
         group = record["attributes"]["MessageGroupId"]
-        if group in waiting or not _is_handled(record, handle):
-            waiting.add(group)
-            failures.append(_named(record))
+        if group in waiting:
+            logger.info("message waits", extra={"message_id": record["messageId"]})
+        elif _is_handled(record, handle):
+            continue
+        waiting.add(group)
+        failures.append(_named(record))
     return {"batchItemFailures": failures}
 
 

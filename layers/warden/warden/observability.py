@@ -2,7 +2,43 @@
 
 from __future__ import annotations
 
+import json
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
 from aws_lambda_powertools import Logger, Metrics
 
-logger = Logger(service="fleet-warden", utc=True)
+_TEXT = 2_000
+"""How much of one text a line holds, its beginning and its end: an error may repeat the message it failed on."""
+
+_ENTRIES = 20
+"""How many entries of a list: a recursion that went too deep has a thousand frames."""
+
+
+def one_line(record: Mapping[str, Any]) -> str:
+    """Write a log record in ASCII and within bounds.
+
+    Powertools would leave everything beyond ASCII as it is: NEL and U+2028, which some readers take for the end of a
+    line, the terminal's control characters, and half a character pair, which no UTF-8 stream takes.
+    """
+    return json.dumps(_bounded(record), default=str, separators=(",", ":"))
+
+
+def _bounded(value: object) -> object:
+    match value:
+        case str() if len(value) > _TEXT:
+            return f"{value[: _TEXT // 2]} ... {value[-_TEXT // 2 :]}"
+        case Mapping():
+            return {name: _bounded(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_bounded(each) for each in value[-_ENTRIES:]]
+        case _:
+            return value
+
+
+# Of a run in which every record failed, Python would tell in two lines that are no JSON; the records have their own.
+warnings.filterwarnings("ignore", "No application metrics", UserWarning)
+
+logger = Logger(service="fleet-warden", utc=True, json_serializer=one_line)
 metrics = Metrics(namespace="FleetWarden", service="fleet-warden")
