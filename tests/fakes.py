@@ -270,6 +270,7 @@ class FakeCertificates:
         self.stored: dict[str, _StoredCertificate] = {}
         self.gone_policies: set[str] = set()
         self.issued = 0
+        self.asked: list[str] = []
         self.outdated_reads = 0
         self.page_size = 250
         self.forgets_pages = 0
@@ -337,6 +338,7 @@ class FakeCertificates:
 
     def issue(self, csr: str, thing: str) -> Certificate:  # noqa: ARG002 - a real one may put it into the subject
         self.issued += 1
+        self.asked.append(csr)
         pem = _certificate_for(csr)
         certificate_id = sha256(f"{pem} {self.issued}".encode()).hexdigest()
         self.stored[certificate_id] = _StoredCertificate(pem, "INACTIVE", self._clock().replace(microsecond=0))

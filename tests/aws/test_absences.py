@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from tests.aws.ground import PREFIX
+from tests.fakes import a_key
 from warden.aws.certificates import IotCertificates
 from warden.aws.jobs import IotJobs
 from warden.aws.messaging import SqsCaseQueue
 from warden.aws.registry import IotRegistry
-from warden.errors import NotYet, Refused
+from warden.errors import ActionFailed, NotYet, Refused
 from warden.ports import QueueEntry
 
 type Stubbed = Callable[[str], tuple[Any, Any]]
@@ -68,3 +69,11 @@ def test_messages_that_sqs_did_not_take_are_sent_again_by_whoever_runs_this_agai
 
     with pytest.raises(NotYet, match="did not take 1 of 2 messages: try again"):
         SqsCaseQueue(client, "https://sqs.us-east-1.amazonaws.com/000000000000/cases.fifo").put_all(entries)
+
+
+def test_a_request_that_aws_iot_does_not_sign_is_an_end_and_not_a_fault(stubbed: Stubbed) -> None:
+    client, stubber = stubbed("iot")
+    stubber.add_client_error("create_certificate_from_csr", "InvalidRequestException", "unsupported signature")
+
+    with pytest.raises(ActionFailed, match=r"does not sign the request for pump-3.*unsupported signature"):
+        IotCertificates(client, PREFIX).issue(a_key(1).csr, "pump-3")

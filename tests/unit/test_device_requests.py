@@ -1,6 +1,7 @@
 """What devices ask for: every rotation's end, certificates, uploads, and everything that is refused."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
@@ -11,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from tests.fakes import (
     DEVICE_POLICY,
@@ -436,6 +438,23 @@ def with_a_broken_signature() -> str:
     return x509.load_der_x509_csr(broken).public_bytes(Encoding.PEM).decode()
 
 
+def of_version_two() -> str:
+    csr = x509.load_pem_x509_csr(a_key(7).csr.encode()).public_bytes(Encoding.DER)
+    return in_pem(csr.replace(b"\x02\x01\x00", b"\x02\x01\x02", 1))
+
+
+def without_line_breaks() -> str:
+    """Make a request of 4,090 characters, which is longer by its line breaks when it is written as PEM should be."""
+    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "u" * size) for size in [64] * 37 + [14]])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(name)
+    der = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.DER)
+    return in_pem(der).replace("\n", "").replace("T-----", "T-----\n").replace("-----E", "\n-----E")
+
+
+def in_pem(der: bytes) -> str:
+    return f"-----BEGIN CERTIFICATE REQUEST-----\n{b64encode(der).decode()}\n-----END CERTIFICATE REQUEST-----\n"
+
+
 CSR_FAULTS: dict[str, tuple[Callable[[], object], str]] = {
     "none": (lambda: None, "csr-missing"),
     "empty": (lambda: "", "csr-missing"),
@@ -448,7 +467,9 @@ CSR_FAULTS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a certificate": (lambda: a_key(7).pem, "csr-unreadable"),
     "two PEMs": (lambda: a_key(7).csr + a_key(8).csr, "csr-unreadable"),
-    "too large": (lambda: a_key(7).csr + "\n" * 9000, "csr-too-large"),
+    "more than AWS IoT reads": (lambda: a_key(7).csr.ljust(4097), "csr-too-large"),
+    "more than AWS IoT reads once it has its line breaks": (without_line_breaks, "csr-too-large"),
+    "of a version that was never defined": (of_version_two, "csr-unreadable"),
     "a broken signature": (with_a_broken_signature, "csr-signature"),
     "RSA 1024": (lambda: a_csr(rsa.generate_private_key(65537, 1024)), "csr-weak-key"),  # noqa: S505 - weak on purpose
     "secp256k1": (lambda: a_csr(ec.generate_private_key(ec.SECP256K1())), "csr-weak-key"),
@@ -465,6 +486,14 @@ def test_a_signing_request_that_may_not_be_signed_is_refused(world: World, devic
     assert world.certificates.issued == 0
     assert world.refusals == [code]
     assert "device request refused" in world.steps()
+
+
+def test_what_a_device_puts_around_its_request_goes_nowhere(world: World, device: FakeDevice) -> None:
+    csr = device.next_key.csr
+
+    assert device.create(f"Proc-Type: 4,ENCRYPTED\n{csr}trailing\x00garbage")[0] == "accepted"
+
+    assert world.certificates.asked == [csr]
 
 
 def test_strong_keys_of_every_kind_are_taken(device: FakeDevice) -> None:
@@ -560,7 +589,18 @@ def test_the_same_refusal_again_and_again_is_one_line_in_the_timeline(world: Wor
 
 
 @pytest.mark.parametrize(
-    "change", [{"thing": ""}, {"principal": None}, {"payload": "%%"}, {"payload": 7}, {"verb": ["create"]}]
+    "change",
+    [
+        {"thing": ""},
+        {"thing": "a b"},
+        {"thing": "pump\u2028"},
+        {"thing": "a" * 129},
+        {"principal": None},
+        {"payload": "%%"},
+        {"payload": "\xfc"},
+        {"payload": 7},
+        {"verb": ["create"]},
+    ],
 )
 def test_what_the_rule_would_not_write_is_no_request(change: dict[str, Any]) -> None:
     message = {
@@ -708,7 +748,7 @@ def test_an_announcement_that_cannot_be_is_refused(logging: World, files: list[A
     assert logging.evidence.forms == []
 
 
-@pytest.mark.parametrize("job", ["", "a" * 65, "warden-other", "\ud800", "../..", 7, None, ["job"]])
+@pytest.mark.parametrize("job", ["", "a" * 65, "a\nb", "a b", "warden-other", "\ud800", "../..", 7, None, ["job"]])
 def test_a_job_id_that_is_none_of_ours_is_refused(logging: World, job: object) -> None:
     answer = logging.device.ask("logs/create", {"jobId": job, "files": [a_file()]})
 

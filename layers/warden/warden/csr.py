@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from warden.errors import Refused
 
-_BYTES = 8192
-"""A request for a 4096-bit RSA key is under 2 KB; what is much larger is not one."""
+_CHARACTERS = 4096
+"""What AWS IoT reads (API reference, CreateCertificateFromCsr). A request for a 4096-bit RSA key is under 2 KB."""
 
 _RSA_BITS = 2048
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
@@ -23,15 +23,15 @@ _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 
 @dataclass(frozen=True)
 class SigningRequest:
-    """A request that may be signed. Its subject is ignored: the certificate belongs to the thing that asked."""
+    """A request that may be signed. Its subject is ignored: the certificate belongs to the thing that asked.
+
+    `pem` is the request alone, written anew: whatever a device put around it goes nowhere. `sha256` is the digest of
+    what it sent: the same text is the same request.
+    """
 
     pem: str
     key_sha256: str
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the request itself: the same text is the same request."""
-        return sha256(self.pem.encode()).hexdigest()
+    sha256: str
 
 
 def read_csr(pem: object) -> SigningRequest:
@@ -43,21 +43,27 @@ def read_csr(pem: object) -> SigningRequest:
     """
     if not isinstance(pem, str) or not pem:
         raise Refused("csr-missing", "the payload has no `csr`, a PEM text")
-    if len(pem) > _BYTES:
-        raise Refused("csr-too-large", f"the signing request has {len(pem)} characters; at most {_BYTES} are read")
+    _require_short(pem)
     if pem.count("-----BEGIN") != 1:
         raise Refused("csr-unreadable", "`csr` must hold exactly one PEM block, a CERTIFICATE REQUEST")
     try:
         request = x509.load_pem_x509_csr(pem.encode())
         sound = request.is_signature_valid
         key = request.public_key()
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm, InvalidSignature) as error:
         raise Refused("csr-unreadable", "`csr` is no PKCS#10 signing request in PEM") from error
     if not sound:
         raise Refused("csr-signature", "the signing request is not signed with its own key")
     if not _is_strong(key):
         raise Refused("csr-weak-key", "the key must be RSA of at least 2048 bits, or on P-256, P-384 or P-521")
-    return SigningRequest(pem, _fingerprint(key))
+    written = request.public_bytes(Encoding.PEM).decode()
+    _require_short(written)  # without its line breaks the same request may have been shorter
+    return SigningRequest(written, _fingerprint(key), sha256(pem.encode()).hexdigest())
+
+
+def _require_short(pem: str) -> None:
+    if len(pem) > _CHARACTERS:
+        raise Refused("csr-too-large", f"the signing request has {len(pem)} characters; at most {_CHARACTERS} are read")
 
 
 def key_of_certificate(pem: str) -> str:

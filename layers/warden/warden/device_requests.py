@@ -6,8 +6,8 @@ certificate. Whatever is refused is answered with a code, and noted on the case 
 
 from __future__ import annotations
 
-import binascii
 import json
+import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from warden.cases import Step
 from warden.containment import read_containment
 from warden.csr import SigningRequest, key_of_certificate, read_csr
 from warden.errors import ActionFailed, Conflict, Refused
-from warden.jobs import Job, Upload, job_put, read_job
+from warden.jobs import JOB_ID, Job, Upload, job_put, read_job
 from warden.ledger import Put, decide_anew
 from warden.plan import COLLECT_LOGS
 from warden.refusals import record_refusal
@@ -34,6 +34,7 @@ from warden.rotation import (
     save_rotation,
 )
 from warden.service import Service
+from warden.sources.names import THING_NAME, shown
 
 _PAYLOAD_BYTES = 64 * 1024
 _TOKEN_CHARACTERS = 64
@@ -78,19 +79,22 @@ def request_from(message: Mapping[str, Any]) -> DeviceRequest:
         message.get("payload"), str
     ):
         raise Refused("not-a-device-request", f"the message lacks one of {', '.join((*names, 'payload'))}")
+    if not re.fullmatch(THING_NAME, str(fields["thing"])):  # a topic can hold any text, the registry cannot
+        raise Refused("not-a-device-request", "the topic names no thing that could be registered")
     try:
         payload = b64decode(message["payload"], validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # what is not ASCII fails before it is decoded
         raise Refused("not-a-device-request", "the payload is not base64, which the IoT rule writes") from error
     return DeviceRequest(**fields, payload=payload)  # type: ignore[arg-type]  # all seen to be str just above
 
 
-def serve(request: DeviceRequest, service: Service) -> None:
-    """Answer a device's request on `.../accepted` or `.../rejected`."""
+def serve(request: DeviceRequest, service: Service) -> str:
+    """Answer a device's request on `.../accepted` or `.../rejected`; gives `accepted`, or the code of the refusal."""
     answer = _ANSWERS.get((request.resource, request.verb))
     if answer is None:
-        _note_refusal(request, Refused("unknown-request", f"there is no {request.resource}/{request.verb}"), service)
-        return
+        unknown = Refused("unknown-request", f"there is no {shown(request.resource)}/{shown(request.verb)}")
+        _note_refusal(request, unknown, service)
+        return unknown.code
     token = ""  # nosec B105 # none was read yet
     try:
         body = _body_of(request)
@@ -99,8 +103,9 @@ def serve(request: DeviceRequest, service: Service) -> None:
     except Refused as refusal:
         _note_refusal(request, refusal, service)
         _reply(request, "rejected", {"clientToken": token, "code": refusal.code, "message": refusal.reason}, service)
-        return
+        return refusal.code
     _reply(request, "accepted", {"clientToken": token, **said}, service)
+    return "accepted"
 
 
 def _reply(request: DeviceRequest, verdict: str, payload: Mapping[str, Any], service: Service) -> None:
@@ -384,7 +389,7 @@ def _confirm_certificate(request: DeviceRequest, _body: Mapping[str, Any], servi
 def _create_uploads(request: DeviceRequest, body: Mapping[str, Any], service: Service) -> dict[str, Any]:
     _require_own(request, service)
     job_id = body.get("jobId")
-    named = isinstance(job_id, str) and job_id.isascii() and 0 < len(job_id) <= 64
+    named = isinstance(job_id, str) and JOB_ID.fullmatch(job_id)
     job = read_job(service.ports.ledger, str(job_id), request.thing) if named else None
     if job is None or job.action != COLLECT_LOGS:
         raise Refused("no-job", "`jobId` names no log collection of this thing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,6 +16,9 @@ from warden.ports import JobOrder
 from warden.service import Service
 
 JOB_ID_PREFIX = "warden-"
+JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What IoT Jobs takes for an id."""
+
 _LEAST_TIME_TO_END = timedelta(minutes=31)
 _HANDLERS = {COLLECT_LOGS: "warden-collect-logs", ROTATE_CERTIFICATE: "warden-rotate-certificate"}
 

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from warden.errors import Refused
-from warden.jobs import JOB_ID_PREFIX, read_job
+from warden.jobs import JOB_ID, JOB_ID_PREFIX, read_job
 from warden.messages import send_job_ended
 from warden.service import Service
 
 _ENDINGS = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED", "DELETED")
 _THING = re.compile(r"arn:[^:]+:iot:[^:]*:[0-9]*:thing/(?P<name>[a-zA-Z0-9:_-]{1,128})")
-_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def track(event: Mapping[str, Any], service: Service) -> str:
@@ -26,7 +25,7 @@ def track(event: Mapping[str, Any], service: Service) -> str:
     """
     job_id = event.get("jobId")
     status = event.get("status") or str(event.get("operation", "")).upper()
-    if not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
+    if not isinstance(job_id, str) or not JOB_ID.fullmatch(job_id):
         raise Refused("not-a-job-event", "the event has no `jobId` that IoT Jobs could have made")
     if not job_id.startswith(JOB_ID_PREFIX):
         return "somebody else's"

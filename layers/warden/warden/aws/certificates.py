@@ -101,7 +101,10 @@ class IotCertificates:
         """Make an inactive certificate."""
         if self._authority is not None:
             return self._registered(self._authority.certify(csr, thing))
-        made = self._iot.create_certificate_from_csr(certificateSigningRequest=csr, setAsActive=False)
+        try:
+            made = self._iot.create_certificate_from_csr(certificateSigningRequest=csr, setAsActive=False)
+        except self._iot.exceptions.InvalidRequestException as error:
+            raise ActionFailed(f"AWS IoT does not sign the request for {thing}: {error}") from error
         return Certificate(id=made["certificateId"], status="INACTIVE", pem=made["certificatePem"])
 
     def _registered(self, pem: str) -> Certificate:
