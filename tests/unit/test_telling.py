@@ -7,6 +7,7 @@ from datetime import timedelta
 from tests.fakes import PLAN, a_finding, a_world
 from warden.cases import CaseState
 from warden.digests import admits
+from warden.findings import Subject, SubjectType
 from warden.plan import Mode
 
 
@@ -46,6 +47,18 @@ def test_an_event_that_cannot_be_published_keeps_no_notice_back() -> None:
     world.announcements.down = False
     world.sweep(after=timedelta(minutes=6))
     assert [event["case"]["state"] for event in world.announcements.published] == ["contained"]
+
+
+def test_a_long_name_leaves_the_severity_in_the_subject() -> None:
+    world = a_world()
+    name = f"pump-3 (low){' ' * 90}"
+
+    world.report(a_finding(subject=Subject(SubjectType.CLIENT_ID, name)))
+
+    [subject] = world.notices.subjects
+    assert subject.startswith("Fleet Warden: recorded: pump-3 (low)   ")
+    assert subject.endswith("... (high)")
+    assert len(subject) == 99
 
 
 def test_ten_findings_past_the_limit_are_one_notice_and_one_digest() -> None:

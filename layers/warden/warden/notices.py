@@ -31,10 +31,9 @@ def plain(text: str, length: int = 200) -> str:
 
 
 def subject_of(case: Case) -> str:
-    """Write the subject line, always of one form."""
-    return plain(
-        f"Fleet Warden: {_HEADLINES[case.state]}: {case.thing or case.subject.name} ({case.severity})", _SUBJECT_LENGTH
-    )
+    """Write the subject line, always of one form. A long name is cut: it must not push the severity out of sight."""
+    begin, end = f"Fleet Warden: {_HEADLINES[case.state]}: ", f" ({case.severity})"
+    return begin + plain(case.thing or case.subject.name, _SUBJECT_LENGTH - len(begin) - len(end)) + end
 
 
 def body_of(case: Case, settings: Settings, reason: str) -> str:
