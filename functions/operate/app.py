@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,6 +13,7 @@ from warden.bootstrap import service
 from warden.errors import Refused
 from warden.observability import logger
 from warden.operations import operate
+from warden.sources.json_text import message_in
 
 _STATUS = {"unknown-command": 400, "bad-argument": 400, "not-json": 400, "no-such-case": 404, "not-authenticated": 403}
 _CONFLICT = 409
@@ -40,15 +42,12 @@ def _caller(event: dict[str, Any]) -> str:
         raise Refused("not-authenticated", "the call carries no identity; use the function's URL, signed") from error
 
 
-def _command(event: dict[str, Any]) -> dict[str, Any]:
+def _command(event: dict[str, Any]) -> Mapping[str, Any]:
     text = event.get("body") or ""
     try:
-        command = json.loads(b64decode(text) if event.get("isBase64Encoded") else text)
-    except (ValueError, RecursionError) as error:
-        raise Refused("not-json", "the body is not JSON") from error
-    if not isinstance(command, dict):
-        raise Refused("not-json", "the body is not a JSON object")
-    return command
+        return message_in(b64decode(text).decode() if event.get("isBase64Encoded") else text)
+    except (ValueError, Refused) as error:
+        raise Refused("not-json", "the body is not one JSON object, each key once") from error
 
 
 def _response(status: int, body: dict[str, Any]) -> dict[str, Any]:

@@ -136,8 +136,9 @@ _PLACES: tuple[tuple[str, str | re.Pattern[str]], ...] = (
     (r"securityhub\.BatchImportFindings\.Findings\.ProductFields\.fleet-warden/\w+", r"[ -~]{1,2048}"),
     (r"securityhub\.BatchImportFindings\.Findings\.[A-Za-z.]+", r"[a-zA-Z0-9_ :./-]+"),
     # --- the bucket
-    (r"s3\.PostObject\.Bucket", r"evidence"),
-    (r"s3\.PostObject\.Key", rf"cases/{CASE}/{JOB}/[0-9]{{2}}-[0-9a-f]{{16}}"),
+    (r"s3\.GetObject\.ChecksumMode", r"ENABLED"),
+    (r"s3\.(?:Post|Get)Object\.Bucket", r"evidence"),
+    (r"s3\.(?:Post|Get)Object\.Key", rf"cases/{CASE}/{JOB}/[0-9]{{2}}-[0-9a-f]{{16}}"),
 )
 
 

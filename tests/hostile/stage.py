@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.iot.models import iot_backends
 from moto.sqs.models import sqs_backends
 
-from tests.aws.calls import listen
+from tests.aws.calls import Calls, listen
 from tests.aws.strict import watch
 from tests.functions.conftest import ACCOUNT, REGION, Deployment, _deployed
 from tests.functions.paths import Fleet, Patient
@@ -84,6 +85,10 @@ class Run:
 class Stage(Fleet):
     """A fleet that is forgotten after each case."""
 
+    def __init__(self, deployment: Deployment, calls: Calls) -> None:
+        super().__init__(deployment, calls)
+        self._built: dict[Any, tuple[Any, list[dict[Any, Any]]]] = {}
+
     def run(self, handler: Handler, event: dict[str, Any]) -> Run:
         """Have a function handle an event, and look at all that it says and calls."""
         self.calls.made.clear()
@@ -97,27 +102,48 @@ class Stage(Fleet):
 
     def forget(self) -> None:
         """Have nothing there but what the stack itself is made of."""
-        for table in dynamodb_backends[ACCOUNT][REGION].tables.values():
-            table.items.clear()
+        for kept in _state():
+            kept.clear()
         for queue in sqs_backends[ACCOUNT][REGION].queues.values():
             queue._messages.clear()
             queue.deleted_messages.clear()
-        iot = iot_backends[ACCOUNT][REGION]
-        for kept in (
-            iot.things,
-            iot.jobs,
-            iot.job_executions,
-            iot.certificates,
-            iot.principal_policies,
-            iot.principal_things,
-        ):
-            kept.clear()
-        for group in iot.thing_groups.values():
-            group.things.clear()
         self.deployment.strict.forget()
+
+    def once[T](self, build: Callable[[Stage], T]) -> T:
+        """Have what many cases begin with built for the first of them, and there as it was for each other."""
+        if build not in self._built:
+            given = build(self)
+            self._built[build] = (given, [_copied(kept) for kept in _state()])
+        given, there = self._built[build]
+        for kept, was in zip(_state(), there, strict=True):
+            kept.clear()
+            kept.update(_copied(was))
+        self.deployment.strict.forget()
+        return given
 
     def refusals(self) -> list[str]:
         return [str(refusal["code"]) for refusal in self.deployment.records("refusal")]
+
+
+def _state() -> list[dict[Any, Any]]:
+    """List everything that moto keeps of a case: the ledger's items, and what there is in AWS IoT."""
+    iot = iot_backends[ACCOUNT][REGION]
+    tables: Any = dynamodb_backends[ACCOUNT][REGION].tables.values()
+    return [
+        *(table.items for table in tables),
+        *(group.things for group in iot.thing_groups.values()),
+        iot.things,
+        iot.jobs,
+        iot.job_executions,
+        iot.certificates,
+        iot.principal_policies,
+        iot.principal_things,
+    ]
+
+
+def _copied(kept: dict[Any, Any]) -> dict[Any, Any]:
+    """Copy moto's own objects as deep as a function changes them: records are replaced whole, executions are not."""
+    return {key: copy(value) for key, value in kept.items()}
 
 
 @contextmanager

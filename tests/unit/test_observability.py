@@ -21,8 +21,9 @@ def test_nothing_in_a_text_ends_the_line_or_moves_the_cursor(text: str) -> None:
     assert json.loads(line) == {"thing": f"pump{text}3"}
 
 
-def test_a_long_text_keeps_its_beginning_and_its_end() -> None:
-    written = json.loads(one_line({"exception": f"begin{'x' * 100_000}end"}))["exception"]
+@pytest.mark.parametrize("error", [str, ValueError])
+def test_a_long_text_keeps_its_beginning_and_its_end(error: type[str | ValueError]) -> None:
+    written = json.loads(one_line({"exception": error(f"begin{'x' * 100_000}end")}))["exception"]
 
     assert len(written) == 2_005
     assert written.startswith("beginx")

@@ -302,7 +302,7 @@ def test_the_longest_name_leaves_the_subject_under_a_hundred(world: World) -> No
     world.report(a_finding("p" * 128))
 
     assert world.notices.subjects[0].startswith("Fleet Warden: contained: ppp")
-    assert world.notices.subjects[0].endswith("...")
+    assert world.notices.subjects[0].endswith("... (high)")
 
 
 @pytest.mark.parametrize(("text", "shown"), [("a\tb", "a\\tb"), ("ü", "\\xfc"), ("x" * 9, "xxxxx...")])

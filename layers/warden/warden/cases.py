@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -12,10 +13,13 @@ from warden.clock import from_text, to_text
 from warden.errors import Refused
 from warden.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.ledger import EXPIRY, Key, Ledger, Put, decide_anew, version_of
+from warden.sources.names import shown
 
 _ENDED_FINDINGS_KEPT = 50
 """How many ended finding ids a problem remembers, so that an alarm that arrives after its end opens nothing."""
 
+
+_ID = re.compile(r"[0-9a-f]{12}-[0-9]{1,9}")
 
 WARDEN = "fleet-warden"
 """Who, in a timeline, when nobody else was it."""
@@ -161,9 +165,9 @@ class Cases:
         Raises:
             Refused: when there is none of that id.
         """
-        record = self._ledger.read(case_key(case_id))
+        record = self._ledger.read(case_key(case_id)) if _ID.fullmatch(case_id) else None
         if record is None:
-            raise Refused("no-such-case", f"there is no case {case_id!r}; `warden cases` lists the open ones")
+            raise Refused("no-such-case", f"there is no case '{shown(case_id)}'; `warden cases` lists the open ones")
         return case_from(record)
 
     def begin(self, finding: Finding, thing: str, now: datetime, step: Step) -> Case:

@@ -6,7 +6,6 @@ certificate. Whatever is refused is answered with a code, and noted on the case 
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
@@ -34,6 +33,7 @@ from warden.rotation import (
     save_rotation,
 )
 from warden.service import Service
+from warden.sources.json_text import message_in
 from warden.sources.names import THING_NAME, shown
 
 _PAYLOAD_BYTES = 64 * 1024
@@ -152,12 +152,9 @@ def _body_of(request: DeviceRequest) -> Mapping[str, Any]:
             "payload-too-large", f"the payload has {len(request.payload)} bytes; at most {_PAYLOAD_BYTES} are read"
         )
     try:
-        body = json.loads(request.payload)
-    except (ValueError, RecursionError) as error:
-        raise Refused("payload-not-json", "the payload is not JSON in UTF-8") from error
-    if not isinstance(body, dict):
-        raise Refused("payload-not-json", "the payload is not a JSON object")
-    return body
+        return message_in(request.payload.decode())
+    except (UnicodeDecodeError, Refused) as error:
+        raise Refused("payload-not-json", "the payload is not one JSON object in UTF-8, each key once") from error
 
 
 def _token_of(body: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from warden.refusals import record_refusal
 from warden.responder import respond
 from warden.rollout import take_on
 from warden.service import Service
+from warden.sources.names import shown
 
 
 def dispatch(message: Mapping[str, Any], service: Service) -> str:
@@ -30,7 +31,7 @@ def dispatch(message: Mapping[str, Any], service: Service) -> str:
         handle = _handler_of(message)
         handle(message, service)
     except Refused as refusal:
-        record_refusal(service, refusal, what=repr(sorted(message.items())), about=str(message.get("case", "")))
+        record_refusal(service, refusal, what=repr(sorted(message.items())), about=shown(str(message.get("case", ""))))
         return str(refusal)
     return "done"
 

@@ -22,19 +22,20 @@ def one_line(record: Mapping[str, Any]) -> str:
     Powertools would leave everything beyond ASCII as it is: NEL and U+2028, which some readers take for the end of a
     line, the terminal's control characters, and half a character pair, which no UTF-8 stream takes.
     """
-    return json.dumps(_bounded(record), default=str, separators=(",", ":"))
+    return json.dumps(_bounded(record), separators=(",", ":"))
 
 
 def _bounded(value: object) -> object:
     match value:
-        case str() if len(value) > _TEXT:
-            return f"{value[: _TEXT // 2]} ... {value[-_TEXT // 2 :]}"
+        case None | bool() | int():
+            return value
         case Mapping():
             return {name: _bounded(each) for name, each in value.items()}
         case list() | tuple():
             return [_bounded(each) for each in value[-_ENTRIES:]]
-        case _:
-            return value
+        case _:  # Powertools puts the error itself beside its traceback
+            text = str(value)
+            return text if len(text) <= _TEXT else f"{text[: _TEXT // 2]} ... {text[-_TEXT // 2 :]}"
 
 
 # Of a run in which every record failed, Python would tell in two lines that are no JSON; the records have their own.

@@ -65,6 +65,7 @@ def _cases(call: Call, service: Service) -> dict[str, Any]:
         raise Refused("bad-argument", f"`state` is one of {', '.join(CaseState)}")
     found: list[Case] = []
     if thing:
+        _require_thing(thing)
         found = _newest(Index.THING, thing, service)
         found = [case for case in found if not state or case.state == state]
     else:
@@ -72,6 +73,11 @@ def _cases(call: Call, service: Service) -> dict[str, Any]:
             found += _newest(Index.STATE, each, service)
     found.sort(key=lambda case: case.opened_at, reverse=True)
     return {"cases": [summary(case) for case in found[:_PAGE]], "more": len(found) > _PAGE}
+
+
+def _require_thing(name: str) -> None:
+    if not _THING.fullmatch(name):
+        raise Refused("bad-argument", "`thing` must be the name of a thing: letters, digits and : _ -, at most 128")
 
 
 def _newest(index: Index, value: str, service: Service) -> list[Case]:
@@ -114,8 +120,7 @@ def _find(call: Call, service: Service) -> dict[str, Any]:
     """Take an operator's own finding about a device: it goes the way of every other."""
     thing, kind = _text(call.command, "thing"), _text(call.command, "kind", default="suspicion")
     severity = _text(call.command, "severity", default=Severity.MEDIUM)
-    if not _THING.fullmatch(thing):
-        raise Refused("bad-argument", "`thing` must be the name of a thing: letters, digits and : _ -, at most 128")
+    _require_thing(thing)
     if not _KIND.fullmatch(kind):
         raise Refused("bad-argument", "`kind` is a word for what is wrong: letters, digits and . _ -, at most 64")
     if severity not in Severity:
