@@ -22,7 +22,7 @@ os.environ |= {
 
 ROOT = Path(__file__).parents[1]
 
-UNTRACED = ("e2e", "faults", "model", "container", "storm")
+UNTRACED = ("e2e", "faults", "hostile", "model", "container", "storm")
 """Tests that go the same ways again a thousand times, or in another process."""
 
 

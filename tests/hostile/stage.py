@@ -163,7 +163,8 @@ def _lambda_output(written: io.BytesIO) -> Iterator[None]:
 
 def log_lines(written: bytes) -> list[dict[str, Any]]:
     """Read a function's output: every line is one JSON object in printable ASCII, one at most is metrics."""
-    metrics, lines = [], []
+    metrics: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
     for line in written.decode("ascii").split("\n")[:-1]:
         assert line.isprintable(), line[:200]
         assert len(line) <= LINE_CHARACTERS

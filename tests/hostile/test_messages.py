@@ -11,7 +11,7 @@ import pytest
 from functions.ingest import app as ingest_app
 from functions.respond import app as respond_app
 from tests.functions.conftest import batch, sample
-from tests.hostile.corpus import Case, cases, moved, name_of
+from tests.hostile.corpus import CORPUS, Case, cases, moved, name_of
 from tests.hostile.places import THING
 from tests.hostile.stage import Run, Stage
 
@@ -120,5 +120,6 @@ def test_a_finding_of_a_hostile_message_is_answered_and_told_of_in_our_own_words
             assert notice["Subject"] == case.expect.get("notice", notice["Subject"])
 
 
-def test_the_messages_are_as_many_as_promised() -> None:
-    assert len(cases()) >= 180
+def test_the_corpus_is_as_large_as_promised() -> None:
+    assert len(cases()) >= 185
+    assert len(list(CORPUS.glob("**/*.json"))) >= 590

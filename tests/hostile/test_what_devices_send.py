@@ -128,7 +128,7 @@ def test_an_announcement_of_files_is_answered_as_expected(stage: Stage, case: Ca
     assert answer_of(stage, f"warden/{THING}/logs/create") == case.expect
     is_taken = case.expect["answer"] == "accepted"
     assert set(run.operations) <= (TAKING_LOGS if is_taken else REJECTING)
-    assert len(run.made("PostObject")) == (len(asked["files"]) if is_taken else 0)
+    assert len(run.made("PostObject")) == (len(case.said["files"]) if is_taken else 0)
 
 
 @pytest.mark.parametrize(

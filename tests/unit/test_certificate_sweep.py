@@ -118,6 +118,15 @@ def test_the_report_says_what_will_be_when_and_what_cannot_and_why() -> None:
     assert "warden campaign start" in body
 
 
+def test_a_name_that_a_spreadsheet_would_work_out_is_quoted() -> None:
+    world = a_world("-1-2")
+    world.certificates.stored[world.devices["-1-2"].certificate].created_at = world.clock() - timedelta(days=400)
+
+    world.find_what_is_due()
+
+    assert [row["thing"] for row in rows(world)] == ["'-1-2"]
+
+
 def test_each_thing_of_a_shared_certificate_is_enrolled() -> None:
     world = a_fleet(400, 10)
     world.registry.attached.append((world.devices["pump-1"].certificate, "pump-2"))

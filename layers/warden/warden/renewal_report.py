@@ -78,8 +78,13 @@ def _write(run: Run, file: IO[str], service: Service) -> Summary:
             day = str(1 + turn // service.plan.rotation.devices_per_day)
             turn += 1
         age = (run.began_at - line.created_at).days
-        writer.writerow([line.certificate, f"{line.created_at:%FT%TZ}", age, line.thing, line.verdict, day])
+        writer.writerow([line.certificate, f"{line.created_at:%FT%TZ}", age, _as_text(line.thing), line.verdict, day])
     return summary
+
+
+def _as_text(name: str) -> str:
+    """Quote a name that a spreadsheet would take for a formula: of what may begin one, names can have the dash."""
+    return f"'{name}" if name.startswith("-") else name
 
 
 def _lines(run: Run, service: Service) -> Iterator[Line]:
