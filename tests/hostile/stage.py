@@ -35,6 +35,27 @@ from warden.plan import read_plan
 LINE_CHARACTERS = 32_000
 """CloudWatch Logs takes a line of 256 KB whole; a person's screen takes far less."""
 
+FIELDS = {
+    *("level", "location", "message", "timestamp", "service", "cold_start", "function_name"),
+    *("function_memory_size", "function_arn", "function_request_id", "exception", "exception_name", "stack_trace"),
+    *(
+        "message_id",
+        "findings",
+        "reason",
+        "type",
+        "result",
+        "thing",
+        "resource",
+        "verb",
+        "who",
+        "code",
+        "command",
+        "case",
+        "request",
+    ),
+}
+"""What a line may say: what Powertools does, what came of the record, and who asked. Never the record itself."""
+
 PLAN = """
 version = 1
 mode = "enforce"
@@ -169,6 +190,7 @@ def log_lines(written: bytes) -> list[dict[str, Any]]:
         assert line.isprintable(), line[:200]
         assert len(line) <= LINE_CHARACTERS
         entry = json.loads(line)
+        assert "_aws" in entry or set(entry) <= FIELDS, set(entry) - FIELDS
         (metrics if "_aws" in entry else lines).append(entry)
     assert len(metrics) <= 1
     assert all(re.fullmatch(r"[A-Z][A-Za-z]+", name) for entry in metrics for name in entry if name not in _OF_EMF)

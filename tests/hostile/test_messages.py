@@ -87,7 +87,7 @@ def test_a_hostile_message_between_two_good_ones_ends_as_expected_and_alone(stag
 
     assert run.answer == {"batchItemFailures": []}
     assert run.told == ["message-0", "message-1", "message-2"]
-    assert run.operations == ["SendMessageBatch", *case.expect.get("calls", CALLS[verdict]), "SendMessageBatch"]
+    assert run.operations == ["SendMessageBatch", *CALLS[verdict], "SendMessageBatch"]
     assert bool(queued) == (verdict == "finding")
     codes = {"refused": [case.expect.get("code")], "unrecognised": ["unknown-message"]}
     assert stage.refusals() == codes.get(verdict, [])
