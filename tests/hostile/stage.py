@@ -38,21 +38,8 @@ LINE_CHARACTERS = 32_000
 FIELDS = {
     *("level", "location", "message", "timestamp", "service", "cold_start", "function_name"),
     *("function_memory_size", "function_arn", "function_request_id", "exception", "exception_name", "stack_trace"),
-    *(
-        "message_id",
-        "findings",
-        "reason",
-        "type",
-        "result",
-        "thing",
-        "resource",
-        "verb",
-        "who",
-        "code",
-        "command",
-        "case",
-        "request",
-    ),
+    *("message_id", "findings", "reason", "type", "result", "thing", "resource", "verb"),
+    *("who", "code", "command", "case", "request"),
 }
 """What a line may say: what Powertools does, what came of the record, and who asked. Never the record itself."""
 
