@@ -63,10 +63,11 @@ Device\ in\ the\ console:\ https://us-east-1\.console\.aws\.amazon\.com/iot/home
 """The whole of a notice: nothing stands at the beginning of a line but our own words."""
 
 REPORT = re.compile(
-    rf"""[0-9,]+\ certificates\ in\ use\ are\ past\ their\ age\ \([0-9]+\ days,\ where\ the\ plan\ says\ no\ other\)\.\n
-Swept\ \ \ \ \ [0-9-]+\ [0-9:]+\ UTC,\ [0-9,]+\ INACTIVE\ ones\ passed\ over\n
+    rf"""[0-9,]+\ certificates?\ in\ use\ past\ the\ rotation\ age[ ]
+\([0-9]+\ days,\ where\ the\ plan\ says\ no\ other\)\.\n
+Swept\ \ \ \ \ [0-9-]+\ [0-9:]+\ UTC,\ [0-9,]+\ certificates?\ passed\ over:\ INACTIVE\n
 (?:Oldest\ \ \ \ [0-9,]+\ days:\ [0-9a-f]{{12}}\ on\ (?:{THING}|no\ thing)\n)?
-(?:\n(?:To\ be\ renewed|Not\ to\ be\ renewed\ now)\n(?:\ \ \ *[0-9,]+\ \ [a-z][ -~]*\n)+)*
+(?:\n(?:To\ be\ renewed|Not\ to\ be\ renewed\ now)\n(?:\ \ \ *[0-9,]+\ \ ?[a-z][ -~]*\n)+)*
 \n
 Every\ one\ of\ them:\ s3://evidence/reports/certificates/[a-zA-Z0-9-]+\.csv\n
 \n
