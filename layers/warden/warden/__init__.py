@@ -2,5 +2,5 @@
 
 import gc
 
-gc.set_threshold(50_000, 20, 20)
+gc.set_threshold(100_000, 20, 20)
 """What a cold start imports stays: looking for garbage in it, every 2,000 objects, took an eighth of the start."""
