@@ -28,15 +28,23 @@ from werkzeug.exceptions import HTTPException
 
 from tests.aws.rules import ACCOUNT, PAGED, Refusal, check, corrected
 from tests.fakes import NOON, FakeClock, a_job_event
-from tests.faults import table
+from tests.faults import direct, table
+from tests.faults.authority import Authority
 from tests.faults.queues import Queue, queues
-from tests.faults.wire import Call, refused, response
+from tests.faults.wire import Call, answered, refused, response
 
 REGION = "us-east-1"
 PAGE = 2
 """The largest page of any list: nothing that is read has only one."""
 
-_BACKENDS = {"iot": REGION, "sns": REGION, "s3": "aws"}
+_BACKENDS: dict[Any, str] = {"iot": REGION, "s3": "aws"}
+
+
+_BYTES = ("iot-data", "acm-pca")
+"""The services that are sent bytes, of which JSON makes something else; what they are sent nobody changes."""
+
+_READS = ("Get", "List", "Describe", "Query")
+"""What operations that change nothing begin with."""
 
 
 @dataclass
@@ -47,6 +55,8 @@ class Reached:
     call: str
     asked: dict[str, Any]
     heard: bool = True
+    done: bool = True
+    reads: bool = False
 
 
 @dataclass
@@ -65,8 +75,12 @@ class CloudState:
     hub: dict[str, Any] = field(default_factory=dict)
     stack_answers: list[str] = field(default_factory=list)
     certificates_made: int = 0
+    authority: Authority = field(default_factory=Authority)
     job_events: int = 0
     reached: list[Reached] = field(default_factory=list)
+    """What was carried out and changes something; of what is only read, the first of a run, to say when it began."""
+    effects: list[Reached] = field(default_factory=list)
+    """The same of the invocation that is under way, with what was refused."""
 
 
 class MotoCloud:
@@ -77,6 +91,9 @@ class MotoCloud:
         self.run = ""
         self.after: Callable[[Call], None] = lambda _call: None
         self._moto = BotocoreStubber()
+        self._last = Reached("", "", {})
+        for name in _BACKENDS:
+            get_backend(name).reset()  # moto keeps its state with the process
 
     @property
     def iot(self) -> IoTBackend:
@@ -89,23 +106,58 @@ class MotoCloud:
         try:
             check(call.service, call.operation, call.parameters, REGION)
             stand_in = STAND_INS.get((call.service, call.operation))
-            answer = (
-                response(200, json.dumps(stand_in(self, call.parameters)).encode())
-                if stand_in
-                else self._by_moto(call, request)
-            )
+            answer = answered(call, stand_in(self, call.parameters)) if stand_in else self._by_moto(call, request)
         except Refusal as refusal:
+            self._note(call, done=False)
             return refused(call, refusal)
-        if answer.status_code < 300:
-            asked = {name: value for name, value in call.parameters.items() if not hasattr(value, "read")}
-            self.state.reached.append(Reached(self.run, str(call), asked))
+        self._note(call, done=answer.status_code < 300)
+        return answer
+
+    def at_once(self, call: Call) -> dict[str, Any] | None:
+        """Have a stand-in answer without the SDK. A refusal changes nothing, so the SDK can ask for it again."""
+        by_moto = call.service == "iot" and call.operation in direct.OPERATIONS
+        if not by_moto and (call.service, call.operation) not in STAND_INS:
+            return None
+        try:
+            check(call.service, call.operation, call.parameters, REGION)
+            answer = self._by_moto_itself(call) if by_moto else self._by_stand_in(call)
+        except Refusal:
+            return None
+        if answer is not None:
+            self._note(call, done=True)
+        return answer
+
+    def _by_moto_itself(self, call: Call) -> dict[str, Any] | None:
+        answer = direct.answered(self.iot, call)
+        if answer is None or call.operation not in PAGED:
+            return answer
+        return corrected(call.service, call.operation, call.parameters, answer, page=PAGE)
+
+    def _by_stand_in(self, call: Call) -> dict[str, Any]:
+        # Data goes through JSON both ways, as on the wire: nobody holds what another may change.
+        asked = call.parameters if call.service in _BYTES else json.loads(json.dumps(call.parameters))
+        answer: dict[str, Any] = json.loads(json.dumps(STAND_INS[call.service, call.operation](self, asked)))
+        shape = call.model.operation_model(call.operation).output_shape
+        # Of what is not AWS IoT's nothing has to be made: records are too many to look into.
+        return direct.shaped(shape, answer) if call.service == "iot" and shape else answer
+
+    def _note(self, call: Call, *, done: bool) -> None:
+        reads = call.operation.startswith(_READS)
+        self._last = Reached(self.run, str(call), {}, done=done, reads=reads)
+        if not reads:
+            self._last.asked = {name: value for name, value in call.parameters.items() if not hasattr(value, "read")}
+        begins = done and all(each.run != self.run for each in self.state.effects)
+        if begins or not reads:
+            self.state.effects.append(self._last)
+            if done:
+                self.state.reached.append(self._last)
+        if done:
             self._follow(call)
             self.after(call)
-        return answer
 
     def unheard(self) -> None:
         """Note that nobody heard the last answer."""
-        self.state.reached[-1].heard = False
+        self._last.heard = False
 
     def _by_moto(self, call: Call, request: AWSPreparedRequest) -> AWSResponse:
         if call.service == "iot":
@@ -172,22 +224,29 @@ def _authority() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def _certificate_from_csr(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Certify the key in the request, anew each time: moto makes a key of its own, and the certificate ACTIVE."""
-    csr = x509.load_pem_x509_csr(asked["certificateSigningRequest"].encode())
-    cloud.state.certificates_made += 1
+@cache
+def _certified(request: str, number: int) -> str:
+    """Certify a key. A signature is made with a random number: kept, it is the same in every run."""
+    csr = x509.load_pem_x509_csr(request.encode())
     certificate = (
         x509.CertificateBuilder()
         .subject_name(csr.subject)
         .issuer_name(csr.subject)
         .public_key(csr.public_key())
-        .serial_number(1000 + cloud.state.certificates_made)
+        .serial_number(1000 + number)
         .not_valid_before(NOON)
         .not_valid_after(NOON + timedelta(days=9000))
         .sign(_authority(), hashes.SHA256())
     )
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def _certificate_from_csr(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Certify the key in the request, anew each time: moto makes a key of its own, and the certificate ACTIVE."""
+    cloud.state.certificates_made += 1
     status = "ACTIVE" if asked.get("setAsActive") else "INACTIVE"
-    made = FakeCertificate(certificate.public_bytes(Encoding.PEM).decode(), status, ACCOUNT, REGION)
+    pem = _certified(asked["certificateSigningRequest"], cloud.state.certificates_made)
+    made = FakeCertificate(pem, status, ACCOUNT, REGION)
     cloud.iot.certificates[made.certificate_id] = made
     return {
         "certificateArn": made.arn,
@@ -266,6 +325,23 @@ def _import_findings(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, An
     return {"FailedCount": 0, "SuccessCount": len(asked["Findings"])}
 
 
+def _notify(_cloud: MotoCloud, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Take a notice: what was told is among what was reached."""
+    return {"MessageId": "1"}
+
+
+def _describe_authority(cloud: MotoCloud, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    return cloud.state.authority.described()
+
+
+def _sign(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
+    return cloud.state.authority.issue(asked, cloud.state.clock())
+
+
+def _signed(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
+    return cloud.state.authority.get(asked)
+
+
 def _send_message(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
     _queue(cloud, asked).send(asked["MessageBody"], cloud.state.clock())
     return {"MessageId": "1"}
@@ -297,12 +373,16 @@ STAND_INS: dict[tuple[str, str], _StandIn] = {
     ("iot", "UpdateEventConfigurations"): _enable_events,
     ("iot-data", "DeleteConnection"): _close_session,
     ("iot-data", "Publish"): _publish,
+    ("acm-pca", "DescribeCertificateAuthority"): _describe_authority,
+    ("acm-pca", "IssueCertificate"): _sign,
+    ("acm-pca", "GetCertificate"): _signed,
     ("dynamodb", "GetItem"): _on_table(table.get),
     ("dynamodb", "PutItem"): _on_table(table.put),
     ("dynamodb", "TransactWriteItems"): _on_table(table.transact),
     ("dynamodb", "Query"): _on_table(table.query),
     ("events", "PutEvents"): _put_events,
     ("securityhub", "BatchImportFindings"): _import_findings,
+    ("sns", "Publish"): _notify,
     ("sqs", "SendMessage"): _send_message,
     ("sqs", "SendMessageBatch"): _send_messages,
 }

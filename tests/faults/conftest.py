@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-TRIED, BROKEN = "fault points tried", "fault points broken"
+TRIED, PLAYED, BROKEN = "fault points tried", "fault points played to the end", "fault points broken"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Add up what the tests counted, in whichever worker they ran."""
     reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])]
     counted = [dict(report.user_properties) for report in reports if getattr(report, "when", "") == "call"]
-    tried = sum(int(str(each.get(TRIED, 0))) for each in counted)
+    tried, played, broken = (sum(int(str(each.get(name, 0))) for each in counted) for name in (TRIED, PLAYED, BROKEN))
     if tried:
-        broken = sum(int(str(each.get(BROKEN, 0))) for each in counted)
-        terminalreporter.write_line(f"fault points: {tried:,} tried, {broken:,} broken")
+        terminalreporter.write_line(
+            f"fault points: {tried:,} tried, {broken:,} broken; {tried - played:,} left what an earlier one had left"
+        )

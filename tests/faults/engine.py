@@ -1,32 +1,167 @@
-"""The engine: a flow without a fault, to learn its calls and its end; then again with a fault at each of them."""
+"""The engine: a flow without a fault, to learn its calls and its end; then again with a fault at each of them.
+
+A flow is a row of invocations of functions, with what the world does in between. What an invocation does depends on the
+world that it finds and on nothing else (an environment is always one that was just started), which saves most of the
+work without leaving out a point:
+
+- The clean run keeps the world as it was before each call, and every answer. A fault at a call begins there: the
+  function runs again from its first line, is given the answers that it had, and the struck call is made for real.
+- What an invocation leaves is what it found and the requests that AWS carried out, in their order. Where two faults in
+  one invocation leave the same, and the same comes back from it, all that follows is the same: it is played once, and
+  what is found holds for both. Every read that fails, in whatever way, is one that leaves the message on its queue.
+- A repetition that has the clean run's answer, with the clean run's requests carried out, goes on as the clean run.
+
+What is played on is played to the end: the rest of the flow, deliveries again, the sweep, everything from outside once
+more. test_engine.py plays faults whole, from the flow's beginning, and finds the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import pickle
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
+from tests.fakes import NOON, Crash
 from tests.faults import promises
-from tests.faults.flows import PLAN, Flow
+from tests.faults.cloud import Reached
+from tests.faults.flows import Flow
 from tests.faults.ground import Ground
-from tests.faults.wire import Call, Fate, Strike
+from tests.faults.sameness import asked_of, digest_of, place_of
+from tests.faults.wire import Call, Fate, Remembered, Strike
 from tests.faults.world import World, furnish
 
 _REST = timedelta(hours=2)
 """More than the visibility timeouts of all deliveries together: the last sweep is at the same time in each run."""
 
+_SHOWN = 10
+
+type Conduct = Callable[[str, Mapping[str, Any]], Any]
+type Effects = tuple[tuple[int, str, str, bool, bool], ...]
+
 
 @dataclass(frozen=True)
+class Outcome:
+    """What came back from an invocation: an answer, or that it raised; with what it logged last of a failure."""
+
+    answer: bytes | None
+    raised: str = ""
+    logged: str = ""
+
+    def given(self, ground: Ground) -> Any:
+        """Give it to whoever asked."""
+        ground.errors[:] = [self.logged]
+        if self.answer is None:
+            raise RuntimeError(self.raised)
+        return pickle.loads(self.answer)  # noqa: S301 - our own, of a moment ago
+
+    @property
+    def told(self) -> bytes | None:
+        """What of it anybody looks at: nobody asks how a function failed."""
+        return self.answer
+
+
+@dataclass(frozen=True)
+class Made:
+    """A call of the clean run: the world before it, and what came of it; what was carried out until then, and by it."""
+
+    world: bytes
+    came: Remembered
+    effects: Effects
+
+
+@dataclass
+class Invocation:
+    """A function's run in the clean run: in which step, after how many calls, and all that it did."""
+
+    step: int
+    function: str
+    event: bytes
+    begin: int
+    runs: int
+    calls: list[Made] = field(default_factory=list)
+    after: bytes = b""
+    outcome: Outcome = Outcome(None)
+
+
+@dataclass
 class Course:
-    """A flow's clean run: the world before each step, how many calls came before it, all calls, and the end."""
+    """A flow's clean run: the world before each step, every invocation, how many calls, and the end."""
 
     flow: Flow
-    before: tuple[bytes, ...]
-    counts: tuple[int, ...]
-    calls: tuple[str, ...]
-    ended_at: datetime
-    end: dict[str, object]
+    before: list[bytes] = field(default_factory=list)
+    invocations: list[Invocation] = field(default_factory=list)
+    calls: int = 0
+    ended_at: datetime = NOON
+    end: dict[str, object] = field(default_factory=dict)
+    judged: dict[bytes, list[str]] = field(default_factory=dict)
+    """What is wrong in the end, by what an invocation left, and by the world before an invocation later on."""
+
+
+@dataclass
+class Tried:
+    """How many points were tried, how many of them were played on to the end, and what is broken at which."""
+
+    points: int = 0
+    played: int = 0
+    broken: dict[tuple[Strike, ...], list[str]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Say what is broken, at the first points."""
+        return "\n".join(why for wrong in list(self.broken.values())[:_SHOWN] for why in wrong)
+
+
+class _AsBefore(BaseException):
+    """From here on all is as in the clean run."""
+
+
+class _AsJudged(BaseException):
+    """From here on all is as in another run; `wrong` is what that one ended with."""
+
+    def __init__(self, wrong: list[str]) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+
+class _Recorder:
+    """Follows an invocation of the clean run."""
+
+    def __init__(self, world: World, invocation: Invocation) -> None:
+        self._world = world
+        self._made = invocation.calls
+        self._before = b""
+        self._changes = -1
+
+    def before(self, _call: Call) -> None:
+        """Keep the world; it is the same until something is carried out."""
+        changes = len(self._world.cloud.state.effects)
+        if changes != self._changes:
+            self._changes, self._before = changes, self._world.snapshot()
+
+    def after(self, _call: Call, came: Remembered) -> None:
+        """Keep what came of the call."""
+        self._made.append(Made(self._before, came, effects_of(self._world)))
+
+
+class _Comparison:
+    """Ends a run when it is again where the clean run was after the same call."""
+
+    def __init__(self, world: World, number: int, made: Made) -> None:
+        self._world = world
+        self._number = number
+        self._made = made
+
+    def before(self, _call: Call) -> None:
+        """Nothing is known yet."""
+
+    def after(self, call: Call, came: Remembered) -> None:
+        """Compare the struck call's answer, and all that was carried out."""
+        as_before = call.number == self._number and came == self._made.came
+        if as_before and effects_of(self._world) == self._made.effects and not self._world.ground.wire.denied:
+            raise _AsBefore
 
 
 class Engine:
@@ -38,7 +173,6 @@ class Engine:
         self._watch(False)
         furnish(self.world)
         self._base = self.world.snapshot()
-        self._courses: dict[str, Course] = {}
 
     def _watch(self, on: bool) -> None:
         def after(call: Call) -> None:
@@ -46,62 +180,198 @@ class Engine:
 
         self.world.cloud.after = after if on else lambda _call: None
 
-    def course(self, flow: Flow) -> Course:
-        """Play a flow without a fault, once."""
-        if flow.name not in self._courses:
-            self._courses[flow.name] = self._clean(flow)
-        return self._courses[flow.name]
+    # --- the clean run -------------------------------------------------------------------------------------------
 
-    def _clean(self, flow: Flow) -> Course:
+    def course(self, flow: Flow) -> Course:
+        """Play a flow without a fault."""
+        course = Course(flow)
         self._watch(False)
         self._wire.calm()
+        self.world.conduct = self.world.run
+        self.world.ground.deploy(flow.deployment)
         self.world.restore(self._base)
         for step in flow.before:
             step(self.world)
         self._watch(True)
         self._wire.begin()
-        before, counts = [], []
+        self.world.conduct = lambda function, event: self._record(course, function, event)
         for step in flow.steps:
-            before.append(self.world.snapshot())
-            counts.append(self._wire.count)
+            course.before.append(self.world.snapshot())
             step(self.world)
-        calls = tuple(self._wire.made)
-        ended_at = self.world.clock()
-        self._close(ended_at)
-        wrong = promises.broken(self.world, PLAN, may_park=False)
+        course.calls = self._wire.count
+        course.ended_at = self.world.clock()
+        self._close(course, self.world.run)
+        wrong = promises.broken(self.world, flow.deployment.plan, may_park=False)
         assert wrong == [], f"{flow.name} breaks promises without any fault: {wrong}"
-        return Course(flow, tuple(before), tuple(counts), calls, ended_at, promises.state_of(self.world))
+        course.end = promises.state_of(self.world)
+        return course
 
-    def _close(self, ended_at: datetime) -> None:
+    def _record(self, course: Course, function: str, event: Mapping[str, Any]) -> Any:
+        step, begin, runs = len(course.before) - 1, self._wire.count, self.world.state.runs
+        invocation = Invocation(step, function, pickle.dumps(event), begin, runs)
+        course.invocations.append(invocation)
+        self._wire.watcher = _Recorder(self.world, invocation)
+        invocation.outcome = self._outcome(function, event)
+        self._wire.watcher = None
+        invocation.after = self.world.snapshot()
+        course.judged[self._left(len(course.invocations) - 1, invocation.outcome)] = []
+        return invocation.outcome.given(self.world.ground)
+
+    def _outcome(self, function: str, event: Mapping[str, Any]) -> Outcome:
+        try:
+            answer = self.world.run(function, event)
+        except (Exception, Crash) as error:  # noqa: BLE001 - whoever asked is told, and does not care what went wrong
+            return Outcome(None, repr(error), self._logged())
+        return Outcome(pickle.dumps(answer), "", self._logged())
+
+    def _logged(self) -> str:
+        return next(reversed(self.world.ground.errors), "")
+
+    def _close(self, course: Course, conduct: Conduct) -> None:
         """Let everything come to rest: one sweep, and once more whatever came from outside."""
         self._wire.armed = False
-        self.world.clock.time = max(self.world.clock(), ended_at + _REST)
+        self.world.conduct = conduct
+        self.world.clock.time = max(self.world.clock(), course.ended_at + _REST)
         self.world.sweep()
         self.world.replay()
 
-    def points(self, flow: Flow) -> list[Strike]:
-        """List every single fault of a flow."""
-        return [Strike(number, fate) for number in range(1, len(self.course(flow).calls) + 1) for fate in Fate]
+    # --- faults --------------------------------------------------------------------------------------------------
 
-    def strike(self, flow: Flow, *strikes: Strike) -> list[str]:
-        """Play a flow with faults; gives every promise that is broken then, and every difference to the clean run."""
-        course = self.course(flow)
-        step = max(index for index, count in enumerate(course.counts) if count < min(each.at for each in strikes))
+    def points(self, course: Course) -> list[Strike]:
+        """List every single fault of a flow."""
+        return [Strike(number, fate) for number in range(1, course.calls + 1) for fate in Fate]
+
+    def every_point(self, course: Course) -> Tried:
+        """Try every single fault of a flow."""
+        tried = Tried()
+        for nth, invocation in enumerate(course.invocations):
+            for place in range(len(invocation.calls)):
+                for fate in Fate:
+                    strike = Strike(invocation.begin + place + 1, fate)
+                    tried.points += 1
+                    played, wrong = self._strike(course, nth, place, strike)
+                    tried.played += played
+                    if wrong:
+                        tried.broken[(strike,)] = wrong
+        return tried
+
+    def _strike(self, course: Course, nth: int, place: int, strike: Strike) -> tuple[bool, list[str]]:
+        """Make a fault; tells whether it had to be played to the end, and everything that is wrong then."""
+        invocation = course.invocations[nth]
+        made = invocation.calls[place]
         self._watch(True)
-        self._wire.calm()
-        self.world.restore(course.before[step])
-        self._wire.begin(course.counts[step], strikes)
-        for each in flow.steps[step:]:
-            each(self.world)
+        self.world.restore(made.world)
+        self.world.state.runs = invocation.runs
+        self._wire.begin(invocation.begin, (strike,), [each.came for each in invocation.calls[:place]])
+        self._wire.watcher = _Comparison(self.world, strike.at, made)
+        try:
+            outcome = self._outcome(invocation.function, pickle.loads(invocation.event))  # noqa: S301 - our own
+        except _AsBefore:
+            return False, []
         struck = list(self._wire.struck)
-        denied = bool(self._wire.denied)
-        self._close(course.ended_at)
+        if not struck:
+            return False, [f"{course.flow.name}, {strike} never struck"]
+        left = self._left(nth, outcome)
+        played = left not in course.judged
+        if played:
+            course.judged[left] = self._play_on(course, nth, outcome)
+        return played, [f"{course.flow.name}, {'; '.join(struck)}: {why}" for why in course.judged[left]]
+
+    def _left(self, nth: int, outcome: Outcome) -> bytes:
+        """Say what an invocation has left behind: with the same, whatever follows is the same."""
+        state = self.world.cloud.state
+        beside = state.stack_answers, self.world.state.broken, sorted(self._wire.denied)
+        return sha256(repr((nth, outcome.told, effects_of(self.world), *beside)).encode()).digest()
+
+    def _play_on(self, course: Course, nth: int, outcome: Outcome) -> list[str]:
+        """Play the rest of the flow, after an invocation that left the world as it is now."""
+        left, denied = self.world.snapshot(), set(self._wire.denied)
+        self._wire.calm()
+
+        def came() -> Any:
+            self.world.restore(left)
+            self._wire.denied = denied
+            return outcome.given(self.world.ground)
+
+        passed: list[bytes] = []
+
+        def conduct(function: str, event: Mapping[str, Any]) -> Any:
+            place = asked_of(function, event), place_of(sys._getframe(1), _PLAYING)
+            digest = digest_of(self.world, place, frozenset(self._wire.denied))
+            if digest in course.judged:
+                raise _AsJudged(course.judged[digest])
+            passed.append(digest)
+            return self.world.run(function, event)
+
+        try:
+            self._from(course, nth, came, conduct)
+            wrong = self._judge(course, conduct)
+        except _AsJudged as judged:
+            wrong = judged.wrong
+        course.judged.update(dict.fromkeys(passed, wrong))
+        return wrong
+
+    def strike(self, course: Course, *strikes: Strike) -> list[str]:
+        """Play a flow with faults, from the step in which the first is; gives everything that is wrong then."""
+        first = min(each.at for each in strikes)
+        nth = max(nth for nth, each in enumerate(course.invocations) if each.begin < first)
+        invocation = course.invocations[nth]
+        self._watch(True)
+
+        def came() -> Any:
+            self._wire.begin(invocation.begin, strikes)
+            return self.world.run(invocation.function, pickle.loads(invocation.event))  # noqa: S301 - our own
+
+        self._wire.calm()
+        self._from(course, nth, came, self.world.run)
+        struck = "; ".join(self._wire.struck)
         if not struck:
             return [f"{strikes} never struck"]
-        wrong = promises.broken(self.world, PLAN, may_park=denied)
+        return [f"{course.flow.name}, {struck}: {why}" for why in self._judge(course, self.world.run)]
+
+    def _from(self, course: Course, nth: int, came: Callable[[], Any], after: Conduct) -> None:
+        """Play a flow from the step of its nth invocation: those before it as they went, that one as it comes."""
+        step = course.invocations[nth].step
+        ahead = iter(range(next(i for i, each in enumerate(course.invocations) if each.step == step), nth))
+
+        def conduct(_function: str, _event: Mapping[str, Any]) -> Any:
+            if (known := next(ahead, None)) is None:
+                self.world.conduct = after
+                return came()
+            self.world.restore(course.invocations[known].after)
+            return course.invocations[known].outcome.given(self.world.ground)
+
+        self.world.restore(course.before[step])
+        self.world.conduct = conduct
+        for number in range(step, len(course.flow.steps)):
+            course.flow.steps[number](self.world)
+
+    def _judge(self, course: Course, conduct: Conduct) -> list[str]:
+        denied = bool(self._wire.denied)
+        self._close(course, conduct)
+        wrong = promises.broken(self.world, course.flow.deployment.plan, may_park=denied)
         if not denied:
             wrong += list(_differences(promises.state_of(self.world), course.end))
-        return [f"{flow.name}, {'; '.join(struck)}: {why}" for why in wrong]
+        return wrong
+
+
+_PLAYING = Engine._play_on.__code__
+
+
+def effects_of(world: World) -> Effects:
+    """Write down what was carried out in an invocation, in its order, for whom; runs that only read leave nothing."""
+    found = world.cloud.state.effects
+    changing = {each.run for each in found if not each.reads}
+    kept = [each for each in found if each.run in changing]
+    names: dict[str, int] = {}
+    return tuple(
+        (names.setdefault(each.run, len(names)), each.call, "" if each.reads else _text(each), each.heard, each.done)
+        for each in kept
+    )
+
+
+def _text(reached: Reached) -> str:
+    return repr(reached.asked)
 
 
 def _differences(state: dict[str, Any], clean: dict[str, Any]) -> Iterator[str]:

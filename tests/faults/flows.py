@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from tests.fakes import NOON
-from tests.faults.ground import RESTRICTED
+from tests.aws.private_ca import AUTHORITY
+from tests.fakes import NOON, a_key
+from tests.faults.ground import RESTRICTED, Deployment
 from tests.faults.world import THING, World, sample
 from warden.actions import TOUCHING
 from warden.plan import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
@@ -37,6 +38,20 @@ SOURCES = (
     "generic-finding",
 )
 
+VARIANTS = (
+    "detect-violation-alarm-invalidated",
+    "detect-violation-custom-metric",
+    "detect-violation-long-thing-name",
+    "detect-violation-machine-learning",
+    "detect-violation-statistical",
+    "detect-violation-unregistered-client",
+    "guardduty-user",
+)
+"""What the same sources send besides: the violations are none that Device Defender knows, and end there."""
+
+ENDS = ("detect-violation-alarm-cleared", "security-hub-detect-archived", "generic-finding-closed")
+"""What ends a finding; each has a flow in which there is one."""
+
 JOBS = tuple(name for name, action in TOUCHING.items() if action.is_job)
 _AUDIT = "9f71b6e90cfb57d4ac671be3a4898e6a"
 _VIOLATION = "37e18651d207bbc74236c13faf146127"
@@ -47,7 +62,19 @@ def _rule(name: str, condition: str, *actions: str, mode: str = "enforce") -> st
     return f'[[rule]]\nname = "{name}"\n{condition}\nactions = [{listed}]\nmode = "{mode}"\n'
 
 
-PLAN = 'version = 1\n[limits]\ndevices_per_hour = 20\n[rotation]\nmode = "enforce"\nattempts = 2\n' + "".join(
+_TERMS = """
+version = 1
+[limits]
+devices_per_hour = 20
+[rotation]
+mode = "{campaigns}"
+attempts = 2
+[hygiene]
+on_no_thing = "clean"
+inactive = "clean"
+"""
+
+_RULES = "".join(
     (
         *(_rule(f"does-{action}", f'source = "generic"\nkind = "*/needs-{action}"', action) for action in TOUCHING),
         _rule("waits", 'source = "generic"\nkind = "*/waits"', QUARANTINE, COLLECT_LOGS, mode="approve"),
@@ -59,14 +86,20 @@ PLAN = 'version = 1\n[limits]\ndevices_per_hour = 20\n[rotation]\nmode = "enforc
 )
 """A rule for each action by itself, and one for each source that may act by itself."""
 
+STANDARD = Deployment(_TERMS.format(campaigns="enforce") + _RULES)
+ASKING = Deployment(_TERMS.format(campaigns="approve") + _RULES)
+"""Campaigns wait for an operator to start them."""
+PRIVATE_CA = Deployment(STANDARD.plan, AUTHORITY)
+
 
 @dataclass(frozen=True)
 class Flow:
-    """A piece of the work: what comes before it, undisturbed, and its steps."""
+    """A piece of the work: what comes before it, undisturbed, and its steps; and on whose terms."""
 
     name: str
     steps: tuple[Step, ...]
     before: tuple[Step, ...] = ()
+    deployment: Deployment = STANDARD
 
 
 # --- steps -------------------------------------------------------------------------------------------------------
@@ -122,16 +155,22 @@ def order(command: str, **arguments: str) -> Step:
     """Have the operator decide about the one case there is, or say something about the device."""
 
     def step(world: World) -> None:
-        about = {} if command in ("find", "stop", "resume", "cases", "campaign-cancel") else {"case": _the_case(world)}
-        world.order(command, **about, **arguments)
+        if command in _OF_NO_CASE:
+            world.order(command, **arguments)
+        elif case := _the_case(world):
+            world.order(command, case=case, **arguments)
 
     return step
 
 
+_OF_NO_CASE = ("find", "stop", "resume", "campaign-start", "campaign-pause", "campaign-resume", "campaign-cancel")
+
+
 def _the_case(world: World) -> str:
-    """Find the case's id as an operator does."""
+    """Find the case's id as an operator does, who can say nothing of it where the list is denied to him."""
     world.order("cases")
-    return str(json.loads(world.state.answers[-1]["body"])["cases"][0]["id"])
+    listed = [json.loads(answer["body"]) for answer in world.state.answers if answer["command"] == "cases"]
+    return str(listed[-1]["cases"][0]["id"]) if listed else ""
 
 
 # --- steps by which a device, or the detector, is unlike itself -----------------------------------------------------
@@ -221,6 +260,20 @@ def come_of_age(world: World) -> None:
     certificate.creation_date -= timedelta(days=400)
 
 
+def leave_strays(world: World) -> None:
+    """Have two old certificates be on no thing: one ACTIVE with a policy, one that has been INACTIVE for long."""
+    for number, status in ((300, "ACTIVE"), (301, "INACTIVE")):
+        made = world.cloud.iot.register_certificate_without_ca(a_key(number).pem, status)
+        made.creation_date -= timedelta(days=500)
+        made.last_modified_date -= timedelta(days=400)
+        world.cloud.iot.attach_policy("pump-policy", made.arn)
+        world.state.strays.append(made.certificate_id)
+    known = world.cloud.iot.certificates  # which moto lists in the order they were put in
+    aged = sorted(known.items(), key=lambda each: each[1].creation_date)
+    known.clear()
+    known.update(aged)
+
+
 def find_what_is_due(world: World) -> None:
     """Have the schedule ask for old certificates, and whoever died on the way be found by the sweep."""
     world.find_what_is_due()
@@ -237,6 +290,10 @@ A_DAY_LATER = sweep(hours=25)
 
 
 CAMPAIGN: tuple[Step, ...] = (come_of_age, find_what_is_due)
+STOPPED = order("stop", why="drill")
+
+
+FOR_PRIVATE_CA = ASKED_TO_ROTATE, PRIVATE_CA
 
 
 def _restricted_group_without_policy(world: World) -> None:
@@ -267,7 +324,9 @@ FLOWS: tuple[Flow, ...] = (
     *(Flow(f"job of {name} rejected", (refuse_the_job,), (finding(f"needs-{name}"),)) for name in JOBS),
     *(Flow(f"source {name}", (source(name), work), (listed_as_active,)) for name in SOURCES),
     Flow("source not confirmed", (source("detect-violation-in-alarm"),)),
+    *(Flow(f"source {name}", (source(name),)) for name in VARIANTS),
     Flow("source cleared", (source("detect-violation-alarm-cleared"),), SUSPECTED),
+    Flow("source over in Security Hub", (source("security-hub-detect-archived"),), SUSPECTED),
     Flow("source closed", (source("generic-finding-closed"),), (source("generic-finding"),)),
     Flow("audit finds it no more", (audited_again, sweep(minutes=31)), (listed_as_active, source("audit-report"))),
     Flow("told by the sweep", (sweep(minutes=6),), (untold(finding("needs-nothing")),)),
@@ -280,9 +339,15 @@ FLOWS: tuple[Flow, ...] = (
     Flow("rotation given up", (take_a_certificate_and_keep_silent, A_DAY_LATER), ASKED_TO_ROTATE),
     Flow("rotation failed", (fail_the_rotation,), ASKED_TO_ROTATE),
     Flow("rotation with a key lost", (lose_the_key_once,), ASKED_TO_ROTATE),
+    Flow("rotation, private CA", (finding(f"needs-{ROTATE_CERTIFICATE}"), work, sweep(minutes=9)), (), PRIVATE_CA),
+    Flow("rotation given up, private CA", (take_a_certificate_and_keep_silent, A_DAY_LATER), *FOR_PRIVATE_CA),
+    Flow("rotation failed, private CA", (fail_the_rotation,), *FOR_PRIVATE_CA),
+    Flow("rotation with a key lost, private CA", (lose_the_key_once,), *FOR_PRIVATE_CA),
+    Flow("release with rotation, private CA", (order("release"), work), SUSPECTED, PRIVATE_CA),
     Flow("old certificate deleted", (sweep(days=8),), ROTATED),
     Flow("second disconnect", (sweep(minutes=9),), SUSPECTED),
     Flow("old certificates found", (find_what_is_due,), (come_of_age,)),
+    Flow("certificates on no thing", (find_what_is_due,), (leave_strays,)),
     Flow("campaign", (sweep(minutes=6), work, sweep(minutes=6), sweep(minutes=6)), CAMPAIGN),
     Flow("campaign nobody answers", (*[A_DAY_LATER] * 4,), CAMPAIGN),
     Flow("campaign cancelled", (sweep(minutes=6), order("campaign-cancel"), A_DAY_LATER, sweep(minutes=6)), CAMPAIGN),
@@ -290,7 +355,12 @@ FLOWS: tuple[Flow, ...] = (
     Flow("operator approves", (order("approve"), work), (finding("waits"),)),
     Flow("operator dismisses", (order("dismiss", why="known"),), (finding("waits"),)),
     Flow("operator collects logs", (order("collect-logs"), work), (finding(f"needs-{QUARANTINE}"),)),
-    Flow("operator stops", (order("stop", why="drill"), finding(f"needs-{QUARANTINE}"), order("resume"))),
+    Flow("operator stops", (STOPPED, finding(f"needs-{QUARANTINE}"))),
+    Flow("operator resumes", (order("resume"), finding(f"needs-{QUARANTINE}")), (STOPPED,)),
+    Flow("campaign started", (order("campaign-start"), sweep(minutes=6), work), CAMPAIGN, ASKING),
+    Flow("campaign paused", (order("campaign-pause"), sweep(minutes=6)), CAMPAIGN),
+    Flow("campaign resumed", (order("campaign-resume"), sweep(minutes=6)), (*CAMPAIGN, order("campaign-pause"))),
     Flow("stack created", (deploy("create"),), (_restricted_group_without_policy,)),
+    Flow("stack updated", (deploy("update"),), (deploy("create"),)),
     Flow("stack deleted", (deploy("delete"),), (deploy("create"),)),
 )

@@ -6,6 +6,7 @@ that changed AWS IoT, `broken` in the end, `state_of` gives what must be as afte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -15,6 +16,7 @@ from moto.backends import get_backend
 
 from tests.aws.rules import ACCOUNT
 from tests.fakes import a_key
+from tests.faults.cloud import Reached
 from tests.faults.ground import RESTRICTED
 from tests.faults.wire import Call
 from tests.faults.world import BYSTANDER, PREFIX, DeviceState, World
@@ -145,14 +147,25 @@ def _made_twice(world: World, ledger: Ledger) -> Iterator[str]:
     wanted = {record["job_id"] for record in ledger.of("job")}
     wanted |= {outcome["job_id"] for case in ledger.of("case") for outcome in case["outcomes"].values()}
     yield from (f"2: job {job} was made and nobody knows of it" for job in world.cloud.iot.jobs if job not in wanted)
-    yield from _told_twice(world)
+    yield from _told_twice(world, {})
 
 
-def _told_twice(world: World) -> Iterator[str]:
-    """2: a notice comes again only from a run that began before it was written down (decision 6 has that window)."""
+def history_of(world: World) -> list[object]:
+    """Say what of all that was carried out can matter yet: notices on record, and what touched a device."""
+    marked: dict[tuple[str, str], int] = {}
+    wrong = list(_told_twice(world, marked))
+    published = {str(each.asked["Subject"]) for each in world.cloud.state.reached if each.call == "sns.Publish"}
+    touching = {(each.call, repr(each.asked)) for each in world.cloud.state.reached if _touches(each)}
+    return [wrong, sorted(marked), sorted(published), sorted(touching)]
+
+
+def _told_twice(world: World, marked: dict[tuple[str, str], int]) -> Iterator[str]:
+    """2: a notice comes again only from a run that began before it was written down (decision 6 has that window).
+
+    Fills `marked` with the notices that are on record; what comes later may not tell them again.
+    """
     begun: dict[str, int] = {}
     told: dict[tuple[str, str], str] = {}
-    marked: dict[tuple[str, str], int] = {}
     for number, each in enumerate(world.cloud.state.reached):
         begun.setdefault(each.run, number)
         if each.call == "sns.Publish":
@@ -180,7 +193,12 @@ def _certificates(world: World, ledger: Ledger) -> Iterator[str]:
             yield f"4: {thing} is left with a certificate it was never seen using"
     enrolled = {device.enrolled.certificate for device in world.state.devices.values()}
     for certificate in world.cloud.iot.certificates:
-        if certificate not in enrolled and not _things_of(world, certificate) and not _retires(ledger, certificate):
+        if (
+            certificate not in enrolled
+            and certificate not in world.state.strays
+            and not _things_of(world, certificate)
+            and not _retires(ledger, certificate)
+        ):
             yield f"2: certificate {certificate[:12]} was made, and nobody has it or will delete it"
 
 
@@ -212,8 +230,7 @@ def _limits(world: World, ledger: Ledger, plan: str) -> Iterator[str]:
     admitted = {thing for case in ledger.of("case") if case["admitted"] for thing in case["affected"]}
     touched = set()
     for each in world.cloud.state.reached:
-        service, operation = each.call.split(".")
-        if service in ("iot", "iot-data") and operation.startswith((*_CHANGING, "Cancel")):
+        if _touches(each):
             touched |= _things_in(world, each.asked)
     yield from (f"6: {thing} was touched, and no case was admitted for it" for thing in touched - admitted)
     most = read_plan(plan).limits.devices_per_hour
@@ -222,6 +239,11 @@ def _limits(world: World, ledger: Ledger, plan: str) -> Iterator[str]:
     bystander = world.state.devices[BYSTANDER]
     if policies_of(world, bystander.enrolled.certificate) != sorted(bystander.enrolled.policies):
         yield f"6: {BYSTANDER} does not have its policies any more"
+
+
+def _touches(reached: Reached) -> bool:
+    service, operation = reached.call.split(".")
+    return service in ("iot", "iot-data") and operation.startswith((*_CHANGING, "Cancel"))
 
 
 def _things_in(world: World, asked: Mapping[str, Any]) -> set[str]:
@@ -255,16 +277,20 @@ def _escaped(world: World, ledger: Ledger) -> Iterator[str]:
 
 @cache
 def _key_names() -> dict[str, str]:
-    numbers = [*range(100, 110), *range(200, 210)]
+    numbers = [*range(100, 110), *range(200, 210), *range(300, 310)]
     return {a_key(number).fingerprint: f"key {number}" for number in numbers}
 
 
-def state_of(world: World) -> dict[str, object]:
-    """Write down what is left; certificates are told by their keys, and what carries a time or a count is left out."""
+def state_of(world: World) -> dict[str, Any]:
+    """Write down what is left; certificates are told by their keys, and what carries a time or a count is left out.
+
+    A sweep of certificates, its campaign and what comes of them are named after the time at which it began; so are they
+    here, but by the order of those times.
+    """
     ledger = Ledger(world)
     iot = world.cloud.iot
     names = {each.certificate_id: _name(each.certificate_pem) for each in iot.certificates.values()}
-    return {
+    state = {
         "certificates": sorted(
             (names[each], iot.certificates[each].status, policies_of(world, each), _things_of(world, each))
             for each in iot.certificates
@@ -287,11 +313,35 @@ def state_of(world: World) -> dict[str, object]:
         "rotations": [(each["thing"], each["state"], names.get(each["new"], "none")) for each in ledger.of("rotation")],
         "due": sorted((record["type"], record["pk"]) for record in ledger.records if "due" in record),
         "notices": sorted({each.asked["Subject"] for each in world.cloud.state.reached if each.call == "sns.Publish"}),
-        "hub": sorted((finding["Id"], finding["RecordState"]) for finding in world.cloud.state.hub.values()),
+        "hub": hub_of(world),
         "evidence": len(list(get_backend("s3")[ACCOUNT]["aws"].buckets["evidence"].keys)),
         "events": world.cloud.state.event_configurations,
         "restricted": sorted(world.cloud.iot.list_targets_for_policy(RESTRICTED)),
     }
+    moments = sorted(set(_MOMENT.findall(repr(state))) | {each["campaign"] for each in ledger.of("batch")})
+    given = {moment: f"moment {place}" for place, moment in enumerate(moments)}
+    given |= {each["job_id"]: f"job {each['number']} of {given[each['campaign']]}" for each in ledger.of("batch")}
+    named: dict[str, Any] = _renamed(state, given)
+    return named
+
+
+_MOMENT = re.compile(r"\b\d{8}T\d{6}Z\b")
+
+
+def _renamed(value: Any, given: Mapping[str, str]) -> Any:
+    """Put the names that were given in the place of the others, wherever they are."""
+    if isinstance(value, str):
+        for name, other in given.items():
+            value = value.replace(name, other)
+        return value
+    if isinstance(value, dict):
+        return {_renamed(name, given): _renamed(each, given) for name, each in value.items()}
+    return type(value)(_renamed(each, given) for each in value) if isinstance(value, list | tuple) else value
+
+
+def hub_of(world: World) -> list[tuple[str, str]]:
+    """List what stands in Security Hub, which nobody reads again."""
+    return sorted((finding["Id"], finding["RecordState"]) for finding in world.cloud.state.hub.values())
 
 
 @cache

@@ -12,7 +12,7 @@ from functools import cache
 
 from tests.template.transformed import written
 
-_DEDUPLICATION = timedelta(minutes=5)
+DEDUPLICATION = timedelta(minutes=5)
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Queue:
 
     def send(self, body: str, now: datetime, *, group: str = "", once: str = "") -> None:
         """Take a message in; one that carries the same `once` within five minutes is the same message."""
-        if once and now - self.seen.get(once, now - _DEDUPLICATION) < _DEDUPLICATION:
+        if once and now - self.seen.get(once, now - DEDUPLICATION) < DEDUPLICATION:
             return
         if once:
             self.seen[once] = now

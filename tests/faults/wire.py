@@ -1,13 +1,19 @@
 """The wire between the SDK and AWS: where requests are counted, and where faults are made.
 
-The SDK is real: it validates, signs, retries, waits and parses as in a function. What it sends is taken off the wire by
-a `before-send` handler and answered by AWS's stand-in (cloud.py); a fault answers, or fails, in its place.
+The SDK is real: it validates, retries, waits and parses as in a function. What it sends is taken off the wire by a
+`before-send` handler and answered by AWS's stand-in (cloud.py); a fault answers, or fails, in its place.
+
+A call that nothing is done to need not take that way: a stand-in may answer it at once (`Cloud.at_once`), and a call
+that was made before, from the same state, has its answer already (`Remembered`). Both give what the SDK gives
+(test_engine.py holds every flow's answers against the SDK's). A call that is struck, and all its repetitions, and
+every call that AWS refuses, goes through the SDK.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import pickle
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,8 +23,10 @@ from typing import Any, Protocol
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.client import BaseClient
 from botocore.compat import HTTPHeaders
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ParamValidationError, ReadTimeoutError
 from botocore.model import ServiceModel
+from botocore.response import StreamingBody
+from botocore.validate import ParamValidator
 
 from tests.aws.rules import Refusal
 from tests.aws.strict import INVALID, malformed
@@ -74,8 +82,63 @@ class Cloud(Protocol):
         """Do what was asked."""
         ...
 
+    def at_once(self, call: Call) -> dict[str, Any] | None:
+        """Do what was asked and answer as the SDK would; None where only the SDK can."""
+        ...
+
     def unheard(self) -> None:
         """Take note that the last answer was lost."""
+        ...
+
+
+class UnlikeError(BaseException):
+    """A function that begins in the same world did something else: nobody may take it for a fault and go on."""
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A call that was made, and what came of it: an answer, or AWS's refusal."""
+
+    call: str
+    asked: str
+    answer: bytes = b""
+    refusal: tuple[type[ClientError], Any, str] | None = None
+
+    def given(self, call: Call) -> Any:
+        """Give what came of it once more, to whoever asks the very same."""
+        if (str(call), _said(call)) != (self.call, self.asked):
+            raise UnlikeError(f"{call} {call.parameters} was {self.call} {self.asked} the first time")
+        if self.refusal:
+            kind, said, operation = self.refusal
+            raise kind(said, operation)
+        answer = pickle.loads(self.answer)  # noqa: S301 - our own, of a moment ago
+        if isinstance(answer.get("Body"), bytes):
+            answer["Body"] = StreamingBody(BytesIO(answer["Body"]), len(answer["Body"]))
+        return answer
+
+
+def remembered(call: Call, answer: Any) -> Remembered:
+    """Keep what a call was answered, apart from what the SDK says of its own doing."""
+    kept = {name: value for name, value in answer.items() if name != "ResponseMetadata"}
+    if isinstance(body := kept.get("Body"), StreamingBody):
+        kept["Body"] = body.read()
+        answer["Body"] = StreamingBody(BytesIO(kept["Body"]), len(kept["Body"]))
+    return Remembered(str(call), _said(call), pickle.dumps(kept))
+
+
+def _said(call: Call) -> str:
+    return repr({name: value for name, value in call.parameters.items() if not hasattr(value, "read")})
+
+
+class Watcher(Protocol):
+    """Whoever follows the calls that are counted."""
+
+    def before(self, call: Call) -> None:
+        """Learn that a call is about to be made."""
+        ...
+
+    def after(self, call: Call, came: Remembered) -> None:
+        """Learn what came of it, unless the function is gone."""
         ...
 
 
@@ -95,11 +158,17 @@ class Wire:
     denied: set[str] = field(default_factory=set)
     made: list[str] = field(default_factory=list)
     again: Callable[[], None] = lambda: None
+    shortens: bool = True
+    known: Sequence[Remembered] = ()
+    watcher: Watcher | None = None
     _under_way: list[Call] = field(default_factory=list)
+    _known_from: int = 0
+    taken: set[int] = field(default_factory=set)
 
-    def begin(self, count: int = 0, strikes: tuple[Strike, ...] = ()) -> None:
-        """Begin to count, after `count` calls of the flow that need not be made again."""
+    def begin(self, count: int = 0, strikes: tuple[Strike, ...] = (), known: Sequence[Remembered] = ()) -> None:
+        """Begin to count, after `count` calls of the flow that need not be made again; `known` are the next ones."""
         self.armed, self.count, self.strikes = True, count, strikes
+        self.known, self._known_from, self.watcher = known, count, None
         self.struck, self.denied, self.made, self._under_way = [], set(), [], []
 
     def calm(self) -> None:
@@ -109,18 +178,50 @@ class Wire:
 
     def call(self, real: Callable[..., Any], client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
         """Let the SDK make a call; stands in the place of the client's own method."""
-        call = Call(client.meta.service_model, operation, parameters)
-        if wrong := malformed(client, operation, parameters):
-            raise AssertionError(f"AWS would answer {INVALID.get(call.service, 'ValidationException')}: {wrong}")
+        # A copy: handlers inside the SDK write into what they are given.
+        call = Call(client.meta.service_model, operation, dict(parameters))
         if self.armed:
             self.count += 1
             call.number = self.count
             self.made.append(str(call))
+            if (place := call.number - self._known_from) <= len(self.known):
+                return self.known[place - 1].given(call)
+        self._check(client, call)
+        watcher = self.watcher if call.number else None
+        if watcher:
+            watcher.before(call)
+        try:
+            answer = self._made(real, client, call)
+        except ClientError as error:
+            if watcher:
+                refusal = type(error), error.response, error.operation_name
+                watcher.after(call, Remembered(str(call), _said(call), refusal=refusal))
+            raise
+        if watcher:
+            watcher.after(call, remembered(call, answer))
+        return answer
+
+    def _made(self, real: Callable[..., Any], client: BaseClient, call: Call) -> Any:
+        at_once = self.shortens and self._fate(call) is None and str(call) not in self.denied
+        if at_once and (answer := self.cloud.at_once(call)) is not None:
+            return answer
         self._under_way.append(call)
         try:
-            return real(client, operation, parameters)
+            return real(client, call.operation, dict(call.parameters))
         finally:
             self._under_way.pop()
+
+    def _check(self, client: BaseClient, call: Call) -> None:
+        """Have a request be one that the SDK and AWS take; what was taken once is taken again."""
+        if (request := hash(f"{call} {call.parameters}")) in self.taken:
+            return
+        if wrong := malformed(client, call.operation, call.parameters):
+            raise AssertionError(f"AWS would answer {INVALID.get(call.service, 'ValidationException')}: {wrong}")
+        _validate(client, call)
+        self.taken.add(request)
+
+    def _fate(self, call: Call) -> Fate | None:
+        return next((strike.fate for strike in self.strikes if call.number and strike.at == call.number), None)
 
     def send(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         """Take a request off the wire: the handler of `before-send`."""
@@ -128,8 +229,7 @@ class Wire:
         call.attempts += 1
         if str(call) in self.denied:
             return denied(call)
-        fate = next((strike.fate for strike in self.strikes if call.number and strike.at == call.number), None)
-        if fate is None:
+        if (fate := self._fate(call)) is None:
             return self.cloud.answer(call, request)
         if call.attempts == 1:
             self.struck.append(f"call {call.number}, {call}: {fate}")
@@ -160,6 +260,17 @@ class Wire:
                 self.again()
         finally:
             self.armed = True
+
+
+def _validate(client: BaseClient, call: Call) -> None:
+    """Complain of what is missing or mistyped, as the SDK does before anything is sent."""
+    shape: Any = client.meta.service_model.operation_model(call.operation).input_shape
+    report = _VALIDATOR.validate(call.parameters, shape)
+    if report.has_errors():
+        raise ParamValidationError(report=report.generate_report())
+
+
+_VALIDATOR = ParamValidator()
 
 
 def denied(call: Call) -> AWSResponse:
@@ -204,6 +315,15 @@ def failure(
     else:
         body = json.dumps({"__type": code, "message": message, **(also or {})})
     return response(status, body.encode(), {"x-amzn-errortype": code})
+
+
+def answered(call: Call, answer: Mapping[str, Any]) -> AWSResponse:
+    """Write an answer in the service's protocol; of XML only as much as SNS, whose answers are a flat row of texts."""
+    if call.model.resolved_protocol != "query":
+        return response(200, json.dumps(answer).encode())
+    given = "".join(f"<{name}>{value}</{name}>" for name, value in answer.items())
+    name = call.operation
+    return response(200, f"<{name}Response><{name}Result>{given}</{name}Result></{name}Response>".encode())
 
 
 def response(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> AWSResponse:

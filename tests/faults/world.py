@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -32,6 +32,8 @@ _POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:
 _SAMPLE_CERTIFICATE = "3c7d9f0a4b1e62858d0f7c2a91b6e4d3508f2c1a7be94d6603f5a8c2e719b4d0"
 _ASYNCHRONOUS_TRIES = 3
 _MOST_DELIVERIES = 500
+_SAMPLES = {"update": "create"}
+"""CloudFormation updates a resource with what it would create it with."""
 
 
 @dataclass
@@ -63,19 +65,25 @@ class WorldState:
     sources: list[str] = field(default_factory=list)
     calls: int = 0
     runs: int = 0
-    interrupted: set[str] = field(default_factory=set)
     answers: list[dict[str, Any]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
+    """Certificates of nobody that we know."""
 
 
 class World:
-    """Plays flows on the ground."""
+    """Plays flows on the ground. `conduct` runs the functions: in the place of `run`, the engine may know what comes.
+
+    Everything it remembers is in its state and the cloud's, looked up anew after each invocation: the engine may put
+    another state in its place meanwhile.
+    """
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
         self.cloud = ground.cloud
         self.state = WorldState()
+        self.conduct: Callable[[str, Mapping[str, Any]], Any] = self.run
 
     @property
     def clock(self) -> Any:
@@ -85,21 +93,19 @@ class World:
     # --- what AWS does -------------------------------------------------------------------------------------------
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
-        """Run a function once; a second delivery in between is the same event again."""
+        """Have a function run once."""
+        self.cloud.state.effects.clear()
+        return self.conduct(function, event)
+
+    def run(self, function: str, event: Mapping[str, Any]) -> Any:
+        """Run a function; a second delivery in between is the same event again."""
         self.state.runs += 1
-        run = f"{function}-{self.state.runs}"
         outer_run, outer_again = self.cloud.run, self.ground.wire.again
-        self.cloud.run, self.ground.wire.again = run, lambda: self.invoke(function, event)
+        self.cloud.run, self.ground.wire.again = f"{function}-{self.state.runs}", lambda: self.run(function, event)
         try:
-            answer = self.ground.invoke(function, event)
-        except (Exception, Crash):
-            self.state.interrupted.add(run)
-            raise
+            return self.ground.invoke(function, event)
         finally:
             self.cloud.run, self.ground.wire.again = outer_run, outer_again
-        if isinstance(answer, dict) and answer.get("batchItemFailures"):
-            self.state.interrupted.add(run)
-        return answer
 
     def drain(self) -> None:
         """Deliver whatever waits, again and again where it fails, until nothing is left; time passes as it must."""
@@ -123,12 +129,17 @@ class World:
                 why = self.ground.errors[-1] if answer["batchItemFailures"] else ""
             except (Exception, Crash) as error:  # noqa: BLE001 - a queue does not care what went wrong
                 why = repr(error)
-            if why:
-                queue.failed(message, why)
-            else:
-                queue.done(message)
+            self._delivered(name, message.id, why)
             return True
         return False
+
+    def _delivered(self, name: str, message_id: str, why: str) -> None:
+        queue = self.cloud.state.queues[name]
+        message = next(each for each in queue.waiting if each.id == message_id)
+        if why:
+            queue.failed(message, why)
+        else:
+            queue.done(message)
 
     def advance(self, by: timedelta) -> None:
         """Let time pass."""
@@ -146,11 +157,11 @@ class World:
         self.drain()
 
     def _asynchronously(self, function: str, event: Mapping[str, Any]) -> None:
-        for _ in range(_ASYNCHRONOUS_TRIES):
+        for _tried in range(_ASYNCHRONOUS_TRIES):
             try:
                 self.invoke(function, event)
             except (Exception, Crash):  # noqa: BLE001 - Lambda does not care what went wrong
-                self.advance(timedelta(minutes=1))
+                self.advance(timedelta(minutes=1 + _tried))  # longer before the second time, as Lambda does
             else:
                 return
         self.state.given_up.append(function)  # its failures and errors are alarmed
@@ -174,7 +185,7 @@ class World:
     def order(self, command: str, **arguments: str) -> None:
         """Have an operator give a command; one that failed is given again, which is another call."""
         body = json.dumps({"command": command, **arguments})
-        for _ in range(_ASYNCHRONOUS_TRIES):
+        for _tried in range(_ASYNCHRONOUS_TRIES):
             self.state.calls += 1
             identity = {"requestId": f"request-{self.state.calls}", "authorizer": {"iam": {"userArn": OPERATOR}}}
             try:
@@ -188,8 +199,9 @@ class World:
 
     def deploy(self, request: str) -> None:
         """Have CloudFormation ask for the account's settings; a deployment that failed is made again."""
-        event = json.loads((ROOT / f"events/set-up-account-{request}.json").read_text())
-        for _ in range(_ASYNCHRONOUS_TRIES):
+        event = json.loads((ROOT / f"events/set-up-account-{_SAMPLES.get(request, request)}.json").read_text())
+        event["RequestType"] = request.capitalize()
+        for _tried in range(_ASYNCHRONOUS_TRIES):
             self._asynchronously("set_up_account", event)
             if self.cloud.state.stack_answers[-1:] == ["SUCCESS"]:
                 return
@@ -198,11 +210,11 @@ class World:
 
     def device(self, thing: str = THING) -> Device:
         """Give a device to play with."""
-        return Device(self, self.state.devices[thing])
+        return Device(self, thing)
 
     def work(self) -> None:
         """Have every device run the jobs that wait for it."""
-        for thing in self.state.devices:
+        for thing in list(self.state.devices):
             self.device(thing).work()
         self.drain()
 
@@ -211,9 +223,8 @@ class World:
         return self.cloud.snapshot(self.state)
 
     def restore(self, snapshot: bytes) -> None:
-        """Make everything as it was, with functions just started."""
+        """Make everything as it was."""
         (self.state,) = self.cloud.restore(snapshot)
-        self.ground.cold_start()
 
 
 def _batch(message_id: str, body: str, group: str) -> dict[str, Any]:
@@ -236,9 +247,13 @@ def _batch(message_id: str, body: str, group: str) -> dict[str, Any]:
 class Device:
     """A well-behaved device, as the contract has it: asks again when no answer comes, and proves what it was given."""
 
-    def __init__(self, world: World, state: DeviceState) -> None:
+    def __init__(self, world: World, thing: str) -> None:
         self._world = world
-        self._state = state
+        self._thing = thing
+
+    @property
+    def _state(self) -> DeviceState:
+        return self._world.state.devices[self._thing]
 
     def connect(self) -> None:
         """Open its session, which it can with any certificate that AWS IoT lets in."""
@@ -247,8 +262,8 @@ class Device:
     def work(self) -> None:
         """Run every job that waits for it."""
         self.connect()
-        for (job, thing), execution in list(self._world.cloud.iot.job_executions.items()):
-            if thing == self._state.thing and execution.status == "QUEUED":
+        for job, thing in list(self._world.cloud.iot.job_executions):
+            if thing == self._thing and self._world.cloud.iot.job_executions[job, thing].status == "QUEUED":
                 self.run(job)
 
     def run(self, job: str) -> None:
@@ -305,7 +320,7 @@ class Device:
 
     def _ask(self, what: str, payload: Mapping[str, Any], over: str) -> dict[str, Any] | None:
         """Send a request, again when no answer comes; gives the accepted answer's payload, None when refused."""
-        for _ in range(2):
+        for _asked in range(2):
             self._state.tokens += 1
             token = f"{self._state.thing}-{self._state.tokens}"
             resource, verb = what.split("/")
@@ -329,7 +344,6 @@ def furnish(world: World) -> None:
     """Make the stack's resources and two devices: one that things happen to, and one that nothing may happen to."""
     clients: Any = boto3.client
     clients("s3").create_bucket(Bucket="evidence")
-    clients("sns").create_topic(Name="notices")
     iot = clients("iot")
     for policy in (RESTRICTED, "pump-policy", "telemetry-policy", "pumps-policy"):
         iot.create_policy(policyName=policy, policyDocument=_POLICY)

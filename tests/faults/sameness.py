@@ -1,0 +1,85 @@
+"""When all that follows is the same: the world written down as far as anything that comes can depend on it.
+
+Two runs of a flow that stand at the same place, before the same invocation in the same world, end alike. What is left
+out of the comparison is left out because nobody looks at it, and says so here; whatever else differs, if only in its
+order, makes two worlds of one, which costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from hashlib import sha256
+from io import BytesIO
+from types import CodeType, FrameType
+from typing import Any
+
+from moto.backends import get_backend
+
+from tests.aws.rules import ACCOUNT
+from tests.faults import promises
+from tests.faults.queues import DEDUPLICATION, Queue
+from tests.faults.world import World
+
+_PLAIN = (str, int, bytes, type(None))
+
+
+def digest_of(world: World, place: object, denied: frozenset[str]) -> bytes:
+    """Sum up a world, and the place at which a flow stands."""
+    written = BytesIO()
+    pickler = pickle.Pickler(written)
+    pickler.fast = True  # the same text twice is written twice, whether it is one object or two
+    pickler.dump((place, sorted(denied), world.cloud.iot.__dict__, *_of_cloud(world), *_of_world(world)))
+    return sha256(written.getbuffer()).digest()
+
+
+def _of_cloud(world: World) -> Iterator[object]:
+    """Leave out what was announced, and moto's memory of notices: nothing comes of them but what promises.py reads."""
+    state = world.cloud.state
+    now = state.clock()
+    yield now
+    yield [_of_queue(queue, now) for queue in state.queues.values()]
+    yield sorted(state.ledger.items())
+    yield [state.violations, state.audit_findings, state.event_configurations, state.stack_answers]
+    yield promises.hub_of(world)
+    yield [sorted(state.sessions), state.certificates_made, state.authority, state.job_events]
+    yield list(dict.fromkeys((topic, repr(answer)) for topic, answer in state.replies))
+    yield sorted(map(str, get_backend("s3")[ACCOUNT]["aws"].buckets["evidence"].keys))
+    yield promises.history_of(world)
+
+
+def _of_queue(queue: Queue, now: datetime) -> object:
+    """Leave out how a message failed and its id, which are only told, and what SQS has forgotten."""
+    waiting = [(each.body, each.group, each.visible_at, each.receives) for each in queue.waiting]
+    seen = {once: at for once, at in queue.seen.items() if now - at < DEDUPLICATION}
+    return queue.name, waiting, [each.body for each in queue.parked], seen
+
+
+def _of_world(world: World) -> Iterator[object]:
+    """Leave out how many functions ran: it only names them."""
+    state = world.state
+    yield list(state.devices.values())
+    yield [state.sources, state.calls, state.answers, state.broken, state.given_up, state.strays]
+
+
+def asked_of(function: str, event: Mapping[str, Any]) -> object:
+    """Say what a function is asked, whatever number the message has."""
+    records = event.get("Records")
+    return function, [(each["body"], each["attributes"]) for each in records] if records else event
+
+
+def place_of(frame: FrameType | None, until: CodeType) -> list[object]:
+    """Say where a flow stands: each frame down to the one that plays it, with the plain values in it.
+
+    A loop's counter that is called `_` only bounds it: nothing depends on how often it went round.
+    """
+    place: list[object] = []
+    while frame is not None and frame.f_code is not until:
+        place.append((frame.f_code.co_qualname, frame.f_lasti, _plain(frame.f_locals)))
+        frame = frame.f_back
+    return place
+
+
+def _plain(values: Mapping[str, Any]) -> list[tuple[str, object]]:
+    return [(name, value) for name, value in values.items() if name != "_" and isinstance(value, _PLAIN)]
