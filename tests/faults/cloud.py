@@ -180,6 +180,8 @@ class MotoCloud:
     def _follow(self, call: Call) -> None:
         if call.operation == "CancelJobExecution":
             self.tell_of_job(call.parameters["jobId"], call.parameters["thingName"], "CANCELED")
+        if call.operation == "UpdateCertificate":  # moto leaves the time at which it was made
+            self.iot.certificates[call.parameters["certificateId"]].last_modified_date = on_clock(self.state.clock)()
 
     def move(self, job_id: str, thing: str, status: str) -> None:
         """Let a device move its execution; an end is told by an event, as AWS IoT does."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import PLAN, World, a_finding, a_world, contained
+from tests.fakes import PLAN, Crash, World, a_finding, a_world, contained
 from warden.campaigns import CampaignState, MemberState, read_campaign, read_member
 from warden.plan import Mode
 from warden.renewal_runs import read_run
@@ -275,6 +275,69 @@ def test_clean_deletes_what_was_long_inactive_and_is_on_no_thing() -> None:
     assert [row["verdict"] for row in rows(world)] == ["long INACTIVE, deleted", "long INACTIVE"]
     assert set(world.certificates.stored) == {just_now, attached}
     assert "3 certificates passed over: INACTIVE" in world.notices.sent[-1].body
+
+
+def dies_once(world: World, name: str, *, after: bool) -> None:
+    """Have whoever runs the sweep die at its next call of a method of the certificates, before or after it is done."""
+    real = getattr(world.certificates, name)
+
+    def method(certificate_id: str) -> None:
+        setattr(world.certificates, name, real)
+        if after:
+            real(certificate_id)
+        raise Crash(name)
+
+    setattr(world.certificates, name, method)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_what_a_sweep_that_died_made_inactive_is_so_and_in_its_report(after: bool) -> None:
+    world = a_fleet(400, rotation=f"{ROTATION}{HYGIENE}")
+    world.registry.attached.clear()
+    dies_once(world, "deactivate", after=after)
+
+    with pytest.raises(Crash):
+        world.find_what_is_due()
+    world.clock.advance(timedelta(minutes=20))
+    world.find_what_is_due()
+
+    assert [row["verdict"] for row in rows(world)] == ["on no thing, made INACTIVE"]
+    assert world.certificates.stored[world.device.certificate].status == "INACTIVE"
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_what_a_sweep_that_died_deleted_is_gone_and_in_its_report(after: bool) -> None:
+    world = a_fleet(400, rotation=f"{ROTATION}{HYGIENE}")
+    world.registry.attached.clear()
+    world.certificates.deactivate(world.device.certificate)
+    world.certificates.stored[world.device.certificate].changed_at = world.clock() - timedelta(days=61)
+    dies_once(world, "delete", after=after)
+
+    with pytest.raises(Crash):
+        world.find_what_is_due()
+    world.clock.advance(timedelta(minutes=20))
+    world.find_what_is_due()
+
+    assert [row["verdict"] for row in rows(world)] == ["long INACTIVE, deleted"]
+    assert world.certificates.stored == {}
+
+
+def test_what_was_to_be_deleted_and_is_on_a_thing_by_then_is_kept() -> None:
+    world = a_fleet(400, rotation=f"{ROTATION}{HYGIENE}")
+    certificate = world.device.certificate
+    world.registry.attached.clear()
+    world.certificates.deactivate(certificate)
+    world.certificates.stored[certificate].changed_at = world.clock() - timedelta(days=61)
+    dies_once(world, "delete", after=False)
+
+    with pytest.raises(Crash):
+        world.find_what_is_due()
+    world.registry.attached[:] = [(certificate, "pump-1")]
+    world.clock.advance(timedelta(minutes=20))
+    world.find_what_is_due()
+
+    assert [row["verdict"] for row in rows(world)] == ["long INACTIVE"]
+    assert set(world.certificates.stored) == {certificate}
 
 
 def test_in_observe_nothing_is_cleaned_whatever_the_plan_says() -> None:

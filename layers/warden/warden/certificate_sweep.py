@@ -181,7 +181,7 @@ def _judge(certificate: Certificate, run: Run, turn: Turn) -> None:
     service = turn.service
     ledger, key = service.ports.ledger, verdict_key(certificate.id)
     known = ledger.read(key)
-    if known is not None and known["run"] == run.id:
+    if _is_done(known, run, Verdict.DEACTIVATED):
         return
     if known is not None and known["campaign"] == run.campaign and ON_NOTHING not in known["things"]:
         things = list(known["things"])  # looked up when it was enrolled
@@ -189,7 +189,7 @@ def _judge(certificate: Certificate, run: Run, turn: Turn) -> None:
         turn.pace()
         things = service.ports.registry.things_of(certificate.id)
     if not things:
-        ledger.commit(verdict_put(certificate, run, {"": _tidy_active(certificate, service)}, known))
+        _tidy_active(certificate, run, known, service)
         return
     verdicts = {thing: _enrol(thing, certificate, run, service) for thing in things}
     due = {thing: verdict for thing, verdict in verdicts.items() if verdict is not None}
@@ -263,12 +263,25 @@ def _thing(name: str, service: Service) -> Thing | None:
 # --- what nobody seems to need -----------------------------------------------------------------------------------
 
 
-def _tidy_active(certificate: Certificate, service: Service) -> Verdict:
+def _is_done(known: Record | None, run: Run, change: Verdict) -> bool:
+    """Tell whether a run has dealt with a certificate. A change that it said it would make may not have been made."""
+    return known is not None and known["run"] == run.id and known["things"].get(ON_NOTHING) != change
+
+
+def _say(verdict: Verdict, certificate: Certificate, run: Run, known: Record | None, service: Service) -> None:
+    """Put on record what becomes of a certificate on no thing, before it does: a run that dies has it in its report."""
+    if known is None or known["run"] != run.id:
+        service.ports.ledger.commit(verdict_put(certificate, run, {"": verdict}, known))
+
+
+def _tidy_active(certificate: Certificate, run: Run, known: Record | None, service: Service) -> None:
     """Report an old certificate on no thing, or make it INACTIVE: that can be taken back until it is deleted."""
     if service.plan.hygiene.on_no_thing is Cleaning.CLEAN and service.settings.mode is Mode.ENFORCE:
+        _say(Verdict.DEACTIVATED, certificate, run, known, service)
         service.ports.certificates.deactivate(certificate.id)
-        return Verdict.DEACTIVATED
-    return Verdict.ON_NO_THING if service.ports.certificates.policies_of(certificate.id) else Verdict.ORPHAN
+        return
+    policies = service.ports.certificates.policies_of(certificate.id)
+    _say(Verdict.ON_NO_THING if policies else Verdict.ORPHAN, certificate, run, known, service)
 
 
 def _tidy_inactive(certificate: Certificate, run: Run, turn: Turn) -> None:
@@ -279,7 +292,7 @@ def _tidy_inactive(certificate: Certificate, run: Run, turn: Turn) -> None:
         return
     ledger = service.ports.ledger
     known = ledger.read(verdict_key(certificate.id))
-    if known is not None and known["run"] == run.id:
+    if _is_done(known, run, Verdict.DELETED):
         return
     described = service.ports.certificates.read(certificate.id)
     if described is None or described.is_active or described.changed_at is None:
@@ -290,5 +303,5 @@ def _tidy_inactive(certificate: Certificate, run: Run, turn: Turn) -> None:
     if things := service.ports.registry.things_of(certificate.id):
         ledger.commit(verdict_put(certificate, run, dict.fromkeys(things, Verdict.LONG_INACTIVE), known))
         return
+    _say(Verdict.DELETED, certificate, run, known, service)
     service.ports.certificates.delete(certificate.id)
-    ledger.commit(verdict_put(certificate, run, {"": Verdict.DELETED}, known))
