@@ -357,7 +357,7 @@ FLOWS: tuple[Flow, ...] = (
     Flow("operator collects logs", (order("collect-logs"), work), (finding(f"needs-{QUARANTINE}"),)),
     Flow("operator stops", (STOPPED, finding(f"needs-{QUARANTINE}"))),
     Flow("operator resumes", (order("resume"), finding(f"needs-{QUARANTINE}")), (STOPPED,)),
-    Flow("campaign started", (order("campaign-start"), sweep(minutes=6), work), CAMPAIGN, ASKING),
+    Flow("campaign started", (order("campaign-start"), sweep(minutes=6)), CAMPAIGN, ASKING),
     Flow("campaign paused", (order("campaign-pause"), sweep(minutes=6)), CAMPAIGN),
     Flow("campaign resumed", (order("campaign-resume"), sweep(minutes=6)), (*CAMPAIGN, order("campaign-pause"))),
     Flow("stack created", (deploy("create"),), (_restricted_group_without_policy,)),

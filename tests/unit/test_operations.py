@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import OPERATOR, THING, World, a_finding, a_world, an_old_certificate, contained, its_end
+from tests.fakes import (
+    OPERATOR,
+    THING,
+    World,
+    a_finding,
+    a_job_event,
+    a_world,
+    an_old_certificate,
+    contained,
+    its_end,
+)
 from warden.cases import CaseState
 from warden.decisions import Decision
 from warden.dispatch import dispatch
@@ -267,15 +277,27 @@ def test_what_a_sweep_could_not_finish_the_next_one_finds(world: World) -> None:
 
 def test_a_job_whose_case_moved_on_is_ended_quietly(world: World) -> None:
     contained(world)
+    first = world.jobs.of("collect-logs")[-1]
     world.order("collect-logs", world.case.id)
-    world.order("collect-logs", world.case.id)
-    first = world.jobs.of("collect-logs")[1]
     before = world.steps()
 
-    world.jobs.move(first, "FAILED")
+    world.jobs.events.append(a_job_event(first, THING, "FAILED", number=666))
     world.drain()
 
     assert world.steps() == before
+
+
+def test_logs_that_are_being_collected_are_not_asked_for_twice(world: World) -> None:
+    """An operator who did not hear the answer to a command gives it again, which is another call."""
+    contained(world)
+    world.order("collect-logs", world.case.id)
+    under_way = world.jobs.of("collect-logs")
+
+    world.order("collect-logs", world.case.id)
+
+    assert world.jobs.of("collect-logs") == under_way
+    assert world.refusals == []
+    assert world.steps().count("collect-logs") == 2
 
 
 # --- notices -------------------------------------------------------------------------------------------------------

@@ -124,6 +124,9 @@ def _dismiss(case: Case, order: Order, service: Service) -> Case:
 
 
 def _collect(case: Case, order: Order, service: Service) -> Case:
+    if case.progress(COLLECT_LOGS) in (Progress.PLANNED, Progress.STARTED):
+        # It is so already: whoever did not hear the answer to his command, and gave it again, wants no second job.
+        return service.cases.save(_taken(case, order), service.now(), _said(order))
     again = _taken(case, order).with_outcome(COLLECT_LOGS, planned(case, COLLECT_LOGS))
     state = CaseState.RESPONDING if case.state is CaseState.OPEN else case.state
     return service.cases.save(replace(again, state=state), service.now(), _said(order))

@@ -1,0 +1,79 @@
+"""A product that is broken on purpose: the fault points find it, though without a fault it does all that it should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.faults import table
+from tests.faults.engine import Engine
+from tests.faults.flows import FLOWS
+from tests.faults.ground import laid
+from warden import telling
+from warden.aws import certificates
+from warden.aws.messaging import SqsCaseQueue
+from warden.cases import Case
+from warden.service import Service
+
+
+def _notify_after_noting(real: Callable[..., Case]) -> Callable[..., Case]:
+    """Write down that people were told, and then tell them: who dies in between has told nobody."""
+
+    def notify(case: Case, service: Service, reason: str) -> Case:
+        sent: list[tuple[str, str]] = []
+        notices = SimpleNamespace(send=lambda *notice: sent.append(notice))
+        told = real(case, replace(service, ports=replace(service.ports, notices=notices)), reason)
+        for notice in sent:
+            service.ports.notices.send(*notice)
+        return told
+
+    return notify
+
+
+def _whatever_comes_of_it(real: Callable[..., None]) -> Callable[..., None]:
+    """Send, and take no notice of a failure."""
+
+    def send(*args: Any, **named: Any) -> None:
+        with suppress(ClientError, BotoCoreError):
+            real(*args, **named)
+
+    return send
+
+
+def _unconditionally(_real: object) -> Callable[..., bool]:
+    """Write over whatever somebody else wrote meanwhile."""
+    return lambda *_: True
+
+
+def _sent_again(_real: object) -> Callable[..., None]:
+    """Have the SDK ask for a certificate again when it did not hear of the first."""
+    return lambda *_, **__: None
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "defect", "flow"),
+    [
+        (telling, "_notify", _notify_after_noting, "source generic-finding"),
+        (SqsCaseQueue, "put_all", _whatever_comes_of_it, "source generic-finding"),
+        (table, "_holds", _unconditionally, "action quarantine"),
+        (certificates, "_unless_it_may_be_made", _sent_again, "rotation failed"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_defect_is_found(
+    monkeypatch: pytest.MonkeyPatch, place: object, name: str, defect: Callable[[Any], Any], flow: str
+) -> None:
+    monkeypatch.setattr(place, name, defect(getattr(place, name)))
+
+    with laid() as ground:
+        engine = Engine(ground)
+        tried = engine.every_point(engine.course(next(each for each in FLOWS if each.name == flow)))
+
+    assert tried.broken
+    assert len(tried.broken) < tried.points / 2
