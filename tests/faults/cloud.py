@@ -92,14 +92,19 @@ class MotoCloud:
         self.after: Callable[[Call], None] = lambda _call: None
         self._moto = BotocoreStubber()
         self._last = Reached("", "", {})
-        for name in _BACKENDS:
-            get_backend(name).reset()  # moto keeps its state with the process
+        self.forget()
 
     @property
     def iot(self) -> IoTBackend:
         """moto's own state of AWS IoT."""
         backend: IoTBackend = iot_backends[ACCOUNT][REGION]
         return backend
+
+    @staticmethod
+    def forget() -> None:
+        """Empty what moto keeps with the process."""
+        for name in _BACKENDS:
+            get_backend(name).reset()
 
     def answer(self, call: Call, request: AWSPreparedRequest) -> AWSResponse:
         """Do what was asked, or refuse it as AWS would."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -138,6 +141,9 @@ def laid() -> Iterator[Ground]:
         errors = _errors(patch)
         _patch_sdk(patch, wire)
         patch.setattr(bootstrap, "utc_now", lambda: cloud.state.clock())
+        # moto complains of objects that nobody disposed of: those of a snapshot hold nothing that need be given back.
+        patch.setattr(moto.s3.models, "tempfile", SimpleNamespace(SpooledTemporaryFile=lambda *_, **__: BytesIO()))
+        patch.delattr(moto.s3.models.FakeKey, "__del__")
         # moto keeps a list of everything that was ever made, of a snapshot as well.
         patch.setattr(BaseModel, "__new__", lambda kind, *_, **__: object.__new__(kind))
         for clock in (moto.iot.models, moto.s3.models):
@@ -153,6 +159,8 @@ def laid() -> Iterator[Ground]:
         try:
             yield ground
         finally:
+            cloud.forget()
+            gc.collect()
             for cached in (bootstrap.service, bootstrap.account_settings):
                 cached.cache_clear()
 

@@ -17,7 +17,7 @@ from tests.faults.flows import FLOWS
 from tests.faults.ground import laid
 from warden import telling
 from warden.aws import certificates
-from warden.aws.messaging import SqsCaseQueue
+from warden.aws.jobs import IotJobs
 from warden.cases import Case
 from warden.service import Service
 
@@ -60,7 +60,7 @@ def _sent_again(_real: object) -> Callable[..., None]:
     ("place", "name", "defect", "flow"),
     [
         (telling, "_notify", _notify_after_noting, "source generic-finding"),
-        (SqsCaseQueue, "put_all", _whatever_comes_of_it, "source generic-finding"),
+        (IotJobs, "start", _whatever_comes_of_it, "action collect-logs"),
         (table, "_holds", _unconditionally, "action quarantine"),
         (certificates, "_unless_it_may_be_made", _sent_again, "rotation failed"),
     ],
