@@ -81,11 +81,10 @@ checkers: set-up
 	$(CHECKS)/python -m tools.check_policies build/policies
 
 .PHONY: nightly
-nightly: set-up  ## What takes too long for every run: all fault points and pairs, big storms, big models (hours)
+nightly: set-up  ## What takes too long for every run: pairs of faults, big storms, big models (hours)
 	WARDEN_NIGHTLY=1 $(BIN)/python -m pytest tests/unit/test_campaign_crashes.py tests/e2e/test_storm.py
 	WARDEN_MODEL=big $(BIN)/python -m pytest --timeout=0 tests/model
-	FAULT_POINTS=all $(BIN)/python -m pytest --timeout=0 tests/faults
-	FAULT_POINTS=pairs $(BIN)/python -m pytest --timeout=0 tests/faults
+	FAULT_POINTS=pairs $(BIN)/python -m pytest --timeout=0 tests/faults/test_faults.py
 
 .PHONY: check-model
 check-model: set-up  ## Have TLC walk the TLA+ model of the rotation's hand-over (needs Java)
