@@ -35,7 +35,7 @@ def digest_of(world: World, place: object, denied: frozenset[str]) -> bytes:
 
 
 def _of_cloud(world: World) -> Iterator[object]:
-    """Leave out what was announced, and moto's memory of notices: nothing comes of them but what promises.py reads."""
+    """Leave out what was announced, which nobody reads, and what is in a file: its key has the digest of it."""
     state = world.cloud.state
     now = state.clock()
     yield now

@@ -262,8 +262,12 @@ class Device:
     def work(self) -> None:
         """Run every job that waits for it."""
         self.connect()
-        for job, thing in list(self._world.cloud.iot.job_executions):
-            if thing == self._thing and self._world.cloud.iot.job_executions[job, thing].status == "QUEUED":
+        executions = self._world.cloud.iot.job_executions
+        # A plain text: what it has yet to look at is a part of where it stands (sameness.py).
+        left = " ".join(job for job, thing in executions if thing == self._thing)
+        while left:
+            job, _, left = left.partition(" ")
+            if self._world.cloud.iot.job_executions[job, self._thing].status == "QUEUED":
                 self.run(job)
 
     def run(self, job: str) -> None:
