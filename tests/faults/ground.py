@@ -24,6 +24,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.client import BaseClient
 from botocore.retries import quota
 from botocore.signers import RequestSigner
+from botocore.useragent import UserAgentString
 from moto.core.common_models import BaseModel
 
 from tests.aws.rules import ACCOUNT
@@ -184,6 +185,7 @@ def _patch_sdk(patch: pytest.MonkeyPatch, wire: Wire) -> None:
     real: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # botocore's one way to the wire
     patch.setattr(BaseClient, "_make_api_call", lambda client, name, asked: wire.call(real, client, name, asked))
     patch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+    patch.setattr(UserAgentString, "to_string", lambda _self: "fault points")
     # Only moto's S3 reads who signed a request, and to sign takes a quarter of the time of a call.
     sign: Any = RequestSigner.handler
     patch.setattr(RequestSigner, "handler", lambda self, **of: sign(self, **of) if self.signing_name == "s3" else None)

@@ -16,7 +16,6 @@ from moto.backends import get_backend
 
 from tests.aws.rules import ACCOUNT
 from tests.fakes import a_key
-from tests.faults.cloud import Reached
 from tests.faults.ground import RESTRICTED
 from tests.faults.wire import Call
 from tests.faults.world import BYSTANDER, PREFIX, DeviceState, World
@@ -155,7 +154,7 @@ def history_of(world: World) -> list[object]:
     marked: dict[tuple[str, str], int] = {}
     wrong = list(_told_twice(world, marked))
     published = {str(each.asked["Subject"]) for each in world.cloud.state.reached if each.call == "sns.Publish"}
-    touching = {(each.call, repr(each.asked)) for each in world.cloud.state.reached if _touches(each)}
+    touching = {(each.call, repr(each.asked)) for each in world.cloud.state.reached if _touches(each.call)}
     return [wrong, sorted(marked), sorted(published), sorted(touching)]
 
 
@@ -230,7 +229,7 @@ def _limits(world: World, ledger: Ledger, plan: str) -> Iterator[str]:
     admitted = {thing for case in ledger.of("case") if case["admitted"] for thing in case["affected"]}
     touched = set()
     for each in world.cloud.state.reached:
-        if _touches(each):
+        if _touches(each.call):
             touched |= _things_in(world, each.asked)
     yield from (f"6: {thing} was touched, and no case was admitted for it" for thing in touched - admitted)
     most = read_plan(plan).limits.devices_per_hour
@@ -241,8 +240,9 @@ def _limits(world: World, ledger: Ledger, plan: str) -> Iterator[str]:
         yield f"6: {BYSTANDER} does not have its policies any more"
 
 
-def _touches(reached: Reached) -> bool:
-    service, operation = reached.call.split(".")
+@cache
+def _touches(call: str) -> bool:
+    service, operation = call.split(".")
     return service in ("iot", "iot-data") and operation.startswith((*_CHANGING, "Cancel"))
 
 

@@ -27,11 +27,30 @@ _PLAIN = (str, int, bytes, type(None))
 
 def digest_of(world: World, place: object, denied: frozenset[str]) -> bytes:
     """Sum up a world, and the place at which a flow stands."""
+    found = place, sorted(denied), world.cloud.iot.__dict__, *_of_cloud(world), *_of_world(world)
+    return sha256(_written(found)).digest()
+
+
+def _written(value: object) -> bytes:
     written = BytesIO()
     pickler = pickle.Pickler(written)
     pickler.fast = True  # the same text twice is written twice, whether it is one object or two
-    pickler.dump((place, sorted(denied), world.cloud.iot.__dict__, *_of_cloud(world), *_of_world(world)))
-    return sha256(written.getbuffer()).digest()
+    pickler.dump(value)
+    return written.getvalue()
+
+
+_ITEMS_KEPT = 10_000
+_items: dict[int, tuple[object, bytes]] = {}
+
+
+def _item(item: object) -> bytes:
+    """Write down an item of the table, once: nothing changes an item, another comes in its place."""
+    known = _items.get(id(item))
+    if known is None or known[0] is not item:
+        if len(_items) > _ITEMS_KEPT:
+            _items.clear()
+        known = _items[id(item)] = item, sha256(_written(item)).digest()
+    return known[1]
 
 
 def _of_cloud(world: World) -> Iterator[object]:
@@ -40,7 +59,7 @@ def _of_cloud(world: World) -> Iterator[object]:
     now = state.clock()
     yield now
     yield [_of_queue(queue, now) for queue in state.queues.values()]
-    yield sorted(state.ledger.items())
+    yield [(key, _item(state.ledger[key])) for key in sorted(state.ledger)]
     yield [state.violations, state.audit_findings, state.event_configurations, state.stack_answers]
     yield promises.hub_of(world)
     yield [sorted(state.sessions), state.certificates_made, state.authority, state.job_events]

@@ -6,7 +6,7 @@ The SDK is real: it validates, retries, waits and parses as in a function. What 
 A call that nothing is done to need not take that way: a stand-in may answer it at once (`Cloud.at_once`), and a call
 that was made before, from the same state, has its answer already (`Remembered`). Both give what the SDK gives
 (test_engine.py holds every flow's answers against the SDK's). A call that is struck, and all its repetitions, and
-every call that AWS refuses, goes through the SDK.
+every call that AWS refuses, goes through the SDK; where a call is denied for good, the first.
 """
 
 from __future__ import annotations
@@ -163,6 +163,8 @@ class Wire:
     watcher: Watcher | None = None
     _under_way: list[Call] = field(default_factory=list)
     _known_from: int = 0
+    denials: dict[str, tuple[type[ClientError], Any, str]] = field(default_factory=dict)
+    """How the SDK told of each denial: it makes none again, and tells of the next in the same words."""
     taken: set[int] = field(default_factory=set)
 
     def begin(self, count: int = 0, strikes: tuple[Strike, ...] = (), known: Sequence[Remembered] = ()) -> None:
@@ -193,8 +195,10 @@ class Wire:
         try:
             answer = self._made(real, client, call)
         except ClientError as error:
+            refusal = type(error), error.response, error.operation_name
+            if str(call) in self.denied:
+                self.denials[str(call)] = refusal
             if watcher:
-                refusal = type(error), error.response, error.operation_name
                 watcher.after(call, Remembered(str(call), _said(call), refusal=refusal))
             raise
         if watcher:
@@ -202,8 +206,10 @@ class Wire:
         return answer
 
     def _made(self, real: Callable[..., Any], client: BaseClient, call: Call) -> Any:
-        at_once = self.shortens and self._fate(call) is None and str(call) not in self.denied
-        if at_once and (answer := self.cloud.at_once(call)) is not None:
+        at_once = self.shortens and self._fate(call) is None
+        if at_once and str(call) in self.denied:
+            self._deny(call)
+        if at_once and str(call) not in self.denied and (answer := self.cloud.at_once(call)) is not None:
             return answer
         self._under_way.append(call)
         try:
@@ -219,6 +225,12 @@ class Wire:
             raise AssertionError(f"AWS would answer {INVALID.get(call.service, 'ValidationException')}: {wrong}")
         _validate(client, call)
         self.taken.add(request)
+
+    def _deny(self, call: Call) -> None:
+        """Deny a call in the words in which the SDK told of it, once it has."""
+        if denial := self.denials.get(str(call)):
+            kind, said, operation = denial
+            raise kind(said, operation)
 
     def _fate(self, call: Call) -> Fate | None:
         return next((strike.fate for strike in self.strikes if call.number and strike.at == call.number), None)
