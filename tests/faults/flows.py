@@ -22,7 +22,7 @@ from tests.fakes import NOON, a_key
 from tests.faults.ground import RESTRICTED, Deployment
 from tests.faults.world import THING, World, sample
 from warden.actions import TOUCHING
-from warden.plan import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
+from warden.plan import COLLECT_LOGS, QUARANTINE, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 
 type Step = Callable[[World], object]
 
@@ -284,6 +284,8 @@ def find_what_is_due(world: World) -> None:
 
 SUSPECTED: tuple[Step, ...] = (listed_as_active, source("detect-violation-in-alarm"), work)
 ASKED_TO_ROTATE: tuple[Step, ...] = (finding(f"needs-{ROTATE_CERTIFICATE}"),)
+ASKED_TO_RENEW: tuple[Step, ...] = (finding(f"needs-{RENEW_CERTIFICATE}"),)
+SUSPECTED_BY_HAND = {"thing": THING, "kind": "suspicion", "severity": "high"}
 ROTATED: tuple[Step, ...] = (*ASKED_TO_ROTATE, work)
 RELEASE_BEGUN: tuple[Step, ...] = (*SUSPECTED, order("release"))
 A_DAY_LATER = sweep(hours=25)
@@ -351,12 +353,17 @@ FLOWS: tuple[Flow, ...] = (
     Flow("campaign", (sweep(minutes=6), work, sweep(minutes=6), sweep(minutes=6)), CAMPAIGN),
     Flow("campaign nobody answers", (*[A_DAY_LATER] * 4,), CAMPAIGN),
     Flow("campaign cancelled", (sweep(minutes=6), order("campaign-cancel"), A_DAY_LATER, sweep(minutes=6)), CAMPAIGN),
-    Flow("operator finds", (order("find", thing=THING, kind="suspicion", severity="high"), work)),
+    Flow("operator finds", (order("find", **SUSPECTED_BY_HAND), work)),
     Flow("operator approves", (order("approve"), work), (finding("waits"),)),
     Flow("operator dismisses", (order("dismiss", why="known"),), (finding("waits"),)),
     Flow("operator collects logs", (order("collect-logs"), work), (finding(f"needs-{QUARANTINE}"),)),
     Flow("operator stops", (STOPPED, finding(f"needs-{QUARANTINE}"))),
     Flow("operator resumes", (order("resume"), finding(f"needs-{QUARANTINE}")), (STOPPED,)),
+    Flow("renewal that a finding asks for", (sweep(minutes=6), work, *[sweep(minutes=6)] * 3), ASKED_TO_RENEW),
+    Flow(
+        "renewal asked for of whom a sweep found", (finding(f"needs-{RENEW_CERTIFICATE}"), sweep(minutes=6)), CAMPAIGN
+    ),
+    Flow("renewal overtaken", (order("find", **SUSPECTED_BY_HAND), work, sweep(minutes=6)), ASKED_TO_RENEW),
     Flow("campaign started", (order("campaign-start"), sweep(minutes=6)), CAMPAIGN, ASKING),
     Flow("campaign paused", (order("campaign-pause"), sweep(minutes=6)), CAMPAIGN),
     Flow("campaign resumed", (order("campaign-resume"), sweep(minutes=6)), (*CAMPAIGN, order("campaign-pause"))),
