@@ -397,3 +397,12 @@ def test_a_case_tells_how_far_it_is() -> None:
     )
     assert (done.is_open, replace(done, state=CaseState.CLOSED).is_open) == (True, False)
     assert (done.finding_is_open, replace(done, findings={"f-2": False}).finding_is_open) == (True, False)
+
+
+def test_what_cannot_be_a_cases_id_is_never_looked_up() -> None:
+    book = Book()
+
+    with pytest.raises(Refused) as caught:
+        book.cases.read("x" * 2000)  # DynamoDB would refuse the key
+
+    assert caught.value.code == "no-such-case"

@@ -483,3 +483,35 @@ def test_a_message_inside_a_notification_is_taken_out_with_its_topic(world: Worl
     assert body == "{}"
     assert envelope.topic == "arn:aws:sns:::alerts"
     assert envelope.received_at == NOON
+
+
+# --- as it travels -------------------------------------------------------------------------------------------------
+
+
+def test_a_finding_travels_whole() -> None:
+    found = an_old_certificate(supersedes=True, attributes={"check": "AGE"}, evidence={"days": 400})
+
+    message = found.to_message()
+
+    assert message == {
+        "id": "audit-1",
+        "source": "device-defender-audit",
+        "kind": "certificate-age",
+        "subject": {"type": "thing", "name": "pump-3"},
+        "severity": "high",
+        "observedAt": "2026-11-22T11:59:00.000000Z",
+        "title": "pump-3 sent 7340032 bytes; at most 100000 are normal",
+        "open": True,
+        "ending": "",
+        "supersedes": True,
+        "attributes": {"check": "AGE"},
+        "evidence": {"days": 400},
+    }
+    assert Finding.from_message(json.loads(json.dumps(message))) == found
+
+
+def test_a_finding_of_an_earlier_version_supersedes_nothing() -> None:
+    message = an_old_certificate().to_message()
+    del message["supersedes"]
+
+    assert Finding.from_message(message).supersedes is False

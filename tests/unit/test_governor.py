@@ -35,9 +35,9 @@ class Desk:
         )
         self.governor = Governor(plan, self.ledger)
 
-    def weigh(self, *things: Thing, rule: Rule | None = None, approved: bool = False) -> Verdict:
+    def weigh(self, *things: Thing, rule: Rule | None = None, approved: bool = False, counted: bool = True) -> Verdict:
         asked = rule or Rule(name="rule", actions=("quarantine",), mode=Mode.ENFORCE)
-        verdict = self.governor.weigh(asked, things or (PUMP,), self.clock(), approved=approved)
+        verdict = self.governor.weigh(asked, things or (PUMP,), self.clock(), approved=approved, counted=counted)
         self.ledger.commit(*verdict.writes)
         return verdict
 
@@ -50,6 +50,15 @@ class Desk:
 
 def test_so_many_devices_an_hour_and_not_one_more() -> None:
     assert Desk().allowed(5) == [True, True, True, False, False]
+
+
+def test_what_a_campaign_will_count_is_let_through_and_not_counted() -> None:
+    desk = Desk()
+
+    assert [desk.weigh(counted=False) for _ in range(5)] == [Verdict(True, "the limits of campaigns hold")] * 5
+
+    assert desk.allowed(4) == [True, True, True, False]
+    assert desk.weigh(counted=False).allowed
 
 
 def test_an_hour_is_never_shorter_than_an_hour() -> None:
