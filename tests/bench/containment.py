@@ -27,6 +27,7 @@ STORM = 600
 WORKERS = (2, 4, 10)
 """Ten is what the template lets `respond` run side by side."""
 
+_VERIFIES, _CHECKS = "ListActiveViolations", "GetEffectivePolicies"
 _NO_LIMIT = PLAN.replace("devices_per_hour = 20", "devices_per_hour = 100000")
 
 
@@ -43,6 +44,11 @@ class Contained:
     def calls_per_device(self) -> float:
         """All calls that were answered, but for those turned down, which cost nothing."""
         return sum(self.calls.values()) / self.devices
+
+    @property
+    def to_contain(self) -> float:
+        """The calls without those before and after: whether the violation is active, and whether it worked."""
+        return self.calls_per_device - (self.calls[_VERIFIES] + self.calls[_CHECKS]) / self.devices
 
     @property
     def per_second(self) -> float:
@@ -110,12 +116,23 @@ def bench(devices: int = STORM) -> Bench:
     rows = [
         Row("first device of its two groups: calls", f"{first.calls_per_device:g}"),
         Row(
+            "of them from the look at it until it is restricted and disconnected",
+            f"{first.to_contain:g}",
+            f"at most {MOST_CALLS}",
+            within=first.to_contain <= MOST_CALLS,
+        ),
+        Row(
             "every further one within the hour: calls, the check included",
             f"{next_one.calls_per_device:g}",
             f"at most {MOST_CALLS}",
             within=next_one.calls_per_device <= MOST_CALLS,
         ),
-        Row("until it is disconnected, before the check: calls", f"{next_one.calls_per_device - _checks(next_one):g}"),
+        Row(
+            "of them from the look at it until it is restricted and disconnected",
+            f"{next_one.to_contain:g}",
+            f"at most {MOST_CALLS}",
+            within=next_one.to_contain <= MOST_CALLS,
+        ),
     ]
     for workers, (_, many) in found.items():
         tightest, bound = many.bound
@@ -140,7 +157,3 @@ def _details(many: Contained) -> dict[str, object]:
         "tightest_quota": tightest,
         "bound_per_second": round(bound, 3),
     }
-
-
-def _checks(contained: Contained) -> int:
-    return contained.calls.get("GetEffectivePolicies", 0)
