@@ -16,13 +16,13 @@ from tests.unit.test_certificate_sweep import ROTATION, a_fleet, state_of, verdi
 from warden.campaign_decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
 from warden.campaign_notices import tell_of
 from warden.campaigns import CampaignState, MemberState, batch_key, member_key, read_member, waiting_in
-from warden.certificate_sweep import left_behind, sweep_certificates
+from warden.certificate_sweep import sweep_certificates
 from warden.errors import Refused
 from warden.findings import Source
 from warden.ledger import Found, Index, Key, Put
 from warden.plan import ROTATE_CERTIFICATE, Mode
 from warden.ports import Certificate, CertificatePage, JobOrder
-from warden.renewal_runs import read_run
+from warden.renewal_runs import left_behind, read_run
 from warden.rollout import take_on
 
 CLEAN = f'{ROTATION}[hygiene]\ninactive = "clean"\ninactive_days = 60\n'

@@ -15,12 +15,12 @@ from itertools import takewhile
 from warden.campaigns import Member, MemberState, member_put, open_campaign, read_member
 from warden.containment import read_containment
 from warden.errors import Conflict, Refused
-from warden.ledger import Key, Record, decide_anew
+from warden.ledger import Record, decide_anew
 from warden.plan import Mode
 from warden.ports import Certificate, CertificatePage, Thing
 from warden.renewal import Cleaning
 from warden.renewal_report import report
-from warden.renewal_runs import AT_WORK_FOR, ON_NOTHING, Run, Verdict, read_run, run_put, verdict_key, verdict_put
+from warden.renewal_runs import AT_WORK_FOR, ON_NOTHING, Run, Verdict, read_run, save_run, verdict_key, verdict_put
 from warden.rotation import read_rotation
 from warden.service import Service
 
@@ -61,14 +61,6 @@ def go_on(run_id: str, turn: Turn) -> str:
     return _take_on(run, turn)
 
 
-def left_behind(_key: Key, _record: Record, service: Service) -> None:
-    """Have a run gone on with that wrote nothing for longer than a function lives: whoever ran it died."""
-    run = read_run(service.ports.ledger)
-    if run is not None and not run.reported:
-        service.ports.renewal_queue.go_on(run.id)
-        _save(replace(run, touched_at=service.now()), service)
-
-
 def _take_on(run: Run, turn: Turn) -> str:
     service = turn.service
     try:
@@ -99,7 +91,7 @@ def _under_the_open_campaign(run: Run, service: Service) -> Run:
         trigger=run.trigger,
         version=run.version,
     )
-    return _save(anew, service)
+    return save_run(anew, service)
 
 
 def _begin_or_join(trigger: str, service: Service) -> Run | None:
@@ -108,7 +100,7 @@ def _begin_or_join(trigger: str, service: Service) -> Run | None:
     if run is not None and not run.reported:
         if now - run.touched_at < AT_WORK_FOR:
             return None
-        return _save(replace(run, touched_at=now), service)
+        return save_run(replace(run, touched_at=now), service)
     if run is not None and trigger and run.trigger == trigger:
         return None
     campaign, run_id = open_campaign(ledger), _name(now, run)
@@ -120,18 +112,13 @@ def _begin_or_join(trigger: str, service: Service) -> Run | None:
         trigger=trigger,
         version=run.version if run else 0,
     )
-    return _save(begun, service)
+    return save_run(begun, service)
 
 
 def _name(now: datetime, last: Run | None) -> str:
     """Name a run by the time, and never as the one before: what that has met is met again."""
     name = f"{now:%Y%m%dT%H%M%SZ}"
     return name if last is None or last.id[: len(name)] != name else f"{name}-{last.version}"
-
-
-def _save(run: Run, service: Service) -> Run:
-    service.ports.ledger.commit(run_put(run))
-    return replace(run, version=run.version + 1)
 
 
 def _read_on(run: Run, turn: Turn) -> Run:
@@ -150,7 +137,7 @@ def _read_on(run: Run, turn: Turn) -> Run:
         run = replace(run, inactive=run.inactive + sum(each.status == "INACTIVE" for each in old))
         if len(old) < len(page.certificates) or not page.next_page:
             return _end(run, service)
-        run = _save(replace(run, page=page.next_page, touched_at=service.now()), service)
+        run = save_run(replace(run, page=page.next_page, touched_at=service.now()), service)
 
 
 def _page(run: Run, service: Service) -> tuple[Run, CertificatePage]:
@@ -158,12 +145,12 @@ def _page(run: Run, service: Service) -> tuple[Run, CertificatePage]:
     try:
         return run, service.ports.certificates.oldest_page(run.page)
     except Refused:
-        return _save(replace(run, page="", inactive=0), service), service.ports.certificates.oldest_page("")
+        return save_run(replace(run, page="", inactive=0), service), service.ports.certificates.oldest_page("")
 
 
 def _end(run: Run, service: Service) -> Run:
     now = service.now()
-    return _save(replace(run, ended_at=now, touched_at=now), service)
+    return save_run(replace(run, ended_at=now, touched_at=now), service)
 
 
 # --- one certificate ---------------------------------------------------------------------------------------------

@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from warden.cases import Step
 from warden.containment import read_containment
-from warden.csr import SigningRequest, key_of_certificate, read_csr
 from warden.errors import ActionFailed, Conflict, Refused
 from warden.jobs import JOB_ID, Job, Upload, job_put, read_job
 from warden.ledger import Put, decide_anew
@@ -35,6 +34,9 @@ from warden.rotation import (
 from warden.service import Service
 from warden.sources.json_text import message_in
 from warden.sources.names import THING_NAME, shown
+
+if TYPE_CHECKING:
+    from warden.csr import SigningRequest
 
 _PAYLOAD_BYTES = 64 * 1024
 _TOKEN_CHARACTERS = 64
@@ -205,6 +207,8 @@ def _create_certificate(request: DeviceRequest, body: Mapping[str, Any], service
     if not rotation.old:  # a campaign asks nothing about a device before the device does
         rotation = replace(rotation, old=tuple(attached))
     _require_in_progress(rotation.job_id, request.thing, service)
+    from warden.csr import read_csr  # cryptography takes 40 ms to import, and only this request needs it
+
     csr = read_csr(body.get("csr"))
     if rotation.state is RotationState.CONFIRMED:
         if csr.sha256 != rotation.request:
@@ -290,6 +294,8 @@ def _refuse_known_key(rotation: Rotation, csr: SigningRequest, service: Service)
 
     A certificate that somebody else issued, as at the enrolment, is deleted one day: its key must be known then too.
     """
+    from warden.csr import key_of_certificate
+
     ledger, replaced = service.ports.ledger, {}
     for certificate_id in rotation.old:
         certificate = service.ports.certificates.read(certificate_id)

@@ -8,7 +8,6 @@ from functools import partial
 
 from warden.audits import settle_check
 from warden.cases import WARDEN, Case, CaseState, Outcome, Progress, Step
-from warden.certificate_sweep import left_behind
 from warden.clock import from_text
 from warden.containment import ContainmentState, containment_from, save_containment
 from warden.decisions import recover
@@ -16,6 +15,7 @@ from warden.digests import send_digest
 from warden.jobs import Job, job_from, read_job, save_job
 from warden.ledger import Key, Put, Record, decide_anew, version_of
 from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE
+from warden.renewal_runs import left_behind
 from warden.responder import record_outcome, settle_after_job
 from warden.rollout import advance, note_end
 from warden.rotation import RotationState, end_rotation, others_on, read_rotation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from warden.clock import from_text, to_text
 from warden.ledger import EXPIRY, Key, Ledger, Put, Record, version_of
 from warden.ports import Certificate
+from warden.service import Service
 
 ON_NOTHING = "*"
 """In the place of a thing's name, which has no such sign: DynamoDB takes no empty name in a map."""
@@ -130,3 +131,21 @@ def verdict_put(certificate: Certificate, run: Run, verdicts: Mapping[str, Verdi
         EXPIRY: int((run.began_at + _KEPT).timestamp()),
     }
     return Put(verdict_key(certificate.id), record, version_of(known))
+
+
+def save_run(run: Run, service: Service) -> Run:
+    """Write where a run stands.
+
+    Raises:
+        Conflict: when somebody else has taken it on since it was read.
+    """
+    service.ports.ledger.commit(run_put(run))
+    return replace(run, version=run.version + 1)
+
+
+def left_behind(_key: Key, _record: Record, service: Service) -> None:
+    """Have a run gone on with that wrote nothing for longer than a function lives: whoever ran it died."""
+    run = read_run(service.ports.ledger)
+    if run is not None and not run.reported:
+        service.ports.renewal_queue.go_on(run.id)
+        save_run(replace(run, touched_at=service.now()), service)
