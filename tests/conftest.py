@@ -31,3 +31,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name in UNTRACED or item.path.stem.endswith(UNTRACED):
             item.add_marker("no_cover")
+
+
+TRIED, PLAYED, BROKEN = "fault points tried", "fault points played to the end", "fault points broken"
+"""What the tests of tests/faults count; summed up here, for with several workers pytest reads no conftest but this."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Add up what the tests counted, in whichever worker they ran."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])]
+    counted = [dict(report.user_properties) for report in reports if getattr(report, "when", "") == "call"]
+    tried, played, broken = (sum(int(str(each.get(name, 0))) for each in counted) for name in (TRIED, PLAYED, BROKEN))
+    if tried:
+        terminalreporter.write_line(
+            f"fault points: {tried:,} tried, {broken:,} broken; {tried - played:,} left what an earlier one had left"
+        )

@@ -12,8 +12,7 @@ from random import Random
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.faults.conftest import BROKEN, PLAYED, TRIED
+from tests.conftest import BROKEN, PLAYED, ROOT, TRIED
 from tests.faults.engine import Course, Engine, Tried
 from tests.faults.flows import ENDS, FLOWS, SOURCES, VARIANTS, Flow
 from tests.faults.ground import laid
