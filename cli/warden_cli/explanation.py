@@ -11,7 +11,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
-from warden.actions import TOUCHING
+from warden.actions import are_counted
 from warden.findings import Finding, SubjectType
 from warden.governor import Governor
 from warden.ledger import Found, Index, Key, Put, Record
@@ -200,17 +200,13 @@ def _governor(finding: Finding, plan: Plan, rule: Rule, known: KnownDevice, now:
     if finding.subject.type is not SubjectType.THING:
         return None, "cannot be asked here: it weighs the things by name"
     thing = Thing(name=finding.subject.name, thing_type=known.thing_type or "", groups=tuple(known.groups or ()))
-    counted = _is_counted(rule.actions)
+    counted = are_counted(rule.actions)
     verdict = Governor(plan, _BlankLedger()).weigh(rule, [thing], now, counted=counted)
     return verdict.allowed, verdict.reason
 
 
-def _is_counted(actions: Sequence[str]) -> bool:
-    return any(TOUCHING[action].is_counted for action in actions if action != NOTIFY)
-
-
 def _all_limits(plan: Plan, rule: Rule, touching: Sequence[str]) -> Iterator[str]:
-    if _is_counted(touching):
+    if are_counted(touching):
         yield from _limits("all rules together", plan.limits)
         yield from _limits("this rule", rule.limits)
     if RENEW_CERTIFICATE in touching:
@@ -237,7 +233,7 @@ def _unknown(
         return
     if finding.subject.type is SubjectType.THING:
         yield f"whether {finding.subject.name} is in the registry; if it is not, nothing is touched"
-    if _is_counted(touching):
+    if are_counted(touching):
         yield "which other things share its certificates: they are restricted too, and counted"
     yield "how much of the limits is used, and whether somebody has stopped the service"
     if known.thing_type is None or known.groups is None:

@@ -290,6 +290,15 @@ def dies_once(world: World, name: str, *, after: bool) -> None:
     setattr(world.certificates, name, method)
 
 
+def long_inactive() -> World:
+    """Build a world whose only certificate is on no thing, and INACTIVE for longer than the plan keeps it."""
+    world = a_fleet(400, rotation=f"{ROTATION}{HYGIENE}")
+    world.registry.attached.clear()
+    world.certificates.deactivate(world.device.certificate)
+    world.certificates.stored[world.device.certificate].changed_at = world.clock() - timedelta(days=61)
+    return world
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_what_a_sweep_that_died_made_inactive_is_so_and_in_its_report(after: bool) -> None:
     world = a_fleet(400, rotation=f"{ROTATION}{HYGIENE}")
@@ -307,10 +316,7 @@ def test_what_a_sweep_that_died_made_inactive_is_so_and_in_its_report(after: boo
 
 @pytest.mark.parametrize("after", [False, True])
 def test_what_a_sweep_that_died_deleted_is_gone_and_in_its_report(after: bool) -> None:
-    world = a_fleet(400, rotation=f"{ROTATION}{HYGIENE}")
-    world.registry.attached.clear()
-    world.certificates.deactivate(world.device.certificate)
-    world.certificates.stored[world.device.certificate].changed_at = world.clock() - timedelta(days=61)
+    world = long_inactive()
     dies_once(world, "delete", after=after)
 
     with pytest.raises(Crash):
@@ -323,11 +329,8 @@ def test_what_a_sweep_that_died_deleted_is_gone_and_in_its_report(after: bool) -
 
 
 def test_what_was_to_be_deleted_and_is_on_a_thing_by_then_is_kept() -> None:
-    world = a_fleet(400, rotation=f"{ROTATION}{HYGIENE}")
+    world = long_inactive()
     certificate = world.device.certificate
-    world.registry.attached.clear()
-    world.certificates.deactivate(certificate)
-    world.certificates.stored[certificate].changed_at = world.clock() - timedelta(days=61)
     dies_once(world, "delete", after=False)
 
     with pytest.raises(Crash):

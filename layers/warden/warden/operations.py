@@ -20,12 +20,12 @@ from warden.ledger import Index, Put, decide_anew, version_of
 from warden.messages import send_campaign_decision, send_decision, send_finding
 from warden.service import Service
 from warden.sources.fields import is_unicode
+from warden.sources.names import THING_NAME
 from warden.summaries import summary
 
 _WHY_CHARACTERS = 500
 _PAGE = 200
 _CAMPAIGN_PREFIX = "campaign-"
-_THING = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 _KIND = re.compile(r"[a-zA-Z0-9._-]{1,64}")
 
 
@@ -76,7 +76,7 @@ def _cases(call: Call, service: Service) -> dict[str, Any]:
 
 
 def _require_thing(name: str) -> None:
-    if not _THING.fullmatch(name):
+    if not re.fullmatch(THING_NAME, name):
         raise Refused("bad-argument", "`thing` must be the name of a thing: letters, digits and : _ -, at most 128")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from warden.actions import TOUCHING
+from warden.actions import TOUCHING, are_counted
 from warden.actions.quarantine import quarantine
 from warden.cases import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment import read_containment
@@ -170,7 +170,7 @@ def admit(case: Case, rule: Rule, affected: Sequence[Thing], service: Service, *
     Raises:
         Conflict: when the case or a counter was changed meanwhile; decide anew.
     """
-    counted = _is_counted(case.outcomes)
+    counted = are_counted(case.outcomes)
     verdict = service.governor.weigh(rule, affected, service.now(), approved=bool(case.approved_by), counted=counted)
     if not verdict.allowed:
         held = replace(case, state=CaseState.HELD, held_for_all=verdict.for_all)
@@ -185,11 +185,7 @@ def reached_by(outcomes: Mapping[str, Outcome], seen: Seen, service: Service) ->
     """List the things that planned actions reach: with this one whoever shares its certificates, if any is touched."""
     if not outcomes:
         return []
-    return affected_by(seen, service) if _is_counted(outcomes) else [seen.thing]
-
-
-def _is_counted(outcomes: Mapping[str, Outcome]) -> bool:
-    return any(TOUCHING[action].is_counted for action in outcomes)
+    return affected_by(seen, service) if are_counted(outcomes) else [seen.thing]
 
 
 def _planned(case: Case, actions: Sequence[str]) -> dict[str, Outcome]:

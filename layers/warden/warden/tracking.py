@@ -10,9 +10,10 @@ from warden.errors import Refused
 from warden.jobs import JOB_ID, JOB_ID_PREFIX, read_job
 from warden.messages import send_job_ended
 from warden.service import Service
+from warden.sources.names import THING_NAME
 
 _ENDINGS = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED", "DELETED")
-_THING = re.compile(r"arn:[^:]+:iot:[^:]*:[0-9]*:thing/(?P<name>[a-zA-Z0-9:_-]{1,128})")
+_THING = re.compile(rf"arn:[^:]+:iot:[^:]*:[0-9]*:thing/(?P<name>{THING_NAME})")
 
 
 def track(event: Mapping[str, Any], service: Service) -> str:

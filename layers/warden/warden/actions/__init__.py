@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from warden.action import Action
 from warden.actions import (
     collect_logs,
@@ -24,3 +26,8 @@ TOUCHING: dict[str, Action] = {
     )
 }
 """Every action but `notify`, which touches no device: it is the notice that follows each change of state."""
+
+
+def are_counted(names: Iterable[str]) -> bool:
+    """Tell whether any of these actions uses up the governor's limits; `notify` does not."""
+    return any(TOUCHING[name].is_counted for name in names if name in TOUCHING)
