@@ -25,16 +25,10 @@ from cryptography.x509.oid import NameOID
 
 from warden.cases import Case, CaseState, case_from
 from warden.certificate_sweep import Turn, go_on, sweep_certificates
-from warden.csr import key_of_certificate
-from warden.device_requests import request_from, serve
-from warden.dispatch import dispatch
-from warden.errors import ActionFailed, Conflict, NotSent, Refused
-from warden.findings import Finding, Severity, Source, Subject, SubjectType
-from warden.ledger import INDEX_ATTRIBUTES, Found, Index, Key, Put, Record
-from warden.messages import send_finding
-from warden.operations import operate
-from warden.plan import Mode, read_plan
-from warden.ports import (
+from warden.core.errors import ActionFailed, Conflict, NotSent, Refused
+from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.ledger import INDEX_ATTRIBUTES, Found, Index, Key, Put, Record
+from warden.core.ports import (
     AuditPage,
     Certificate,
     CertificatePage,
@@ -46,6 +40,12 @@ from warden.ports import (
     UploadedFile,
     UploadForm,
 )
+from warden.csr import key_of_certificate
+from warden.device_requests import request_from, serve
+from warden.dispatch import dispatch
+from warden.messages import send_finding
+from warden.operations import operate
+from warden.plan import Mode, read_plan
 from warden.service import Service
 from warden.settings import Settings
 from warden.sweep import sweep

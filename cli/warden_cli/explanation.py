@@ -12,11 +12,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from warden.actions import are_counted
-from warden.findings import Finding, SubjectType
+from warden.core.findings import Finding, SubjectType
+from warden.core.ledger import Found, Index, Key, Put, Record
+from warden.core.ports import Thing
 from warden.governor import Governor
-from warden.ledger import Found, Index, Key, Put, Record
 from warden.plan import NOTIFY, RENEW_CERTIFICATE, Device, Limits, Mode, Plan, Rule
-from warden.ports import Thing
 
 _SUBJECTS_WITH_DEVICES = (SubjectType.THING, SubjectType.CERTIFICATE)
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from warden.carriers import bare_records, unwrap
-from warden.errors import Refused
-from warden.findings import Finding
+from warden.core.errors import Refused
+from warden.core.findings import Finding
 from warden.intake import DETECTORS
 from warden.settings import Settings
 from warden.sources import Detector, Envelope, audit

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from warden.errors import PlanError
+from warden.core.errors import PlanError
 from warden.plan import Mode, Plan, read_plan
 from warden_cli.explanation import KnownDevice, explain
 from warden_cli.explanation_page import print_explanation, print_no_finding

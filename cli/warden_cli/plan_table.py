@@ -11,7 +11,7 @@ from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 
-from warden.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.plan import NOTIFY, Device, Plan, read_plan
 from warden.sources.audit import CHECKS
 from warden.sources.detect import CLOUD_SIDE_METRICS, severity_of

@@ -11,8 +11,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from warden.batches import take
 from warden.bootstrap import service
 from warden.carriers import bare_records, unwrap
+from warden.core.logging import logger, metrics
 from warden.intake import take_in
-from warden.observability import logger, metrics
 
 
 def _take_in(record: dict[str, Any], lambda_context: LambdaContext) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden.bootstrap import service
-from warden.errors import Refused
-from warden.observability import logger
+from warden.core.errors import Refused
+from warden.core.logging import logger
 from warden.operations import operate
 from warden.sources.json_text import message_in
 

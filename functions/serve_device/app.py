@@ -9,9 +9,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden.batches import take
 from warden.bootstrap import service
+from warden.core.errors import Refused
+from warden.core.logging import logger, metrics
 from warden.device_requests import request_from, serve
-from warden.errors import Refused
-from warden.observability import logger, metrics
 from warden.refusals import record_refusal
 from warden.sources.json_text import message_in
 

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden.account import set_up, tear_down
 from warden.bootstrap import account_settings
-from warden.observability import logger
+from warden.core.logging import logger
 
 _PHYSICAL_ID = "fleet-warden-account"
 

@@ -8,7 +8,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden.bootstrap import service
-from warden.observability import logger, metrics
+from warden.core.logging import logger, metrics
 from warden.sweep import sweep
 
 

@@ -12,8 +12,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from warden.batches import take
 from warden.bootstrap import pace, service
 from warden.certificate_sweep import Turn, go_on, sweep_certificates
-from warden.errors import Refused
-from warden.observability import logger, metrics
+from warden.core.errors import Refused
+from warden.core.logging import logger, metrics
 from warden.refusals import record_refusal
 
 

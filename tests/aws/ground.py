@@ -13,7 +13,7 @@ from tests.fakes import FakeCertificates, FakeClock, FakeJobs, FakeRegistry, a_k
 from warden.aws.certificates import IotCertificates
 from warden.aws.jobs import IotJobs
 from warden.aws.registry import IotRegistry
-from warden.ports import Certificates, Jobs, Registry
+from warden.core.ports import Certificates, Jobs, Registry
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"

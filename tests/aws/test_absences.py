@@ -13,8 +13,8 @@ from warden.aws.certificates import IotCertificates
 from warden.aws.jobs import IotJobs
 from warden.aws.messaging import SqsCaseQueue
 from warden.aws.registry import IotRegistry
-from warden.errors import ActionFailed, NotYet, Refused
-from warden.ports import QueueEntry
+from warden.core.errors import ActionFailed, NotYet, Refused
+from warden.core.ports import QueueEntry
 
 type Stubbed = Callable[[str], tuple[Any, Any]]
 

@@ -26,8 +26,8 @@ from warden.aws.evidence import S3Evidence
 from warden.aws.jobs import IotJobs
 from warden.aws.messaging import AwsSecurityHub, EventBridgeAnnouncements, IotReplies, SnsNotices, SqsCaseQueue
 from warden.aws.registry import IotRegistry
-from warden.errors import NotSent
-from warden.ports import JobOrder, Notices, QueueEntry
+from warden.core.errors import NotSent
+from warden.core.ports import JobOrder, Notices, QueueEntry
 
 type Stubbed = Callable[[str], tuple[Any, Any]]
 

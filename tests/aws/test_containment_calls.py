@@ -9,7 +9,7 @@ import pytest
 
 from tests.aws.ground import PREFIX, FakeGround, Ground, MotoGround
 from warden.aws.registry import IotRegistry
-from warden.errors import ActionFailed
+from warden.core.errors import ActionFailed
 
 type Stubbed = Callable[[str], tuple[Any, Any]]
 

@@ -6,9 +6,9 @@ import pytest
 
 from tests.aws.ground import FakeGround, Ground, MotoGround
 from tests.fakes import a_key
+from warden.core.errors import ActionFailed
+from warden.core.ports import JobOrder
 from warden.csr import key_of_certificate
-from warden.errors import ActionFailed
-from warden.ports import JobOrder
 
 ABSENT = "f" * 64
 LONG_NAME = "plant1:" + "x" * 121

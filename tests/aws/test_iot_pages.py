@@ -14,7 +14,7 @@ from warden.aws.account import IotAccountSettings
 from warden.aws.certificates import IotCertificates
 from warden.aws.detectors import AwsDetectors
 from warden.aws.registry import IotRegistry
-from warden.findings import Source
+from warden.core.findings import Source
 
 type Stubbed = Callable[[str], tuple[Any, Any]]
 

@@ -13,8 +13,8 @@ from tests.aws.strict import StrictAws
 from tests.fakes import FakeLedger
 from tests.template.transformed import resources
 from warden.aws.ledger import DynamoLedger
-from warden.errors import Conflict
-from warden.ledger import NEW, Index, Key, Ledger, Put
+from warden.core.errors import Conflict
+from warden.core.ledger import NEW, Index, Key, Ledger, Put
 
 TABLE = "ledger"
 KEY = Key("CASE#1", "CASE")

@@ -24,8 +24,8 @@ from tests.aws.strict import StrictAws
 from tests.fakes import a_key
 from warden.aws.certificates import IotCertificates
 from warden.aws.private_ca import PrivateAuthority, common_name
+from warden.core.errors import ActionFailed, NotYet
 from warden.csr import key_of_certificate
-from warden.errors import ActionFailed, NotYet
 
 type Stubbed = Callable[[str], tuple[Any, Any]]
 

@@ -15,8 +15,8 @@ from multiprocessing import get_context
 from time import process_time
 
 from tests.fakes import FakeDetectors, a_world
+from warden.core.ports import AuditPage, QueueEntry
 from warden.intake import take_in
-from warden.ports import AuditPage, QueueEntry
 from warden.sources import Envelope
 
 CHECK = "DEVICE_CERTIFICATE_EXPIRING_CHECK"

@@ -30,7 +30,7 @@ from warden.bootstrap import _CONFIG
 from warden.campaigns import CAMPAIGN_KEY, MemberState, member_from, read_campaign
 from warden.cases import Outcome, Progress
 from warden.certificate_sweep import Turn, go_on, sweep_certificates
-from warden.pacing import Pace
+from warden.core.throttle import Pace
 from warden.rollout import advance, note_end
 from warden.service import Service
 

@@ -24,13 +24,13 @@ from tests.bench.audit_memory import AuditMemory, measure
 from tests.fakes import PLAN, SETTINGS, World, a_finding, an_old_certificate
 from tests.unit.sources.samples import findings_of, message_of
 from warden.cases import Case, CaseState
+from warden.core.findings import Finding
+from warden.core.ports import Ports
 from warden.dispatch import dispatch
-from warden.findings import Finding
 from warden.intake import take_in
 from warden.messages import send_finding
 from warden.notices import body_of, subject_of
 from warden.plan import Mode
-from warden.ports import Ports
 from warden.service import Service
 from warden.sources import Envelope
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from warden.cases import Case, CaseState, Outcome, Progress
-from warden.clock import to_text
-from warden.findings import Severity, Source, Subject, SubjectType
+from warden.core.clock import to_text
+from warden.core.findings import Severity, Source, Subject, SubjectType
 from warden.summaries import summary
 
 ALICE = "arn:aws:sts::000000000000:assumed-role/fleet-operator/alice"

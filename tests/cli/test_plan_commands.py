@@ -13,7 +13,7 @@ from tests.cli.conftest import Said, Shell
 from tests.cli.samples import OPENED
 from tests.conftest import ROOT
 from warden.bootstrap import deployed_plan
-from warden.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.plan import Device, read_plan
 from warden_cli.explanation import KnownDevice, why_not
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.cli.answering import Answer, Operate
 from tests.cli.conftest import Shell
 from tests.cli.samples import ALICE, CASE, a_contained_case, a_file, a_line, listing
-from warden.findings import Subject, SubjectType
+from warden.core.findings import Subject, SubjectType
 from warden_cli.terminal import as_json, shown, who
 
 ROOT = Path(__file__).parents[2]

@@ -31,8 +31,9 @@ from tests.aws.rules import ACCOUNT
 from tests.faults.cloud import REGION, MotoCloud, on_clock
 from tests.faults.queues import urls
 from tests.faults.wire import Wire
-from warden import bootstrap, observability
+from warden import bootstrap
 from warden.aws.private_ca import PrivateAuthority
+from warden.core import logging
 from warden.plan import read_plan
 
 RESTRICTED = "fleet-warden-restricted"
@@ -218,10 +219,10 @@ def _errors(patch: pytest.MonkeyPatch) -> list[str]:
     def note(message: str, *_: Any, exc_info: BaseException | None = None, **__: Any) -> None:
         found.append(f"{message}: {exc_info!r}" if exc_info else message)
 
-    patch.setattr(observability.logger, "error", note)
-    patch.setattr(observability.logger, "exception", lambda message, *_, **__: found.append(message))
-    patch.setattr(observability.metrics, "add_metric", lambda *_, **__: None)
-    patch.setattr(observability.metrics.provider, "flush_metrics", lambda *_, **__: None)
-    patch.setattr(observability.logger, "info", lambda *_, **__: None)
-    patch.setattr(observability.logger, "warning", lambda *_, **__: None)
+    patch.setattr(logging.logger, "error", note)
+    patch.setattr(logging.logger, "exception", lambda message, *_, **__: found.append(message))
+    patch.setattr(logging.metrics, "add_metric", lambda *_, **__: None)
+    patch.setattr(logging.metrics.provider, "flush_metrics", lambda *_, **__: None)
+    patch.setattr(logging.logger, "info", lambda *_, **__: None)
+    patch.setattr(logging.logger, "warning", lambda *_, **__: None)
     return found

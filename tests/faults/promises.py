@@ -19,7 +19,7 @@ from tests.fakes import a_key
 from tests.faults.ground import RESTRICTED
 from tests.faults.wire import Call
 from tests.faults.world import BYSTANDER, PREFIX, DeviceState, World
-from warden.clock import from_text
+from warden.core.clock import from_text
 from warden.csr import key_of_certificate
 from warden.plan import DEACTIVATE_CERTIFICATE, read_plan
 

@@ -14,8 +14,8 @@ from tests.faults import table
 from tests.faults.cloud import REGION
 from tests.template.transformed import written
 from warden.aws.ledger import DynamoLedger
-from warden.errors import Conflict
-from warden.ledger import Index, Key, Put
+from warden.core.errors import Conflict
+from warden.core.ledger import Index, Key, Put
 
 
 class _Client:

@@ -13,7 +13,7 @@ from functions.respond import app as respond_app
 from functions.sweep_cases import app as sweep_app
 from tests.functions.conftest import Context, Deployment, sample
 from warden import bootstrap
-from warden.ledger import Key, Put
+from warden.core.ledger import Key, Put
 
 
 def operate(event: dict[str, Any]) -> tuple[int, dict[str, Any]]:

@@ -29,7 +29,7 @@ from tests.functions.paths import Fleet, Patient
 from tests.hostile.places import assert_is_in_its_place
 from tests.template.authorisation import Call
 from warden import bootstrap
-from warden.observability import logger
+from warden.core.logging import logger
 from warden.plan import read_plan
 
 LINE_CHARACTERS = 32_000

@@ -27,10 +27,10 @@ from tests.fakes import OPERATOR, RESTRICTED_POLICY, AwsError, Crash, FakeDevice
 from tests.model.fleet import FLEET, PUMPS, SHARING, Book, BrokenPromiseError, Member, keys_of
 from warden.campaigns import CampaignState, MemberState, open_campaign, read_campaign
 from warden.cases import Case, CaseState
+from warden.core.errors import Refused
+from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.decisions import Decision
 from warden.device_requests import request_from, serve
-from warden.errors import Refused
-from warden.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.messages import send_finding
 from warden.operations import operate
 from warden.plan import COLLECT_LOGS

@@ -4,7 +4,7 @@ import pytest
 
 from tests.fakes import DEVICE_POLICY, a_finding, a_world
 from tests.model.fleet import PLAN, PROTECTED
-from warden.errors import Refused
+from warden.core.errors import Refused
 from warden.plan import COLLECT_LOGS
 
 

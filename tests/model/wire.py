@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from tests.fakes import Crash, World
-from warden.ports import Ports
+from warden.core.ports import Ports
 
 type Seen = Callable[[str, tuple[Any, ...]], None]
 """Told of a call that was made: its name (`certificates.activate`) and its arguments, which are never named ones."""

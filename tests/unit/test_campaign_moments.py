@@ -17,11 +17,11 @@ from warden.campaign_decisions import CampaignDecision, CampaignOrder, carry_out
 from warden.campaign_notices import tell_of
 from warden.campaigns import CampaignState, MemberState, batch_key, member_key, read_member, waiting_in
 from warden.certificate_sweep import sweep_certificates
-from warden.errors import Refused
-from warden.findings import Source
-from warden.ledger import Found, Index, Key, Put
+from warden.core.errors import Refused
+from warden.core.findings import Source
+from warden.core.ledger import Found, Index, Key, Put
+from warden.core.ports import Certificate, CertificatePage, JobOrder
 from warden.plan import ROTATE_CERTIFICATE, Mode
-from warden.ports import Certificate, CertificatePage, JobOrder
 from warden.renewal_runs import left_behind, read_run
 from warden.rollout import take_on
 

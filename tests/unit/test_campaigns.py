@@ -12,8 +12,8 @@ from tests.fakes import World, a_finding
 from tests.unit.test_certificate_sweep import a_fleet, state_of
 from warden.campaigns import Campaign, CampaignState, MemberState, read_campaign
 from warden.cases import CaseState
-from warden.errors import Refused
-from warden.findings import Source
+from warden.core.errors import Refused
+from warden.core.findings import Source
 from warden.plan import ROTATE_CERTIFICATE
 
 ENFORCED = '[rotation]\nmode = "enforce"\n'

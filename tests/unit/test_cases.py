@@ -10,9 +10,9 @@ import pytest
 
 from tests.fakes import NOON, FakeLedger, a_finding, an_old_certificate, its_end
 from warden.cases import Case, Cases, CaseState, Outcome, Progress, Step, TimelineEntry, case_from, case_record
-from warden.errors import Refused
-from warden.findings import Severity, Source, Subject, SubjectType
-from warden.ledger import Key
+from warden.core.errors import Refused
+from warden.core.findings import Severity, Source, Subject, SubjectType
+from warden.core.ledger import Key
 
 KEPT = timedelta(days=400)
 AN_HOUR = timedelta(hours=1)

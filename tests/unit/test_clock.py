@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from warden.clock import from_epoch, from_text, to_text, utc_now
+from warden.core.clock import from_epoch, from_text, to_text, utc_now
 
 AT = datetime(2026, 11, 22, 12, 0, 0, 250000, tzinfo=UTC)
 

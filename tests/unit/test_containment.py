@@ -22,9 +22,9 @@ from tests.fakes import (
 )
 from warden.cases import CaseState, Progress
 from warden.containment import ContainmentState
+from warden.core.errors import NotYet
+from warden.core.ledger import Put
 from warden.decisions import Decision, Order, carry_out
-from warden.errors import NotYet
-from warden.ledger import Put
 from warden.operations import operate
 from warden.plan import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
 

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from tests.fakes import THING, Crash, World, a_finding, a_key, a_world, an_old_certificate, contained
-from warden.errors import Conflict
+from warden.core.errors import Conflict
+from warden.core.ports import Ports
 from warden.plan import ROTATE_CERTIFICATE
-from warden.ports import Ports
 
 RECEIVES = 5
 """More deliveries than crashes: nothing may be parked."""

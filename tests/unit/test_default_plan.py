@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.fakes import a_finding
 from tests.unit.sources.samples import findings_of
-from warden.findings import Finding, Severity, Source
+from warden.core.findings import Finding, Severity, Source
 from warden.plan import (
     DEACTIVATE_CERTIFICATE,
     NOTIFY,

@@ -31,8 +31,8 @@ from tests.fakes import (
     contained,
 )
 from warden.cases import CaseState, Progress
+from warden.core.errors import Refused
 from warden.device_requests import request_from
-from warden.errors import Refused
 from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.rotation import RotationState, read_rotation
 

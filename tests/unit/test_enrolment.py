@@ -15,9 +15,9 @@ from tests.unit.test_certificate_sweep import a_fleet, state_of
 from warden.campaigns import CampaignState, MemberState, campaign_put, open_campaign
 from warden.cases import Case, CaseState, Progress
 from warden.certificate_sweep import Turn, go_on
+from warden.core.findings import Finding, Source
+from warden.core.ledger import Key
 from warden.enrolment import opened
-from warden.findings import Finding, Source
-from warden.ledger import Key
 from warden.plan import RENEW_CERTIFICATE, ROTATE_CERTIFICATE, Mode, read_plan
 from warden.renewal_runs import read_run
 from warden.responder import respond

@@ -20,8 +20,8 @@ from tests.fakes import (
 )
 from warden.carriers import bare_records, unwrap
 from warden.cases import CaseState, Progress
+from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.dispatch import dispatch
-from warden.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.intake import take_in
 from warden.messages import SCHEMA, send_finding
 from warden.plan import COLLECT_LOGS, DEACTIVATE_CERTIFICATE, QUARANTINE, Mode

@@ -8,11 +8,11 @@ import pytest
 
 from tests.fakes import PLAN, THING, AwsError, FakeClock, FakeLedger, World, a_finding, a_world
 from warden.cases import CaseState
-from warden.errors import Conflict
+from warden.core.errors import Conflict
+from warden.core.ledger import Key, Put
+from warden.core.ports import Thing
 from warden.governor import STOP_KEY, Governor, Verdict
-from warden.ledger import Key, Put
 from warden.plan import Limits, Mode, NeverTouch, Plan, Rule
-from warden.ports import Thing
 from warden.renewal import RotationTerms
 
 PUMP = Thing(name=THING, thing_type="pump", groups=("site-4", "pumps"))

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from warden.observability import one_line
+from warden.core.logging import one_line
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ from tests.fakes import (
     its_end,
 )
 from warden.cases import CaseState
+from warden.core.errors import Refused
+from warden.core.findings import Severity, Subject, SubjectType
+from warden.core.ledger import Put
 from warden.decisions import Decision
 from warden.dispatch import dispatch
-from warden.errors import Refused
-from warden.findings import Severity, Subject, SubjectType
-from warden.ledger import Put
 from warden.notices import plain
 from warden.operations import operate
 from warden.plan import Mode

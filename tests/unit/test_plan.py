@@ -6,8 +6,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.fakes import PLAN, a_finding
-from warden.errors import PlanError
-from warden.findings import Severity, Source
+from warden.core.errors import PlanError
+from warden.core.findings import Severity, Source
 from warden.plan import ACTIONS, NOTIFY, QUARANTINE, Device, Mode, read_plan
 
 HEAD = "version = 1\n[limits]\ndevices_per_hour = 20\n"

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from warden.errors import PlanError
-from warden.findings import Severity
+from warden.core.errors import PlanError
+from warden.core.findings import Severity
 from warden.plan import Limits, Mode, NeverTouch, Plan, Rule, read_plan
 from warden.renewal import Cleaning, HygieneTerms, RotationTerms, Window
 

@@ -23,8 +23,8 @@ from tests.unit.test_crashes import RECEIVES, Fate, Tripwire, Wired, wired
 from tests.unit.test_settings import LEAST
 from warden.aws.certificates import IotCertificates
 from warden.aws.private_ca import PrivateAuthority
+from warden.core.errors import NotYet
 from warden.csr import key_of_certificate
-from warden.errors import NotYet
 from warden.plan import ROTATE_CERTIFICATE
 from warden.settings import settings_from
 

@@ -22,9 +22,9 @@ from tests.fakes import (
 )
 from warden.cases import CaseState, Progress
 from warden.containment import read_containment
-from warden.ledger import Key, Put
+from warden.core.ledger import Key, Put
+from warden.core.ports import Certificate
 from warden.plan import ROTATE_CERTIFICATE
-from warden.ports import Certificate
 from warden.rotation import (
     Rotation,
     RotationState,

@@ -26,7 +26,7 @@ from tests.fakes import (
     contained,
 )
 from warden.cases import CaseState
-from warden.findings import Subject, SubjectType
+from warden.core.findings import Subject, SubjectType
 from warden.plan import ROTATE_CERTIFICATE
 from warden.rotation import retirement_key
 

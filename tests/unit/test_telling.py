@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from tests.fakes import PLAN, a_finding, a_world
 from warden.cases import CaseState
+from warden.core.findings import Subject, SubjectType
 from warden.digests import admits
-from warden.findings import Subject, SubjectType
 from warden.plan import Mode
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import THING, World, a_finding, a_world
-from warden.errors import Refused
+from warden.core.errors import Refused
 from warden.tracking import track
 
 ARN = "arn:aws:iot:us-east-1:000000000000:thing/"

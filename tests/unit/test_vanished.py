@@ -24,13 +24,13 @@ from tests.fakes import (
 )
 from warden.cases import CaseState, Progress
 from warden.containment import ContainmentState, containment_key, read_containment, save_containment
+from warden.core.errors import ActionFailed, NotSent, NotYet, Refused
+from warden.core.findings import Subject, SubjectType
+from warden.core.ledger import Key, Put
+from warden.core.ports import Certificate, Thing
 from warden.decisions import Decision, Order, carry_out
 from warden.digests import send_digest
-from warden.errors import ActionFailed, NotSent, NotYet, Refused
-from warden.findings import Subject, SubjectType
-from warden.ledger import Key, Put
 from warden.plan import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE, Mode
-from warden.ports import Certificate, Thing
 from warden.progress import due, job_ended
 from warden.release import drift_of, leave_behind, release
 from warden.rotation import RotationState, begin_rotation, end_rotation, read_rotation, rotation_key, save_rotation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from warden.errors import Refused
+from warden.core.errors import Refused
 
 JOB_EVENTS = ("JOB_EXECUTION",)
 """The event types of AWS IoT that must be on for `$aws/events/jobExecution/...` to be published; off by default."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from warden.cases import Case
-from warden.clock import to_text
+from warden.core.clock import to_text
 from warden.notices import plain
 from warden.settings import Settings
 

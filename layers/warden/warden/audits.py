@@ -13,10 +13,10 @@ from datetime import timedelta
 from typing import Any
 
 from warden.cases import Case, CaseState, case_from
-from warden.clock import to_text
-from warden.errors import Refused
-from warden.findings import Finding, Source, Subject, SubjectType
-from warden.ledger import Index, Key, Put, decide_anew, version_of
+from warden.core.clock import to_text
+from warden.core.errors import Refused
+from warden.core.findings import Finding, Source, Subject, SubjectType
+from warden.core.ledger import Index, Key, Put, decide_anew, version_of
 from warden.messages import send_findings
 from warden.refusals import record_refusal
 from warden.service import Service

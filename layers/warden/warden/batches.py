@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from warden.observability import logger
+from warden.core.logging import logger
 
 type _Failures = dict[str, list[dict[str, str]]]
 

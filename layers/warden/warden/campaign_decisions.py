@@ -18,9 +18,9 @@ from warden.campaigns import (
     read_campaign,
     save_campaign,
 )
-from warden.clock import to_text
-from warden.errors import Refused
-from warden.ledger import Index, decide_anew
+from warden.core.clock import to_text
+from warden.core.errors import Refused
+from warden.core.ledger import Index, decide_anew
 from warden.plan import Mode
 from warden.service import Service
 

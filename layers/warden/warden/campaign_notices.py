@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 
 from warden.campaigns import Campaign, CampaignState, read_batch, read_campaign, save_campaign
-from warden.ledger import decide_anew
+from warden.core.ledger import decide_anew
 from warden.notices import plain
 from warden.service import Service
 

@@ -17,8 +17,8 @@ from enum import StrEnum
 from math import ceil
 from typing import Any
 
-from warden.clock import from_text, to_text
-from warden.ledger import EXPIRY, Key, Ledger, Put, version_of
+from warden.core.clock import from_text, to_text
+from warden.core.ledger import EXPIRY, Key, Ledger, Put, version_of
 from warden.renewal import RotationTerms
 
 _KEPT = timedelta(days=400)

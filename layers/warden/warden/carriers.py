@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from warden.clock import from_epoch
+from warden.core.clock import from_epoch
 from warden.settings import Settings
 from warden.sources import Envelope
 

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from warden.clock import from_text, to_text
-from warden.errors import Refused
-from warden.findings import Finding, Severity, Source, Subject, SubjectType
-from warden.ledger import EXPIRY, Key, Ledger, Put, decide_anew, version_of
+from warden.core.clock import from_text, to_text
+from warden.core.errors import Refused
+from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.ledger import EXPIRY, Key, Ledger, Put, decide_anew, version_of
 from warden.sources.names import shown
 
 _ENDED_FINDINGS_KEPT = 50

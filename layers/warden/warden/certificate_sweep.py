@@ -14,10 +14,10 @@ from itertools import takewhile
 
 from warden.campaigns import Member, MemberState, member_put, open_campaign, read_member
 from warden.containment import read_containment
-from warden.errors import Conflict, Refused
-from warden.ledger import Record, decide_anew
+from warden.core.errors import Conflict, Refused
+from warden.core.ledger import Record, decide_anew
+from warden.core.ports import Certificate, CertificatePage, Thing
 from warden.plan import Mode
-from warden.ports import Certificate, CertificatePage, Thing
 from warden.renewal import Cleaning
 from warden.renewal_report import report
 from warden.renewal_runs import AT_WORK_FOR, ON_NOTHING, Run, Verdict, read_run, save_run, verdict_key, verdict_put

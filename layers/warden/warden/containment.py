@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from warden.clock import from_text, to_text
-from warden.ledger import Key, Ledger, Put, version_of
+from warden.core.clock import from_text, to_text
+from warden.core.ledger import Key, Ledger, Put, version_of
 
 
 class ContainmentState(StrEnum):

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from warden.errors import Refused
+from warden.core.errors import Refused
 
 _CHARACTERS = 4096
 """What AWS IoT reads (API reference, CreateCertificateFromCsr). A request for a 4096-bit RSA key is under 2 KB."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from warden.cases import WARDEN, Case, CaseState, Progress, Step
-from warden.errors import ActionFailed, Refused
-from warden.ledger import decide_anew
+from warden.core.errors import ActionFailed, Refused
+from warden.core.ledger import decide_anew
 from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE, Mode
 from warden.release import drift_of, release
 from warden.responder import admit, carry_on, perform, planned, reached_by, record_outcome

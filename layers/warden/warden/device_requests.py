@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from warden.cases import Step
 from warden.containment import read_containment
-from warden.errors import ActionFailed, Conflict, Refused
+from warden.core.errors import ActionFailed, Conflict, Refused
+from warden.core.ledger import Put, decide_anew
 from warden.jobs import JOB_ID, Job, Upload, job_put, read_job
-from warden.ledger import Put, decide_anew
 from warden.plan import COLLECT_LOGS
 from warden.refusals import record_refusal
 from warden.rotation import (

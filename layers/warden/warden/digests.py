@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from warden.cases import Case, CaseState, case_from
-from warden.clock import from_text, to_text
-from warden.ledger import Index, Key, Put, Record, decide_anew, version_of
+from warden.core.clock import from_text, to_text
+from warden.core.ledger import Index, Key, Put, Record, decide_anew, version_of
 from warden.notices import plain
 from warden.service import Service
 

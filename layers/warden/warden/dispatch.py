@@ -8,10 +8,10 @@ from typing import Any
 
 from warden.campaign_decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
 from warden.cases import Step
+from warden.core.errors import Refused
+from warden.core.findings import Finding
+from warden.core.ledger import Key, decide_anew
 from warden.decisions import Decision, Order, carry_out
-from warden.errors import Refused
-from warden.findings import Finding
-from warden.ledger import Key, decide_anew
 from warden.messages import SCHEMA
 from warden.progress import due, job_ended
 from warden.refusals import record_refusal

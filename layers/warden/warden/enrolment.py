@@ -20,8 +20,8 @@ from warden.campaigns import (
     read_member,
 )
 from warden.cases import Case, Outcome, Progress
-from warden.errors import ActionFailed
-from warden.ledger import decide_anew
+from warden.core.errors import ActionFailed
+from warden.core.ledger import decide_anew
 from warden.plan import Mode
 from warden.rollout import in_other_hands
 from warden.service import Service

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
-from warden.clock import from_text, to_text
-from warden.ledger import Key, Ledger, Put, Record, version_of
+from warden.core.clock import from_text, to_text
+from warden.core.ledger import Key, Ledger, Put, Record, version_of
+from warden.core.ports import Thing
 from warden.plan import Limits, NeverTouch, Plan, Rule
-from warden.ports import Thing
 
 STOP_KEY = Key("SWITCH", "STOP")
 """The kill switch: while this record says so, no finding touches a device. Read on every run."""

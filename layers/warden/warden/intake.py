@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from warden import audits
-from warden.errors import Refused
-from warden.findings import Finding
+from warden.core.errors import Refused
+from warden.core.findings import Finding
 from warden.messages import send_findings
 from warden.refusals import record_refusal
 from warden.service import Service

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from warden.clock import from_text, to_text
-from warden.ledger import Key, Ledger, Put, version_of
+from warden.core.clock import from_text, to_text
+from warden.core.ledger import Key, Ledger, Put, version_of
+from warden.core.ports import JobOrder
 from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE
-from warden.ports import JobOrder
 from warden.service import Service
 
 JOB_ID_PREFIX = "warden-"

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from warden.findings import Finding, SubjectType
-from warden.ledger import Key
-from warden.ports import CaseQueue, QueueEntry
+from warden.core.findings import Finding, SubjectType
+from warden.core.ledger import Key
+from warden.core.ports import CaseQueue, QueueEntry
 
 SCHEMA = 1
 

@@ -10,13 +10,13 @@ from typing import Any
 from warden.campaign_decisions import CampaignDecision, campaign_summary, check_campaign_decision
 from warden.campaigns import read_campaign
 from warden.cases import Case, CaseState, TimelineEntry, case_from
-from warden.clock import to_text
 from warden.containment import Containment, read_containment
+from warden.core.clock import to_text
+from warden.core.errors import Refused
+from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.ledger import Index, Put, decide_anew, version_of
 from warden.decisions import Decision, check_decision
-from warden.errors import Refused
-from warden.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.governor import STOP_KEY
-from warden.ledger import Index, Put, decide_anew, version_of
 from warden.messages import send_campaign_decision, send_decision, send_finding
 from warden.service import Service
 from warden.sources.fields import is_unicode

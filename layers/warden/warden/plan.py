@@ -17,8 +17,8 @@ from typing import Any
 
 from cronsim import CronSim, CronSimError
 
-from warden.errors import PlanError
-from warden.findings import Finding, Severity, Source
+from warden.core.errors import PlanError
+from warden.core.findings import Finding, Severity, Source
 from warden.renewal import KEY_ALGORITHMS, Cleaning, HygieneTerms, RotationTerms, Window
 
 

@@ -8,12 +8,12 @@ from functools import partial
 
 from warden.audits import settle_check
 from warden.cases import WARDEN, Case, CaseState, Outcome, Progress, Step
-from warden.clock import from_text
 from warden.containment import ContainmentState, containment_from, save_containment
+from warden.core.clock import from_text
+from warden.core.ledger import Key, Put, Record, decide_anew, version_of
 from warden.decisions import recover
 from warden.digests import send_digest
 from warden.jobs import Job, job_from, read_job, save_job
-from warden.ledger import Key, Put, Record, decide_anew, version_of
 from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.renewal_runs import left_behind
 from warden.responder import record_outcome, settle_after_job

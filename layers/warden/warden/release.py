@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from warden.containment import Containment, ContainmentState, read_containment, save_containment
-from warden.errors import NotYet, Refused
-from warden.ledger import decide_anew
+from warden.core.errors import NotYet, Refused
+from warden.core.ledger import decide_anew
 from warden.service import Service
 
 _POLICIES_PER_CERTIFICATE = 10

@@ -12,10 +12,10 @@ from tempfile import NamedTemporaryFile
 from typing import IO
 
 from warden.campaigns import Campaign, CampaignState, campaign_put, open_campaign
-from warden.clock import from_text
+from warden.core.clock import from_text
+from warden.core.errors import Conflict
+from warden.core.ledger import Index, decide_anew
 from warden.enrolment import opened
-from warden.errors import Conflict
-from warden.ledger import Index, decide_anew
 from warden.notices import plain
 from warden.renewal_runs import ON_NOTHING, Run, Verdict, read_run, run_put
 from warden.service import Service

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from warden.clock import from_text, to_text
-from warden.ledger import EXPIRY, Key, Ledger, Put, Record, version_of
-from warden.ports import Certificate
+from warden.core.clock import from_text, to_text
+from warden.core.ledger import EXPIRY, Key, Ledger, Put, Record, version_of
+from warden.core.ports import Certificate
 from warden.service import Service
 
 ON_NOTHING = "*"

@@ -9,11 +9,12 @@ from warden.actions import TOUCHING, are_counted
 from warden.actions.quarantine import quarantine
 from warden.cases import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment import read_containment
+from warden.core.errors import ActionFailed, Refused
+from warden.core.findings import Finding, SubjectType
+from warden.core.ledger import decide_anew
+from warden.core.ports import Thing
 from warden.enrolment import has_a_place
-from warden.errors import ActionFailed, Refused
-from warden.findings import Finding, SubjectType
 from warden.jobs import job_id
-from warden.ledger import decide_anew
 from warden.messages import send_finding
 from warden.plan import (
     DEACTIVATE_CERTIFICATE,
@@ -24,7 +25,6 @@ from warden.plan import (
     Mode,
     Rule,
 )
-from warden.ports import Thing
 from warden.seen import Seen, affected_by, look_at
 from warden.service import Service
 from warden.telling import tell

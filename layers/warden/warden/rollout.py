@@ -37,13 +37,13 @@ from warden.campaigns import (
 )
 from warden.cases import WARDEN, Case, CaseState, Outcome, Progress, Step, case_from, case_key
 from warden.containment import read_containment
-from warden.errors import ActionFailed
-from warden.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.errors import ActionFailed
+from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.ledger import Index, Key, Record, decide_anew
+from warden.core.ports import JobOrder, Thing
 from warden.jobs import document, end_time, job_id, job_put
-from warden.ledger import Index, Key, Record, decide_anew
 from warden.messages import send_batch_over, send_job_ended
 from warden.plan import RENEW_CERTIFICATE, ROTATE_CERTIFICATE
-from warden.ports import JobOrder, Thing
 from warden.rotation import read_rotation, requested, rotation_job, rotation_put
 from warden.service import Service
 

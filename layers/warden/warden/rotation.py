@@ -15,11 +15,11 @@ from enum import StrEnum
 from typing import Any
 
 from warden.cases import Case
-from warden.clock import from_text, to_text
 from warden.containment import containment_put, read_containment
-from warden.errors import ActionFailed
+from warden.core.clock import from_text, to_text
+from warden.core.errors import ActionFailed
+from warden.core.ledger import Key, Ledger, Put, decide_anew, version_of
 from warden.jobs import Job, job_put, order_for, read_job
-from warden.ledger import Key, Ledger, Put, decide_anew, version_of
 from warden.plan import ROTATE_CERTIFICATE
 from warden.release import leave_behind
 from warden.service import Service

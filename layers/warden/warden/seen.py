@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from warden.core.ports import Thing
 from warden.plan import Plan
-from warden.ports import Thing
 from warden.service import Service
 
 _A_MOMENT = timedelta(seconds=10)

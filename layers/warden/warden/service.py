@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from warden.cases import Cases
-from warden.clock import Clock
+from warden.core.clock import Clock
+from warden.core.ports import Ports
 from warden.governor import Governor
 from warden.plan import Plan
-from warden.ports import Ports
 from warden.settings import Settings
 
 

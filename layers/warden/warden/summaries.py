@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from warden.cases import Case
-from warden.clock import to_text
+from warden.core.clock import to_text
 
 
 def summary(case: Case) -> dict[str, Any]:

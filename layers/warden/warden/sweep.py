@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from warden.clock import to_text
-from warden.ledger import Index
+from warden.core.clock import to_text
+from warden.core.ledger import Index
 from warden.messages import send_due
 from warden.service import Service
 

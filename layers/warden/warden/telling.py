@@ -8,10 +8,10 @@ from functools import partial
 
 from warden.asff import finding_of
 from warden.cases import WARDEN, Case, CaseState, Progress, Step
+from warden.core.errors import NotSent
+from warden.core.findings import Source
+from warden.core.ledger import Key, Record, decide_anew
 from warden.digests import admits
-from warden.errors import NotSent
-from warden.findings import Source
-from warden.ledger import Key, Record, decide_anew
 from warden.notices import body_of, subject_of
 from warden.plan import NOTIFY, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.service import Service

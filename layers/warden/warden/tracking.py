@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from warden.errors import Refused
+from warden.core.errors import Refused
 from warden.jobs import JOB_ID, JOB_ID_PREFIX, read_job
 from warden.messages import send_job_ended
 from warden.service import Service

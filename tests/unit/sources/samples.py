@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from warden.errors import Refused
-from warden.findings import Finding
+from warden.core.errors import Refused
+from warden.core.findings import Finding
 from warden.sources import Detector, Envelope, audit, audit_finding, detect, generic, guardduty, security_hub
 from warden.sources.evidence import BYTES
 

@@ -21,8 +21,8 @@ from tests.unit.sources.samples import (
     from_event_bridge,
     message_of,
 )
-from warden.errors import Refused
-from warden.findings import Finding
+from warden.core.errors import Refused
+from warden.core.findings import Finding
 from warden.sources import Detector, Envelope
 from warden.sources.json_text import message_in
 

@@ -14,7 +14,7 @@ from tests.unit.sources.samples import (
     message_of,
     the_finding_of,
 )
-from warden.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.sources import audit
 from warden.sources.audit import CheckRun
 

@@ -17,8 +17,8 @@ from tests.unit.sources.samples import (
     detector_of,
     from_event_bridge,
 )
-from warden.errors import Refused
-from warden.findings import Finding
+from warden.core.errors import Refused
+from warden.core.findings import Finding
 from warden.sources.json_text import message_in
 
 CASES = sorted(CORPUS.glob("*.json"))

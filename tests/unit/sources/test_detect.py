@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.unit.sources.samples import RECEIVED_AT, a_violation, an_envelope, the_finding_of
-from warden.errors import Refused
-from warden.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.errors import Refused
+from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.sources import detect
 
 

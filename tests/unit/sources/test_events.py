@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 
 from tests.unit.sources.samples import EVENTS, assert_is_safe, event, findings_of, the_finding_of
-from warden.findings import Finding
+from warden.core.findings import Finding
 
 PROBLEM = the_finding_of("detect-violation-in-alarm").problem
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.unit.sources.samples import event, from_event_bridge, message_of
-from warden.errors import Refused
-from warden.findings import Finding, SubjectType
+from warden.core.errors import Refused
+from warden.core.findings import Finding, SubjectType
 from warden.sources import fields, security_hub
 from warden.sources.evidence import bounded
 

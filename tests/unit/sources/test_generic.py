@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from tests.unit.sources.samples import from_event_bridge, message_of, the_finding_of
-from warden.findings import Severity, Source, Subject, SubjectType
+from warden.core.findings import Severity, Source, Subject, SubjectType
 from warden.sources import fields, generic
 
 SCHEMA: dict[str, Any] = json.loads(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.sources.samples import ACCOUNT, CERTIFICATE, findings_of, message_of, the_finding_of
-from warden.findings import Severity, Source, Subject, SubjectType
+from warden.core.findings import Severity, Source, Subject, SubjectType
 from warden.sources import guardduty
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.sources.samples import findings_of, the_finding_of
-from warden.findings import Source
+from warden.core.findings import Source
 
 
 def test_a_violation_by_way_of_the_hub_is_the_same_problem() -> None:

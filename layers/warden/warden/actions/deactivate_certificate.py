@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from warden.action import Action
 from warden.cases import Case, Outcome, Progress
-from warden.errors import ActionFailed
-from warden.findings import SubjectType
+from warden.core.errors import ActionFailed
+from warden.core.findings import SubjectType
 from warden.plan import DEACTIVATE_CERTIFICATE
 from warden.service import Service
 

@@ -14,10 +14,10 @@ from datetime import timedelta
 
 from warden.action import Action
 from warden.cases import Case, Outcome, Progress
-from warden.clock import from_text, to_text
 from warden.containment import Containment, ContainmentState, read_containment, save_containment
-from warden.errors import ActionFailed, Conflict, NotYet
-from warden.ledger import Key, Put, decide_anew, version_of
+from warden.core.clock import from_text, to_text
+from warden.core.errors import ActionFailed, Conflict, NotYet
+from warden.core.ledger import Key, Put, decide_anew, version_of
 from warden.plan import QUARANTINE
 from warden.rotation import read_rotation
 from warden.seen import Seen

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from warden.errors import ActionFailed, NotYet, Refused
-from warden.ports import Certificate, CertificatePage
+from warden.core.errors import ActionFailed, NotYet, Refused
+from warden.core.ports import Certificate, CertificatePage
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSResponse

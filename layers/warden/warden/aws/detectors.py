@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from warden.findings import Finding, Source
-from warden.ports import AuditPage
+from warden.core.findings import Finding, Source
+from warden.core.ports import AuditPage
 
 if TYPE_CHECKING:
     from mypy_boto3_iot import IoTClient

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from warden.ports import UploadedFile, UploadForm
+from warden.core.ports import UploadedFile, UploadForm
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

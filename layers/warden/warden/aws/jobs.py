@@ -6,8 +6,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypedDict
 
-from warden.errors import ActionFailed
-from warden.ports import Execution, JobOrder
+from warden.core.errors import ActionFailed
+from warden.core.ports import Execution, JobOrder
 
 if TYPE_CHECKING:
     from mypy_boto3_iot import IoTClient

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from warden.errors import Conflict
-from warden.ledger import INDEX_ATTRIBUTES, NEW, Found, Index, Key, Put, Record
+from warden.core.errors import Conflict
+from warden.core.ledger import INDEX_ATTRIBUTES, NEW, Found, Index, Key, Put, Record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

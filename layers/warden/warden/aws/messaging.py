@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from warden.errors import NotSent, NotYet
-from warden.ports import QueueEntry
+from warden.core.errors import NotSent, NotYet
+from warden.core.ports import QueueEntry
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient

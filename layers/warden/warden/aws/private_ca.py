@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
-from warden.errors import ActionFailed, NotYet
+from warden.core.errors import ActionFailed, NotYet
 
 _PAUSES = (0.5, 0.5, 1.0, 1.0, 1.0)
 """Seconds between looks for a certificate: four in all, as a batch has five requests and its function 30 seconds."""

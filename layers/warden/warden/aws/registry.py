@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from warden.errors import ActionFailed
-from warden.ports import Thing
+from warden.core.errors import ActionFailed
+from warden.core.ports import Thing
 
 if TYPE_CHECKING:
     from mypy_boto3_iot import IoTClient

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from warden.findings import Finding
+from warden.core.findings import Finding
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from warden.errors import Refused
-from warden.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.errors import Refused
+from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.sources.evidence import bounded
 from warden.sources.fields import moment, objects, optional_flag, optional_list, optional_text, optional_word, word
 from warden.sources.names import shown, subject, without_arn

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from warden.findings import Finding
+from warden.core.findings import Finding
 from warden.sources.audit import finding_of
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it

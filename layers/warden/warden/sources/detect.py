@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from warden.errors import Refused
-from warden.findings import Finding, Severity, Source
+from warden.core.errors import Refused
+from warden.core.findings import Finding, Severity, Source
 from warden.sources.evidence import bounded
 from warden.sources.fields import moment, optional_object, optional_word, text, word
 from warden.sources.names import device, shown

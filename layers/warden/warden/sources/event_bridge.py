@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from warden.errors import Refused
+from warden.core.errors import Refused
 from warden.sources.fields import optional_object
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it

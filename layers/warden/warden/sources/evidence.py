@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from warden.clock import to_text
+from warden.core.clock import to_text
 from warden.sources.fields import is_unicode
 
 BYTES = 8_000

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from warden.clock import from_epoch, from_text
-from warden.errors import Refused
+from warden.core.clock import from_epoch, from_text
+from warden.core.errors import Refused
 
 WORD = r"[A-Za-z0-9:_./+=,@-]{1,256}"
 """What AWS puts into ids, kinds and enumerations: nothing in it needs escaping anywhere."""

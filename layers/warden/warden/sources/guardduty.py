@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from warden.errors import Refused
-from warden.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.errors import Refused
+from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.sources.event_bridge import detail_of
 from warden.sources.evidence import bounded
 from warden.sources.fields import (

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from warden.errors import Refused
+from warden.core.errors import Refused
 
 
 def message_in(body: str) -> Mapping[str, Any]:

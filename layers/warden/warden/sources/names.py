@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from warden.errors import Refused
-from warden.findings import Subject, SubjectType
+from warden.core.errors import Refused
+from warden.core.findings import Subject, SubjectType
 
 THING_NAME = r"[a-zA-Z0-9:_-]{1,128}"
 CLIENT_ID_BYTES = 128

@@ -12,8 +12,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from warden.errors import Refused
-from warden.findings import Finding
+from warden.core.errors import Refused
+from warden.core.findings import Finding
 from warden.sources import audit, detect
 from warden.sources.event_bridge import detail_of
 from warden.sources.fields import objects, optional_flag, optional_list, optional_object, optional_text, optional_word

@@ -9,7 +9,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
-from warden.clock import from_text, to_text
+from warden.core.clock import from_text, to_text
 
 
 class Source(StrEnum):

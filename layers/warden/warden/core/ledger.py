@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-from warden.errors import Conflict
+from warden.core.errors import Conflict
 
 type Record = Mapping[str, Any]
 """JSON values under snake_case names. `version` is there in everything read, and is written by the ledger."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from warden.findings import Finding
-from warden.ledger import Ledger
+from warden.core.findings import Finding
+from warden.core.ledger import Ledger
 
 
 @dataclass(frozen=True, kw_only=True)
