@@ -12,7 +12,7 @@ from warden.core.findings import Finding
 from warden.intake import DETECTORS
 from warden.settings import Settings
 from warden.sources import Detector, Envelope, audit
-from warden.sources.json_text import message_in
+from warden.validation.strict_json import message_in
 from warden_cli.failures import BadUsage
 
 

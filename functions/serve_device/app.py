@@ -13,7 +13,7 @@ from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
 from warden.device_requests import request_from, serve
 from warden.refusals import record_refusal
-from warden.sources.json_text import message_in
+from warden.validation.strict_json import message_in
 
 
 def _serve(record: dict[str, Any]) -> None:

@@ -12,8 +12,8 @@ from warden.bootstrap import service
 from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
 from warden.refusals import record_refusal
-from warden.sources.json_text import message_in
 from warden.tracking import track
+from warden.validation.strict_json import message_in
 
 
 def _track(record: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from warden.core.clock import from_text, to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import EXPIRY, Key, Ledger, Put, decide_anew, version_of
-from warden.sources.names import shown
+from warden.validation.names import shown
 
 _ENDED_FINDINGS_KEPT = 50
 """How many ended finding ids a problem remembers, so that an alarm that arrives after its end opens nothing."""

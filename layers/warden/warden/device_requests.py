@@ -32,8 +32,8 @@ from warden.rotation import (
     save_rotation,
 )
 from warden.service import Service
-from warden.sources.json_text import message_in
-from warden.sources.names import THING_NAME, shown
+from warden.validation.names import THING_NAME, shown
+from warden.validation.strict_json import message_in
 
 if TYPE_CHECKING:
     from warden.csr import SigningRequest

@@ -18,7 +18,7 @@ from warden.refusals import record_refusal
 from warden.responder import respond
 from warden.rollout import take_on
 from warden.service import Service
-from warden.sources.names import shown
+from warden.validation.names import shown
 
 
 def dispatch(message: Mapping[str, Any], service: Service) -> str:

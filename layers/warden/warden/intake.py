@@ -14,8 +14,8 @@ from warden.messages import send_findings
 from warden.refusals import record_refusal
 from warden.service import Service
 from warden.sources import Detector, Envelope, audit, audit_finding, detect, generic, guardduty, security_hub
-from warden.sources.json_text import message_in
-from warden.sources.names import shown
+from warden.validation.names import shown
+from warden.validation.strict_json import message_in
 
 DETECTORS: tuple[Detector, ...] = (detect, audit, audit_finding, guardduty, security_hub, generic)
 """Every detector we understand. The first that recognises a message reads it; no two recognise the same."""

@@ -19,9 +19,9 @@ from warden.decisions import Decision, check_decision
 from warden.governor import STOP_KEY
 from warden.messages import send_campaign_decision, send_decision, send_finding
 from warden.service import Service
-from warden.sources.fields import is_unicode
-from warden.sources.names import THING_NAME
 from warden.summaries import summary
+from warden.validation.fields import is_unicode
+from warden.validation.names import THING_NAME
 
 _WHY_CHARACTERS = 500
 _PAGE = 200

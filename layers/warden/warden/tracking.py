@@ -10,7 +10,7 @@ from warden.core.errors import Refused
 from warden.jobs import JOB_ID, JOB_ID_PREFIX, read_job
 from warden.messages import send_job_ended
 from warden.service import Service
-from warden.sources.names import THING_NAME
+from warden.validation.names import THING_NAME
 
 _ENDINGS = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED", "DELETED")
 _THING = re.compile(rf"arn:[^:]+:iot:[^:]*:[0-9]*:thing/(?P<name>{THING_NAME})")

@@ -24,7 +24,7 @@ from tests.unit.sources.samples import (
 from warden.core.errors import Refused
 from warden.core.findings import Finding
 from warden.sources import Detector, Envelope
-from warden.sources.json_text import message_in
+from warden.validation.strict_json import message_in
 
 MESSAGES = [
     message_of(path.stem)[0]

@@ -19,7 +19,7 @@ from tests.unit.sources.samples import (
 )
 from warden.core.errors import Refused
 from warden.core.findings import Finding
-from warden.sources.json_text import message_in
+from warden.validation.strict_json import message_in
 
 CASES = sorted(CORPUS.glob("*.json"))
 

@@ -11,8 +11,9 @@ import pytest
 from tests.unit.sources.samples import event, from_event_bridge, message_of
 from warden.core.errors import Refused
 from warden.core.findings import Finding, SubjectType
-from warden.sources import fields, security_hub
-from warden.sources.evidence import bounded
+from warden.sources import security_hub
+from warden.validation import fields
+from warden.validation.evidence import bounded
 
 LATEST = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.unit.sources.samples import from_event_bridge, message_of, the_finding_of
 from warden.core.findings import Severity, Source, Subject, SubjectType
-from warden.sources import fields, generic
+from warden.sources import generic
+from warden.validation import fields
 
 SCHEMA: dict[str, Any] = json.loads(
     (importlib.resources.files("warden.sources") / "generic-finding.schema.json").read_text()

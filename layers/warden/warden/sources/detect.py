@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source
-from warden.sources.evidence import bounded
-from warden.sources.fields import moment, optional_object, optional_word, text, word
-from warden.sources.names import device, shown
+from warden.validation.evidence import bounded
+from warden.validation.fields import moment, optional_object, optional_word, text, word
+from warden.validation.names import device, shown
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
     from warden.sources import Envelope

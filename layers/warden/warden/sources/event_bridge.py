@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from warden.core.errors import Refused
-from warden.sources.fields import optional_object
+from warden.validation.fields import optional_object
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
     from warden.sources import Envelope

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, SubjectType
 from warden.sources.event_bridge import detail_of
-from warden.sources.evidence import bounded
-from warden.sources.fields import moment, optional_object, optional_text, optional_word, text, value_at, word
-from warden.sources.names import shown, subject
+from warden.validation.evidence import bounded
+from warden.validation.fields import moment, optional_object, optional_text, optional_word, text, value_at, word
+from warden.validation.names import shown, subject
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
     from warden.sources import Envelope

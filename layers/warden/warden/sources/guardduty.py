@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.sources.event_bridge import detail_of
-from warden.sources.evidence import bounded
-from warden.sources.fields import (
+from warden.validation.evidence import bounded
+from warden.validation.fields import (
     is_word,
     moment,
     optional_flag,
@@ -27,7 +27,7 @@ from warden.sources.fields import (
     value_at,
     word,
 )
-from warden.sources.names import shown, subject
+from warden.validation.names import shown, subject
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
     from warden.sources import Envelope

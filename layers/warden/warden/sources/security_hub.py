@@ -16,7 +16,14 @@ from warden.core.errors import Refused
 from warden.core.findings import Finding
 from warden.sources import audit, detect
 from warden.sources.event_bridge import detail_of
-from warden.sources.fields import objects, optional_flag, optional_list, optional_object, optional_text, optional_word
+from warden.validation.fields import (
+    objects,
+    optional_flag,
+    optional_list,
+    optional_object,
+    optional_text,
+    optional_word,
+)
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
     from warden.sources import Envelope

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from warden.core.clock import to_text
-from warden.sources.fields import is_unicode
+from warden.validation.fields import is_unicode
 
 BYTES = 8_000
 """Size of a finding's evidence, as ASCII JSON. A case and its timeline share one 400 KB item limit per record."""

@@ -1,0 +1,1 @@
+"""What comes from outside, checked before anything else sees it: names, fields, JSON, evidence."""
