@@ -45,7 +45,7 @@ from warden.device_requests import request_from, serve
 from warden.dispatch import dispatch
 from warden.messages import send_finding
 from warden.operations import operate
-from warden.plan import Mode, read_plan
+from warden.plan.model import Mode, read_plan
 from warden.service import Service
 from warden.settings import Settings
 from warden.sweep import sweep

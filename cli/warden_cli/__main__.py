@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from warden.campaign_decisions import CampaignDecision
 from warden.cases import CaseState
 from warden.core.findings import Severity
-from warden.plan import Mode
+from warden.plan.model import Mode
 from warden_cli import campaign_commands, case_commands, plan_commands
 from warden_cli.failures import CommandFailed, Exit
 from warden_cli.terminal import a_console

@@ -15,8 +15,8 @@ from warden.actions import are_counted
 from warden.core.findings import Finding, SubjectType
 from warden.core.ledger import Found, Index, Key, Put, Record
 from warden.core.ports import Thing
-from warden.governor import Governor
-from warden.plan import NOTIFY, RENEW_CERTIFICATE, Device, Limits, Mode, Plan, Rule
+from warden.plan.governor import Governor
+from warden.plan.model import NOTIFY, RENEW_CERTIFICATE, Device, Limits, Mode, Plan, Rule
 
 _SUBJECTS_WITH_DEVICES = (SubjectType.THING, SubjectType.CERTIFICATE)
 

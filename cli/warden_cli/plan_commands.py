@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from warden.core.errors import PlanError
-from warden.plan import Mode, Plan, read_plan
+from warden.plan.model import Mode, Plan, read_plan
 from warden_cli.explanation import KnownDevice, explain
 from warden_cli.explanation_page import print_explanation, print_no_finding
 from warden_cli.failures import BadUsage, Exit, Refused

@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
-from warden.plan import NOTIFY, Device, Plan, read_plan
+from warden.plan.model import NOTIFY, Device, Plan, read_plan
 from warden.sources.audit import CHECKS
 from warden.sources.detect import CLOUD_SIDE_METRICS, severity_of
 

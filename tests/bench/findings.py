@@ -30,7 +30,7 @@ from warden.dispatch import dispatch
 from warden.intake import take_in
 from warden.messages import send_finding
 from warden.notices import body_of, subject_of
-from warden.plan import Mode
+from warden.plan.model import Mode
 from warden.service import Service
 from warden.sources import Envelope
 

@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.device.fakes import THING, Fate, PowerCut, World, a_token
-from warden.renewal import KEY_ALGORITHMS
+from warden.plan.renewal_terms import KEY_ALGORITHMS
 from warden_agent.identity import KeyAlgorithm
 from warden_agent.ports import ConnectionLostError
 from warden_agent.rotation import MAX_ASKS, MAX_REFUSED_DIALS

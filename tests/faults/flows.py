@@ -22,7 +22,7 @@ from tests.fakes import NOON, a_key
 from tests.faults.ground import RESTRICTED, Deployment
 from tests.faults.world import THING, World, sample
 from warden.actions import TOUCHING
-from warden.plan import COLLECT_LOGS, QUARANTINE, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
+from warden.plan.model import COLLECT_LOGS, QUARANTINE, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 
 type Step = Callable[[World], object]
 

@@ -34,7 +34,7 @@ from tests.faults.wire import Wire
 from warden import bootstrap
 from warden.aws.private_ca import PrivateAuthority
 from warden.core import logging
-from warden.plan import read_plan
+from warden.plan.model import read_plan
 
 RESTRICTED = "fleet-warden-restricted"
 _QUEUE = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/"

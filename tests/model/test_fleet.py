@@ -33,7 +33,7 @@ from warden.decisions import Decision
 from warden.device_requests import request_from, serve
 from warden.messages import send_finding
 from warden.operations import operate
-from warden.plan import COLLECT_LOGS
+from warden.plan.model import COLLECT_LOGS
 from warden.tracking import track
 
 KINDS = (

@@ -20,7 +20,7 @@ from tests.template.transformed import (
 )
 from warden.actions import TOUCHING
 from warden.device_requests import PERMISSIONS
-from warden.governor import STOP_KEY
+from warden.plan.governor import STOP_KEY
 
 IOT = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
 

@@ -22,7 +22,7 @@ from tests.unit.test_certificate_sweep import a_fleet
 from tests.unit.test_crashes import RECEIVES, Fate, Flow, Tripwire, wired
 from tests.unit.test_enrolment import RENEW, it_expires
 from warden.campaigns import CampaignState
-from warden.plan import ROTATE_CERTIFICATE, read_plan
+from warden.plan.model import ROTATE_CERTIFICATE, read_plan
 
 
 def found(world: World) -> None:

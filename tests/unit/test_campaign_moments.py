@@ -21,7 +21,7 @@ from warden.core.errors import Refused
 from warden.core.findings import Source
 from warden.core.ledger import Found, Index, Key, Put
 from warden.core.ports import Certificate, CertificatePage, JobOrder
-from warden.plan import ROTATE_CERTIFICATE, Mode
+from warden.plan.model import ROTATE_CERTIFICATE, Mode
 from warden.renewal_runs import left_behind, read_run
 from warden.rollout import take_on
 

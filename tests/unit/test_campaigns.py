@@ -14,7 +14,7 @@ from warden.campaigns import Campaign, CampaignState, MemberState, read_campaign
 from warden.cases import CaseState
 from warden.core.errors import Refused
 from warden.core.findings import Source
-from warden.plan import ROTATE_CERTIFICATE
+from warden.plan.model import ROTATE_CERTIFICATE
 
 ENFORCED = '[rotation]\nmode = "enforce"\n'
 TURN = timedelta(minutes=5)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes import PLAN, Crash, World, a_finding, a_world, contained
 from warden.campaigns import CampaignState, MemberState, read_campaign, read_member
-from warden.plan import Mode
+from warden.plan.model import Mode
 from warden.renewal_runs import read_run
 
 ROTATION = """

@@ -26,7 +26,7 @@ from warden.core.errors import NotYet
 from warden.core.ledger import Put
 from warden.decisions import Decision, Order, carry_out
 from warden.operations import operate
-from warden.plan import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
+from warden.plan.model import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
 
 TEN = [f"policy-{number}" for number in range(10)]
 KEEP = "release-keeping-certificate"

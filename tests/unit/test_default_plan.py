@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 from tests.fakes import a_finding
 from tests.unit.sources.samples import findings_of
 from warden.core.findings import Finding, Severity, Source
-from warden.plan import (
+from warden.plan.model import (
     DEACTIVATE_CERTIFICATE,
     NOTIFY,
     QUARANTINE,

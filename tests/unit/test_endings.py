@@ -28,7 +28,7 @@ from warden.campaigns import MemberState, read_batch, read_member
 from warden.cases import Case, CaseState, Progress
 from warden.certificate_sweep import Turn, sweep_certificates
 from warden.jobs import read_job
-from warden.plan import ROTATE_CERTIFICATE
+from warden.plan.model import ROTATE_CERTIFICATE
 from warden.rotation import Rotation, RotationState, read_rotation
 
 PAGE = (ROOT / "docs" / "rotation.md").read_text()

@@ -18,7 +18,7 @@ from warden.certificate_sweep import Turn, go_on
 from warden.core.findings import Finding, Source
 from warden.core.ledger import Key
 from warden.enrolment import opened
-from warden.plan import RENEW_CERTIFICATE, ROTATE_CERTIFICATE, Mode, read_plan
+from warden.plan.model import RENEW_CERTIFICATE, ROTATE_CERTIFICATE, Mode, read_plan
 from warden.renewal_runs import read_run
 from warden.responder import respond
 

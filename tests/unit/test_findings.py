@@ -24,7 +24,7 @@ from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.dispatch import dispatch
 from warden.intake import take_in
 from warden.messages import SCHEMA, send_finding
-from warden.plan import COLLECT_LOGS, DEACTIVATE_CERTIFICATE, QUARANTINE, Mode
+from warden.plan.model import COLLECT_LOGS, DEACTIVATE_CERTIFICATE, QUARANTINE, Mode
 
 
 @pytest.fixture(name="world")

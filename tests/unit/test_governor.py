@@ -11,9 +11,9 @@ from warden.cases import CaseState
 from warden.core.errors import Conflict
 from warden.core.ledger import Key, Put
 from warden.core.ports import Thing
-from warden.governor import STOP_KEY, Governor, Verdict
-from warden.plan import Limits, Mode, NeverTouch, Plan, Rule
-from warden.renewal import RotationTerms
+from warden.plan.governor import STOP_KEY, Governor, Verdict
+from warden.plan.model import Limits, Mode, NeverTouch, Plan, Rule
+from warden.plan.renewal_terms import RotationTerms
 
 PUMP = Thing(name=THING, thing_type="pump", groups=("site-4", "pumps"))
 MINUTE = timedelta(minutes=1)

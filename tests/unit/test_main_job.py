@@ -17,7 +17,7 @@ from tests.fakes import (
 )
 from warden.cases import CaseState, Progress
 from warden.containment import ContainmentState, read_containment
-from warden.plan import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
+from warden.plan.model import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
 
 
 @pytest.fixture(name="world")

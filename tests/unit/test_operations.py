@@ -26,7 +26,7 @@ from warden.decisions import Decision
 from warden.dispatch import dispatch
 from warden.notices import plain
 from warden.operations import operate
-from warden.plan import Mode
+from warden.plan.model import Mode
 
 ESCAPES = ["\x1b[31m", "\r\nBcc: eve@example.org", "\u202egnp.exe", "\u200b", "<!channel>\x00", "ü" * 50]
 

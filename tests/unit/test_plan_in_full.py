@@ -8,8 +8,8 @@ import pytest
 
 from warden.core.errors import PlanError
 from warden.core.findings import Severity
-from warden.plan import Limits, Mode, NeverTouch, Plan, Rule, read_plan
-from warden.renewal import Cleaning, HygieneTerms, RotationTerms, Window
+from warden.plan.model import Limits, Mode, NeverTouch, Plan, Rule, read_plan
+from warden.plan.renewal_terms import Cleaning, HygieneTerms, RotationTerms, Window
 
 HEAD = "# a plan\n\nversion = 1\n[limits]\ndevices_per_hour = 20\n"
 LAST = '[[rule]]\nname = "rest"\nactions = ["notify"]\n'

@@ -24,7 +24,7 @@ from warden.cases import CaseState, Progress
 from warden.containment import read_containment
 from warden.core.ledger import Key, Put
 from warden.core.ports import Certificate
-from warden.plan import ROTATE_CERTIFICATE
+from warden.plan.model import ROTATE_CERTIFICATE
 from warden.rotation import (
     Rotation,
     RotationState,

@@ -27,7 +27,7 @@ from tests.fakes import (
 )
 from warden.cases import CaseState
 from warden.core.findings import Subject, SubjectType
-from warden.plan import ROTATE_CERTIFICATE
+from warden.plan.model import ROTATE_CERTIFICATE
 from warden.rotation import retirement_key
 
 GRACE = timedelta(days=7)

@@ -8,7 +8,7 @@ from tests.fakes import PLAN, a_finding, a_world
 from warden.cases import CaseState
 from warden.core.findings import Subject, SubjectType
 from warden.digests import admits
-from warden.plan import Mode
+from warden.plan.model import Mode
 
 
 def test_every_change_of_state_is_announced_once() -> None:

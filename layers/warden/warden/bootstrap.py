@@ -31,7 +31,7 @@ from warden.aws.registry import IotRegistry
 from warden.core.clock import utc_now
 from warden.core.ports import Ports
 from warden.core.throttle import Pace
-from warden.plan import Plan, read_plan
+from warden.plan.model import Plan, read_plan
 from warden.service import Service
 from warden.settings import Settings, arn_prefix_from, settings_from
 

@@ -21,7 +21,7 @@ from warden.campaigns import (
 from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.ledger import Index, decide_anew
-from warden.plan import Mode
+from warden.plan.model import Mode
 from warden.service import Service
 
 

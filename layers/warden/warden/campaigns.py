@@ -19,7 +19,7 @@ from typing import Any
 
 from warden.core.clock import from_text, to_text
 from warden.core.ledger import EXPIRY, Key, Ledger, Put, version_of
-from warden.renewal import RotationTerms
+from warden.plan.renewal_terms import RotationTerms
 
 _KEPT = timedelta(days=400)
 CANARY = 0

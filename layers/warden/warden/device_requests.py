@@ -19,7 +19,7 @@ from warden.containment import read_containment
 from warden.core.errors import ActionFailed, Conflict, Refused
 from warden.core.ledger import Put, decide_anew
 from warden.jobs import JOB_ID, Job, Upload, job_put, read_job
-from warden.plan import COLLECT_LOGS
+from warden.plan.model import COLLECT_LOGS
 from warden.refusals import record_refusal
 from warden.rotation import (
     Rotation,

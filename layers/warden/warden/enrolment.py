@@ -22,7 +22,7 @@ from warden.campaigns import (
 from warden.cases import Case, Outcome, Progress
 from warden.core.errors import ActionFailed
 from warden.core.ledger import decide_anew
-from warden.plan import Mode
+from warden.plan.model import Mode
 from warden.rollout import in_other_hands
 from warden.service import Service
 

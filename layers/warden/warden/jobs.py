@@ -12,7 +12,7 @@ from typing import Any
 from warden.core.clock import from_text, to_text
 from warden.core.ledger import Key, Ledger, Put, version_of
 from warden.core.ports import JobOrder
-from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE
+from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.service import Service
 
 JOB_ID_PREFIX = "warden-"

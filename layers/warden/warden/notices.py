@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from warden.cases import Case, CaseState, Progress
-from warden.plan import Mode
+from warden.plan.model import Mode
 from warden.settings import Settings
 
 _SUBJECT_LENGTH = 99

@@ -16,8 +16,8 @@ from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import Index, Put, decide_anew, version_of
 from warden.decisions import Decision, check_decision
-from warden.governor import STOP_KEY
 from warden.messages import send_campaign_decision, send_decision, send_finding
+from warden.plan.governor import STOP_KEY
 from warden.service import Service
 from warden.summaries import summary
 from warden.validation.fields import is_unicode

@@ -14,7 +14,7 @@ from warden.core.ledger import Key, Put, Record, decide_anew, version_of
 from warden.decisions import recover
 from warden.digests import send_digest
 from warden.jobs import Job, job_from, read_job, save_job
-from warden.plan import COLLECT_LOGS, ROTATE_CERTIFICATE
+from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.renewal_runs import left_behind
 from warden.responder import record_outcome, settle_after_job
 from warden.rollout import advance, note_end

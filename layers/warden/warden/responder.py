@@ -16,7 +16,7 @@ from warden.core.ports import Thing
 from warden.enrolment import has_a_place
 from warden.jobs import job_id
 from warden.messages import send_finding
-from warden.plan import (
+from warden.plan.model import (
     DEACTIVATE_CERTIFICATE,
     QUARANTINE,
     RENEW_CERTIFICATE,

@@ -20,7 +20,7 @@ from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed
 from warden.core.ledger import Key, Ledger, Put, decide_anew, version_of
 from warden.jobs import Job, job_put, order_for, read_job
-from warden.plan import ROTATE_CERTIFICATE
+from warden.plan.model import ROTATE_CERTIFICATE
 from warden.release import leave_behind
 from warden.service import Service
 

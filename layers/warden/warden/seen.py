@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from warden.core.ports import Thing
-from warden.plan import Plan
+from warden.plan.model import Plan
 from warden.service import Service
 
 _A_MOMENT = timedelta(seconds=10)

@@ -8,8 +8,8 @@ from datetime import datetime
 from warden.cases import Cases
 from warden.core.clock import Clock
 from warden.core.ports import Ports
-from warden.governor import Governor
-from warden.plan import Plan
+from warden.plan.governor import Governor
+from warden.plan.model import Plan
 from warden.settings import Settings
 
 

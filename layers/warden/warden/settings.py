@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from warden.plan import Mode
+from warden.plan.model import Mode
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from warden.core.findings import Source
 from warden.core.ledger import Key, Record, decide_anew
 from warden.digests import admits
 from warden.notices import body_of, subject_of
-from warden.plan import NOTIFY, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
+from warden.plan.model import NOTIFY, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.service import Service
 from warden.summaries import summary
 

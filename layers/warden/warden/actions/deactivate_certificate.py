@@ -6,7 +6,7 @@ from warden.action import Action
 from warden.cases import Case, Outcome, Progress
 from warden.core.errors import ActionFailed
 from warden.core.findings import SubjectType
-from warden.plan import DEACTIVATE_CERTIFICATE
+from warden.plan.model import DEACTIVATE_CERTIFICATE
 from warden.service import Service
 
 

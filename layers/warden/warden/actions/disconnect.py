@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from warden.action import Action
 from warden.cases import Case, Outcome, Progress
-from warden.plan import DISCONNECT
+from warden.plan.model import DISCONNECT
 from warden.service import Service
 
 

@@ -18,7 +18,7 @@ from warden.containment import Containment, ContainmentState, read_containment, 
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed, Conflict, NotYet
 from warden.core.ledger import Key, Put, decide_anew, version_of
-from warden.plan import QUARANTINE
+from warden.plan.model import QUARANTINE
 from warden.rotation import read_rotation
 from warden.seen import Seen
 from warden.service import Service

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from warden.action import Action
 from warden.enrolment import enrol
-from warden.plan import RENEW_CERTIFICATE
+from warden.plan.model import RENEW_CERTIFICATE
 
 ACTION = Action(name=RENEW_CERTIFICATE, run=enrol, permissions=(), is_counted=False)

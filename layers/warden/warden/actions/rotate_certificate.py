@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from warden.action import Action
 from warden.cases import Case, Outcome, Progress
-from warden.plan import ROTATE_CERTIFICATE
+from warden.plan.model import ROTATE_CERTIFICATE
 from warden.rotation import begin_rotation
 from warden.service import Service
 

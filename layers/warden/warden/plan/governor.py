@@ -15,7 +15,7 @@ from typing import Any
 from warden.core.clock import from_text, to_text
 from warden.core.ledger import Key, Ledger, Put, Record, version_of
 from warden.core.ports import Thing
-from warden.plan import Limits, NeverTouch, Plan, Rule
+from warden.plan.model import Limits, NeverTouch, Plan, Rule
 
 STOP_KEY = Key("SWITCH", "STOP")
 """The kill switch: while this record says so, no finding touches a device. Read on every run."""

@@ -19,7 +19,7 @@ from cronsim import CronSim, CronSimError
 
 from warden.core.errors import PlanError
 from warden.core.findings import Finding, Severity, Source
-from warden.renewal import KEY_ALGORITHMS, Cleaning, HygieneTerms, RotationTerms, Window
+from warden.plan.renewal_terms import KEY_ALGORITHMS, Cleaning, HygieneTerms, RotationTerms, Window
 
 
 class Mode(StrEnum):

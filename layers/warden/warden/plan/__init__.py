@@ -1,0 +1,1 @@
+"""The owner's plan: its rules, its limits, its terms for renewals."""
