@@ -6,7 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormat
 from collections.abc import Callable, Mapping, Sequence
 
 from warden.campaign_decisions import CampaignDecision
-from warden.cases import CaseState
+from warden.cases.model import CaseState
 from warden.core.findings import Severity
 from warden.plan.model import Mode
 from warden_cli import campaign_commands, case_commands, plan_commands

@@ -28,7 +28,7 @@ from warden.aws.jobs import IotJobs
 from warden.aws.registry import IotRegistry
 from warden.bootstrap import _CONFIG
 from warden.campaigns import CAMPAIGN_KEY, MemberState, member_from, read_campaign
-from warden.cases import Outcome, Progress
+from warden.cases.model import Outcome, Progress
 from warden.certificate_sweep import Turn, go_on, sweep_certificates
 from warden.core.throttle import Pace
 from warden.rollout import advance, note_end

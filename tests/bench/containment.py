@@ -18,7 +18,7 @@ from warden.aws.connections import IotConnections
 from warden.aws.detectors import AwsDetectors
 from warden.aws.registry import IotRegistry
 from warden.bootstrap import _CONFIG
-from warden.cases import Case, CaseState
+from warden.cases.model import Case, CaseState
 from warden.responder import respond
 from warden.service import Service
 

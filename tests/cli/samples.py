@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from warden.cases import Case, CaseState, Outcome, Progress
+from warden.cases.model import Case, CaseState, Outcome, Progress
+from warden.cases.views import summary
 from warden.core.clock import to_text
 from warden.core.findings import Severity, Source, Subject, SubjectType
-from warden.summaries import summary
 
 ALICE = "arn:aws:sts::000000000000:assumed-role/fleet-operator/alice"
 OPENED = datetime(2026, 11, 22, 10, 0, 4, 250_000, tzinfo=UTC)

@@ -18,7 +18,7 @@ from tests.cli.samples import (
     a_line,
     listing,
 )
-from warden.cases import CaseState, Outcome, Progress
+from warden.cases.model import CaseState, Outcome, Progress
 from warden.decisions import Decision
 
 QUICKLY = ("--wait", "--poll", "0.01", "--timeout", "20")

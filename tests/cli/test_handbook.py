@@ -7,7 +7,7 @@ import pytest
 from tests.cli.answering import Operate
 from tests.cli.conftest import Shell
 from tests.cli.samples import CASE, CONTAINMENT, STORY, a_contained_case, a_file
-from warden.cases import CaseState
+from warden.cases.model import CaseState
 from warden_cli.case_pages import NEXT
 
 HANDBOOK = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()

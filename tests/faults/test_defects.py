@@ -18,7 +18,7 @@ from tests.faults.ground import laid
 from warden import telling
 from warden.aws import certificates
 from warden.aws.jobs import IotJobs
-from warden.cases import Case
+from warden.cases.model import Case
 from warden.service import Service
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import World, a_finding, a_world
-from warden.cases import CaseState
+from warden.cases.model import CaseState
 from warden.intake import take_in
 from warden.sources import Envelope
 

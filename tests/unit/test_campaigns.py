@@ -11,7 +11,7 @@ import pytest
 from tests.fakes import World, a_finding
 from tests.unit.test_certificate_sweep import a_fleet, state_of
 from warden.campaigns import Campaign, CampaignState, MemberState, read_campaign
-from warden.cases import CaseState
+from warden.cases.model import CaseState
 from warden.core.errors import Refused
 from warden.core.findings import Source
 from warden.plan.model import ROTATE_CERTIFICATE

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import NOON, FakeLedger, a_finding, an_old_certificate, its_end
-from warden.cases import Case, Cases, CaseState, Outcome, Progress, Step, TimelineEntry, case_from, case_record
+from warden.cases.model import Case, Cases, CaseState, Outcome, Progress, Step, TimelineEntry, case_from, case_record
 from warden.core.errors import Refused
 from warden.core.findings import Severity, Source, Subject, SubjectType
 from warden.core.ledger import Key

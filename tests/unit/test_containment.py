@@ -20,7 +20,7 @@ from tests.fakes import (
     an_old_certificate,
     contained,
 )
-from warden.cases import CaseState, Progress
+from warden.cases.model import CaseState, Progress
 from warden.containment import ContainmentState
 from warden.core.errors import NotYet
 from warden.core.ledger import Put

@@ -30,7 +30,7 @@ from tests.fakes import (
     an_old_certificate,
     contained,
 )
-from warden.cases import CaseState, Progress
+from warden.cases.model import CaseState, Progress
 from warden.core.errors import Refused
 from warden.device_requests import request_from
 from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE

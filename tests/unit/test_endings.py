@@ -25,7 +25,7 @@ from tests.fakes import (
     an_old_certificate,
 )
 from warden.campaigns import MemberState, read_batch, read_member
-from warden.cases import Case, CaseState, Progress
+from warden.cases.model import Case, CaseState, Progress
 from warden.certificate_sweep import Turn, sweep_certificates
 from warden.jobs import read_job
 from warden.plan.model import ROTATE_CERTIFICATE

@@ -13,7 +13,7 @@ from tests.fakes import THING, World, a_finding, a_world, an_old_certificate
 from tests.unit.test_campaigns import TURN, active, asked, campaign, fail, obey, run
 from tests.unit.test_certificate_sweep import a_fleet, state_of
 from warden.campaigns import CampaignState, MemberState, campaign_put, open_campaign
-from warden.cases import Case, CaseState, Progress
+from warden.cases.model import Case, CaseState, Progress
 from warden.certificate_sweep import Turn, go_on
 from warden.core.findings import Finding, Source
 from warden.core.ledger import Key

@@ -19,7 +19,7 @@ from tests.fakes import (
     its_end,
 )
 from warden.carriers import bare_records, unwrap
-from warden.cases import CaseState, Progress
+from warden.cases.model import CaseState, Progress
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.dispatch import dispatch
 from warden.intake import take_in

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import PLAN, THING, AwsError, FakeClock, FakeLedger, World, a_finding, a_world
-from warden.cases import CaseState
+from warden.cases.model import CaseState
 from warden.core.errors import Conflict
 from warden.core.ledger import Key, Put
 from warden.core.ports import Thing

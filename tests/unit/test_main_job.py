@@ -15,7 +15,7 @@ from tests.fakes import (
     contained,
     its_end,
 )
-from warden.cases import CaseState, Progress
+from warden.cases.model import CaseState, Progress
 from warden.containment import ContainmentState, read_containment
 from warden.plan.model import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
 

@@ -18,7 +18,7 @@ from tests.fakes import (
     contained,
     its_end,
 )
-from warden.cases import CaseState
+from warden.cases.model import CaseState
 from warden.core.errors import Refused
 from warden.core.findings import Severity, Subject, SubjectType
 from warden.core.ledger import Put

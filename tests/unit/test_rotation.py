@@ -20,7 +20,7 @@ from tests.fakes import (
     an_old_certificate,
     contained,
 )
-from warden.cases import CaseState, Progress
+from warden.cases.model import CaseState, Progress
 from warden.containment import read_containment
 from warden.core.ledger import Key, Put
 from warden.core.ports import Certificate

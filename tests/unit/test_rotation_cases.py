@@ -25,7 +25,7 @@ from tests.fakes import (
     an_old_certificate,
     contained,
 )
-from warden.cases import CaseState
+from warden.cases.model import CaseState
 from warden.core.findings import Subject, SubjectType
 from warden.plan.model import ROTATE_CERTIFICATE
 from warden.rotation import retirement_key

@@ -18,7 +18,7 @@ from tests.fakes import (
     a_key,
     a_world,
 )
-from warden.cases import Case, CaseState
+from warden.cases.model import Case, CaseState
 from warden.messages import send_findings
 
 DEVICES = 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.fakes import PLAN, a_finding, a_world
-from warden.cases import CaseState
+from warden.cases.model import CaseState
 from warden.core.findings import Subject, SubjectType
 from warden.digests import admits
 from warden.plan.model import Mode

@@ -22,7 +22,7 @@ from tests.fakes import (
     contained,
     its_end,
 )
-from warden.cases import CaseState, Progress
+from warden.cases.model import CaseState, Progress
 from warden.containment import ContainmentState, containment_key, read_containment, save_containment
 from warden.core.errors import ActionFailed, NotSent, NotYet, Refused
 from warden.core.findings import Subject, SubjectType

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from warden.cases import Case, Outcome
+from warden.cases.model import Case, Outcome
 from warden.service import Service
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from warden.cases import Case
+from warden.cases.model import Case
 from warden.core.clock import to_text
 from warden.notices import plain
 from warden.settings import Settings

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from warden.cases import Case, CaseState, case_from
+from warden.cases.model import Case, CaseState, case_from
 from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Source, Subject, SubjectType

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from warden.cases import WARDEN, Case, CaseState, Progress, Step
+from warden.cases.model import WARDEN, Case, CaseState, Progress, Step
 from warden.core.errors import ActionFailed, Refused
 from warden.core.ledger import decide_anew
 from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE, Mode

@@ -14,7 +14,7 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from warden.cases import Step
+from warden.cases.model import Step
 from warden.containment import read_containment
 from warden.core.errors import ActionFailed, Conflict, Refused
 from warden.core.ledger import Put, decide_anew

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
-from warden.cases import Case, CaseState, case_from
+from warden.cases.model import Case, CaseState, case_from
 from warden.core.clock import from_text, to_text
 from warden.core.ledger import Index, Key, Put, Record, decide_anew, version_of
 from warden.notices import plain

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from warden.campaign_decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
-from warden.cases import Step
+from warden.cases.model import Step
 from warden.core.errors import Refused
 from warden.core.findings import Finding
 from warden.core.ledger import Key, decide_anew

@@ -19,7 +19,7 @@ from warden.campaigns import (
     read_campaign,
     read_member,
 )
-from warden.cases import Case, Outcome, Progress
+from warden.cases.model import Case, Outcome, Progress
 from warden.core.errors import ActionFailed
 from warden.core.ledger import decide_anew
 from warden.plan.model import Mode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from warden.cases import Case, CaseState, Progress
+from warden.cases.model import Case, CaseState, Progress
 from warden.plan.model import Mode
 from warden.settings import Settings
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from warden.campaign_decisions import CampaignDecision, campaign_summary, check_campaign_decision
 from warden.campaigns import read_campaign
-from warden.cases import Case, CaseState, TimelineEntry, case_from
+from warden.cases.model import Case, CaseState, TimelineEntry, case_from
+from warden.cases.views import summary
 from warden.containment import Containment, read_containment
 from warden.core.clock import to_text
 from warden.core.errors import Refused
@@ -19,7 +20,6 @@ from warden.decisions import Decision, check_decision
 from warden.messages import send_campaign_decision, send_decision, send_finding
 from warden.plan.governor import STOP_KEY
 from warden.service import Service
-from warden.summaries import summary
 from warden.validation.fields import is_unicode
 from warden.validation.names import THING_NAME
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from warden.actions import TOUCHING, are_counted
 from warden.actions.quarantine import quarantine
-from warden.cases import WARDEN, Case, CaseState, Outcome, Progress, Step
+from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment import read_containment
 from warden.core.errors import ActionFailed, Refused
 from warden.core.findings import Finding, SubjectType

@@ -35,7 +35,7 @@ from warden.campaigns import (
     save_campaign,
     waiting_in,
 )
-from warden.cases import WARDEN, Case, CaseState, Outcome, Progress, Step, case_from, case_key
+from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step, case_from, case_key
 from warden.containment import read_containment
 from warden.core.errors import ActionFailed
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType

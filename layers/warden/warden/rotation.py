@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from warden.cases import Case
+from warden.cases.model import Case
 from warden.containment import containment_put, read_containment
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed

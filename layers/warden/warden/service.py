@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from warden.cases import Cases
+from warden.cases.model import Cases
 from warden.core.clock import Clock
 from warden.core.ports import Ports
 from warden.plan.governor import Governor

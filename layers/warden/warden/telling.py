@@ -7,7 +7,8 @@ from datetime import timedelta
 from functools import partial
 
 from warden.asff import finding_of
-from warden.cases import WARDEN, Case, CaseState, Progress, Step
+from warden.cases.model import WARDEN, Case, CaseState, Progress, Step
+from warden.cases.views import summary
 from warden.core.errors import NotSent
 from warden.core.findings import Source
 from warden.core.ledger import Key, Record, decide_anew
@@ -15,7 +16,6 @@ from warden.digests import admits
 from warden.notices import body_of, subject_of
 from warden.plan.model import NOTIFY, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.service import Service
-from warden.summaries import summary
 
 _AGAIN_AFTER = timedelta(minutes=5)
 EVENT_SCHEMA = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from warden.action import Action
-from warden.cases import Case, Outcome, Progress
+from warden.cases.model import Case, Outcome, Progress
 from warden.core.errors import ActionFailed
 from warden.core.findings import SubjectType
 from warden.plan.model import DEACTIVATE_CERTIFICATE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from warden.action import Action
-from warden.cases import Case, Outcome, Progress
+from warden.cases.model import Case, Outcome, Progress
 from warden.plan.model import DISCONNECT
 from warden.service import Service
 

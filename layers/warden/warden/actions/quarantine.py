@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from warden.action import Action
-from warden.cases import Case, Outcome, Progress
+from warden.cases.model import Case, Outcome, Progress
 from warden.containment import Containment, ContainmentState, read_containment, save_containment
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed, Conflict, NotYet

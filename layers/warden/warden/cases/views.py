@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from warden.cases import Case
+from warden.cases.model import Case
 from warden.core.clock import to_text
 
 
