@@ -43,9 +43,9 @@ from warden.core.ports import (
 from warden.csr import key_of_certificate
 from warden.device_requests import request_from, serve
 from warden.dispatch import dispatch
-from warden.messages import send_finding
 from warden.operations import operate
 from warden.plan.model import Mode, read_plan
+from warden.queues.messages import send_finding
 from warden.service import Service
 from warden.settings import Settings
 from warden.sweep import sweep

@@ -8,11 +8,11 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from warden.batches import take
 from warden.bootstrap import service
 from warden.carriers import bare_records, unwrap
 from warden.core.logging import logger, metrics
 from warden.intake import take_in
+from warden.queues.batches import take
 
 
 def _take_in(record: dict[str, Any], lambda_context: LambdaContext) -> None:

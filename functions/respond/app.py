@@ -8,10 +8,10 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from warden.batches import take_in_order
 from warden.bootstrap import service
 from warden.core.logging import logger, metrics
 from warden.dispatch import dispatch
+from warden.queues.batches import take_in_order
 
 
 def _respond(record: dict[str, Any]) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from warden.batches import take
 from warden.bootstrap import pace, service
 from warden.certificate_sweep import Turn, go_on, sweep_certificates
 from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
+from warden.queues.batches import take
 from warden.refusals import record_refusal
 
 

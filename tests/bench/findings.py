@@ -28,9 +28,9 @@ from warden.core.findings import Finding
 from warden.core.ports import Ports
 from warden.dispatch import dispatch
 from warden.intake import take_in
-from warden.messages import send_finding
 from warden.notices import body_of, subject_of
 from warden.plan.model import Mode
+from warden.queues.messages import send_finding
 from warden.service import Service
 from warden.sources import Envelope
 

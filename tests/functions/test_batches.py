@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.functions.conftest import batch
-from warden.batches import take, take_in_order
+from warden.queues.batches import take, take_in_order
 
 
 class Handled:

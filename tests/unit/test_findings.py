@@ -23,8 +23,8 @@ from warden.cases.model import CaseState, Progress
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.dispatch import dispatch
 from warden.intake import take_in
-from warden.messages import SCHEMA, send_finding
 from warden.plan.model import COLLECT_LOGS, DEACTIVATE_CERTIFICATE, QUARANTINE, Mode
+from warden.queues.messages import SCHEMA, send_finding
 
 
 @pytest.fixture(name="world")

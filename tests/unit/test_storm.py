@@ -19,7 +19,7 @@ from tests.fakes import (
     a_world,
 )
 from warden.cases.model import Case, CaseState
-from warden.messages import send_findings
+from warden.queues.messages import send_findings
 
 DEVICES = 10_000
 AN_HOUR = 20

@@ -12,8 +12,8 @@ from warden.core.errors import Refused
 from warden.core.findings import Finding
 from warden.core.ledger import Key, decide_anew
 from warden.decisions import Decision, Order, carry_out
-from warden.messages import SCHEMA
 from warden.progress import due, job_ended
+from warden.queues.messages import SCHEMA
 from warden.refusals import record_refusal
 from warden.responder import respond
 from warden.rollout import take_on

@@ -10,7 +10,7 @@ from typing import Any
 from warden import audits
 from warden.core.errors import Refused
 from warden.core.findings import Finding
-from warden.messages import send_findings
+from warden.queues.messages import send_findings
 from warden.refusals import record_refusal
 from warden.service import Service
 from warden.sources import Detector, Envelope, audit, audit_finding, detect, generic, guardduty, security_hub

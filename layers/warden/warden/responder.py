@@ -15,7 +15,6 @@ from warden.core.ledger import decide_anew
 from warden.core.ports import Thing
 from warden.enrolment import has_a_place
 from warden.jobs import job_id
-from warden.messages import send_finding
 from warden.plan.model import (
     DEACTIVATE_CERTIFICATE,
     QUARANTINE,
@@ -25,6 +24,7 @@ from warden.plan.model import (
     Mode,
     Rule,
 )
+from warden.queues.messages import send_finding
 from warden.seen import Seen, affected_by, look_at
 from warden.service import Service
 from warden.telling import tell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from warden.core.clock import to_text
 from warden.core.ledger import Index
-from warden.messages import send_due
+from warden.queues.messages import send_due
 from warden.service import Service
 
 
