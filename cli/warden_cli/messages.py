@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from warden.carriers import bare_records, unwrap
 from warden.core.errors import Refused
 from warden.core.findings import Finding
-from warden.intake import DETECTORS
+from warden.ingest.detectors import Detector, Envelope, audit
+from warden.ingest.envelopes import bare_records, unwrap
+from warden.ingest.intake import DETECTORS
 from warden.settings import Settings
-from warden.sources import Detector, Envelope, audit
 from warden.validation.strict_json import message_in
 from warden_cli.failures import BadUsage
 

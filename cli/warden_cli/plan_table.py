@@ -12,9 +12,9 @@ from itertools import groupby
 from pathlib import Path
 
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.ingest.detectors.audit import CHECKS
+from warden.ingest.detectors.detect import CLOUD_SIDE_METRICS, severity_of
 from warden.plan.model import NOTIFY, Device, Plan, read_plan
-from warden.sources.audit import CHECKS
-from warden.sources.detect import CLOUD_SIDE_METRICS, severity_of
 
 BEGIN = "<!-- made by `make plan-table`: begin -->"
 END = "<!-- made by `make plan-table`: end -->"

@@ -9,9 +9,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden.bootstrap import service
-from warden.carriers import bare_records, unwrap
 from warden.core.logging import logger, metrics
-from warden.intake import take_in
+from warden.ingest.envelopes import bare_records, unwrap
+from warden.ingest.intake import take_in
 from warden.queues.batches import take
 
 

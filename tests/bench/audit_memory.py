@@ -16,8 +16,8 @@ from time import process_time
 
 from tests.fakes import FakeDetectors, a_world
 from warden.core.ports import AuditPage, QueueEntry
-from warden.intake import take_in
-from warden.sources import Envelope
+from warden.ingest.detectors import Envelope
+from warden.ingest.intake import take_in
 
 CHECK = "DEVICE_CERTIFICATE_EXPIRING_CHECK"
 PAGE = 250

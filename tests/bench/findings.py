@@ -27,12 +27,12 @@ from warden.cases.model import Case, CaseState
 from warden.core.findings import Finding
 from warden.core.ports import Ports
 from warden.dispatch import dispatch
-from warden.intake import take_in
+from warden.ingest.detectors import Envelope
+from warden.ingest.intake import take_in
 from warden.notices import body_of, subject_of
 from warden.plan.model import Mode
 from warden.queues.messages import send_finding
 from warden.service import Service
-from warden.sources import Envelope
 
 FINDINGS = 2_000
 LIMIT_MS = 5.0

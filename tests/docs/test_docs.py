@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text()
 TEMPLATE = (ROOT / "template.yaml").read_text()
 PACKAGE = ROOT / "layers/warden/warden"
 
-EXAMPLES = {"events/FILE", "sources/my_detector.py", "events/my-detector.json", "actions/mark_thing.py"}
+EXAMPLES = {"events/FILE", "ingest/detectors/my_detector.py", "events/my-detector.json", "actions/mark_thing.py"}
 """Paths that a page makes up to show a form."""
 
 STARTS = (Path(), Path("layers/warden/warden"), Path("device"), Path("events"), Path("docs"), Path("tests"))
@@ -173,7 +173,7 @@ def test_every_kind_of_record_is_in_the_architecture_and_no_other() -> None:
     written = {
         kind
         for module in PACKAGE.rglob("*.py")
-        if "sources" not in module.parts
+        if "detectors" not in module.parts
         for kind in re.findall(r'"type": "([a-z-]+)"', module.read_text())
     }
     page = (ROOT / "docs/architecture.md").read_text()

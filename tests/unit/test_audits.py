@@ -10,8 +10,8 @@ import pytest
 
 from tests.fakes import World, a_finding, a_world
 from warden.cases.model import CaseState
-from warden.intake import take_in
-from warden.sources import Envelope
+from warden.ingest.detectors import Envelope
+from warden.ingest.intake import take_in
 
 CHECK = "LOGGING_DISABLED_CHECK"
 SHARED = "DEVICE_CERTIFICATE_SHARED_CHECK"

@@ -11,6 +11,8 @@ from tests.conftest import ROOT
 from tests.fakes import a_finding
 from tests.unit.sources.samples import findings_of
 from warden.core.findings import Finding, Severity, Source
+from warden.ingest.detectors.audit import CHECKS
+from warden.ingest.detectors.detect import CLOUD_SIDE_METRICS
 from warden.plan.model import (
     DEACTIVATE_CERTIFICATE,
     NOTIFY,
@@ -22,8 +24,6 @@ from warden.plan.model import (
     Plan,
     read_plan,
 )
-from warden.sources.audit import CHECKS
-from warden.sources.detect import CLOUD_SIDE_METRICS
 from warden_cli.plan_table import BEGIN, Kind, kinds, rows, table, with_table
 
 LEAVES = "data-leaves-the-device"

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from warden.audits import settle_check
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment import ContainmentState, containment_from, save_containment
 from warden.core.clock import from_text
 from warden.core.ledger import Key, Put, Record, decide_anew, version_of
 from warden.decisions import recover
 from warden.digests import send_digest
+from warden.ingest.audit_reports import settle_check
 from warden.jobs import Job, job_from, read_job, save_job
 from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.renewal_runs import left_behind

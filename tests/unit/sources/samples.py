@@ -11,7 +11,7 @@ from typing import Any
 
 from warden.core.errors import Refused
 from warden.core.findings import Finding
-from warden.sources import Detector, Envelope, audit, audit_finding, detect, generic, guardduty, security_hub
+from warden.ingest.detectors import Detector, Envelope, audit, audit_finding, detect, generic, guardduty, security_hub
 from warden.validation.evidence import BYTES
 
 ROOT = Path(__file__).parents[3]

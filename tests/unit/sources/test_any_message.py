@@ -23,7 +23,7 @@ from tests.unit.sources.samples import (
 )
 from warden.core.errors import Refused
 from warden.core.findings import Finding
-from warden.sources import Detector, Envelope
+from warden.ingest.detectors import Detector, Envelope
 from warden.validation.strict_json import message_in
 
 MESSAGES = [

@@ -15,8 +15,8 @@ from tests.unit.sources.samples import (
     the_finding_of,
 )
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
-from warden.sources import audit
-from warden.sources.audit import CheckRun
+from warden.ingest.detectors import audit
+from warden.ingest.detectors.audit import CheckRun
 
 TASK = "9f71b6e90cfb57d4ac671be3a4898e6a"
 CA = "e57c02ad914f3b680d9a2e7cf15b8346a0c3d87e29f46b15709ed8a1c45f3b72"

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.sources.samples import RECEIVED_AT, a_violation, an_envelope, the_finding_of
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
-from warden.sources import detect
+from warden.ingest.detectors import detect
 
 
 def the_finding(**changes: object) -> Finding:

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.sources.samples import event, from_event_bridge, message_of
 from warden.core.errors import Refused
 from warden.core.findings import Finding, SubjectType
-from warden.sources import security_hub
+from warden.ingest.detectors import security_hub
 from warden.validation import fields
 from warden.validation.evidence import bounded
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from tests.unit.sources.samples import from_event_bridge, message_of, the_finding_of
 from warden.core.findings import Severity, Source, Subject, SubjectType
-from warden.sources import generic
+from warden.ingest.detectors import generic
 from warden.validation import fields
 
 SCHEMA: dict[str, Any] = json.loads(
-    (importlib.resources.files("warden.sources") / "generic-finding.schema.json").read_text()
+    (importlib.resources.files("warden.ingest.detectors") / "generic-finding.schema.json").read_text()
 )
 
 

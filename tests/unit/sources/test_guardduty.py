@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.sources.samples import ACCOUNT, CERTIFICATE, findings_of, message_of, the_finding_of
 from warden.core.findings import Severity, Source, Subject, SubjectType
-from warden.sources import guardduty
+from warden.ingest.detectors import guardduty
 
 
 def a_finding(**changes: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from warden.core.errors import Refused
 from warden.validation.fields import optional_object
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
-    from warden.sources import Envelope
+    from warden.ingest.detectors import Envelope
 
 
 def detail_of(event: Mapping[str, Any], envelope: Envelope) -> Mapping[str, Any]:

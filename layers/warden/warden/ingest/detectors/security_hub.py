@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from warden.core.errors import Refused
 from warden.core.findings import Finding
-from warden.sources import audit, detect
-from warden.sources.event_bridge import detail_of
+from warden.ingest.detectors import audit, detect
+from warden.ingest.detectors.event_bridge import detail_of
 from warden.validation.fields import (
     objects,
     optional_flag,
@@ -26,7 +26,7 @@ from warden.validation.fields import (
 )
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
-    from warden.sources import Envelope
+    from warden.ingest.detectors import Envelope
 
 _PRODUCT = re.compile(r"arn:aws[a-z-]*:securityhub:[a-z0-9-]+::product/aws/iot-device-defender-(?P<name>audit|detect)")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
-from warden.sources.event_bridge import detail_of
+from warden.ingest.detectors.event_bridge import detail_of
 from warden.validation.evidence import bounded
 from warden.validation.fields import (
     is_word,
@@ -30,7 +30,7 @@ from warden.validation.fields import (
 from warden.validation.names import shown, subject
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
-    from warden.sources import Envelope
+    from warden.ingest.detectors import Envelope
 
 _DEVICE_SESSION = re.compile(r"[A-Z0-9]+:(?P<certificate>[0-9a-f]{64})")
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from warden.core.clock import from_epoch
+from warden.ingest.detectors import Envelope
 from warden.settings import Settings
-from warden.sources import Envelope
 
 
 def bare_records(event: Mapping[str, Any]) -> list[dict[str, Any]] | None:

@@ -17,7 +17,7 @@ from warden.validation.fields import moment, optional_object, optional_word, tex
 from warden.validation.names import device, shown
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
-    from warden.sources import Envelope
+    from warden.ingest.detectors import Envelope
 
 CLOUD_SIDE_METRICS = frozenset(
     {

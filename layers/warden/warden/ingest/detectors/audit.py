@@ -17,7 +17,7 @@ from warden.validation.fields import moment, objects, optional_flag, optional_li
 from warden.validation.names import shown, subject, without_arn
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
-    from warden.sources import Envelope
+    from warden.ingest.detectors import Envelope
 
 CHECKS: Mapping[str, Severity] = MappingProxyType(
     {

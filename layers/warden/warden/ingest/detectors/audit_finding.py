@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from warden.core.findings import Finding
-from warden.sources.audit import finding_of
+from warden.ingest.detectors.audit import finding_of
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
-    from warden.sources import Envelope
+    from warden.ingest.detectors import Envelope
 
 
 def recognises(message: Mapping[str, Any]) -> bool:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from warden import audits
 from warden.core.errors import Refused
 from warden.core.findings import Finding
+from warden.ingest import audit_reports
+from warden.ingest.detectors import Detector, Envelope, audit, audit_finding, detect, generic, guardduty, security_hub
 from warden.queues.messages import send_findings
 from warden.refusals import record_refusal
 from warden.service import Service
-from warden.sources import Detector, Envelope, audit, audit_finding, detect, generic, guardduty, security_hub
 from warden.validation.names import shown
 from warden.validation.strict_json import message_in
 
@@ -44,12 +44,12 @@ def take_in(body: str, envelope: Envelope, service: Service, time_left: Callable
 def _take_in(
     message: Mapping[str, Any], envelope: Envelope, service: Service, time_left: Callable[[], timedelta]
 ) -> int:
-    if audits.recognises(message):
-        return audits.read_on(audits.reading_in(message), envelope, service, time_left)
+    if audit_reports.recognises(message):
+        return audit_reports.read_on(audit_reports.reading_in(message), envelope, service, time_left)
     findings = list(findings_in(message, envelope))
     send_findings(service.ports.queue, findings, verified=False)
     if audit.recognises(message):
-        audits.begin_reading(message, service)
+        audit_reports.begin_reading(message, service)
     return len(findings)
 
 

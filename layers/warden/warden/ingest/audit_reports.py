@@ -17,10 +17,10 @@ from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Source, Subject, SubjectType
 from warden.core.ledger import Index, Key, Put, decide_anew, version_of
+from warden.ingest.detectors import Envelope, audit
 from warden.queues.messages import send_findings
 from warden.refusals import record_refusal
 from warden.service import Service
-from warden.sources import Envelope, audit
 
 _PAGE = "fleetWardenAuditPage"
 _LEAST_TIME = timedelta(seconds=20)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, SubjectType
-from warden.sources.event_bridge import detail_of
+from warden.ingest.detectors.event_bridge import detail_of
 from warden.validation.evidence import bounded
 from warden.validation.fields import moment, optional_object, optional_text, optional_word, text, value_at, word
 from warden.validation.names import shown, subject
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
-    from warden.sources import Envelope
+    from warden.ingest.detectors import Envelope
 
 DETAIL_TYPE = "Fleet Warden Finding"
 SCHEMA = 1

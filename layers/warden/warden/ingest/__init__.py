@@ -1,0 +1,1 @@
+"""From a message to findings on the case queue."""
