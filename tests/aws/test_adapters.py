@@ -19,7 +19,6 @@ from tests.aws.conftest import REGION
 from tests.aws.ground import PREFIX
 from tests.aws.strict import StrictAws
 from tests.fakes import SETTINGS, FakeNotices, World, a_finding, a_world
-from warden.asff import finding_of
 from warden.aws.account import IotAccountSettings
 from warden.aws.connections import IotConnections
 from warden.aws.evidence import S3Evidence
@@ -28,6 +27,7 @@ from warden.aws.messaging import AwsSecurityHub, EventBridgeAnnouncements, IotRe
 from warden.aws.registry import IotRegistry
 from warden.core.errors import NotSent
 from warden.core.ports import JobOrder, Notices, QueueEntry
+from warden.notify.asff import finding_of
 
 type Stubbed = Callable[[str], tuple[Any, Any]]
 

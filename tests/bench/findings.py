@@ -29,7 +29,7 @@ from warden.core.ports import Ports
 from warden.dispatch import dispatch
 from warden.ingest.detectors import Envelope
 from warden.ingest.intake import take_in
-from warden.notices import body_of, subject_of
+from warden.notify.case_notices import body_of, subject_of
 from warden.plan.model import Mode
 from warden.queues.messages import send_finding
 from warden.service import Service

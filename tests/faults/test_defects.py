@@ -15,10 +15,10 @@ from tests.faults import table
 from tests.faults.engine import Engine
 from tests.faults.flows import FLOWS
 from tests.faults.ground import laid
-from warden import telling
 from warden.aws import certificates
 from warden.aws.jobs import IotJobs
 from warden.cases.model import Case
+from warden.notify import notifier
 from warden.service import Service
 
 
@@ -59,7 +59,7 @@ def _sent_again(_real: object) -> Callable[..., None]:
 @pytest.mark.parametrize(
     ("place", "name", "defect", "flow"),
     [
-        (telling, "_notify", _notify_after_noting, "source generic-finding"),
+        (notifier, "_notify", _notify_after_noting, "source generic-finding"),
         (IotJobs, "start", _whatever_comes_of_it, "action collect-logs"),
         (table, "_holds", _unconditionally, "action quarantine"),
         (certificates, "_unless_it_may_be_made", _sent_again, "rotation failed"),

@@ -24,7 +24,7 @@ from warden.core.findings import Severity, Subject, SubjectType
 from warden.core.ledger import Put
 from warden.decisions import Decision
 from warden.dispatch import dispatch
-from warden.notices import plain
+from warden.notify.case_notices import plain
 from warden.operations import operate
 from warden.plan.model import Mode
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from tests.fakes import PLAN, a_finding, a_world
 from warden.cases.model import CaseState
 from warden.core.findings import Subject, SubjectType
-from warden.digests import admits
+from warden.notify.digests import admits
 from warden.plan.model import Mode
 
 

@@ -29,7 +29,7 @@ from warden.core.findings import Subject, SubjectType
 from warden.core.ledger import Key, Put
 from warden.core.ports import Certificate, Thing
 from warden.decisions import Decision, Order, carry_out
-from warden.digests import send_digest
+from warden.notify.digests import send_digest
 from warden.plan.model import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE, Mode
 from warden.progress import due, job_ended
 from warden.release import drift_of, leave_behind, release

@@ -9,7 +9,7 @@ from itertools import islice
 
 from warden.campaigns import Campaign, CampaignState, read_batch, read_campaign, save_campaign
 from warden.core.ledger import decide_anew
-from warden.notices import plain
+from warden.notify.case_notices import plain
 from warden.service import Service
 
 _TOLD = (CampaignState.AWAITING_APPROVAL, CampaignState.STOPPED, CampaignState.FINISHED)

@@ -16,7 +16,7 @@ from warden.core.clock import from_text
 from warden.core.errors import Conflict
 from warden.core.ledger import Index, decide_anew
 from warden.enrolment import opened
-from warden.notices import plain
+from warden.notify.case_notices import plain
 from warden.renewal_runs import ON_NOTHING, Run, Verdict, read_run, run_put
 from warden.service import Service
 

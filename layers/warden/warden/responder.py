@@ -15,6 +15,7 @@ from warden.core.ledger import decide_anew
 from warden.core.ports import Thing
 from warden.enrolment import has_a_place
 from warden.jobs import job_id
+from warden.notify.notifier import tell
 from warden.plan.model import (
     DEACTIVATE_CERTIFICATE,
     QUARANTINE,
@@ -27,7 +28,6 @@ from warden.plan.model import (
 from warden.queues.messages import send_finding
 from warden.seen import Seen, affected_by, look_at
 from warden.service import Service
-from warden.telling import tell
 
 
 def respond(finding: Finding, service: Service, *, verified: bool = False) -> Case | None:

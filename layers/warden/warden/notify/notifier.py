@@ -6,14 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from warden.asff import finding_of
 from warden.cases.model import WARDEN, Case, CaseState, Progress, Step
 from warden.cases.views import summary
 from warden.core.errors import NotSent
 from warden.core.findings import Source
 from warden.core.ledger import Key, Record, decide_anew
-from warden.digests import admits
-from warden.notices import body_of, subject_of
+from warden.notify.asff import finding_of
+from warden.notify.case_notices import body_of, subject_of
+from warden.notify.digests import admits
 from warden.plan.model import NOTIFY, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.service import Service
 

@@ -9,7 +9,7 @@ from itertools import islice
 from warden.cases.model import Case, CaseState, case_from
 from warden.core.clock import from_text, to_text
 from warden.core.ledger import Index, Key, Put, Record, decide_anew, version_of
-from warden.notices import plain
+from warden.notify.case_notices import plain
 from warden.service import Service
 
 _WINDOW = timedelta(hours=1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from warden.cases.model import Case
 from warden.core.clock import to_text
-from warden.notices import plain
+from warden.notify.case_notices import plain
 from warden.settings import Settings
 
 _TITLE, _DESCRIPTION, _FIELD = 256, 1024, 2048
