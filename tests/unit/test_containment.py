@@ -21,7 +21,7 @@ from tests.fakes import (
     contained,
 )
 from warden.cases.model import CaseState, Progress
-from warden.containment import ContainmentState
+from warden.containment.snapshot import ContainmentState
 from warden.core.errors import NotYet
 from warden.core.ledger import Put
 from warden.decisions import Decision, Order, carry_out

@@ -16,7 +16,7 @@ from tests.fakes import (
     its_end,
 )
 from warden.cases.model import CaseState, Progress
-from warden.containment import ContainmentState, read_containment
+from warden.containment.snapshot import ContainmentState, read_containment
 from warden.plan.model import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
 
 

@@ -21,7 +21,7 @@ from tests.fakes import (
     contained,
 )
 from warden.cases.model import CaseState, Progress
-from warden.containment import read_containment
+from warden.containment.snapshot import read_containment
 from warden.core.ledger import Key, Put
 from warden.core.ports import Certificate
 from warden.plan.model import ROTATE_CERTIFICATE

@@ -23,7 +23,8 @@ from tests.fakes import (
     its_end,
 )
 from warden.cases.model import CaseState, Progress
-from warden.containment import ContainmentState, containment_key, read_containment, save_containment
+from warden.containment.release import drift_of, leave_behind, release
+from warden.containment.snapshot import ContainmentState, containment_key, read_containment, save_containment
 from warden.core.errors import ActionFailed, NotSent, NotYet, Refused
 from warden.core.findings import Subject, SubjectType
 from warden.core.ledger import Key, Put
@@ -32,7 +33,6 @@ from warden.decisions import Decision, Order, carry_out
 from warden.notify.digests import send_digest
 from warden.plan.model import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE, Mode
 from warden.progress import due, job_ended
-from warden.release import drift_of, leave_behind, release
 from warden.rotation import RotationState, begin_rotation, end_rotation, read_rotation, rotation_key, save_rotation
 
 KEEP = "release-keeping-certificate"

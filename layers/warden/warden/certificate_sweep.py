@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from warden.campaigns import Member, MemberState, member_put, open_campaign, read_member
-from warden.containment import read_containment
+from warden.containment.snapshot import read_containment
 from warden.core.errors import Conflict, Refused
 from warden.core.ledger import Record, decide_anew
 from warden.core.ports import Certificate, CertificatePage, Thing

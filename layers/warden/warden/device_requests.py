@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from warden.cases.model import Step
-from warden.containment import read_containment
+from warden.containment.snapshot import read_containment
 from warden.core.errors import ActionFailed, Conflict, Refused
 from warden.core.ledger import Put, decide_anew
 from warden.jobs import JOB_ID, Job, Upload, job_put, read_job

@@ -11,7 +11,7 @@ from warden.campaign_decisions import CampaignDecision, campaign_summary, check_
 from warden.campaigns import read_campaign
 from warden.cases.model import Case, CaseState, TimelineEntry, case_from
 from warden.cases.views import summary
-from warden.containment import Containment, read_containment
+from warden.containment.snapshot import Containment, read_containment
 from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType

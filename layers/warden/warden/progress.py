@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
-from warden.containment import ContainmentState, containment_from, save_containment
+from warden.containment.snapshot import ContainmentState, containment_from, save_containment
 from warden.core.clock import from_text
 from warden.core.ledger import Key, Put, Record, decide_anew, version_of
 from warden.decisions import recover

@@ -8,7 +8,7 @@ from dataclasses import replace
 from warden.actions import TOUCHING, are_counted
 from warden.actions.quarantine import quarantine
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
-from warden.containment import read_containment
+from warden.containment.snapshot import read_containment
 from warden.core.errors import ActionFailed, Refused
 from warden.core.findings import Finding, SubjectType
 from warden.core.ledger import decide_anew

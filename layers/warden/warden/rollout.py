@@ -36,7 +36,7 @@ from warden.campaigns import (
     waiting_in,
 )
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step, case_from, case_key
-from warden.containment import read_containment
+from warden.containment.snapshot import read_containment
 from warden.core.errors import ActionFailed
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import Index, Key, Record, decide_anew

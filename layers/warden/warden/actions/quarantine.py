@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from warden.action import Action
 from warden.cases.model import Case, Outcome, Progress
-from warden.containment import Containment, ContainmentState, read_containment, save_containment
+from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed, Conflict, NotYet
 from warden.core.ledger import Key, Put, decide_anew, version_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from warden.containment import Containment, ContainmentState, read_containment, save_containment
+from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
 from warden.core.errors import NotYet, Refused
 from warden.core.ledger import decide_anew
 from warden.service import Service

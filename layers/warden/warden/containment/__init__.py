@@ -1,0 +1,1 @@
+"""Containments: what was taken from a device, and giving it back."""
