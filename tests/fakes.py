@@ -40,8 +40,9 @@ from warden.core.ports import (
     UploadedFile,
     UploadForm,
 )
-from warden.csr import key_of_certificate
-from warden.device_requests import request_from, serve
+from warden.devices.csr import key_of_certificate
+from warden.devices.job_events import track
+from warden.devices.requests import request_from, serve
 from warden.dispatch import dispatch
 from warden.operations import operate
 from warden.plan.model import Mode, read_plan
@@ -49,7 +50,6 @@ from warden.queues.messages import send_finding
 from warden.service import Service
 from warden.settings import Settings
 from warden.sweep import sweep
-from warden.tracking import track
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 THING = "pump-3"

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from warden.bootstrap import service
 from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
-from warden.device_requests import request_from, serve
+from warden.devices.requests import request_from, serve
 from warden.queues.batches import take
 from warden.refusals import record_refusal
 from warden.validation.strict_json import message_in

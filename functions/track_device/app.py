@@ -10,9 +10,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from warden.bootstrap import service
 from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
+from warden.devices.job_events import track
 from warden.queues.batches import take
 from warden.refusals import record_refusal
-from warden.tracking import track
 from warden.validation.strict_json import message_in
 
 

@@ -8,7 +8,7 @@ from tests.aws.ground import FakeGround, Ground, MotoGround
 from tests.fakes import a_key
 from warden.core.errors import ActionFailed
 from warden.core.ports import JobOrder
-from warden.csr import key_of_certificate
+from warden.devices.csr import key_of_certificate
 
 ABSENT = "f" * 64
 LONG_NAME = "plant1:" + "x" * 121

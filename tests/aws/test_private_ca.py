@@ -25,7 +25,7 @@ from tests.fakes import a_key
 from warden.aws.certificates import IotCertificates
 from warden.aws.private_ca import PrivateAuthority, common_name
 from warden.core.errors import ActionFailed, NotYet
-from warden.csr import key_of_certificate
+from warden.devices.csr import key_of_certificate
 
 type Stubbed = Callable[[str], tuple[Any, Any]]
 

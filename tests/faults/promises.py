@@ -20,7 +20,7 @@ from tests.faults.ground import RESTRICTED
 from tests.faults.wire import Call
 from tests.faults.world import BYSTANDER, PREFIX, DeviceState, World
 from warden.core.clock import from_text
-from warden.csr import key_of_certificate
+from warden.devices.csr import key_of_certificate
 from warden.plan.model import DEACTIVATE_CERTIFICATE, read_plan
 
 _TRANSIENT = ("responding", "recovering")

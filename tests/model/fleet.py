@@ -15,7 +15,7 @@ from typing import Any
 from tests.fakes import RESTRICTED_GROUP, FakeDevice, World, a_world
 from tests.model.wire import Wire, wired
 from warden.core.ports import JobOrder
-from warden.csr import key_of_certificate
+from warden.devices.csr import key_of_certificate
 
 PUMPS = ("pump-1", "pump-2", "pump-3")
 SHARING = ("valve-1", "valve-2")

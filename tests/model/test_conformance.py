@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from tests.fakes import THING, AwsError, Crash, World, a_world, an_old_certificate
 from tests.model.handover import Effect, Model, Record, check
 from tests.model.wire import Wire, wired
+from warden.devices.rotation import rotation_key
 from warden.plan.model import ROTATE_CERTIFICATE
 from warden.progress import job_ended
-from warden.rotation import rotation_key
 
 MODEL = Model(copies=1, keys=2, most_made=3)
 

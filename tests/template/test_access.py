@@ -19,7 +19,7 @@ from tests.template.transformed import (
     role_statements,
 )
 from warden.actions import TOUCHING
-from warden.device_requests import PERMISSIONS
+from warden.devices.requests import PERMISSIONS
 from warden.plan.governor import STOP_KEY
 
 IOT = f"arn:aws:iot:{REGION}:{ACCOUNT}:"

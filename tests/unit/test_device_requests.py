@@ -32,9 +32,9 @@ from tests.fakes import (
 )
 from warden.cases.model import CaseState, Progress
 from warden.core.errors import Refused
-from warden.device_requests import request_from
+from warden.devices.requests import request_from
+from warden.devices.rotation import RotationState, read_rotation
 from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE
-from warden.rotation import RotationState, read_rotation
 
 ENDINGS = ["SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED"]
 

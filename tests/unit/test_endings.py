@@ -27,9 +27,9 @@ from tests.fakes import (
 from warden.campaigns import MemberState, read_batch, read_member
 from warden.cases.model import Case, CaseState, Progress
 from warden.certificate_sweep import Turn, sweep_certificates
-from warden.jobs import read_job
+from warden.devices.jobs import read_job
+from warden.devices.rotation import Rotation, RotationState, read_rotation
 from warden.plan.model import ROTATE_CERTIFICATE
-from warden.rotation import Rotation, RotationState, read_rotation
 
 PAGE = (ROOT / "docs" / "rotation.md").read_text()
 MOMENTS = ("before the CSR", "between issue and confirm", "after confirm")

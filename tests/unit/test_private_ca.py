@@ -24,7 +24,7 @@ from tests.unit.test_settings import LEAST
 from warden.aws.certificates import IotCertificates
 from warden.aws.private_ca import PrivateAuthority
 from warden.core.errors import NotYet
-from warden.csr import key_of_certificate
+from warden.devices.csr import key_of_certificate
 from warden.plan.model import ROTATE_CERTIFICATE
 from warden.settings import settings_from
 

@@ -24,8 +24,7 @@ from warden.cases.model import CaseState, Progress
 from warden.containment.snapshot import read_containment
 from warden.core.ledger import Key, Put
 from warden.core.ports import Certificate
-from warden.plan.model import ROTATE_CERTIFICATE
-from warden.rotation import (
+from warden.devices.rotation import (
     Rotation,
     RotationState,
     certificate_with_key,
@@ -39,6 +38,7 @@ from warden.rotation import (
     rotation_put,
     save_rotation,
 )
+from warden.plan.model import ROTATE_CERTIFICATE
 
 OLD, NEW = "a" * 64, "b" * 64
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.fakes import THING, World, a_finding, a_world
 from warden.core.errors import Refused
-from warden.tracking import track
+from warden.devices.job_events import track
 
 ARN = "arn:aws:iot:us-east-1:000000000000:thing/"
 

@@ -30,10 +30,17 @@ from warden.core.findings import Subject, SubjectType
 from warden.core.ledger import Key, Put
 from warden.core.ports import Certificate, Thing
 from warden.decisions import Decision, Order, carry_out
+from warden.devices.rotation import (
+    RotationState,
+    begin_rotation,
+    end_rotation,
+    read_rotation,
+    rotation_key,
+    save_rotation,
+)
 from warden.notify.digests import send_digest
 from warden.plan.model import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE, Mode
 from warden.progress import due, job_ended
-from warden.rotation import RotationState, begin_rotation, end_rotation, read_rotation, rotation_key, save_rotation
 
 KEEP = "release-keeping-certificate"
 

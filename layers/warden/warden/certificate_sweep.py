@@ -17,11 +17,11 @@ from warden.containment.snapshot import read_containment
 from warden.core.errors import Conflict, Refused
 from warden.core.ledger import Record, decide_anew
 from warden.core.ports import Certificate, CertificatePage, Thing
+from warden.devices.rotation import read_rotation
 from warden.plan.model import Mode
 from warden.plan.renewal_terms import Cleaning
 from warden.renewal_report import report
 from warden.renewal_runs import AT_WORK_FOR, ON_NOTHING, Run, Verdict, read_run, save_run, verdict_key, verdict_put
-from warden.rotation import read_rotation
 from warden.service import Service
 
 _LEAST_TIME = timedelta(seconds=30)

@@ -11,15 +11,15 @@ from warden.containment.snapshot import ContainmentState, containment_from, save
 from warden.core.clock import from_text
 from warden.core.ledger import Key, Put, Record, decide_anew, version_of
 from warden.decisions import recover
+from warden.devices.jobs import Job, job_from, read_job, save_job
+from warden.devices.rotation import RotationState, end_rotation, others_on, read_rotation
 from warden.ingest.audit_reports import settle_check
-from warden.jobs import Job, job_from, read_job, save_job
 from warden.notify.digests import send_digest
 from warden.notify.notifier import tell, tell_again
 from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.renewal_runs import left_behind
 from warden.responder import record_outcome, settle_after_job
 from warden.rollout import advance, note_end
-from warden.rotation import RotationState, end_rotation, others_on, read_rotation
 from warden.service import Service
 
 _NAMED = 3

@@ -13,8 +13,8 @@ from warden.core.errors import ActionFailed, Refused
 from warden.core.findings import Finding, SubjectType
 from warden.core.ledger import decide_anew
 from warden.core.ports import Thing
+from warden.devices.jobs import job_id
 from warden.enrolment import has_a_place
-from warden.jobs import job_id
 from warden.notify.notifier import tell
 from warden.plan.model import (
     DEACTIVATE_CERTIFICATE,

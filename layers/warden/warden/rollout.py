@@ -41,10 +41,10 @@ from warden.core.errors import ActionFailed
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import Index, Key, Record, decide_anew
 from warden.core.ports import JobOrder, Thing
-from warden.jobs import document, end_time, job_id, job_put
+from warden.devices.jobs import document, end_time, job_id, job_put
+from warden.devices.rotation import read_rotation, requested, rotation_job, rotation_put
 from warden.plan.model import RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.queues.messages import send_batch_over, send_job_ended
-from warden.rotation import read_rotation, requested, rotation_job, rotation_put
 from warden.service import Service
 
 RULE = "campaign"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from warden.action import Action
 from warden.cases.model import Case, Outcome, Progress
-from warden.jobs import Job, order_for, read_job, save_job
+from warden.devices.jobs import Job, order_for, read_job, save_job
 from warden.plan.model import COLLECT_LOGS
 from warden.service import Service
 

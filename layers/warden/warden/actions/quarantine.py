@@ -18,8 +18,8 @@ from warden.containment.snapshot import Containment, ContainmentState, read_cont
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed, Conflict, NotYet
 from warden.core.ledger import Key, Put, decide_anew, version_of
+from warden.devices.rotation import read_rotation
 from warden.plan.model import QUARANTINE
-from warden.rotation import read_rotation
 from warden.seen import Seen
 from warden.service import Service
 

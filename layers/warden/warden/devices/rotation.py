@@ -3,7 +3,7 @@
 requested ─▶ issuing ─▶ issued ─▶ confirmed ─▶ finished        the device proved the new certificate
      └──────────┴──────────┴────▶ rolling-back ─▶ rolled-back   it did not, and the job or the time is over
 
-The device moves it as far as `confirmed` (device_requests.py); the responder ends it, one way or the other.
+The device moves it as far as `confirmed` (devices/requests.py); the responder ends it, one way or the other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from warden.containment.snapshot import containment_put, read_containment
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed
 from warden.core.ledger import Key, Ledger, Put, decide_anew, version_of
-from warden.jobs import Job, job_put, order_for, read_job
+from warden.devices.jobs import Job, job_put, order_for, read_job
 from warden.plan.model import ROTATE_CERTIFICATE
 from warden.service import Service
 
@@ -229,7 +229,7 @@ def _unrecorded(rotation: Rotation, service: Service) -> str:
 
 def certificate_with_key(fingerprint: str, since: datetime, service: Service) -> str | None:
     """Find an inactive certificate made since a moment for a key: CreateCertificateFromCsr is not idempotent."""
-    from warden.csr import key_of_certificate
+    from warden.devices.csr import key_of_certificate
 
     for certificate in service.ports.certificates.issued_since(since):
         if key_of_certificate(certificate.pem) == fingerprint:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from warden.core.errors import Refused
-from warden.jobs import JOB_ID, JOB_ID_PREFIX, read_job
+from warden.devices.jobs import JOB_ID, JOB_ID_PREFIX, read_job
 from warden.queues.messages import send_job_ended
 from warden.service import Service
 from warden.validation.names import THING_NAME

@@ -18,10 +18,8 @@ from warden.cases.model import Step
 from warden.containment.snapshot import read_containment
 from warden.core.errors import ActionFailed, Conflict, Refused
 from warden.core.ledger import Put, decide_anew
-from warden.jobs import JOB_ID, Job, Upload, job_put, read_job
-from warden.plan.model import COLLECT_LOGS
-from warden.refusals import record_refusal
-from warden.rotation import (
+from warden.devices.jobs import JOB_ID, Job, Upload, job_put, read_job
+from warden.devices.rotation import (
     Rotation,
     RotationState,
     certificate_with_key,
@@ -31,12 +29,14 @@ from warden.rotation import (
     rotation_put,
     save_rotation,
 )
+from warden.plan.model import COLLECT_LOGS
+from warden.refusals import record_refusal
 from warden.service import Service
 from warden.validation.names import THING_NAME, shown
 from warden.validation.strict_json import message_in
 
 if TYPE_CHECKING:
-    from warden.csr import SigningRequest
+    from warden.devices.csr import SigningRequest
 
 _PAYLOAD_BYTES = 64 * 1024
 _TOKEN_CHARACTERS = 64
@@ -207,7 +207,7 @@ def _create_certificate(request: DeviceRequest, body: Mapping[str, Any], service
     if not rotation.old:  # a campaign asks nothing about a device before the device does
         rotation = replace(rotation, old=tuple(attached))
     _require_in_progress(rotation.job_id, request.thing, service)
-    from warden.csr import read_csr  # cryptography takes 40 ms to import, and only this request needs it
+    from warden.devices.csr import read_csr  # cryptography takes 40 ms to import, and only this request needs it
 
     csr = read_csr(body.get("csr"))
     if rotation.state is RotationState.CONFIRMED:
@@ -294,7 +294,7 @@ def _refuse_known_key(rotation: Rotation, csr: SigningRequest, service: Service)
 
     A certificate that somebody else issued, as at the enrolment, is deleted one day: its key must be known then too.
     """
-    from warden.csr import key_of_certificate
+    from warden.devices.csr import key_of_certificate
 
     ledger, replaced = service.ports.ledger, {}
     for certificate_id in rotation.old:

@@ -1,0 +1,1 @@
+"""Jobs on devices, their requests, and the rotation of their certificates."""
