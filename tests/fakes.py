@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from warden.campaigns.inventory import Turn, go_on, sweep_certificates
 from warden.cases.model import Case, CaseState, case_from
-from warden.certificate_sweep import Turn, go_on, sweep_certificates
 from warden.core.errors import ActionFailed, Conflict, NotSent, Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import INDEX_ATTRIBUTES, Found, Index, Key, Put, Record

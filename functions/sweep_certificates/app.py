@@ -10,7 +10,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden.bootstrap import pace, service
-from warden.certificate_sweep import Turn, go_on, sweep_certificates
+from warden.campaigns.inventory import Turn, go_on, sweep_certificates
 from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
 from warden.queues.batches import take

@@ -27,11 +27,11 @@ from warden.aws.certificates import IotCertificates
 from warden.aws.jobs import IotJobs
 from warden.aws.registry import IotRegistry
 from warden.bootstrap import _CONFIG
-from warden.campaigns import CAMPAIGN_KEY, MemberState, member_from, read_campaign
+from warden.campaigns.inventory import Turn, go_on, sweep_certificates
+from warden.campaigns.records import CAMPAIGN_KEY, MemberState, member_from, read_campaign
+from warden.campaigns.rollout import advance, note_end
 from warden.cases.model import Outcome, Progress
-from warden.certificate_sweep import Turn, go_on, sweep_certificates
 from warden.core.throttle import Pace
-from warden.rollout import advance, note_end
 from warden.service import Service
 
 SIZES = (10_000, 1_000_000, 10_000_000)

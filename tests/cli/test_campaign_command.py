@@ -9,7 +9,7 @@ from tests.cli.answering import Answer, Operate
 from tests.cli.conftest import Shell
 from tests.cli.samples import ALICE
 from tests.unit.test_campaigns import TURN, a_campaign
-from warden.campaign_decisions import CampaignDecision
+from warden.campaigns.decisions import CampaignDecision
 
 
 @cache

@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.fakes import OPERATOR, RESTRICTED_POLICY, AwsError, Crash, FakeDevice, a_key
 from tests.model.fleet import FLEET, PUMPS, SHARING, Book, BrokenPromiseError, Member, keys_of
-from warden.campaigns import CampaignState, MemberState, open_campaign, read_campaign
+from warden.campaigns.records import CampaignState, MemberState, open_campaign, read_campaign
 from warden.cases.model import Case, CaseState
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType

@@ -21,7 +21,7 @@ from tests.unit.test_campaigns import ENFORCED, TURN, active, asked, campaign, f
 from tests.unit.test_certificate_sweep import a_fleet
 from tests.unit.test_crashes import RECEIVES, Fate, Flow, Tripwire, wired
 from tests.unit.test_enrolment import RENEW, it_expires
-from warden.campaigns import CampaignState
+from warden.campaigns.records import CampaignState
 from warden.plan.model import ROTATE_CERTIFICATE, read_plan
 
 

@@ -13,17 +13,17 @@ import pytest
 from tests.fakes import Crash, World, a_finding, an_old_certificate
 from tests.unit.test_campaigns import ENFORCED, TURN, a_campaign, campaign, fail, obey
 from tests.unit.test_certificate_sweep import ROTATION, a_fleet, state_of, verdicts
-from warden.campaign_decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
-from warden.campaign_notices import tell_of
-from warden.campaigns import CampaignState, MemberState, batch_key, member_key, read_member, waiting_in
-from warden.certificate_sweep import sweep_certificates
+from warden.campaigns.decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
+from warden.campaigns.inventory import sweep_certificates
+from warden.campaigns.inventory_runs import left_behind, read_run
+from warden.campaigns.notices import tell_of
+from warden.campaigns.records import CampaignState, MemberState, batch_key, member_key, read_member, waiting_in
+from warden.campaigns.rollout import take_on
 from warden.core.errors import Refused
 from warden.core.findings import Source
 from warden.core.ledger import Found, Index, Key, Put
 from warden.core.ports import Certificate, CertificatePage, JobOrder
 from warden.plan.model import ROTATE_CERTIFICATE, Mode
-from warden.renewal_runs import left_behind, read_run
-from warden.rollout import take_on
 
 CLEAN = f'{ROTATION}[hygiene]\ninactive = "clean"\ninactive_days = 60\n'
 
@@ -238,7 +238,7 @@ def test_a_campaign_that_was_quiet_goes_on_when_somebody_waits_again() -> None:
 @pytest.fixture(name="one_by_one")
 def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> World:
     """A campaign of nine in its last step, whose every device is a job of its own."""
-    monkeypatch.setattr("warden.rollout._THINGS_A_JOB", 1)
+    monkeypatch.setattr("warden.campaigns.rollout._THINGS_A_JOB", 1)
     world = a_campaign(9, rotation=f"{ENFORCED}canary_percent = 1\n")
     while campaign(world).step < 2:
         world.sweep(after=TURN)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import World, a_finding
 from tests.unit.test_certificate_sweep import a_fleet, state_of
-from warden.campaigns import Campaign, CampaignState, MemberState, read_campaign
+from warden.campaigns.records import Campaign, CampaignState, MemberState, read_campaign
 from warden.cases.model import CaseState
 from warden.core.errors import Refused
 from warden.core.findings import Source

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.fakes import PLAN, Crash, World, a_finding, a_world, contained
-from warden.campaigns import CampaignState, MemberState, read_campaign, read_member
+from warden.campaigns.inventory_runs import read_run
+from warden.campaigns.records import CampaignState, MemberState, read_campaign, read_member
 from warden.plan.model import Mode
-from warden.renewal_runs import read_run
 
 ROTATION = """
 [rotation]

@@ -24,9 +24,9 @@ from tests.fakes import (
     a_world,
     an_old_certificate,
 )
-from warden.campaigns import MemberState, read_batch, read_member
+from warden.campaigns.inventory import Turn, sweep_certificates
+from warden.campaigns.records import MemberState, read_batch, read_member
 from warden.cases.model import Case, CaseState, Progress
-from warden.certificate_sweep import Turn, sweep_certificates
 from warden.devices.jobs import read_job
 from warden.devices.rotation import Rotation, RotationState, read_rotation
 from warden.plan.model import ROTATE_CERTIFICATE

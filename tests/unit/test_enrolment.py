@@ -12,14 +12,14 @@ import pytest
 from tests.fakes import THING, World, a_finding, a_world, an_old_certificate
 from tests.unit.test_campaigns import TURN, active, asked, campaign, fail, obey, run
 from tests.unit.test_certificate_sweep import a_fleet, state_of
-from warden.campaigns import CampaignState, MemberState, campaign_put, open_campaign
+from warden.campaigns.enrolment import opened
+from warden.campaigns.inventory import Turn, go_on
+from warden.campaigns.inventory_runs import read_run
+from warden.campaigns.records import CampaignState, MemberState, campaign_put, open_campaign
 from warden.cases.model import Case, CaseState, Progress
-from warden.certificate_sweep import Turn, go_on
 from warden.core.findings import Finding, Source
 from warden.core.ledger import Key
-from warden.enrolment import opened
 from warden.plan.model import RENEW_CERTIFICATE, ROTATE_CERTIFICATE, Mode, read_plan
-from warden.renewal_runs import read_run
 from warden.responder import respond
 
 RENEW = """

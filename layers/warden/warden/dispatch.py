@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from warden.campaign_decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
+from warden.campaigns.decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
+from warden.campaigns.rollout import take_on
 from warden.cases.model import Step
 from warden.core.errors import Refused
 from warden.core.findings import Finding
@@ -16,7 +17,6 @@ from warden.progress import due, job_ended
 from warden.queues.messages import SCHEMA
 from warden.refusals import record_refusal
 from warden.responder import respond
-from warden.rollout import take_on
 from warden.service import Service
 from warden.validation.names import shown
 

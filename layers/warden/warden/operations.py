@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from warden.campaign_decisions import CampaignDecision, campaign_summary, check_campaign_decision
-from warden.campaigns import read_campaign
+from warden.campaigns.decisions import CampaignDecision, campaign_summary, check_campaign_decision
+from warden.campaigns.records import read_campaign
 from warden.cases.model import Case, CaseState, TimelineEntry, case_from
 from warden.cases.views import summary
 from warden.containment.snapshot import Containment, read_containment

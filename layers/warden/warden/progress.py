@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from warden.campaigns.inventory_runs import left_behind
+from warden.campaigns.rollout import advance, note_end
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment.snapshot import ContainmentState, containment_from, save_containment
 from warden.core.clock import from_text
@@ -17,9 +19,7 @@ from warden.ingest.audit_reports import settle_check
 from warden.notify.digests import send_digest
 from warden.notify.notifier import tell, tell_again
 from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE
-from warden.renewal_runs import left_behind
 from warden.responder import record_outcome, settle_after_job
-from warden.rollout import advance, note_end
 from warden.service import Service
 
 _NAMED = 3

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from warden.actions import TOUCHING, are_counted
 from warden.actions.quarantine import quarantine
+from warden.campaigns.enrolment import has_a_place
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment.snapshot import read_containment
 from warden.core.errors import ActionFailed, Refused
@@ -14,7 +15,6 @@ from warden.core.findings import Finding, SubjectType
 from warden.core.ledger import decide_anew
 from warden.core.ports import Thing
 from warden.devices.jobs import job_id
-from warden.enrolment import has_a_place
 from warden.notify.notifier import tell
 from warden.plan.model import (
     DEACTIVATE_CERTIFICATE,

@@ -7,7 +7,7 @@ that finds ten thousand certificates about to expire fills a campaign, and holds
 from __future__ import annotations
 
 from warden.action import Action
-from warden.enrolment import enrol
+from warden.campaigns.enrolment import enrol
 from warden.plan.model import RENEW_CERTIFICATE
 
 ACTION = Action(name=RENEW_CERTIFICATE, run=enrol, permissions=(), is_counted=False)

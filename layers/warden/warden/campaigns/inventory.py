@@ -2,7 +2,7 @@
 
 AWS IoT lists certificates by age, so nothing is read of those that are not due. Of each that is, its things are looked
 up, once: what was found is on record, and a run that dies is gone on with. At the end the owner gets a report, and the
-devices found wait for their turn in a campaign (campaigns.py).
+devices found wait for their turn in a campaign (campaigns/records.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from warden.campaigns import Member, MemberState, member_put, open_campaign, read_member
+from warden.campaigns.inventory_runs import (
+    AT_WORK_FOR,
+    ON_NOTHING,
+    Run,
+    Verdict,
+    read_run,
+    save_run,
+    verdict_key,
+    verdict_put,
+)
+from warden.campaigns.records import Member, MemberState, member_put, open_campaign, read_member
+from warden.campaigns.report import report
 from warden.containment.snapshot import read_containment
 from warden.core.errors import Conflict, Refused
 from warden.core.ledger import Record, decide_anew
@@ -20,8 +31,6 @@ from warden.core.ports import Certificate, CertificatePage, Thing
 from warden.devices.rotation import read_rotation
 from warden.plan.model import Mode
 from warden.plan.renewal_terms import Cleaning
-from warden.renewal_report import report
-from warden.renewal_runs import AT_WORK_FOR, ON_NOTHING, Run, Verdict, read_run, save_run, verdict_key, verdict_put
 from warden.service import Service
 
 _LEAST_TIME = timedelta(seconds=30)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from warden.campaigns import (
+from warden.campaigns.records import (
     Campaign,
     CampaignState,
     Tally,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from warden.campaigns import Campaign, CampaignState, read_batch, read_campaign, save_campaign
+from warden.campaigns.records import Campaign, CampaignState, read_batch, read_campaign, save_campaign
 from warden.core.ledger import decide_anew
 from warden.notify.case_notices import plain
 from warden.service import Service

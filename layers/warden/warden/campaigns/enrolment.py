@@ -1,6 +1,6 @@
 """Enrolment by a finding: how a device that a detector names gets its place in the campaign, and what opens one.
 
-The sweep of certificates enrols whom it finds itself (certificate_sweep.py); both end in the one campaign there is.
+The sweep of certificates enrols whom it finds itself (campaigns/inventory.py); both end in the one campaign there is.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from warden.campaigns import (
+from warden.campaigns.records import (
     Campaign,
     CampaignState,
     Member,
@@ -19,11 +19,11 @@ from warden.campaigns import (
     read_campaign,
     read_member,
 )
+from warden.campaigns.rollout import in_other_hands
 from warden.cases.model import Case, Outcome, Progress
 from warden.core.errors import ActionFailed
 from warden.core.ledger import decide_anew
 from warden.plan.model import Mode
-from warden.rollout import in_other_hands
 from warden.service import Service
 
 _AHEAD = timedelta(days=36_525)

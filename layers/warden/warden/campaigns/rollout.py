@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
-from warden.campaign_notices import tell_of
-from warden.campaigns import (
+from warden.campaigns.notices import tell_of
+from warden.campaigns.records import (
     CAMPAIGN_KEY,
     REST,
     Batch,

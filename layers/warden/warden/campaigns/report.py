@@ -11,13 +11,13 @@ from math import ceil
 from tempfile import NamedTemporaryFile
 from typing import IO
 
-from warden.campaigns import Campaign, CampaignState, campaign_put, open_campaign
+from warden.campaigns.enrolment import opened
+from warden.campaigns.inventory_runs import ON_NOTHING, Run, Verdict, read_run, run_put
+from warden.campaigns.records import Campaign, CampaignState, campaign_put, open_campaign
 from warden.core.clock import from_text
 from warden.core.errors import Conflict
 from warden.core.ledger import Index, decide_anew
-from warden.enrolment import opened
 from warden.notify.case_notices import plain
-from warden.renewal_runs import ON_NOTHING, Run, Verdict, read_run, run_put
 from warden.service import Service
 
 _COLUMNS = ("certificate", "created_at", "age_days", "thing", "verdict", "day_of_campaign")

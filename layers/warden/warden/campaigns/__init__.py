@@ -1,0 +1,1 @@
+"""Campaigns: which certificates are due, and their renewal in batches."""
