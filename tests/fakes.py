@@ -43,13 +43,13 @@ from warden.core.ports import (
 from warden.devices.csr import key_of_certificate
 from warden.devices.job_events import track
 from warden.devices.requests import request_from, serve
-from warden.dispatch import dispatch
 from warden.operations import operate
 from warden.plan.model import Mode, read_plan
 from warden.queues.messages import send_finding
+from warden.respond.dispatch import dispatch
+from warden.respond.due import sweep
 from warden.service import Service
 from warden.settings import Settings
-from warden.sweep import sweep
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 THING = "pump-3"

@@ -11,12 +11,12 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
-from warden.actions import are_counted
 from warden.core.findings import Finding, SubjectType
 from warden.core.ledger import Found, Index, Key, Put, Record
 from warden.core.ports import Thing
 from warden.plan.governor import Governor
 from warden.plan.model import NOTIFY, RENEW_CERTIFICATE, Device, Limits, Mode, Plan, Rule
+from warden.respond.actions import are_counted
 
 _SUBJECTS_WITH_DEVICES = (SubjectType.THING, SubjectType.CERTIFICATE)
 

@@ -10,8 +10,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden.bootstrap import service
 from warden.core.logging import logger, metrics
-from warden.dispatch import dispatch
 from warden.queues.batches import take_in_order
+from warden.respond.dispatch import dispatch
 
 
 def _respond(record: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden.bootstrap import service
 from warden.core.logging import logger, metrics
-from warden.sweep import sweep
+from warden.respond.due import sweep
 
 
 @logger.inject_lambda_context(clear_state=True)

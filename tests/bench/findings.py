@@ -26,12 +26,12 @@ from tests.unit.sources.samples import findings_of, message_of
 from warden.cases.model import Case, CaseState
 from warden.core.findings import Finding
 from warden.core.ports import Ports
-from warden.dispatch import dispatch
 from warden.ingest.detectors import Envelope
 from warden.ingest.intake import take_in
 from warden.notify.case_notices import body_of, subject_of
 from warden.plan.model import Mode
 from warden.queues.messages import send_finding
+from warden.respond.dispatch import dispatch
 from warden.service import Service
 
 FINDINGS = 2_000

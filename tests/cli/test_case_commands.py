@@ -19,7 +19,7 @@ from tests.cli.samples import (
     listing,
 )
 from warden.cases.model import CaseState, Outcome, Progress
-from warden.decisions import Decision
+from warden.respond.decisions import Decision
 
 QUICKLY = ("--wait", "--poll", "0.01", "--timeout", "20")
 

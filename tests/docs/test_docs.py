@@ -20,7 +20,12 @@ README = (ROOT / "README.md").read_text()
 TEMPLATE = (ROOT / "template.yaml").read_text()
 PACKAGE = ROOT / "layers/warden/warden"
 
-EXAMPLES = {"events/FILE", "ingest/detectors/my_detector.py", "events/my-detector.json", "actions/mark_thing.py"}
+EXAMPLES = {
+    "events/FILE",
+    "ingest/detectors/my_detector.py",
+    "events/my-detector.json",
+    "respond/actions/mark_thing.py",
+}
 """Paths that a page makes up to show a form."""
 
 STARTS = (Path(), Path("layers/warden/warden"), Path("device"), Path("events"), Path("docs"), Path("tests"))

@@ -5,7 +5,8 @@ To add one, write its steps as functions of the world (world.py has what AWS, pe
 is left to deliver: the engine begins a point at the beginning of its step. What must be true in the end is not said
 here: promises.py checks it, for every flow the same, and the engine compares the end with the clean run's.
 
-An action that is new in `warden.actions.TOUCHING` has a rule of its own in PLAN and a flow of its own, from its name.
+An action that is new in `warden.respond.actions.TOUCHING` has a rule of its own in PLAN and a flow of its own, from
+its name.
 A sample event that is new in events/ and carries a finding belongs into `SOURCES`.
 """
 
@@ -21,8 +22,8 @@ from tests.aws.private_ca import AUTHORITY
 from tests.fakes import NOON, a_key
 from tests.faults.ground import RESTRICTED, Deployment
 from tests.faults.world import THING, World, sample
-from warden.actions import TOUCHING
 from warden.plan.model import COLLECT_LOGS, QUARANTINE, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
+from warden.respond.actions import TOUCHING
 
 type Step = Callable[[World], object]
 

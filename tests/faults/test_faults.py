@@ -17,7 +17,7 @@ from tests.faults.engine import Course, Engine, Tried
 from tests.faults.flows import ENDS, FLOWS, SOURCES, VARIANTS, Flow
 from tests.faults.ground import laid
 from tests.faults.wire import Fate
-from warden.actions import TOUCHING
+from warden.respond.actions import TOUCHING
 
 PAIRS = os.environ.get("FAULT_POINTS", "") == "pairs"
 _PAIRS_PER_FLOW = 150

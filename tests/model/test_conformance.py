@@ -17,7 +17,7 @@ from tests.model.handover import Effect, Model, Record, check
 from tests.model.wire import Wire, wired
 from warden.devices.rotation import rotation_key
 from warden.plan.model import ROTATE_CERTIFICATE
-from warden.progress import job_ended
+from warden.respond.followups import job_ended
 
 MODEL = Model(copies=1, keys=2, most_made=3)
 

@@ -29,12 +29,12 @@ from warden.campaigns.records import CampaignState, MemberState, open_campaign, 
 from warden.cases.model import Case, CaseState
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
-from warden.decisions import Decision
 from warden.devices.job_events import track
 from warden.devices.requests import request_from, serve
 from warden.operations import operate
 from warden.plan.model import COLLECT_LOGS
 from warden.queues.messages import send_finding
+from warden.respond.decisions import Decision
 
 KINDS = (
     (Source.DETECT, "aws:all-bytes-out"),

@@ -18,9 +18,9 @@ from tests.template.transformed import (
     resources,
     role_statements,
 )
-from warden.actions import TOUCHING
 from warden.devices.requests import PERMISSIONS
 from warden.plan.governor import STOP_KEY
+from warden.respond.actions import TOUCHING
 
 IOT = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
 

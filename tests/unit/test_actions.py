@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes import THING, World, a_finding, a_key, a_world
-from warden.actions.deactivate_certificate import deactivate_certificate
-from warden.actions.disconnect import disconnect
 from warden.cases.model import Case, Outcome, Progress
 from warden.core.errors import ActionFailed
 from warden.core.findings import Source, Subject, SubjectType
+from warden.respond.actions.deactivate_certificate import deactivate_certificate
+from warden.respond.actions.disconnect import disconnect
 
 SECOND = "b" * 64
 

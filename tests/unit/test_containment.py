@@ -24,9 +24,9 @@ from warden.cases.model import CaseState, Progress
 from warden.containment.snapshot import ContainmentState
 from warden.core.errors import NotYet
 from warden.core.ledger import Put
-from warden.decisions import Decision, Order, carry_out
 from warden.operations import operate
 from warden.plan.model import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
+from warden.respond.decisions import Decision, Order, carry_out
 
 TEN = [f"policy-{number}" for number in range(10)]
 KEEP = "release-keeping-certificate"

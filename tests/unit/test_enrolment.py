@@ -20,7 +20,7 @@ from warden.cases.model import Case, CaseState, Progress
 from warden.core.findings import Finding, Source
 from warden.core.ledger import Key
 from warden.plan.model import RENEW_CERTIFICATE, ROTATE_CERTIFICATE, Mode, read_plan
-from warden.responder import respond
+from warden.respond.responder import respond
 
 RENEW = """
 version = 1

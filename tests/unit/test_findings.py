@@ -20,11 +20,11 @@ from tests.fakes import (
 )
 from warden.cases.model import CaseState, Progress
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
-from warden.dispatch import dispatch
 from warden.ingest.envelopes import bare_records, unwrap
 from warden.ingest.intake import take_in
 from warden.plan.model import COLLECT_LOGS, DEACTIVATE_CERTIFICATE, QUARANTINE, Mode
 from warden.queues.messages import SCHEMA, send_finding
+from warden.respond.dispatch import dispatch
 
 
 @pytest.fixture(name="world")

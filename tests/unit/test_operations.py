@@ -22,11 +22,11 @@ from warden.cases.model import CaseState
 from warden.core.errors import Refused
 from warden.core.findings import Severity, Subject, SubjectType
 from warden.core.ledger import Put
-from warden.decisions import Decision
-from warden.dispatch import dispatch
 from warden.notify.case_notices import plain
 from warden.operations import operate
 from warden.plan.model import Mode
+from warden.respond.decisions import Decision
+from warden.respond.dispatch import dispatch
 
 ESCAPES = ["\x1b[31m", "\r\nBcc: eve@example.org", "\u202egnp.exe", "\u200b", "<!channel>\x00", "ü" * 50]
 

@@ -29,7 +29,6 @@ from warden.core.errors import ActionFailed, NotSent, NotYet, Refused
 from warden.core.findings import Subject, SubjectType
 from warden.core.ledger import Key, Put
 from warden.core.ports import Certificate, Thing
-from warden.decisions import Decision, Order, carry_out
 from warden.devices.rotation import (
     RotationState,
     begin_rotation,
@@ -40,7 +39,8 @@ from warden.devices.rotation import (
 )
 from warden.notify.digests import send_digest
 from warden.plan.model import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE, Mode
-from warden.progress import due, job_ended
+from warden.respond.decisions import Decision, Order, carry_out
+from warden.respond.followups import due, job_ended
 
 KEEP = "release-keeping-certificate"
 

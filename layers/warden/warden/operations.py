@@ -16,9 +16,9 @@ from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import Index, Put, decide_anew, version_of
-from warden.decisions import Decision, check_decision
 from warden.plan.governor import STOP_KEY
 from warden.queues.messages import send_campaign_decision, send_decision, send_finding
+from warden.respond.decisions import Decision, check_decision
 from warden.service import Service
 from warden.validation.fields import is_unicode
 from warden.validation.names import THING_NAME

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from warden.action import Action
-from warden.actions import (
+from warden.respond.actions import (
     collect_logs,
     deactivate_certificate,
     disconnect,
@@ -13,6 +12,7 @@ from warden.actions import (
     renew_certificate,
     rotate_certificate,
 )
+from warden.respond.actions.action import Action
 
 TOUCHING: dict[str, Action] = {
     module.ACTION.name: module.ACTION

@@ -12,15 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from warden.action import Action
 from warden.cases.model import Case, Outcome, Progress
 from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed, Conflict, NotYet
 from warden.core.ledger import Key, Put, decide_anew, version_of
+from warden.devices.device_view import Seen
 from warden.devices.rotation import read_rotation
 from warden.plan.model import QUARANTINE
-from warden.seen import Seen
+from warden.respond.actions.action import Action
 from warden.service import Service
 
 _POLICIES_PER_CERTIFICATE = 10

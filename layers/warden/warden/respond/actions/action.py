@@ -1,4 +1,4 @@
-"""What an action is. `warden.actions` has them, one module each."""
+"""What an action is. `warden.respond.actions` has them, one module each."""
 
 from __future__ import annotations
 

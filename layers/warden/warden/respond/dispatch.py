@@ -12,11 +12,11 @@ from warden.cases.model import Step
 from warden.core.errors import Refused
 from warden.core.findings import Finding
 from warden.core.ledger import Key, decide_anew
-from warden.decisions import Decision, Order, carry_out
-from warden.progress import due, job_ended
 from warden.queues.messages import SCHEMA
 from warden.refusals import record_refusal
-from warden.responder import respond
+from warden.respond.decisions import Decision, Order, carry_out
+from warden.respond.followups import due, job_ended
+from warden.respond.responder import respond
 from warden.service import Service
 from warden.validation.names import shown
 

@@ -12,14 +12,14 @@ from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment.snapshot import ContainmentState, containment_from, save_containment
 from warden.core.clock import from_text
 from warden.core.ledger import Key, Put, Record, decide_anew, version_of
-from warden.decisions import recover
 from warden.devices.jobs import Job, job_from, read_job, save_job
 from warden.devices.rotation import RotationState, end_rotation, others_on, read_rotation
 from warden.ingest.audit_reports import settle_check
 from warden.notify.digests import send_digest
 from warden.notify.notifier import tell, tell_again
 from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE
-from warden.responder import record_outcome, settle_after_job
+from warden.respond.decisions import recover
+from warden.respond.responder import record_outcome, settle_after_job
 from warden.service import Service
 
 _NAMED = 3

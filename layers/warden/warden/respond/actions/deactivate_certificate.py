@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from warden.action import Action
 from warden.cases.model import Case, Outcome, Progress
 from warden.core.errors import ActionFailed
 from warden.core.findings import SubjectType
 from warden.plan.model import DEACTIVATE_CERTIFICATE
+from warden.respond.actions.action import Action
 from warden.service import Service
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from warden.action import Action
 from warden.cases.model import Case, Outcome, Progress
 from warden.plan.model import DISCONNECT
+from warden.respond.actions.action import Action
 from warden.service import Service
 
 

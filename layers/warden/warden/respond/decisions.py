@@ -10,10 +10,10 @@ from warden.cases.model import WARDEN, Case, CaseState, Progress, Step
 from warden.containment.release import drift_of, release
 from warden.core.errors import ActionFailed, Refused
 from warden.core.ledger import decide_anew
+from warden.devices.device_view import look_at
 from warden.notify.notifier import tell
 from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE, Mode
-from warden.responder import admit, carry_on, perform, planned, reached_by, record_outcome
-from warden.seen import look_at
+from warden.respond.responder import admit, carry_on, perform, planned, reached_by, record_outcome
 from warden.service import Service
 
 

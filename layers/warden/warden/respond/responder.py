@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from warden.actions import TOUCHING, are_counted
-from warden.actions.quarantine import quarantine
 from warden.campaigns.enrolment import has_a_place
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment.snapshot import read_containment
@@ -14,6 +12,7 @@ from warden.core.errors import ActionFailed, Refused
 from warden.core.findings import Finding, SubjectType
 from warden.core.ledger import decide_anew
 from warden.core.ports import Thing
+from warden.devices.device_view import Seen, affected_by, look_at
 from warden.devices.jobs import job_id
 from warden.notify.notifier import tell
 from warden.plan.model import (
@@ -26,7 +25,8 @@ from warden.plan.model import (
     Rule,
 )
 from warden.queues.messages import send_finding
-from warden.seen import Seen, affected_by, look_at
+from warden.respond.actions import TOUCHING, are_counted
+from warden.respond.actions.quarantine import quarantine
 from warden.service import Service
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from warden.action import Action
 from warden.cases.model import Case, Outcome, Progress
 from warden.devices.jobs import Job, order_for, read_job, save_job
 from warden.plan.model import COLLECT_LOGS
+from warden.respond.actions.action import Action
 from warden.service import Service
 
 
