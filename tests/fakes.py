@@ -43,7 +43,7 @@ from warden.core.ports import (
 from warden.devices.csr import key_of_certificate
 from warden.devices.job_events import track
 from warden.devices.requests import request_from, serve
-from warden.operations import operate
+from warden.operate.commands import operate
 from warden.plan.model import Mode, read_plan
 from warden.queues.messages import send_finding
 from warden.respond.dispatch import dispatch

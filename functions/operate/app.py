@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from warden.bootstrap import service
 from warden.core.errors import Refused
 from warden.core.logging import logger
-from warden.operations import operate
+from warden.operate.commands import operate
 from warden.validation.strict_json import message_in
 
 _STATUS = {"unknown-command": 400, "bad-argument": 400, "not-json": 400, "no-such-case": 404, "not-authenticated": 403}

@@ -24,7 +24,7 @@ from warden.cases.model import CaseState, Progress
 from warden.containment.snapshot import ContainmentState
 from warden.core.errors import NotYet
 from warden.core.ledger import Put
-from warden.operations import operate
+from warden.operate.commands import operate
 from warden.plan.model import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
 from warden.respond.decisions import Decision, Order, carry_out
 

@@ -23,7 +23,7 @@ from warden.core.errors import Refused
 from warden.core.findings import Severity, Subject, SubjectType
 from warden.core.ledger import Put
 from warden.notify.case_notices import plain
-from warden.operations import operate
+from warden.operate.commands import operate
 from warden.plan.model import Mode
 from warden.respond.decisions import Decision
 from warden.respond.dispatch import dispatch
