@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from warden.campaigns.inventory import Turn, go_on, sweep_certificates
 from warden.cases.model import Case, CaseState, case_from
+from warden.context import Service
 from warden.core.errors import ActionFailed, Conflict, NotSent, Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import INDEX_ATTRIBUTES, Found, Index, Key, Put, Record
@@ -48,7 +49,6 @@ from warden.plan.model import Mode, read_plan
 from warden.queues.messages import send_finding
 from warden.respond.dispatch import dispatch
 from warden.respond.due import sweep
-from warden.service import Service
 from warden.settings import Settings
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

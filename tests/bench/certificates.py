@@ -31,8 +31,8 @@ from warden.campaigns.inventory import Turn, go_on, sweep_certificates
 from warden.campaigns.records import CAMPAIGN_KEY, MemberState, member_from, read_campaign
 from warden.campaigns.rollout import advance, note_end
 from warden.cases.model import Outcome, Progress
+from warden.context import Service
 from warden.core.throttle import Pace
-from warden.service import Service
 
 SIZES = (10_000, 1_000_000, 10_000_000)
 DUE = 1_000

@@ -19,8 +19,8 @@ from warden.aws.detectors import AwsDetectors
 from warden.aws.registry import IotRegistry
 from warden.bootstrap import _CONFIG
 from warden.cases.model import Case, CaseState
+from warden.context import Service
 from warden.respond.responder import respond
-from warden.service import Service
 
 MOST_CALLS = 10
 STORM = 600

@@ -24,6 +24,7 @@ from tests.bench.audit_memory import AuditMemory, measure
 from tests.fakes import PLAN, SETTINGS, World, a_finding, an_old_certificate
 from tests.unit.sources.samples import findings_of, message_of
 from warden.cases.model import Case, CaseState
+from warden.context import Service
 from warden.core.findings import Finding
 from warden.core.ports import Ports
 from warden.ingest.detectors import Envelope
@@ -32,7 +33,6 @@ from warden.notify.case_notices import body_of, subject_of
 from warden.plan.model import Mode
 from warden.queues.messages import send_finding
 from warden.respond.dispatch import dispatch
-from warden.service import Service
 
 FINDINGS = 2_000
 LIMIT_MS = 5.0

@@ -18,8 +18,8 @@ from tests.faults.ground import laid
 from warden.aws import certificates
 from warden.aws.jobs import IotJobs
 from warden.cases.model import Case
+from warden.context import Service
 from warden.notify import notifier
-from warden.service import Service
 
 
 def _notify_after_noting(real: Callable[..., Case]) -> Callable[..., Case]:

@@ -28,11 +28,11 @@ from warden.aws.messaging import (
 )
 from warden.aws.private_ca import PrivateAuthority
 from warden.aws.registry import IotRegistry
+from warden.context import Service
 from warden.core.clock import utc_now
 from warden.core.ports import Ports
 from warden.core.throttle import Pace
 from warden.plan.model import Plan, read_plan
-from warden.service import Service
 from warden.settings import Settings, arn_prefix_from, settings_from
 
 if TYPE_CHECKING:

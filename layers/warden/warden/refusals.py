@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from hashlib import sha256
 
+from warden.context import Service
 from warden.core.clock import to_text
 from warden.core.errors import Conflict, Refused
 from warden.core.ledger import EXPIRY, Key, Put
-from warden.service import Service
 
 _KEPT = timedelta(days=90)
 

@@ -18,11 +18,11 @@ from warden.campaigns.records import (
     read_campaign,
     save_campaign,
 )
+from warden.context import Service
 from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.ledger import Index, decide_anew
 from warden.plan.model import Mode
-from warden.service import Service
 
 
 class CampaignDecision(StrEnum):

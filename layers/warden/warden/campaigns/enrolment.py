@@ -21,10 +21,10 @@ from warden.campaigns.records import (
 )
 from warden.campaigns.rollout import in_other_hands
 from warden.cases.model import Case, Outcome, Progress
+from warden.context import Service
 from warden.core.errors import ActionFailed
 from warden.core.ledger import decide_anew
 from warden.plan.model import Mode
-from warden.service import Service
 
 _AHEAD = timedelta(days=36_525)
 """A century: whom a detector names waits ahead of whoever has only an old certificate, in the order of the cases."""

@@ -25,13 +25,13 @@ from warden.campaigns.inventory_runs import (
 from warden.campaigns.records import Member, MemberState, member_put, open_campaign, read_member
 from warden.campaigns.report import report
 from warden.containment.snapshot import read_containment
+from warden.context import Service
 from warden.core.errors import Conflict, Refused
 from warden.core.ledger import Record, decide_anew
 from warden.core.ports import Certificate, CertificatePage, Thing
 from warden.devices.rotation import read_rotation
 from warden.plan.model import Mode
 from warden.plan.renewal_terms import Cleaning
-from warden.service import Service
 
 _LEAST_TIME = timedelta(seconds=30)
 """A certificate is begun only with this much of the run left: its calls may be throttled and repeated."""

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from warden.context import Service
 from warden.core.clock import from_text, to_text
 from warden.core.ledger import EXPIRY, Key, Ledger, Put, Record, version_of
 from warden.core.ports import Certificate
-from warden.service import Service
 
 ON_NOTHING = "*"
 """In the place of a thing's name, which has no such sign: DynamoDB takes no empty name in a map."""

@@ -8,9 +8,9 @@ from functools import partial
 from itertools import islice
 
 from warden.campaigns.records import Campaign, CampaignState, read_batch, read_campaign, save_campaign
+from warden.context import Service
 from warden.core.ledger import decide_anew
 from warden.notify.case_notices import plain
-from warden.service import Service
 
 _TOLD = (CampaignState.AWAITING_APPROVAL, CampaignState.STOPPED, CampaignState.FINISHED)
 _NAMED = 20

@@ -14,11 +14,11 @@ from typing import IO
 from warden.campaigns.enrolment import opened
 from warden.campaigns.inventory_runs import ON_NOTHING, Run, Verdict, read_run, run_put
 from warden.campaigns.records import Campaign, CampaignState, campaign_put, open_campaign
+from warden.context import Service
 from warden.core.clock import from_text
 from warden.core.errors import Conflict
 from warden.core.ledger import Index, decide_anew
 from warden.notify.case_notices import plain
-from warden.service import Service
 
 _COLUMNS = ("certificate", "created_at", "age_days", "thing", "verdict", "day_of_campaign")
 

@@ -37,6 +37,7 @@ from warden.campaigns.records import (
 )
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step, case_from, case_key
 from warden.containment.snapshot import read_containment
+from warden.context import Service
 from warden.core.errors import ActionFailed
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import Index, Key, Record, decide_anew
@@ -45,7 +46,6 @@ from warden.devices.jobs import document, end_time, job_id, job_put
 from warden.devices.rotation import read_rotation, requested, rotation_job, rotation_put
 from warden.plan.model import RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.queues.messages import send_batch_over, send_job_ended
-from warden.service import Service
 
 RULE = "campaign"
 """What stands in the place of a rule's name on the case of a device that a campaign renews."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
+from warden.context import Service
 from warden.core.errors import NotYet, Refused
 from warden.core.ledger import decide_anew
-from warden.service import Service
 
 _POLICIES_PER_CERTIFICATE = 10
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from warden.context import Service
 from warden.core.ports import Thing
 from warden.plan.model import Plan
-from warden.service import Service
 
 _A_MOMENT = timedelta(seconds=10)
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from warden.context import Service
 from warden.core.errors import Refused
 from warden.devices.jobs import JOB_ID, JOB_ID_PREFIX, read_job
 from warden.queues.messages import send_job_ended
-from warden.service import Service
 from warden.validation.names import THING_NAME
 
 _ENDINGS = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED", "DELETED")

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from warden.context import Service
 from warden.core.clock import from_text, to_text
 from warden.core.ledger import Key, Ledger, Put, version_of
 from warden.core.ports import JobOrder
 from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE
-from warden.service import Service
 
 JOB_ID_PREFIX = "warden-"
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from warden.cases.model import Step
 from warden.containment.snapshot import read_containment
+from warden.context import Service
 from warden.core.errors import ActionFailed, Conflict, Refused
 from warden.core.ledger import Put, decide_anew
 from warden.devices.jobs import JOB_ID, Job, Upload, job_put, read_job
@@ -31,7 +32,6 @@ from warden.devices.rotation import (
 )
 from warden.plan.model import COLLECT_LOGS
 from warden.refusals import record_refusal
-from warden.service import Service
 from warden.validation.names import THING_NAME, shown
 from warden.validation.strict_json import message_in
 

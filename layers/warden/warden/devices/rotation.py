@@ -17,12 +17,12 @@ from typing import Any
 from warden.cases.model import Case
 from warden.containment.release import leave_behind
 from warden.containment.snapshot import containment_put, read_containment
+from warden.context import Service
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed
 from warden.core.ledger import Key, Ledger, Put, decide_anew, version_of
 from warden.devices.jobs import Job, job_put, order_for, read_job
 from warden.plan.model import ROTATE_CERTIFICATE
-from warden.service import Service
 
 
 class RotationState(StrEnum):

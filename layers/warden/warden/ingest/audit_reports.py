@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from warden.cases.model import Case, CaseState, case_from
+from warden.context import Service
 from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Source, Subject, SubjectType
@@ -20,7 +21,6 @@ from warden.core.ledger import Index, Key, Put, decide_anew, version_of
 from warden.ingest.detectors import Envelope, audit
 from warden.queues.messages import send_findings
 from warden.refusals import record_refusal
-from warden.service import Service
 
 _PAGE = "fleetWardenAuditPage"
 _LEAST_TIME = timedelta(seconds=20)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from warden.context import Service
 from warden.core.errors import Refused
 from warden.core.findings import Finding
 from warden.ingest import audit_reports
 from warden.ingest.detectors import Detector, Envelope, audit, audit_finding, detect, generic, guardduty, security_hub
 from warden.queues.messages import send_findings
 from warden.refusals import record_refusal
-from warden.service import Service
 from warden.validation.names import shown
 from warden.validation.strict_json import message_in
 

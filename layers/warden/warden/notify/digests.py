@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from warden.cases.model import Case, CaseState, case_from
+from warden.context import Service
 from warden.core.clock import from_text, to_text
 from warden.core.ledger import Index, Key, Put, Record, decide_anew, version_of
 from warden.notify.case_notices import plain
-from warden.service import Service
 
 _WINDOW = timedelta(hours=1)
 _NOTICES_A_WINDOW = 20

@@ -8,6 +8,7 @@ from functools import partial
 
 from warden.cases.model import WARDEN, Case, CaseState, Progress, Step
 from warden.cases.views import summary
+from warden.context import Service
 from warden.core.errors import NotSent
 from warden.core.findings import Source
 from warden.core.ledger import Key, Record, decide_anew
@@ -15,7 +16,6 @@ from warden.notify.asff import finding_of
 from warden.notify.case_notices import body_of, subject_of
 from warden.notify.digests import admits
 from warden.plan.model import NOTIFY, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
-from warden.service import Service
 
 _AGAIN_AFTER = timedelta(minutes=5)
 EVENT_SCHEMA = 1

@@ -12,6 +12,7 @@ from warden.campaigns.records import read_campaign
 from warden.cases.model import Case, CaseState, TimelineEntry, case_from
 from warden.cases.views import summary
 from warden.containment.snapshot import Containment, read_containment
+from warden.context import Service
 from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
@@ -19,7 +20,6 @@ from warden.core.ledger import Index, Put, decide_anew, version_of
 from warden.plan.governor import STOP_KEY
 from warden.queues.messages import send_campaign_decision, send_decision, send_finding
 from warden.respond.decisions import Decision, check_decision
-from warden.service import Service
 from warden.validation.fields import is_unicode
 from warden.validation.names import THING_NAME
 

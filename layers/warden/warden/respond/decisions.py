@@ -8,13 +8,13 @@ from enum import StrEnum
 
 from warden.cases.model import WARDEN, Case, CaseState, Progress, Step
 from warden.containment.release import drift_of, release
+from warden.context import Service
 from warden.core.errors import ActionFailed, Refused
 from warden.core.ledger import decide_anew
 from warden.devices.device_view import look_at
 from warden.notify.notifier import tell
 from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE, Mode
 from warden.respond.responder import admit, carry_on, perform, planned, reached_by, record_outcome
-from warden.service import Service
 
 
 class Decision(StrEnum):

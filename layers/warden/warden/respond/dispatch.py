@@ -9,6 +9,7 @@ from typing import Any
 from warden.campaigns.decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
 from warden.campaigns.rollout import take_on
 from warden.cases.model import Step
+from warden.context import Service
 from warden.core.errors import Refused
 from warden.core.findings import Finding
 from warden.core.ledger import Key, decide_anew
@@ -17,7 +18,6 @@ from warden.refusals import record_refusal
 from warden.respond.decisions import Decision, Order, carry_out
 from warden.respond.followups import due, job_ended
 from warden.respond.responder import respond
-from warden.service import Service
 from warden.validation.names import shown
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from warden.context import Service
 from warden.core.clock import to_text
 from warden.core.ledger import Index
 from warden.queues.messages import send_due
-from warden.service import Service
 
 
 def sweep(service: Service) -> int:

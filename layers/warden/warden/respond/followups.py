@@ -10,6 +10,7 @@ from warden.campaigns.inventory_runs import left_behind
 from warden.campaigns.rollout import advance, note_end
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment.snapshot import ContainmentState, containment_from, save_containment
+from warden.context import Service
 from warden.core.clock import from_text
 from warden.core.ledger import Key, Put, Record, decide_anew, version_of
 from warden.devices.jobs import Job, job_from, read_job, save_job
@@ -20,7 +21,6 @@ from warden.notify.notifier import tell, tell_again
 from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.respond.decisions import recover
 from warden.respond.responder import record_outcome, settle_after_job
-from warden.service import Service
 
 _NAMED = 3
 _USERS_LOOKED_AT = 20

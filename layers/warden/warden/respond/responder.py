@@ -8,6 +8,7 @@ from dataclasses import replace
 from warden.campaigns.enrolment import has_a_place
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment.snapshot import read_containment
+from warden.context import Service
 from warden.core.errors import ActionFailed, Refused
 from warden.core.findings import Finding, SubjectType
 from warden.core.ledger import decide_anew
@@ -27,7 +28,6 @@ from warden.plan.model import (
 from warden.queues.messages import send_finding
 from warden.respond.actions import TOUCHING, are_counted
 from warden.respond.actions.quarantine import quarantine
-from warden.service import Service
 
 
 def respond(finding: Finding, service: Service, *, verified: bool = False) -> Case | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from warden.cases.model import Case, Outcome
-from warden.service import Service
+from warden.context import Service
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from warden.cases.model import Case, Outcome, Progress
+from warden.context import Service
 from warden.devices.jobs import Job, order_for, read_job, save_job
 from warden.plan.model import COLLECT_LOGS
 from warden.respond.actions.action import Action
-from warden.service import Service
 
 
 def collect_logs(case: Case, service: Service) -> Outcome:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from warden.cases.model import Case, Outcome, Progress
+from warden.context import Service
 from warden.core.errors import ActionFailed
 from warden.core.findings import SubjectType
 from warden.plan.model import DEACTIVATE_CERTIFICATE
 from warden.respond.actions.action import Action
-from warden.service import Service
 
 
 def deactivate_certificate(case: Case, service: Service) -> Outcome:

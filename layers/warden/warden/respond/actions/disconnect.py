@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from warden.cases.model import Case, Outcome, Progress
+from warden.context import Service
 from warden.plan.model import DISCONNECT
 from warden.respond.actions.action import Action
-from warden.service import Service
 
 
 def disconnect(case: Case, service: Service) -> Outcome:

@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from warden.cases.model import Case, Outcome, Progress
 from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
+from warden.context import Service
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed, Conflict, NotYet
 from warden.core.ledger import Key, Put, decide_anew, version_of
@@ -21,7 +22,6 @@ from warden.devices.device_view import Seen
 from warden.devices.rotation import read_rotation
 from warden.plan.model import QUARANTINE
 from warden.respond.actions.action import Action
-from warden.service import Service
 
 _POLICIES_PER_CERTIFICATE = 10
 """AWS IoT's quota of policies attached to one certificate."""

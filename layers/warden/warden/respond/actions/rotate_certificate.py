@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from warden.cases.model import Case, Outcome, Progress
+from warden.context import Service
 from warden.devices.rotation import begin_rotation
 from warden.plan.model import ROTATE_CERTIFICATE
 from warden.respond.actions.action import Action
-from warden.service import Service
 
 
 def rotate_certificate(case: Case, service: Service) -> Outcome:
