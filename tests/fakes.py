@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from warden.campaigns.inventory import Turn, go_on, sweep_certificates
 from warden.cases.model import Case, CaseState, case_from
-from warden.context import Service
+from warden.context import Context
 from warden.core.errors import ActionFailed, Conflict, NotSent, Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import INDEX_ATTRIBUTES, Found, Index, Key, Put, Record
@@ -882,7 +882,7 @@ class World:
             renewal_queue=self.renewal_queue,
             detectors=self.detectors,
         )
-        self.service = Service(ports=ports, settings=settings, plan=read_plan(plan), clock=self.clock)
+        self.context = Context(ports=ports, settings=settings, plan=read_plan(plan), clock=self.clock)
 
     def enrol(
         self,
@@ -931,7 +931,7 @@ class World:
             "payload": b64encode(payload).decode(),
         }
         before = len(self.replies.published)
-        self.redeliver(lambda: serve(request_from(message), self.service))
+        self.redeliver(lambda: serve(request_from(message), self.context))
         if len(self.replies.published) == before:
             return "", {}
         topic, answer = self.replies.published[-1]
@@ -940,7 +940,7 @@ class World:
 
     def report(self, finding: Finding) -> None:
         """Let a finding come in and be dealt with."""
-        self.redeliver(lambda: send_finding(self.service.ports.queue, finding))
+        self.redeliver(lambda: send_finding(self.context.ports.queue, finding))
         self.drain()
 
     def drain(self) -> None:
@@ -950,17 +950,17 @@ class World:
                 self.renewal_queue.runs.remove(run)
                 self.redeliver(lambda run=run: go_on(run, self._a_turn()))  # type: ignore[misc]  # bound at once
             for event in self.jobs.events[:]:
-                self.redeliver(lambda event=event: track(event, self.service))  # type: ignore[misc]  # bound at once
+                self.redeliver(lambda event=event: track(event, self.context))  # type: ignore[misc]  # bound at once
                 self.jobs.events.remove(event)
             parked = len(self.queue.parked)
-            self.queue.drain(lambda message: dispatch(message, self.service), self.receives)
+            self.queue.drain(lambda message: dispatch(message, self.context), self.receives)
             if self.receives == 1 and len(self.queue.parked) > parked:
                 raise self.queue.parked[-1].error
 
     def sweep(self, after: timedelta = timedelta()) -> None:
         """Let time pass and the sweep run once."""
         self.clock.advance(after)
-        self.redeliver(lambda: sweep(self.service))
+        self.redeliver(lambda: sweep(self.context))
         self.drain()
 
     def find_what_is_due(self, *, lookups_a_turn: int = 1_000_000, only_during_campaign: bool = False) -> str:
@@ -981,14 +981,14 @@ class World:
         def pace() -> None:
             left[0] -= 1
 
-        return Turn(self.service, lambda: timedelta(minutes=3) if left[0] > 0 else timedelta(), pace)
+        return Turn(self.context, lambda: timedelta(minutes=3) if left[0] > 0 else timedelta(), pace)
 
     def order(self, command: str, case: str = "", *, why: str = "", request: str = "") -> dict[str, Any]:
         """Let an operator call, and what that queues be done."""
         self.calls += 1
         call = request or f"request-{self.calls}"
         asked = {"command": command, **({"case": case} if case else {}), **({"why": why} if why else {})}
-        answer = self.redeliver(lambda: operate(asked, OPERATOR, call, self.service))
+        answer = self.redeliver(lambda: operate(asked, OPERATOR, call, self.context))
         self.drain()
         return answer
 
@@ -1006,7 +1006,7 @@ class World:
 
     def steps(self, case: Case | None = None) -> list[str]:
         """What the timeline of a case (the only one) says happened."""
-        return [entry.step.what for entry in self.service.cases.timeline((case or self.case).id)]
+        return [entry.step.what for entry in self.context.cases.timeline((case or self.case).id)]
 
     @property
     def refusals(self) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from warden.bootstrap import service
+from warden import bootstrap
 from warden.core.logging import logger, metrics
 from warden.ingest.envelopes import bare_records, unwrap
 from warden.ingest.intake import take_in
@@ -16,7 +16,7 @@ from warden.queues.batches import take
 
 
 def _take_in(record: dict[str, Any], lambda_context: LambdaContext) -> None:
-    warden = service()
+    warden = bootstrap.context()
     body, envelope = unwrap(record, warden.settings, warden.now())
     intake = take_in(
         body, envelope, warden, lambda: timedelta(milliseconds=lambda_context.get_remaining_time_in_millis())

@@ -9,7 +9,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from warden.bootstrap import service
+from warden import bootstrap
 from warden.core.errors import Refused
 from warden.core.logging import logger
 from warden.operate.commands import operate
@@ -26,7 +26,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     try:
         who = _caller(event)
         command = _command(event)
-        answer = operate(command, who, event["requestContext"]["requestId"], service())
+        answer = operate(command, who, event["requestContext"]["requestId"], bootstrap.context())
     except Refused as refusal:
         logger.warning("operator refused", extra={"who": who, "code": refusal.code})
         return _response(_STATUS.get(refusal.code, _CONFLICT), {"error": refusal.code, "message": refusal.reason})

@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from warden.bootstrap import service
+from warden import bootstrap
 from warden.core.logging import logger, metrics
 from warden.queues.batches import take_in_order
 from warden.respond.dispatch import dispatch
@@ -16,7 +16,7 @@ from warden.respond.dispatch import dispatch
 
 def _respond(record: dict[str, Any]) -> None:
     message = json.loads(record["body"])
-    said = dispatch(message, service())
+    said = dispatch(message, bootstrap.context())
     kind = str(message.get("type"))[:60]
     logger.info("message handled", extra={"message_id": record["messageId"], "type": kind, "result": said})
     metrics.add_metric("Handled" if said == "done" else "Refused", MetricUnit.Count, 1)

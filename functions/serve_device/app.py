@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from warden.bootstrap import service
+from warden import bootstrap
 from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
 from warden.devices.requests import request_from, serve
@@ -20,11 +20,11 @@ def _serve(record: dict[str, Any]) -> None:
     try:
         request = request_from(message_in(record["body"]))
     except Refused as refusal:
-        record_refusal(service(), refusal, what=record["body"])
+        record_refusal(bootstrap.context(), refusal, what=record["body"])
         logger.warning("message refused", extra={"message_id": record["messageId"], "reason": str(refusal)})
         metrics.add_metric("Refused", MetricUnit.Count, 1)
         return
-    said = serve(request, service())
+    said = serve(request, bootstrap.context())
     logger.info(
         "device answered",
         extra={

@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from warden.bootstrap import service
+from warden import bootstrap
 from warden.core.logging import logger, metrics
 from warden.respond.due import sweep
 
@@ -16,7 +16,7 @@ from warden.respond.due import sweep
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Queue what is due; the metric being there at all shows that the sweep runs."""
-    queued = sweep(service())
+    queued = sweep(bootstrap.context())
     metrics.add_metric("SweepQueued", MetricUnit.Count, queued)
     logger.info("swept", extra={"queued": queued})
     return {"queued": queued}

@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from warden.bootstrap import pace, service
+from warden import bootstrap
 from warden.campaigns.inventory import Turn, go_on, sweep_certificates
 from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
@@ -25,7 +25,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     def time_left() -> timedelta:
         return timedelta(milliseconds=context.get_remaining_time_in_millis())
 
-    turn = Turn(service(), time_left, pace())
+    turn = Turn(bootstrap.context(), time_left, bootstrap.pace())
     if "Records" in event:
         return take(event, lambda record: _go_on(record, turn))
     only_during_campaign = event.get("onlyDuringCampaign") is True
@@ -38,7 +38,7 @@ def _go_on(record: dict[str, Any], turn: Turn) -> None:
     try:
         said = go_on(_run_in(record["body"]), turn)
     except Refused as refusal:
-        record_refusal(turn.service, refusal, what=record["body"])
+        record_refusal(turn.context, refusal, what=record["body"])
         said = refusal.code
     _said(said, message_id=record["messageId"])
 

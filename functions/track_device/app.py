@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from warden.bootstrap import service
+from warden import bootstrap
 from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
 from warden.devices.job_events import track
@@ -18,9 +18,9 @@ from warden.validation.strict_json import message_in
 
 def _track(record: dict[str, Any]) -> None:
     try:
-        said = track(message_in(record["body"]), service())
+        said = track(message_in(record["body"]), bootstrap.context())
     except Refused as refusal:
-        record_refusal(service(), refusal, what=record["body"])
+        record_refusal(bootstrap.context(), refusal, what=record["body"])
         said = refusal.code
     metrics.add_metric("JobEvents", MetricUnit.Count, 1)
     logger.info("job event", extra={"message_id": record["messageId"], "result": said})

@@ -85,14 +85,14 @@ def measure(findings: int) -> AuditMemory:
 def _take_in(findings: int) -> AuditMemory:
     import_module("boto3")  # the function has it loaded, and it is the biggest part of what it has
     world, queue = a_world(), CountingQueue()
-    service = replace(world.service, ports=replace(world.service.ports, detectors=LongAudit(findings), queue=queue))
+    context = replace(world.context, ports=replace(world.context.ports, detectors=LongAudit(findings), queue=queue))
     details = [{"checkName": CHECK, "checkRunStatus": "COMPLETED_NON_COMPLIANT", "totalResourcesCount": findings}]
     report = {"taskId": "audit-1", "taskStatus": "COMPLETED", "auditDetails": details}
     envelope = Envelope(message_id="m-1", received_at=world.clock(), account="000000000000", region="us-east-1")
     before, begin = _peak_mb(), process_time()
     waiting = [json.dumps(report)]
     while waiting:
-        took = take_in(waiting.pop(), envelope, service, lambda: timedelta(hours=1))
+        took = take_in(waiting.pop(), envelope, context, lambda: timedelta(hours=1))
         if took.refused:
             raise RuntimeError(took.refused)
         waiting += world.inbox.bodies

@@ -31,7 +31,7 @@ from warden.campaigns.inventory import Turn, go_on, sweep_certificates
 from warden.campaigns.records import CAMPAIGN_KEY, MemberState, member_from, read_campaign
 from warden.campaigns.rollout import advance, note_end
 from warden.cases.model import Outcome, Progress
-from warden.context import Service
+from warden.context import Context
 from warden.core.throttle import Pace
 
 SIZES = (10_000, 1_000_000, 10_000_000)
@@ -85,16 +85,16 @@ def our_way(size: int, due: int, *, with_jobs: bool = True) -> Sweep:
     """
     random.seed(7)
     fleet = Fleet(FleetShape(size=size, due=due, now=NOON))
-    world, service = _on(fleet)
+    world, context = _on(fleet)
     runs: list[float] = []
     with sleeping_in(fleet.clock):
-        runs.append(_lambda_run(fleet, service, partial(sweep_certificates, trigger="bench")))
+        runs.append(_lambda_run(fleet, context, partial(sweep_certificates, trigger="bench")))
         while world.renewal_queue.runs:
             run = world.renewal_queue.runs.pop(0)
-            runs.append(_lambda_run(fleet, service, partial(go_on, run)))
+            runs.append(_lambda_run(fleet, context, partial(go_on, run)))
         swept = dict(fleet.calls)
         if with_jobs:
-            _play_campaign(fleet, world, service)
+            _play_campaign(fleet, world, context)
     found = len(world.ledger.of_type("member"))
     asked = sum(fleet.jobs.values())
     if found != due or (with_jobs and asked != due):
@@ -119,41 +119,41 @@ def our_way(size: int, due: int, *, with_jobs: bool = True) -> Sweep:
 _COUNTED = ("ListCertificates", "ListPrincipalThings", "CreateJob")
 
 
-def _on(fleet: Fleet) -> tuple[World, Service]:
+def _on(fleet: Fleet) -> tuple[World, Context]:
     world = a_world(plan=_PLAN)
     iot = fleet.client("iot", _CONFIG)
     ports = replace(
-        world.service.ports,
+        world.context.ports,
         registry=IotRegistry(iot, PREFIX),
         certificates=IotCertificates(iot, PREFIX),
         jobs=IotJobs(iot, PREFIX),
     )
-    return world, replace(world.service, ports=ports, clock=lambda: NOON + timedelta(seconds=fleet.clock.now))
+    return world, replace(world.context, ports=ports, clock=lambda: NOON + timedelta(seconds=fleet.clock.now))
 
 
-def _lambda_run(fleet: Fleet, service: Service, work: Callable[[Turn], object]) -> float:
+def _lambda_run(fleet: Fleet, context: Context, work: Callable[[Turn], object]) -> float:
     """Give one run the time that Lambda gives it; tells how many seconds it took."""
     begin = fleet.clock.now
 
     def time_left() -> timedelta:
         return LAMBDA - timedelta(seconds=fleet.clock.now - begin)
 
-    pace = Pace(service.settings.lookups_per_second, lambda: fleet.clock.now, fleet.clock.sleep)
-    work(Turn(service, time_left, pace))
+    pace = Pace(context.settings.lookups_per_second, lambda: fleet.clock.now, fleet.clock.sleep)
+    work(Turn(context, time_left, pace))
     return fleet.clock.now - begin
 
 
-def _play_campaign(fleet: Fleet, world: World, service: Service) -> None:
+def _play_campaign(fleet: Fleet, world: World, context: Context) -> None:
     """Go through the campaign's steps, each device coming through: what devices do is not counted here."""
     while (campaign := read_campaign(world.ledger)) is not None and campaign.waiting:
         record = world.ledger.read(CAMPAIGN_KEY)
         assert record is not None
         before = fleet.calls["CreateJob"]
-        advance(CAMPAIGN_KEY, record, service)
+        advance(CAMPAIGN_KEY, record, context)
         done = Outcome(Progress.DONE, "renewed")
         for member in map(member_from, world.ledger.of_type("member")):
             if member.state is MemberState.SENT:
-                note_end(member.thing, member.job_id, done, "SUCCEEDED", service)
+                note_end(member.thing, member.job_id, done, "SUCCEEDED", context)
         if fleet.calls["CreateJob"] == before and sum(fleet.jobs.values()) == campaign.size:
             return
         fleet.clock.sleep(300)

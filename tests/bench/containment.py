@@ -19,7 +19,7 @@ from warden.aws.detectors import AwsDetectors
 from warden.aws.registry import IotRegistry
 from warden.bootstrap import _CONFIG
 from warden.cases.model import Case, CaseState
-from warden.context import Service
+from warden.context import Context
 from warden.respond.responder import respond
 
 MOST_CALLS = 10
@@ -63,21 +63,21 @@ class Contained:
         return tightest, rates[tightest]
 
 
-def the_service(fleet: Fleet) -> Service:
+def the_service(fleet: Fleet) -> Context:
     """Give the service on this fleet: AWS IoT over the wire, everything else in memory."""
     world = a_world(plan=_NO_LIMIT)
     iot, data = fleet.client("iot", _CONFIG), fleet.client("iot-data", _CONFIG)
     ports = replace(
-        world.service.ports,
+        world.context.ports,
         registry=IotRegistry(iot, PREFIX),
         certificates=IotCertificates(iot, PREFIX),
         connections=IotConnections(data),
         detectors=AwsDetectors(iot),
     )
-    return replace(world.service, ports=ports, clock=lambda: NOON + timedelta(seconds=fleet.clock.now))
+    return replace(world.context, ports=ports, clock=lambda: NOON + timedelta(seconds=fleet.clock.now))
 
 
-def contain(fleet: Fleet, service: Service, number: int) -> Case:
+def contain(fleet: Fleet, context: Context, number: int) -> Case:
     """Deal with a violation of one device.
 
     Raises:
@@ -85,7 +85,7 @@ def contain(fleet: Fleet, service: Service, number: int) -> Case:
     """
     thing = fleet.thing(number)
     finding = a_finding(thing, id=f"violation-of-{thing}", kind="aws:num-messages-sent")
-    case = respond(finding, service)
+    case = respond(finding, context)
     if case is None or case.state is not CaseState.CONTAINED:
         raise RuntimeError(f"{thing} is not contained: {case}")
     return case
@@ -95,9 +95,9 @@ def storm(devices: int, workers: int) -> tuple[list[Contained], Contained]:
     """Contain one device, another of its groups, and then a storm; gives the two and the storm."""
     random.seed(7)  # botocore's pauses between two attempts
     fleet = Fleet(FleetShape(size=devices + 2, due=0, now=NOON))
-    service = the_service(fleet)
+    context = the_service(fleet)
     with sleeping_in(fleet.clock):
-        works = [partial(contain, fleet, service, number) for number in range(devices + 2)]
+        works = [partial(contain, fleet, context, number) for number in range(devices + 2)]
         alone = [_measured(fleet, 1, work) for work in works[:2]]
         return alone, _measured(fleet, devices, lambda: in_turns(fleet.clock, workers, works[2:]))
 

@@ -24,7 +24,7 @@ from tests.bench.audit_memory import AuditMemory, measure
 from tests.fakes import PLAN, SETTINGS, World, a_finding, an_old_certificate
 from tests.unit.sources.samples import findings_of, message_of
 from warden.cases.model import Case, CaseState
-from warden.context import Service
+from warden.context import Context
 from warden.core.findings import Finding
 from warden.core.ports import Ports
 from warden.ingest.detectors import Envelope
@@ -82,10 +82,10 @@ class Stopwatch:
         work()
         return process_time() - begin - (self._elsewhere - elsewhere)
 
-    def leaves_out(self, service: Service) -> Service:
+    def leaves_out(self, context: Context) -> Context:
         """Give the same service, with ports whose time does not count."""
-        ports = {port.name: _Apart(getattr(service.ports, port.name), self) for port in fields(Ports)}
-        return replace(service, ports=Ports(**ports))
+        ports = {port.name: _Apart(getattr(context.ports, port.name), self) for port in fields(Ports)}
+        return replace(context, ports=Ports(**ports))
 
     def elsewhere(self, work: Callable[[], Any]) -> Any:
         """Run something whose time does not count."""
@@ -130,8 +130,8 @@ def intake_stages() -> Iterator[Stage]:
 
 def _taken_in(bodies: Sequence[str], envelope: Envelope) -> list[float]:
     world, watch = _a_world([], NO_LIMIT), Stopwatch()
-    service = watch.leaves_out(world.service)
-    seconds = [watch.time(partial(take_in, body, envelope, service, _plenty)) for body in bodies]
+    context = watch.leaves_out(world.context)
+    seconds = [watch.time(partial(take_in, body, envelope, context, _plenty)) for body in bodies]
     if len(world.queue) != len(bodies):
         raise SystemExit(f"{len(world.queue)} of {len(bodies)} findings were queued: {world.refusals[:3]}")
     return seconds
@@ -156,25 +156,25 @@ def respond_stages() -> Iterator[Stage]:
     )
     for what, plan, finding, state in stages:
         world, watch = _a_world(names, plan), Stopwatch()
-        service = watch.leaves_out(world.service)
-        yield _stage("respond", what, [_responded(finding(name), world, service, watch) for name in names])
+        context = watch.leaves_out(world.context)
+        yield _stage("respond", what, [_responded(finding(name), world, context, watch) for name in names])
         cases = world.cases
         reached = sum(case.state is state for case in cases)
         if reached < FINDINGS - HELD_AFTER:
             raise SystemExit(
                 f"{what}: only {reached} of {FINDINGS} findings are {state}, so something else was measured"
             )
-        told = [watch.time(partial(_write_notice, case, world.service)) for case in cases]
+        told = [watch.time(partial(_write_notice, case, world.context)) for case in cases]
         yield _stage("notice", what, told)
 
 
-def _responded(finding: Finding, world: World, service: Service, watch: Stopwatch) -> float:
+def _responded(finding: Finding, world: World, context: Context, watch: Stopwatch) -> float:
     send_finding(world.queue, replace(finding, id=f"finding-of-{finding.subject.name}"))
     spent = 0.0
 
     def handle(message: Mapping[str, Any]) -> None:
         nonlocal spent
-        spent += watch.time(lambda: dispatch(message, service))
+        spent += watch.time(lambda: dispatch(message, context))
 
     world.queue.drain(handle, receives=1)
     world.queue.groups.clear()
@@ -183,9 +183,9 @@ def _responded(finding: Finding, world: World, service: Service, watch: Stopwatc
     return spent
 
 
-def _write_notice(case: Case, service: Service) -> None:
+def _write_notice(case: Case, context: Context) -> None:
     subject_of(case)
-    body_of(case, service.settings, "why")
+    body_of(case, context.settings, "why")
 
 
 def _a_world(names: Sequence[str], plan: str) -> World:

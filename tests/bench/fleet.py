@@ -118,12 +118,12 @@ class Fleet:
     )
     _buckets: dict[str, TokenBucket] = field(default_factory=dict)
 
-    def client(self, service: str, config: Config) -> Any:
+    def client(self, context: str, config: Config) -> Any:
         """Make a real client whose requests end here instead of on the network."""
         made = boto3.client(
-            service,  # type: ignore[call-overload]  # any of the two that are answered here
+            context,  # type: ignore[call-overload]  # any of the two that are answered here
             region_name=REGION,
-            endpoint_url=f"https://{service}.fleet.invalid",
+            endpoint_url=f"https://{context}.fleet.invalid",
             aws_access_key_id="fleet",
             aws_secret_access_key="fleet",
             config=config,

@@ -101,7 +101,7 @@ class Ground:
         if deployment != self.deployment:
             self.deployment = deployment
             os.environ["WARDEN_PRIVATE_CA"] = deployment.authority
-            bootstrap.service.cache_clear()
+            bootstrap.context.cache_clear()
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
         """Run a function's handler, in an environment that was just started: what it does depends on AWS alone."""
@@ -153,7 +153,7 @@ def laid() -> Iterator[Ground]:
         for clock in (botocore.auth, botocore.signers):
             patch.setattr(clock, "get_current_datetime", on_clock(lambda: cloud.state.clock()))
         patch.setattr("functions.set_up_account.app.urllib3.PoolManager", lambda: _Stack(cloud))
-        for cached in (bootstrap.service, bootstrap.account_settings):
+        for cached in (bootstrap.context, bootstrap.account_settings):
             cached.cache_clear()
         ground = Ground(cloud, wire, quotas, errors)
         patch.setattr(bootstrap, "deployed_plan", lambda: read_plan(ground.deployment.plan))
@@ -163,7 +163,7 @@ def laid() -> Iterator[Ground]:
         finally:
             cloud.forget()
             gc.collect()
-            for cached in (bootstrap.service, bootstrap.account_settings):
+            for cached in (bootstrap.context, bootstrap.account_settings):
                 cached.cache_clear()
 
 

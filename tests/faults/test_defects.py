@@ -18,19 +18,19 @@ from tests.faults.ground import laid
 from warden.aws import certificates
 from warden.aws.jobs import IotJobs
 from warden.cases.model import Case
-from warden.context import Service
+from warden.context import Context
 from warden.notify import notifier
 
 
 def _notify_after_noting(real: Callable[..., Case]) -> Callable[..., Case]:
     """Write down that people were told, and then tell them: who dies in between has told nobody."""
 
-    def notify(case: Case, service: Service, reason: str) -> Case:
+    def notify(case: Case, context: Context, reason: str) -> Case:
         sent: list[tuple[str, str]] = []
         notices = SimpleNamespace(send=lambda *notice: sent.append(notice))
-        told = real(case, replace(service, ports=replace(service.ports, notices=notices)), reason)
+        told = real(case, replace(context, ports=replace(context.ports, notices=notices)), reason)
         for notice in sent:
-            service.ports.notices.send(*notice)
+            context.ports.notices.send(*notice)
         return told
 
     return notify

@@ -76,8 +76,8 @@ class Deployment:
     queue_url: str
     clients: dict[str, Any] = field(default_factory=dict)
 
-    def client(self, service: Any) -> Any:
-        return self.clients.setdefault(service, boto3.client(service, region_name=REGION))
+    def client(self, context: Any) -> Any:
+        return self.clients.setdefault(context, boto3.client(context, region_name=REGION))
 
     def enrol(self, thing: str, number: int = 1) -> str:
         """Register a device with an ACTIVE certificate and a policy; gives the certificate's id."""
@@ -126,7 +126,7 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     strict = watch(monkeypatch)
     with mock_aws():
         yield _deployed(monkeypatch, strict)
-    bootstrap.service.cache_clear()
+    bootstrap.context.cache_clear()
 
 
 def _deployed(monkeypatch: pytest.MonkeyPatch, strict: StrictAws) -> Deployment:
@@ -161,7 +161,7 @@ def _deployed(monkeypatch: pytest.MonkeyPatch, strict: StrictAws) -> Deployment:
         "WARDEN_DISCONNECT": "false",  # nor sessions to close
     }.items():
         monkeypatch.setenv(name, value)
-    bootstrap.service.cache_clear()
+    bootstrap.context.cache_clear()
     strict.forget()
     return Deployment(strict, url)
 

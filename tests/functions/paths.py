@@ -283,10 +283,10 @@ def an_authority_of_ones_own_signs(fleet: Fleet) -> None:
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WARDEN_PRIVATE_CA", AUTHORITY)
-        bootstrap.service.cache_clear()
+        bootstrap.context.cache_clear()
         ask = {"clientToken": "t", "csr": a_key(16).csr}
         assert fleet.ask("certificate/create", certificate, ask, "valve-1")["certificatePem"] == made[-1]
-    bootstrap.service.cache_clear()
+    bootstrap.context.cache_clear()
 
 
 def an_audit_no_longer_finds_what_it_found(fleet: Fleet) -> None:

@@ -115,7 +115,7 @@ def calls() -> Iterator[Mapping[str, list[Call]]]:
         for path in PATHS:
             path(fleet)
         yield fleet.calls.made
-    bootstrap.service.cache_clear()
+    bootstrap.context.cache_clear()
     bootstrap.account_settings.cache_clear()
 
 

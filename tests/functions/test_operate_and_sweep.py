@@ -118,7 +118,7 @@ def test_the_switch_is_thrown_and_taken_back() -> None:
 
 
 def test_the_sweep_queues_what_is_due_and_nothing_else(deployment: Deployment) -> None:
-    ledger = bootstrap.service().ports.ledger
+    ledger = bootstrap.context().ports.ledger
     for thing, due_at in (("pump-1", "2020-01-01T00:00:00.000000Z"), ("pump-2", "2100-01-01T00:00:00.000000Z")):
         record = {"type": "job", "thing": thing, "due": "due", "due_at": due_at}
         ledger.commit(Put(Key(f"JOB#{thing}", "JOB"), record, 0))
@@ -134,7 +134,7 @@ def test_the_sweep_queues_what_is_due_and_nothing_else(deployment: Deployment) -
 @pytest.mark.filterwarnings("ignore:No application metrics")
 def test_a_sweep_that_cannot_queue_fails_loudly(deployment: Deployment, throttled: Any) -> None:
     record = {"type": "job", "thing": "pump-1", "due": "due", "due_at": "2020-01-01T00:00:00.000000Z"}
-    bootstrap.service().ports.ledger.commit(Put(Key("JOB#1", "JOB"), record, 0))
+    bootstrap.context().ports.ledger.commit(Put(Key("JOB#1", "JOB"), record, 0))
     throttled("SendMessageBatch", "JOB#1")
 
     with pytest.raises(Exception, match="Throttling"):

@@ -196,5 +196,5 @@ def staged() -> Iterator[Stage]:
             patch.setenv(variable, "true")
         patch.setattr(bootstrap, "deployed_plan", lambda: read_plan(PLAN))
         yield Stage(deployment, listen(patch))
-    bootstrap.service.cache_clear()
+    bootstrap.context.cache_clear()
     bootstrap.account_settings.cache_clear()

@@ -148,7 +148,7 @@ def _end(world: World, status: str = "FAILED") -> None:
 def _end_meanwhile(world: World) -> None:
     """End it while another function is at work; the responder hears of it at once."""
     world.jobs.started[_job(world)].status = "FAILED"
-    job_ended(_job(world), THING, world.service)
+    job_ended(_job(world), THING, world.context)
 
 
 def goes_well(world: World) -> None:
@@ -208,8 +208,8 @@ def played(way: Callable[[World], None], prepare: Callable[[Recorder], None] = l
     recorder.calls.clear()
     prepare(recorder)
     way(world)
-    world.sweep(after=world.service.settings.rotation_deadline * 2)
-    world.sweep(after=world.service.settings.certificate_grace * 2)
+    world.sweep(after=world.context.settings.rotation_deadline * 2)
+    world.sweep(after=world.context.settings.certificate_grace * 2)
     return recorder
 
 

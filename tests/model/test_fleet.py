@@ -235,7 +235,7 @@ class Fleet(RuleBasedStateMachine):
         released = {thing: member.released_at for thing, member in self.book.members.items()}
         began_at = self.world.clock()
         self.play(
-            lambda: send_finding(self.world.service.ports.queue, found),
+            lambda: send_finding(self.world.context.ports.queue, found),
             jobs=1,
         )
         self.book.judge_finding(began_at, found.observed_at, released)
@@ -287,7 +287,7 @@ class Fleet(RuleBasedStateMachine):
         self.orders.append((command, request))
         if command["command"] in ("stop", "resume"):
             self.book.stopped = command["command"] == "stop"
-        self.play(lambda: operate(command, OPERATOR, request, self.world.service), jobs=1)
+        self.play(lambda: operate(command, OPERATOR, request, self.world.context), jobs=1)
 
     @rule(during=st.booleans())
     def find_what_is_due(self, during: bool) -> None:
@@ -340,7 +340,7 @@ class Fleet(RuleBasedStateMachine):
     def deliver(self, message: dict[str, Any]) -> tuple[str, Any]:
         """Hand a device's message to the service, again after a crash; gives the last answer."""
         before = len(self.world.replies.published)
-        self.play(lambda: serve(request_from(message), self.world.service), about=message["thing"])
+        self.play(lambda: serve(request_from(message), self.world.context), about=message["thing"])
         if len(self.world.replies.published) == before:
             return "", {}
         topic, answer = self.world.replies.published[-1]
@@ -496,7 +496,7 @@ class Fleet(RuleBasedStateMachine):
             self.deliver(self.said[which % len(self.said)][1])
         else:
             event = self.events[which % len(self.events)]
-            self.play(lambda: track(event, self.world.service))
+            self.play(lambda: track(event, self.world.context))
 
     # --- people who delete things ---------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ class _Wired:
 def wired(world: World, wire: Wire) -> World:
     """Put the wire between the service and its world; devices and tests do not feel it."""
     ports: dict[str, Any] = {
-        each.name: _Wired(each.name, getattr(world.service.ports, each.name), wire) for each in fields(Ports)
+        each.name: _Wired(each.name, getattr(world.context.ports, each.name), wire) for each in fields(Ports)
     }
-    world.service = replace(world.service, ports=Ports(**ports))
+    world.context = replace(world.context, ports=Ports(**ports))
     return world

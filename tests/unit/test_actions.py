@@ -28,7 +28,7 @@ def a_case(world: World) -> Case:
 
 
 def test_every_certificate_of_a_thing_is_deactivated(world: World) -> None:
-    outcome = deactivate_certificate(a_case(world), world.service)
+    outcome = deactivate_certificate(a_case(world), world.context)
 
     first = world.device.certificate
     assert outcome == Outcome(Progress.DONE, f"INACTIVE: {first[:12]}, {SECOND[:12]}")
@@ -38,14 +38,14 @@ def test_every_certificate_of_a_thing_is_deactivated(world: World) -> None:
 def test_a_finding_about_one_certificate_of_a_thing_deactivates_that_one(world: World) -> None:
     case = replace(a_case(world), attributes={"certificate": SECOND})
 
-    assert deactivate_certificate(case, world.service) == Outcome(Progress.DONE, f"INACTIVE: {SECOND[:12]}")
+    assert deactivate_certificate(case, world.context) == Outcome(Progress.DONE, f"INACTIVE: {SECOND[:12]}")
     assert world.active_certificates() == [world.device.certificate]
 
 
 def test_a_case_about_a_certificate_deactivates_it(world: World) -> None:
     case = replace(a_case(world), thing="", subject=Subject(SubjectType.CERTIFICATE, SECOND))
 
-    assert deactivate_certificate(case, world.service) == Outcome(Progress.DONE, f"INACTIVE: {SECOND[:12]}")
+    assert deactivate_certificate(case, world.context) == Outcome(Progress.DONE, f"INACTIVE: {SECOND[:12]}")
     assert world.active_certificates() == [world.device.certificate]
 
 
@@ -53,18 +53,18 @@ def test_a_thing_without_a_certificate_has_none_to_deactivate(world: World) -> N
     world.registry.attached.clear()
 
     with pytest.raises(ActionFailed, match=f"^{THING} has no certificate$"):
-        deactivate_certificate(a_case(world), world.service)
+        deactivate_certificate(a_case(world), world.context)
 
 
 def test_a_session_is_closed(world: World) -> None:
-    assert disconnect(a_case(world), world.service) == Outcome(Progress.DONE, "disconnected")
+    assert disconnect(a_case(world), world.context) == Outcome(Progress.DONE, "disconnected")
     assert THING not in world.connections.open
 
 
 def test_where_disconnecting_is_switched_off_the_session_stays() -> None:
     world = a_world(disconnect=False)
 
-    outcome = disconnect(a_case(world), world.service)
+    outcome = disconnect(a_case(world), world.context)
 
     assert outcome == Outcome(Progress.DONE, "disconnecting is switched off in this deployment")
     assert THING in world.connections.open

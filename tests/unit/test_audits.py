@@ -46,7 +46,7 @@ def a_ca(number: int) -> dict[str, Any]:
 
 def ingest(world: World, body: str, left: timedelta = PLENTY) -> str:
     envelope = Envelope(message_id="m", received_at=world.clock(), account="000000000000", region="us-east-1")
-    return take_in(body, envelope, world.service, lambda: left).refused
+    return take_in(body, envelope, world.context, lambda: left).refused
 
 
 def ingest_all(world: World, body: str, left: timedelta = PLENTY) -> int:
@@ -94,7 +94,7 @@ def test_what_is_found_again_tomorrow_is_the_same_case(world: World) -> None:
 
     [case] = world.cases
     assert case.findings == {"f-t-3": True}
-    assert [entry.step.what for entry in world.service.cases.timeline(case.id)].count("finding") == 1
+    assert [entry.step.what for entry in world.context.cases.timeline(case.id)].count("finding") == 1
 
 
 def test_what_the_next_audit_does_not_find_is_closed(world: World) -> None:

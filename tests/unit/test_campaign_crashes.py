@@ -101,7 +101,7 @@ def contained_meanwhile(world: World) -> None:
 
 def renewed_by_findings(world: World) -> None:
     """Have the plan answer an audit's finding with a place in the campaign."""
-    world.service = replace(world.service, plan=read_plan(RENEW))
+    world.context = replace(world.context, plan=read_plan(RENEW))
 
 
 def found_and_renewed_by_findings(world: World) -> None:

@@ -41,10 +41,10 @@ def an_order(world: World, **changes: Any) -> CampaignOrder:
 def test_nothing_is_started_where_the_stack_only_observes_now() -> None:
     world = a_campaign(1, rotation=ROTATION)
     order = an_order(world)
-    world.service = replace(world.service, settings=replace(world.service.settings, mode=Mode.OBSERVE))
+    world.context = replace(world.context, settings=replace(world.context.settings, mode=Mode.OBSERVE))
 
     with pytest.raises(Refused) as caught:
-        carry_out_on_campaign(order, world.service)
+        carry_out_on_campaign(order, world.context)
 
     assert caught.value.code == "observe-only"
     assert campaign(world).state is CampaignState.AWAITING_APPROVAL
@@ -54,7 +54,7 @@ def test_what_was_said_of_an_earlier_campaign_is_not_done_to_this_one() -> None:
     world = a_campaign(1, rotation=ROTATION)
 
     with pytest.raises(Refused, match="campaign before is over; this was not said of"):
-        carry_out_on_campaign(an_order(world, campaign="before"), world.service)
+        carry_out_on_campaign(an_order(world, campaign="before"), world.context)
 
     assert campaign(world).state is CampaignState.AWAITING_APPROVAL
 
@@ -62,10 +62,10 @@ def test_what_was_said_of_an_earlier_campaign_is_not_done_to_this_one() -> None:
 def test_a_decision_that_comes_twice_is_taken_once() -> None:
     world = a_campaign(1, rotation=ROTATION)
     order = an_order(world)
-    carry_out_on_campaign(order, world.service)
-    carry_out_on_campaign(an_order(world, decision=CampaignDecision.PAUSE, request="request-2"), world.service)
+    carry_out_on_campaign(order, world.context)
+    carry_out_on_campaign(an_order(world, decision=CampaignDecision.PAUSE, request="request-2"), world.context)
 
-    carry_out_on_campaign(order, world.service)
+    carry_out_on_campaign(order, world.context)
 
     assert campaign(world).state is CampaignState.PAUSED
     assert campaign(world).requests == ("request-1", "request-2")
@@ -79,7 +79,7 @@ def test_a_batch_that_is_forgotten_is_left_out_of_what_people_are_told() -> None
     del world.ledger.records[batch_key(stopped.id, 1)]
     world.notices.sent.clear()
 
-    tell_of(replace(stopped, state=CampaignState.STOPPED, said=()), world.service)
+    tell_of(replace(stopped, state=CampaignState.STOPPED, said=()), world.context)
 
     assert "STOPPED" in world.notices.sent[-1].subject
     assert "Failed last" not in world.notices.sent[-1].body
@@ -90,11 +90,11 @@ def test_a_batch_that_is_forgotten_is_left_out_of_what_people_are_told() -> None
 
 def test_there_is_nothing_to_go_on_with_where_no_run_was_left() -> None:
     world = a_fleet(400)
-    left_behind(Key("nothing", "here"), {}, world.service)
+    left_behind(Key("nothing", "here"), {}, world.context)
     assert world.renewal_queue.runs == []
 
     world.find_what_is_due()
-    left_behind(Key("nothing", "here"), {}, world.service)
+    left_behind(Key("nothing", "here"), {}, world.context)
     assert world.renewal_queue.runs == [], "that one is reported"
 
 
@@ -198,7 +198,7 @@ def test_a_campaign_that_is_cancelled_while_a_sweep_adds_to_it_is_taken_up_again
 
     def look_and_be_overtaken(certificate_id: str) -> list[str]:
         world.registry.things_of = real  # type: ignore[method-assign]  # once
-        carry_out_on_campaign(an_order(world, decision=CampaignDecision.CANCEL), world.service)
+        carry_out_on_campaign(an_order(world, decision=CampaignDecision.CANCEL), world.context)
         return real(certificate_id)
 
     world.registry.things_of = look_and_be_overtaken  # type: ignore[method-assign]  # an operator, meanwhile
@@ -215,7 +215,7 @@ def test_a_campaign_that_is_cancelled_while_a_sweep_adds_to_it_is_taken_up_again
 
 def test_what_is_to_be_taken_on_must_be_there() -> None:
     with pytest.raises(LookupError, match="there is no campaign"):
-        take_on(a_fleet(400).service)
+        take_on(a_fleet(400).context)
 
 
 def test_a_campaign_that_was_quiet_goes_on_when_somebody_waits_again() -> None:
@@ -229,7 +229,7 @@ def test_a_campaign_that_was_quiet_goes_on_when_somebody_waits_again() -> None:
     world.certificates.stored[world.devices["pump-9"].certificate].created_at = world.clock() - timedelta(days=900)
 
     world.find_what_is_due()
-    take_on(world.service)
+    take_on(world.context)
 
     assert campaign(world).quiet_since is None
     assert campaign(world).state is CampaignState.RUNNING
@@ -253,7 +253,7 @@ def sent(world: World) -> int:
 def test_a_turn_sends_four_jobs_and_the_next_goes_on(one_by_one: World) -> None:
     assert sent(one_by_one) == 1 + 1 + 4, "two steps of one, and the first turn of the last step"
 
-    take_on(one_by_one.service)
+    take_on(one_by_one.context)
 
     assert sent(one_by_one) == 9
 
@@ -281,7 +281,7 @@ def test_a_campaign_that_is_paused_between_two_jobs_sends_no_other(one_by_one: W
     def start_and_pause(order: JobOrder) -> None:
         real(order)
         pause = an_order(one_by_one, decision=CampaignDecision.PAUSE, request="request-9")
-        carry_out_on_campaign(pause, one_by_one.service)
+        carry_out_on_campaign(pause, one_by_one.context)
 
     one_by_one.jobs.start = start_and_pause  # type: ignore[method-assign]  # an operator, just then
     one_by_one.sweep(after=TURN)
@@ -294,7 +294,7 @@ def test_a_device_that_is_rotated_meanwhile_is_left_to_that(one_by_one: World) -
     one_by_one.report(an_old_certificate("pump-9"))
     [case] = [each for each in one_by_one.cases if each.source is Source.AUDIT]
 
-    take_on(one_by_one.service)
+    take_on(one_by_one.context)
 
     member = read_member(one_by_one.ledger, "pump-9")
     assert member is not None
@@ -314,7 +314,7 @@ def test_what_an_index_still_shows_is_read_again(one_by_one: World) -> None:
 
     ledger.find = behind  # type: ignore[method-assign]  # an index is eventually consistent
 
-    take_on(one_by_one.service)
+    take_on(one_by_one.context)
 
     assert sent(one_by_one) == 9
     assert state_of(one_by_one, "pump-1") is MemberState.DONE
@@ -331,10 +331,10 @@ def test_a_batch_that_nobody_sent_before_the_campaign_was_cancelled_is_let_go(on
 
     one_by_one.ledger.commit = die_after_the_choice  # type: ignore[method-assign]  # the responder is gone
     with pytest.raises(Crash):
-        take_on(one_by_one.service)
-    carry_out_on_campaign(an_order(one_by_one, decision=CampaignDecision.CANCEL), one_by_one.service)
+        take_on(one_by_one.context)
+    carry_out_on_campaign(an_order(one_by_one, decision=CampaignDecision.CANCEL), one_by_one.context)
 
-    take_on(one_by_one.service)
+    take_on(one_by_one.context)
 
     member = read_member(one_by_one.ledger, "pump-7")
     assert member is not None
@@ -354,10 +354,10 @@ def test_a_device_that_was_left_out_already_is_left_as_it_is_when_its_batch_is_l
 
     one_by_one.ledger.commit = die_after_leaving_it_out  # type: ignore[method-assign]  # the responder is gone
     with pytest.raises(Crash):
-        take_on(one_by_one.service)
-    carry_out_on_campaign(an_order(one_by_one, decision=CampaignDecision.CANCEL), one_by_one.service)
+        take_on(one_by_one.context)
+    carry_out_on_campaign(an_order(one_by_one, decision=CampaignDecision.CANCEL), one_by_one.context)
 
-    take_on(one_by_one.service)
+    take_on(one_by_one.context)
 
     member = read_member(one_by_one.ledger, "pump-7")
     assert member is not None

@@ -390,7 +390,7 @@ def test_a_thing_held_by_two_cases_is_free_only_after_both(world: World) -> None
     world.order(KEEP, first.id)
     assert world.is_restricted()
     assert [case.state for case in world.cases] == [CaseState.CLOSED, CaseState.CONTAINED]
-    assert f"stays contained for {second.id}" in world.service.cases.timeline(first.id)[-2].step.why
+    assert f"stays contained for {second.id}" in world.context.cases.timeline(first.id)[-2].step.why
 
     world.order(KEEP, second.id)
     assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
@@ -477,10 +477,10 @@ def test_two_releases_at_once_of_things_on_one_certificate_do_not_leave_it_to_ea
         real(*puts)
         if any(put.record.get("state") == ContainmentState.RELEASING for put in puts) and not begun:
             begun.append(second.id)
-            operate({"command": KEEP, "case": second.id}, OPERATOR, "request-2", shared.service)
+            operate({"command": KEEP, "case": second.id}, OPERATOR, "request-2", shared.context)
             order = Order(decision=Decision(KEEP), case_id=second.id, who=OPERATOR, request="request-2")
             with pytest.raises(NotYet, match="is just being released"):
-                carry_out(order, shared.service)
+                carry_out(order, shared.context)
 
     shared.ledger.commit = commit_and_be_joined  # type: ignore[method-assign]  # another responder, on the other thing
     shared.receives = 3

@@ -76,9 +76,9 @@ class Wired:
 def wired(world: World, wire: Tripwire) -> World:
     """Put the tripwire between the service and its world; the devices do not feel it."""
     ports: dict[str, Any] = {
-        each.name: Wired(each.name, getattr(world.service.ports, each.name), wire) for each in fields(Ports)
+        each.name: Wired(each.name, getattr(world.context.ports, each.name), wire) for each in fields(Ports)
     }
-    world.service = replace(world.service, ports=Ports(**ports))
+    world.context = replace(world.context, ports=Ports(**ports))
     return world
 
 

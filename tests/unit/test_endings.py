@@ -86,7 +86,7 @@ class Scene:
 
     @property
     def case(self) -> Case:
-        return self.world.service.cases.read(self.rotation.case_id)
+        return self.world.context.cases.read(self.rotation.case_id)
 
 
 def of_a_finding() -> Scene:
@@ -102,7 +102,7 @@ def of_a_campaign() -> Scene:
     renewed_once(world)
     for thing, age in (("pump-1", 900), ("pump-2", 600), ("pump-3", 500), ("pump-4", 400)):
         world.certificates.stored[world.devices[thing].certificate].created_at = world.clock() - timedelta(days=age)
-    assert sweep_certificates(Turn(world.service, lambda: timedelta(minutes=10), lambda: None)) == "reported"
+    assert sweep_certificates(Turn(world.context, lambda: timedelta(minutes=10), lambda: None)) == "reported"
     world.sweep(after=timedelta(minutes=5))
     world.devices["pump-1"].work()
     world.drain()

@@ -127,7 +127,7 @@ def test_nothing_is_asked_of_aws_about_who_shares_its_certificate() -> None:
 
 def test_whom_a_detector_names_is_asked_before_whoever_is_only_old() -> None:
     world = a_fleet(900, 800, rotation='[rotation]\nmode = "enforce"\n')
-    world.service = replace(world.service, plan=read_plan(RENEW))
+    world.context = replace(world.context, plan=read_plan(RENEW))
     world.enrol("valve-1")
     world.find_what_is_due()
     world.report(it_expires("valve-1"))
@@ -222,7 +222,7 @@ def test_with_approval_it_is_enrolled_when_a_person_says_so() -> None:
 
 
 def timeline(world: World) -> Any:
-    return world.service.cases.timeline(of(world).id)
+    return world.context.cases.timeline(of(world).id)
 
 
 @pytest.mark.parametrize("how", ["stopped", "never-touch"])
@@ -248,7 +248,7 @@ def lines(world: World) -> dict[str, str]:
 
 def test_whom_the_sweep_found_first_has_one_case_and_moves_ahead() -> None:
     world = a_fleet(900, 800, rotation='[rotation]\nmode = "enforce"\n')
-    world.service = replace(world.service, plan=read_plan(RENEW))
+    world.context = replace(world.context, plan=read_plan(RENEW))
     world.find_what_is_due()
 
     world.report(it_expires("pump-2"))
@@ -264,7 +264,7 @@ def test_whom_the_sweep_found_first_has_one_case_and_moves_ahead() -> None:
 
 def test_whom_a_finding_enrolled_first_is_counted_once() -> None:
     world = a_fleet(900, 800, rotation='[rotation]\nmode = "enforce"\n')
-    world.service = replace(world.service, plan=read_plan(RENEW))
+    world.context = replace(world.context, plan=read_plan(RENEW))
     old = world.devices["pump-2"].certificate
     world.report(it_expires("pump-2", attributes={"certificate": old}))
 
@@ -288,14 +288,14 @@ class Interrupted:
     def goes_on(self) -> None:
         found = read_run(self.world.ledger)
         assert found is not None
-        turn = Turn(self.world.service, lambda: timedelta(minutes=10), lambda: None)
+        turn = Turn(self.world.context, lambda: timedelta(minutes=10), lambda: None)
         self.world.redeliver(lambda: go_on(found.id, turn))
         self.world.drain()
 
 
 def test_a_finding_and_a_sweep_at_work_end_in_one_campaign() -> None:
     world = a_fleet(900, 800, rotation='[rotation]\nmode = "enforce"\n')
-    world.service = replace(world.service, plan=read_plan(RENEW))
+    world.context = replace(world.context, plan=read_plan(RENEW))
     world.enrol("valve-1")
     sweep = Interrupted(world)
     world.clock.advance(timedelta(minutes=1))
@@ -311,11 +311,11 @@ def test_a_finding_and_a_sweep_at_work_end_in_one_campaign() -> None:
 @pytest.mark.parametrize("when", ["between two turns", "during the report"])
 def test_a_sweep_that_lost_the_race_for_the_campaign_begins_anew_under_the_open_one(when: str) -> None:
     world = a_fleet(900, 800, rotation='[rotation]\nmode = "enforce"\n', receives=2)
-    world.service = replace(world.service, plan=read_plan(RENEW))
+    world.context = replace(world.context, plan=read_plan(RENEW))
     sweep = Interrupted(world)
 
     def open_another(*_: object) -> None:
-        another = opened("another", world.service, is_told=False)
+        another = opened("another", world.context, is_told=False)
         world.ledger.commit(campaign_put(another))
 
     if when == "between two turns":
@@ -476,7 +476,7 @@ def test_a_case_with_other_answers_is_not_decided_again() -> None:
 def test_in_observe_nobody_is_enrolled() -> None:
     world = a_world(plan=RENEW, mode=Mode.OBSERVE)
 
-    case = respond(it_expires(), world.service)
+    case = respond(it_expires(), world.context)
 
     assert case is not None
     assert outcome(world) == (Progress.PLANNED, "")

@@ -45,7 +45,7 @@ def everything(world: World) -> tuple[object, ...]:
 
 
 def delivered_again(world: World, message: dict[str, Any]) -> None:
-    dispatch({"schema": SCHEMA, **message}, world.service)
+    dispatch({"schema": SCHEMA, **message}, world.context)
 
 
 # --- once is enough ------------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ def test_a_thing_that_is_not_registered_is_recorded_and_nothing_is_touched(world
     assert world.case.thing == ""
     assert world.case.outcomes == {}
     assert world.connections.asked == []
-    assert "there is no device to act on" in world.service.cases.timeline(world.case.id)[1].step.why
+    assert "there is no device to act on" in world.context.cases.timeline(world.case.id)[1].step.why
     assert len(world.notices.sent) == 1
 
 
@@ -400,7 +400,7 @@ def test_a_finding_survives_the_queue_whole() -> None:
     ],
 )
 def test_a_message_nobody_knows_is_refused_on_record(world: World, message: dict[str, Any]) -> None:
-    said = dispatch(message, world.service)
+    said = dispatch(message, world.context)
 
     assert said.startswith("unknown-message")
     assert said.isascii()
@@ -427,8 +427,8 @@ def a_record(body: str) -> dict[str, Any]:
 
 
 def taken_in(world: World, record: dict[str, Any]) -> str:
-    body, envelope = unwrap(record, world.service.settings, world.clock())
-    return take_in(body, envelope, world.service, lambda: timedelta(minutes=1)).refused
+    body, envelope = unwrap(record, world.context.settings, world.clock())
+    return take_in(body, envelope, world.context, lambda: timedelta(minutes=1)).refused
 
 
 def test_a_violation_from_the_topic_contains_the_device(world: World) -> None:
@@ -476,7 +476,7 @@ def test_an_event_bus_event_is_seen_as_one_record() -> None:
 def test_a_message_inside_a_notification_is_taken_out_with_its_topic(world: World) -> None:
     body, envelope = unwrap(
         a_record(json.dumps({"Type": "Notification", "TopicArn": "arn:aws:sns:::alerts", "Message": "{}"})),
-        world.service.settings,
+        world.context.settings,
         world.clock(),
     )
 

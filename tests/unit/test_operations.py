@@ -37,7 +37,7 @@ def _world() -> World:
 
 
 def asked(world: World, **command: Any) -> dict[str, Any]:
-    return operate(command, OPERATOR, "request-1", world.service)
+    return operate(command, OPERATOR, "request-1", world.context)
 
 
 def refused(world: World, **command: Any) -> str:
@@ -79,7 +79,7 @@ def test_two_hundred_cases_are_listed_and_that_there_are_more() -> None:
     case = world.case
     for number in range(200):
         older = replace(case, id=f"case-{number}", opened_at=case.opened_at - timedelta(minutes=number + 1), version=0)
-        world.service.cases.save(older, world.clock())
+        world.context.cases.save(older, world.clock())
 
     answer = asked(world, command="cases")
 
@@ -160,7 +160,7 @@ def test_who_decided_stands_in_the_timeline_by_the_name_aws_gave() -> None:
 
     world.order("approve", world.case.id, why="seen on site")
 
-    step = next(entry.step for entry in world.service.cases.timeline(world.case.id) if entry.step.what == "approve")
+    step = next(entry.step for entry in world.context.cases.timeline(world.case.id) if entry.step.what == "approve")
     assert (step.who, step.why) == (OPERATOR, "seen on site")
     assert world.case.approved_by == OPERATOR
 
@@ -197,7 +197,7 @@ def test_an_order_refused_when_its_turn_comes_is_told_in_the_timeline(world: Wor
 
     world.order("release", world.case.id)
 
-    said = [entry.step.why for entry in world.service.cases.timeline(world.case.id)]
+    said = [entry.step.why for entry in world.context.cases.timeline(world.case.id)]
     assert any("was given admin meanwhile" in why for why in said)
 
 
@@ -210,11 +210,11 @@ def test_an_order_that_two_refuse_at_once_is_told_once(world: World) -> None:
 
     def overtaken(*puts: Put) -> None:
         world.ledger.commit = real  # type: ignore[method-assign]  # once
-        said.append(dispatch(order, world.service))
+        said.append(dispatch(order, world.context))
         real(*puts)
 
     world.ledger.commit = overtaken  # type: ignore[method-assign]  # the other copy of the message
-    said.append(dispatch(order, world.service))
+    said.append(dispatch(order, world.context))
 
     assert [each.partition(": ")[0] for each in said] == ["wrong-state", "wrong-state"]
     assert world.steps().count("decision refused") == 1
@@ -223,7 +223,7 @@ def test_an_order_that_two_refuse_at_once_is_told_once(world: World) -> None:
 def test_an_order_about_a_case_that_there_is_not_is_refused_on_record(world: World) -> None:
     order = {"type": "decision", "schema": 1, "decision": "approve", "case": "none", "who": OPERATOR, "why": ""}
 
-    assert dispatch({**order, "request": "request-1"}, world.service).startswith("no-such-case: ")
+    assert dispatch({**order, "request": "request-1"}, world.context).startswith("no-such-case: ")
 
     assert world.refusals == ["no-such-case"]
     assert world.cases == []
@@ -232,7 +232,7 @@ def test_an_order_about_a_case_that_there_is_not_is_refused_on_record(world: Wor
 def test_the_same_order_from_two_operators_is_carried_out_once(world: World) -> None:
     contained(world)
     for request in ("request-1", "request-2"):
-        operate({"command": "release", "case": world.case.id}, OPERATOR, request, world.service)
+        operate({"command": "release", "case": world.case.id}, OPERATOR, request, world.context)
 
     world.drain()
 
@@ -379,7 +379,7 @@ def test_people_hear_of_a_rotation_that_failed(world: World) -> None:
 def test_an_operator_can_report_a_device_and_it_goes_the_way_of_every_finding() -> None:
     world = a_world()
 
-    answer = operate({"command": "find", "thing": "pump-3", "severity": "high"}, OPERATOR, "r-1", world.service)
+    answer = operate({"command": "find", "thing": "pump-3", "severity": "high"}, OPERATOR, "r-1", world.context)
     world.drain()
 
     assert answer["queued"] == "finding"
@@ -401,5 +401,5 @@ def test_a_report_that_cannot_be_read_is_refused(command: dict[str, str]) -> Non
     world = a_world()
 
     with pytest.raises(Refused, match="bad-argument"):
-        operate({"command": "find", **command}, OPERATOR, "r-1", world.service)
+        operate({"command": "find", **command}, OPERATOR, "r-1", world.context)
     assert len(world.queue) == 0

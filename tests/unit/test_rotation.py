@@ -179,7 +179,7 @@ def test_a_device_that_never_asked_is_left_as_it_is(world: World) -> None:
     world.certificates.deactivate(NEW)  # somebody's, made by hand
     seen = touched(world)
 
-    ended = end_rotation(rotation_of(world), world.service)
+    ended = end_rotation(rotation_of(world), world.context)
 
     assert ended.state is RotationState.ROLLED_BACK
     assert seen == []
@@ -191,7 +191,7 @@ def test_a_certificate_that_was_asked_for_and_never_made_needs_no_withdrawing(wo
     save_rotation(world.ledger, asked)
     seen = touched(world)
 
-    assert end_rotation(rotation_of(world), world.service).state is RotationState.ROLLED_BACK
+    assert end_rotation(rotation_of(world), world.context).state is RotationState.ROLLED_BACK
     assert seen == []
 
 
@@ -220,7 +220,7 @@ def test_everything_that_was_issued_is_withdrawn(world: World) -> None:
     _, second = world.device.create()
     seen = touched(world)
 
-    end_rotation(rotation_of(world), world.service)
+    end_rotation(rotation_of(world), world.context)
 
     assert second["certificateId"] in seen
     assert {first["certificateId"], second["certificateId"]}.isdisjoint(world.certificates.stored)
@@ -232,10 +232,10 @@ def test_a_certificate_is_found_again_by_its_key_among_those_made_since(world: W
     fingerprint = rotation_of(world).key
     world.certificates.deactivate(made["certificateId"])
 
-    assert certificate_with_key(fingerprint, NOON, world.service) == made["certificateId"]
-    assert certificate_with_key("another", NOON, world.service) is None
+    assert certificate_with_key(fingerprint, NOON, world.context) == made["certificateId"]
+    assert certificate_with_key("another", NOON, world.context) is None
     later = world.clock() + timedelta(days=1)
-    assert certificate_with_key(fingerprint, later, world.service) is None
+    assert certificate_with_key(fingerprint, later, world.context) is None
 
 
 def test_two_that_end_a_rotation_at_once_end_it_once(world: World) -> None:
@@ -246,13 +246,13 @@ def test_two_that_end_a_rotation_at_once_end_it_once(world: World) -> None:
 
     def deactivate_and_be_overtaken(certificate_id: str) -> None:
         world.certificates.deactivate = real  # type: ignore[method-assign]  # once
-        end_rotation(rotation, world.service)
+        end_rotation(rotation, world.context)
         world.clock.advance(timedelta(hours=1))
         real(certificate_id)
 
     world.certificates.deactivate = deactivate_and_be_overtaken  # type: ignore[method-assign]  # another responder
 
-    assert end_rotation(rotation, world.service) == rotation_of(world)
+    assert end_rotation(rotation, world.context) == rotation_of(world)
     assert rotation_of(world).state is RotationState.FINISHED
     [retirement] = world.ledger.of_type("retirement")
     assert retirement["due_at"] == "2026-11-29T12:00:00.000000Z", "seven days after the first end"
@@ -274,7 +274,7 @@ def test_a_retirement_that_waits_keeps_its_day_and_one_that_was_settled_gets_ano
     world.device.create()
     world.device.confirm()
 
-    end_rotation(rotation_of(world), world.service)
+    end_rotation(rotation_of(world), world.context)
 
     retirement = world.ledger.read(retirement_key(old))
     assert retirement is not None
@@ -292,7 +292,7 @@ def test_a_rotation_inside_a_quarantine_moves_the_snapshot_only_when_it_goes_for
     if works:
         world.device.confirm()
 
-    ended = end_rotation(rotation_of(world), world.service)
+    ended = end_rotation(rotation_of(world), world.context)
 
     containment = read_containment(world.ledger, THING)
     assert containment is not None
@@ -311,7 +311,7 @@ def test_a_certificate_of_its_own_is_retired_beside_one_that_it_shared(world: Wo
     world.device.create()
     world.device.confirm()
 
-    ended = end_rotation(rotation_of(world), world.service)
+    ended = end_rotation(rotation_of(world), world.context)
 
     assert ended.state is RotationState.FINISHED
     assert world.registry.certificates_of(THING) == [ended.new]

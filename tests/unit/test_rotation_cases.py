@@ -380,7 +380,7 @@ def test_a_release_that_meets_a_rotation_under_way_waits_for_no_second_one() -> 
     world.order("release", held.id)
 
     assert world.jobs.of(ROTATE_CERTIFICATE) == [job]
-    again = world.service.cases.read(held.id)
+    again = world.context.cases.read(held.id)
     assert again.state is CaseState.CONTAINED
     assert "under way already" in again.outcomes[ROTATE_CERTIFICATE].detail
     world.device.create()

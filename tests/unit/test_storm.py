@@ -57,8 +57,8 @@ def a_crowded_world(names: Sequence[str]) -> World:
         world.certificates.enrol(certificate, a_key(1).pem, [DEVICE_POLICY])
         world.registry.attached.append((certificate, name))
         world.connections.open.add(name)
-    ports = replace(world.service.ports, registry=IndexedRegistry(world.registry))
-    world.service = replace(world.service, ports=ports)
+    ports = replace(world.context.ports, registry=IndexedRegistry(world.registry))
+    world.context = replace(world.context, ports=ports)
     return world
 
 
@@ -90,7 +90,7 @@ def test_as_many_are_contained_as_the_limit_allows_and_all_others_are_held(storm
 
 
 def test_whoever_is_contained_is_restricted_and_nobody_else(storm: Storm) -> None:
-    registry, stored = storm.world.service.ports.registry, storm.world.certificates.stored
+    registry, stored = storm.world.context.ports.registry, storm.world.certificates.stored
     restricted = {
         thing
         for certificate, kept in stored.items()

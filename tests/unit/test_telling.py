@@ -138,5 +138,5 @@ def test_a_case_whose_note_was_lost_keeps_its_place_among_the_notices() -> None:
         world.report(a_finding(f"pump-{number}", id=f"violation-{number}"))
     first, second = world.cases
 
-    assert admits(first, world.service)
-    assert not admits(second, world.service)
+    assert admits(first, world.context)
+    assert not admits(second, world.context)

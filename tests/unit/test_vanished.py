@@ -77,7 +77,7 @@ def after(world: World, of_our_write: Callable[[Put], bool], act: Callable[[], o
 
 
 def test_the_end_of_a_job_that_is_not_on_record_changes_nothing(world: World) -> None:
-    job_ended("warden-unknown", THING, world.service)
+    job_ended("warden-unknown", THING, world.context)
 
     assert world.ledger.records == {}
 
@@ -101,7 +101,7 @@ def test_a_rotation_that_is_gone_cannot_be_ended(rotating: World) -> None:
     del rotating.ledger.records[rotation_key(THING)]
 
     with pytest.raises(ActionFailed, match=f"^{THING} has no rotation to end$"):
-        end_rotation(rotation, rotating.service)
+        end_rotation(rotation, rotating.context)
 
 
 def test_a_rotation_whose_job_is_gone_sends_no_other(rotating: World) -> None:
@@ -110,7 +110,7 @@ def test_a_rotation_whose_job_is_gone_sends_no_other(rotating: World) -> None:
         del rotating.ledger.records[key]
     rotating.jobs.started.clear()
 
-    begin_rotation(rotating.case, job_id, rotating.service)
+    begin_rotation(rotating.case, job_id, rotating.context)
 
     assert rotating.jobs.started == {}
 
@@ -183,9 +183,9 @@ def test_a_policy_that_is_gone_leaves_the_new_certificate_unused(rotating: World
 def test_what_is_not_due_any_more_is_left_alone(rotating: World) -> None:
     [(key, text)] = [(key, text) for key, text in rotating.ledger.records.items() if '"type": "job"' in text]
 
-    due(key, rotating.service)
-    due(Key("nothing", "here"), rotating.service)
-    due(rotation_key(THING), rotating.service)
+    due(key, rotating.context)
+    due(Key("nothing", "here"), rotating.context)
+    due(rotation_key(THING), rotating.context)
 
     assert rotating.ledger.records[key] == text
     assert rotating.case.outcomes[ROTATE_CERTIFICATE].progress is Progress.STARTED
@@ -195,9 +195,9 @@ def test_what_is_not_due_any_more_is_left_alone(rotating: World) -> None:
 
 
 def test_what_is_not_contained_has_no_drift_and_needs_no_release(world: World) -> None:
-    assert drift_of(THING, world.service) == [f"{THING} is not contained"]
-    assert release(THING, "case-1", world.service) == "was not contained any more"
-    leave_behind(world.device.certificate, THING, world.service)
+    assert drift_of(THING, world.context) == [f"{THING} is not contained"]
+    assert release(THING, "case-1", world.context) == "was not contained any more"
+    leave_behind(world.device.certificate, THING, world.context)
     assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
 
 
@@ -212,7 +212,7 @@ def test_a_containment_that_is_gone_when_its_release_begins_is_refused(world: Wo
     world.registry.thing = look_and_lose  # type: ignore[method-assign]  # somebody deletes the record
 
     with pytest.raises(Refused, match=f"{THING} is not contained") as caught:
-        release(THING, case.id, world.service)
+        release(THING, case.id, world.context)
     assert caught.value.code == "not-contained"
     assert world.is_restricted()
 
@@ -225,7 +225,7 @@ def test_a_certificate_that_another_contained_thing_uses_stays_restricted_when_o
     world.report(a_finding("pump-3"))
     world.report(a_finding("pump-4", id="violation-2"))
 
-    leave_behind(common, "pump-3", world.service)
+    leave_behind(common, "pump-3", world.context)
 
     assert world.policies("pump-4") == {common: {RESTRICTED_POLICY}}
 
@@ -263,7 +263,7 @@ def test_a_release_is_not_done_before_aws_iot_shows_the_policies(world: World) -
     world.certificates.policies_of = outdated_after_the_release  # type: ignore[method-assign]  # read too early
 
     with pytest.raises(NotYet, match="does not show its restored policies yet"):
-        release(THING, case.id, world.service)
+        release(THING, case.id, world.context)
     world.certificates.policies_of = real  # type: ignore[method-assign]  # a moment later
     assert outdated == [[DEVICE_POLICY]]
     world.order(KEEP, case.id)
@@ -277,7 +277,7 @@ def test_a_release_is_not_done_before_aws_iot_shows_the_groups(world: World) -> 
     world.registry.thing = lambda _name, **_: held  # type: ignore[method-assign]  # as it was before the release
 
     with pytest.raises(NotYet, match=f"{THING} does not show its restored groups yet"):
-        release(THING, case.id, world.service)
+        release(THING, case.id, world.context)
     world.registry.thing = real  # type: ignore[method-assign]  # a moment later
     world.order(KEEP, case.id)
     assert world.case.resolution == "released"
@@ -332,7 +332,7 @@ def test_a_case_that_an_operator_closes_as_its_finding_ends_is_closed_once() -> 
         return put.record["type"] == "case" and not any(put.record["findings"].values())
 
     dismissal = Order(decision=Decision.DISMISS, case_id=case.id, who=OPERATOR, request="request-1")
-    after(world, is_the_end, lambda: carry_out(dismissal, world.service))
+    after(world, is_the_end, lambda: carry_out(dismissal, world.context))
     world.report(its_end(a_finding()))
 
     assert (world.case.state, world.case.resolution) == (CaseState.CLOSED, "dismissed")
@@ -342,10 +342,10 @@ def test_a_case_that_an_operator_closes_as_its_finding_ends_is_closed_once() -> 
 def test_logs_are_not_asked_for_where_there_is_no_device(world: World) -> None:
     world.report(a_finding(subject=Subject(SubjectType.ACCOUNT, "000000000000"), kind="account-wide"))
     order = Order(decision=Decision.COLLECT_LOGS, case_id=world.case.id, who=OPERATOR, request="request-1")
-    world.service.cases.save(replace(world.case, state=CaseState.OPEN), world.clock())
+    world.context.cases.save(replace(world.case, state=CaseState.OPEN), world.clock())
 
     with pytest.raises(Refused) as caught:
-        carry_out(order, world.service)
+        carry_out(order, world.context)
     assert caught.value.code == "no-device"
     assert COLLECT_LOGS not in world.case.outcomes
 
@@ -353,11 +353,11 @@ def test_logs_are_not_asked_for_where_there_is_no_device(world: World) -> None:
 def test_no_logs_are_collected_from_a_device_that_is_never_touched() -> None:
     world = a_world(plan=PLAN + '\n[never_touch]\nthings = ["pump-*"]\n')
     world.report(a_finding())
-    world.service.cases.save(replace(world.case, state=CaseState.OPEN), world.clock())
+    world.context.cases.save(replace(world.case, state=CaseState.OPEN), world.clock())
     order = Order(decision=Decision.COLLECT_LOGS, case_id=world.case.id, who=OPERATOR, request="request-1")
 
     with pytest.raises(Refused) as caught:
-        carry_out(order, world.service)
+        carry_out(order, world.context)
     assert caught.value.code == "never-touch"
     assert world.jobs.started == {}
 
@@ -418,11 +418,11 @@ def test_a_digest_leaves_out_what_came_before_its_hour(world: World) -> None:
     world.ledger.commit(Put(key, record, 0))
     world.notices.down = True
     with pytest.raises(NotSent):
-        send_digest(key, {**record, "version": 1}, world.service)
+        send_digest(key, {**record, "version": 1}, world.context)
     assert "due_at" in (world.ledger.read(key) or {}), "it stays due"
 
     world.notices.down = False
-    send_digest(key, {**record, "version": 1}, world.service)
+    send_digest(key, {**record, "version": 1}, world.context)
 
     assert world.notices.sent[-1].subject == "Fleet Warden: digest: 1 cases held"
     assert "pump-4" in world.notices.sent[-1].body

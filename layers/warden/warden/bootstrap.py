@@ -28,7 +28,7 @@ from warden.aws.messaging import (
 )
 from warden.aws.private_ca import PrivateAuthority
 from warden.aws.registry import IotRegistry
-from warden.context import Service
+from warden.context import Context
 from warden.core.clock import utc_now
 from warden.core.ports import Ports
 from warden.core.throttle import Pace
@@ -46,10 +46,10 @@ _CONFIG = Config(
 
 
 @cache
-def service() -> Service:
+def context() -> Context:
     """Put the service together from the environment and the plan layer."""
     settings = settings_from()
-    return Service(ports=_ports(settings), settings=settings, plan=deployed_plan(), clock=utc_now)
+    return Context(ports=_ports(settings), settings=settings, plan=deployed_plan(), clock=utc_now)
 
 
 @cache
@@ -60,7 +60,7 @@ def account_settings() -> IotAccountSettings:
 
 def pace() -> Pace:
     """Give the sweep of certificates its pace."""
-    return Pace(service().settings.lookups_per_second, time.monotonic, time.sleep)
+    return Pace(context().settings.lookups_per_second, time.monotonic, time.sleep)
 
 
 def deployed_plan() -> Plan:

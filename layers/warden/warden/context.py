@@ -14,7 +14,7 @@ from warden.settings import Settings
 
 
 @dataclass(frozen=True)
-class Service:
+class Context:
     """The world, the deployment's terms, the owner's plan, and the time."""
 
     ports: Ports

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from hashlib import sha256
 
-from warden.context import Service
+from warden.context import Context
 from warden.core.clock import to_text
 from warden.core.errors import Conflict, Refused
 from warden.core.ledger import EXPIRY, Key, Put
@@ -13,9 +13,9 @@ from warden.core.ledger import EXPIRY, Key, Put
 _KEPT = timedelta(days=90)
 
 
-def record_refusal(service: Service, refusal: Refused, *, what: str, about: str = "") -> None:
+def record_refusal(context: Context, refusal: Refused, *, what: str, about: str = "") -> None:
     """Write a refusal down. The same `what` refused for the same reason on one day is one record."""
-    now = service.now()
+    now = context.now()
     digest = sha256(f"{refusal.code} {what}".encode(errors="backslashreplace")).hexdigest()[:32]
     record = {
         "type": "refusal",
@@ -26,6 +26,6 @@ def record_refusal(service: Service, refusal: Refused, *, what: str, about: str 
         EXPIRY: int((now + _KEPT).timestamp()),
     }
     try:
-        service.ports.ledger.commit(Put(Key(f"REFUSAL#{now:%Y-%m-%d}", digest), record, 0))
+        context.ports.ledger.commit(Put(Key(f"REFUSAL#{now:%Y-%m-%d}", digest), record, 0))
     except Conflict:
         return  # on record already

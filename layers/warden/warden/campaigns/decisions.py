@@ -18,7 +18,7 @@ from warden.campaigns.records import (
     read_campaign,
     save_campaign,
 )
-from warden.context import Service
+from warden.context import Context
 from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.ledger import Index, decide_anew
@@ -65,13 +65,13 @@ _TO = {
 }
 
 
-def check_campaign_decision(decision: CampaignDecision, service: Service) -> Campaign:
+def check_campaign_decision(decision: CampaignDecision, context: Context) -> Campaign:
     """See whether a decision can be carried out now; gives the campaign it is about.
 
     Raises:
         Refused: telling why not.
     """
-    campaign = open_campaign(service.ports.ledger)
+    campaign = open_campaign(context.ports.ledger)
     if campaign is None:
         raise Refused("no-campaign", "no campaign is open; the sweep of certificates opens one when any are due")
     if campaign.state not in _FROM[decision]:
@@ -80,26 +80,26 @@ def check_campaign_decision(decision: CampaignDecision, service: Service) -> Cam
             "wrong-state", f"campaign {campaign.id} is {campaign.state}; `{decision}` is for one that is {states}"
         )
     begins = _TO[decision] is CampaignState.RUNNING
-    if begins and service.settings.mode is Mode.OBSERVE:
+    if begins and context.settings.mode is Mode.OBSERVE:
         raise Refused(
             "observe-only", "the stack runs with Mode=observe, which touches nothing; deploy it with Mode=approve first"
         )
     return campaign
 
 
-def carry_out_on_campaign(order: CampaignOrder, service: Service) -> None:
+def carry_out_on_campaign(order: CampaignOrder, context: Context) -> None:
     """Carry out a decision; doing it again changes nothing. A cancelled campaign takes back the jobs that wait."""
-    campaign = decide_anew(partial(_take, order, service))
+    campaign = decide_anew(partial(_take, order, context))
     if campaign.state is CampaignState.CANCELLED:
-        for _, record in service.ports.ledger.find(Index.DUE, open_batches_of(campaign.id)):
-            service.ports.jobs.withdraw(batch_from(record).job_id)
+        for _, record in context.ports.ledger.find(Index.DUE, open_batches_of(campaign.id)):
+            context.ports.jobs.withdraw(batch_from(record).job_id)
 
 
-def _take(order: CampaignOrder, service: Service) -> Campaign:
-    campaign = read_campaign(service.ports.ledger)
+def _take(order: CampaignOrder, context: Context) -> Campaign:
+    campaign = read_campaign(context.ports.ledger)
     if campaign is not None and order.request in campaign.requests:
         return campaign
-    campaign = check_campaign_decision(order.decision, service)
+    campaign = check_campaign_decision(order.decision, context)
     if campaign.id != order.campaign:
         raise Refused("wrong-state", f"campaign {order.campaign} is over; this was not said of {campaign.id}")
     taken = replace(
@@ -108,29 +108,29 @@ def _take(order: CampaignOrder, service: Service) -> Campaign:
         who=order.who,
         why=order.why,
         requests=(*campaign.requests, order.request),
-        next_at=service.now(),
+        next_at=context.now(),
     )
     if order.decision is CampaignDecision.RESUME:
         taken = replace(taken, of_step=Tally())  # what failed before has been looked at by whoever says so
-    return save_campaign(service.ports.ledger, taken)
+    return save_campaign(context.ports.ledger, taken)
 
 
-def campaign_summary(campaign: Campaign, service: Service) -> dict[str, Any]:
+def campaign_summary(campaign: Campaign, context: Context) -> dict[str, Any]:
     """Say where a campaign stands, for the command and for programs."""
     counts: Mapping[str, int] = vars(campaign.in_all)
     return {
         "campaign": campaign.id,
         "state": campaign.state,
         "step": campaign.step + 1,
-        "stepSize": campaign.step_size(service.plan.rotation),
+        "stepSize": campaign.step_size(context.plan.rotation),
         "began": to_text(campaign.began_at),
         "enrolled": campaign.size,
         "waiting": campaign.waiting,
         "sent": campaign.out,
         **{name: count for name, count in counts.items() if name != "absent"},
         "jobs": campaign.batches,
-        "devicesPerDay": service.plan.rotation.devices_per_day,
-        "roomToday": service.governor.room_for_campaign(service.now()),
+        "devicesPerDay": context.plan.rotation.devices_per_day,
+        "roomToday": context.governor.room_for_campaign(context.now()),
         "who": campaign.who,
         "why": campaign.why,
     }

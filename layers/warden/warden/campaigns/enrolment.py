@@ -21,7 +21,7 @@ from warden.campaigns.records import (
 )
 from warden.campaigns.rollout import in_other_hands
 from warden.cases.model import Case, Outcome, Progress
-from warden.context import Service
+from warden.context import Context
 from warden.core.errors import ActionFailed
 from warden.core.ledger import decide_anew
 from warden.plan.model import Mode
@@ -30,18 +30,18 @@ _AHEAD = timedelta(days=36_525)
 """A century: whom a detector names waits ahead of whoever has only an old certificate, in the order of the cases."""
 
 
-def enrol(case: Case, service: Service) -> Outcome:
+def enrol(case: Case, context: Context) -> Outcome:
     """Give the case's device a place in the open campaign, or open one. Enrolled already is success.
 
     Raises:
         ActionFailed: when the device is in other hands, or had its turn in this campaign.
     """
-    return decide_anew(lambda: _enrol_once(case, service))
+    return decide_anew(lambda: _enrol_once(case, context))
 
 
-def _enrol_once(case: Case, service: Service) -> Outcome:
-    ledger, thing = service.ports.ledger, case.thing
-    campaign = open_campaign(ledger) or opened(f"{service.now():%Y%m%dT%H%M%SZ}", service, is_told=False)
+def _enrol_once(case: Case, context: Context) -> Outcome:
+    ledger, thing = context.ports.ledger, case.thing
+    campaign = open_campaign(ledger) or opened(f"{context.now():%Y%m%dT%H%M%SZ}", context, is_told=False)
     enrolled = Outcome(Progress.DONE, f"waits for its turn in campaign {campaign.id}")
     member = read_member(ledger, thing)
     if member is not None and member.campaign == campaign.id:
@@ -51,7 +51,7 @@ def _enrol_once(case: Case, service: Service) -> Outcome:
             ahead = replace(member, case_id=case.id, waits_since=case.opened_at - _AHEAD)
             ledger.commit(member_put(ahead))
         return enrolled
-    if why := in_other_hands(thing, service):
+    if why := in_other_hands(thing, context):
         raise ActionFailed(why)
     waiting = Member(
         thing=thing,
@@ -69,19 +69,19 @@ def _enrol_once(case: Case, service: Service) -> Outcome:
     return enrolled
 
 
-def has_a_place(thing: str, service: Service) -> bool:
+def has_a_place(thing: str, context: Context) -> bool:
     """Tell whether a device waits or has had its turn in the campaign that is open."""
-    member, campaign = read_member(service.ports.ledger, thing), open_campaign(service.ports.ledger)
+    member, campaign = read_member(context.ports.ledger, thing), open_campaign(context.ports.ledger)
     return member is not None and campaign is not None and member.campaign == campaign.id
 
 
-def opened(campaign_id: str, service: Service, *, is_told: bool) -> Campaign:
+def opened(campaign_id: str, context: Context, *, is_told: bool) -> Campaign:
     """Give a campaign that begins or waits, to be written; one of this name that is over is taken up again.
 
     `is_told` says that whoever opens it tells people so; when not, they hear of one that waits for them from itself.
     """
-    now, last = service.now(), read_campaign(service.ports.ledger)
-    begins = service.plan.campaign_mode.within(service.settings.mode) is Mode.ENFORCE
+    now, last = context.now(), read_campaign(context.ports.ledger)
+    begins = context.plan.campaign_mode.within(context.settings.mode) is Mode.ENFORCE
     state = CampaignState.RUNNING if begins else CampaignState.AWAITING_APPROVAL
     next_at = now if begins or not is_told else None
     if last is not None and last.id == campaign_id:

@@ -25,7 +25,7 @@ from warden.campaigns.inventory_runs import (
 from warden.campaigns.records import Member, MemberState, member_put, open_campaign, read_member
 from warden.campaigns.report import report
 from warden.containment.snapshot import read_containment
-from warden.context import Service
+from warden.context import Context
 from warden.core.errors import Conflict, Refused
 from warden.core.ledger import Record, decide_anew
 from warden.core.ports import Certificate, CertificatePage, Thing
@@ -44,7 +44,7 @@ _REPORT_TIME = timedelta(minutes=2)
 class Turn:
     """What one invocation has. `pace` returns when AWS IoT may be asked for another certificate's things."""
 
-    service: Service
+    context: Context
     time_left: Callable[[], timedelta]
     pace: Callable[[], None]
 
@@ -55,41 +55,41 @@ def sweep_certificates(turn: Turn, *, trigger: str = "", only_during_campaign: b
     A sweep that is at work elsewhere is left alone; one that was given up is gone on with. `trigger` is the id of the
     event that asks for a sweep, which may be delivered twice.
     """
-    service = turn.service
-    if only_during_campaign and open_campaign(service.ports.ledger) is None:
+    context = turn.context
+    if only_during_campaign and open_campaign(context.ports.ledger) is None:
         return "no campaign"
-    run = decide_anew(lambda: _begin_or_join(trigger, service))
+    run = decide_anew(lambda: _begin_or_join(trigger, context))
     return "at work elsewhere, or done" if run is None else _take_on(run, turn)
 
 
 def go_on(run_id: str, turn: Turn) -> str:
     """Go on with a run that left word for itself; one that is over is left alone."""
-    run = read_run(turn.service.ports.ledger)
+    run = read_run(turn.context.ports.ledger)
     if run is None or run.id != run_id or run.reported:
         return "over"
     return _take_on(run, turn)
 
 
 def _take_on(run: Run, turn: Turn) -> str:
-    service = turn.service
+    context = turn.context
     try:
-        run = _under_the_open_campaign(run, service)
+        run = _under_the_open_campaign(run, context)
         if run.ended_at is None:
             run = _read_on(run, turn)
         if run.ended_at is None or turn.time_left() < _REPORT_TIME:
-            service.ports.renewal_queue.go_on(run.id)
+            context.ports.renewal_queue.go_on(run.id)
             return "to be gone on with"
-        return report(run, service)
+        return report(run, context)
     except Conflict:
         return "at work elsewhere"
 
 
-def _under_the_open_campaign(run: Run, service: Service) -> Run:
+def _under_the_open_campaign(run: Run, context: Context) -> Run:
     """Begin a run anew where a finding has opened another campaign than the one it enrols in: there is one at a time.
 
     Whoever it had enrolled is met again, and enrolled in the open one.
     """
-    campaign, now = open_campaign(service.ports.ledger), service.now()
+    campaign, now = open_campaign(context.ports.ledger), context.now()
     if campaign is None or campaign.id == run.campaign or run.enlarged:
         return run
     anew = Run(
@@ -100,16 +100,16 @@ def _under_the_open_campaign(run: Run, service: Service) -> Run:
         trigger=run.trigger,
         version=run.version,
     )
-    return save_run(anew, service)
+    return save_run(anew, context)
 
 
-def _begin_or_join(trigger: str, service: Service) -> Run | None:
-    ledger, now = service.ports.ledger, service.now()
+def _begin_or_join(trigger: str, context: Context) -> Run | None:
+    ledger, now = context.ports.ledger, context.now()
     run = read_run(ledger)
     if run is not None and not run.reported:
         if now - run.touched_at < AT_WORK_FOR:
             return None
-        return save_run(replace(run, touched_at=now), service)
+        return save_run(replace(run, touched_at=now), context)
     if run is not None and trigger and run.trigger == trigger:
         return None
     campaign, run_id = open_campaign(ledger), _name(now, run)
@@ -121,7 +121,7 @@ def _begin_or_join(trigger: str, service: Service) -> Run | None:
         trigger=trigger,
         version=run.version if run else 0,
     )
-    return save_run(begun, service)
+    return save_run(begun, context)
 
 
 def _name(now: datetime, last: Run | None) -> str:
@@ -132,10 +132,10 @@ def _name(now: datetime, last: Run | None) -> str:
 
 def _read_on(run: Run, turn: Turn) -> Run:
     """Judge page after page; what is left when the time is up is judged by the next turn."""
-    service = turn.service
-    youngest = run.began_at - service.plan.rotation.least_age(service.settings.rotate_after)
+    context = turn.context
+    youngest = run.began_at - context.plan.rotation.least_age(context.settings.rotate_after)
     while True:
-        run, page = _page(run, service)
+        run, page = _page(run, context)
         old = list(
             takewhile(lambda each: each.created_at is not None and each.created_at <= youngest, page.certificates)
         )
@@ -145,21 +145,21 @@ def _read_on(run: Run, turn: Turn) -> Run:
             _meet(certificate, run, turn)
         run = replace(run, inactive=run.inactive + sum(each.status == "INACTIVE" for each in old))
         if len(old) < len(page.certificates) or not page.next_page:
-            return _end(run, service)
-        run = save_run(replace(run, page=page.next_page, touched_at=service.now()), service)
+            return _end(run, context)
+        run = save_run(replace(run, page=page.next_page, touched_at=context.now()), context)
 
 
-def _page(run: Run, service: Service) -> tuple[Run, CertificatePage]:
+def _page(run: Run, context: Context) -> tuple[Run, CertificatePage]:
     """List the page where the run stands, or begin anew: a page's name does not live for ever."""
     try:
-        return run, service.ports.certificates.oldest_page(run.page)
+        return run, context.ports.certificates.oldest_page(run.page)
     except Refused:
-        return save_run(replace(run, page="", inactive=0), service), service.ports.certificates.oldest_page("")
+        return save_run(replace(run, page="", inactive=0), context), context.ports.certificates.oldest_page("")
 
 
-def _end(run: Run, service: Service) -> Run:
-    now = service.now()
-    return save_run(replace(run, ended_at=now, touched_at=now), service)
+def _end(run: Run, context: Context) -> Run:
+    now = context.now()
+    return save_run(replace(run, ended_at=now, touched_at=now), context)
 
 
 # --- one certificate ---------------------------------------------------------------------------------------------
@@ -174,8 +174,8 @@ def _meet(certificate: Certificate, run: Run, turn: Turn) -> None:
 
 def _judge(certificate: Certificate, run: Run, turn: Turn) -> None:
     """Find out whose certificate it is and enrol whom it concerns, once in a run."""
-    service = turn.service
-    ledger, key = service.ports.ledger, verdict_key(certificate.id)
+    context = turn.context
+    ledger, key = context.ports.ledger, verdict_key(certificate.id)
     known = ledger.read(key)
     if _is_done(known, run, Verdict.DEACTIVATED):
         return
@@ -183,36 +183,36 @@ def _judge(certificate: Certificate, run: Run, turn: Turn) -> None:
         things = list(known["things"])  # looked up when it was enrolled
     else:
         turn.pace()
-        things = service.ports.registry.things_of(certificate.id)
+        things = context.ports.registry.things_of(certificate.id)
     if not things:
-        _tidy_active(certificate, run, known, service)
+        _tidy_active(certificate, run, known, context)
         return
-    verdicts = {thing: _enrol(thing, certificate, run, service) for thing in things}
+    verdicts = {thing: _enrol(thing, certificate, run, context) for thing in things}
     due = {thing: verdict for thing, verdict in verdicts.items() if verdict is not None}
     if due:
         ledger.commit(verdict_put(certificate, run, due, known))
 
 
-def _enrol(name: str, certificate: Certificate, run: Run, service: Service) -> Verdict | None:
+def _enrol(name: str, certificate: Certificate, run: Run, context: Context) -> Verdict | None:
     """Give a device its place in the campaign, unless it has one or is in other hands.
 
     None is said where the thing is of a type whose certificates may grow older.
     """
-    return decide_anew(lambda: _enrol_once(name, certificate, run, service))
+    return decide_anew(lambda: _enrol_once(name, certificate, run, context))
 
 
-def _enrol_once(name: str, certificate: Certificate, run: Run, service: Service) -> Verdict | None:
-    ledger = service.ports.ledger
+def _enrol_once(name: str, certificate: Certificate, run: Run, context: Context) -> Verdict | None:
+    ledger = context.ports.ledger
     member = read_member(ledger, name)
     if member is not None and member.campaign == run.campaign:
         return _standing(member, certificate, run)
-    thing = _thing(name, service)
+    thing = _thing(name, context)
     if thing is None:
         return Verdict.GONE
-    age = service.plan.rotation.age_for(thing.thing_type, service.settings.rotate_after)
+    age = context.plan.rotation.age_for(thing.thing_type, context.settings.rotate_after)
     if certificate.created_at is not None and run.began_at - certificate.created_at < age:
         return None
-    if service.governor.protects(thing):
+    if context.governor.protects(thing):
         return Verdict.PROTECTED
     containment = read_containment(ledger, name)
     if containment is not None and containment.is_active:
@@ -220,7 +220,7 @@ def _enrol_once(name: str, certificate: Certificate, run: Run, service: Service)
     rotation = read_rotation(ledger, name)
     if rotation is not None and not rotation.is_over:
         return Verdict.IN_HAND
-    if service.plan.campaign_mode.within(service.settings.mode) is Mode.OBSERVE:
+    if context.plan.campaign_mode.within(context.settings.mode) is Mode.OBSERVE:
         return Verdict.TOO_OLD
     created_at = certificate.created_at or run.began_at
     enrolled = Member(
@@ -248,11 +248,11 @@ def _standing(member: Member, certificate: Certificate, run: Run) -> Verdict:
     return Verdict.GIVEN_UP
 
 
-def _thing(name: str, service: Service) -> Thing | None:
+def _thing(name: str, context: Context) -> Thing | None:
     """Read the thing only where the plan asks what it is: that is one call more for each device."""
-    never = service.plan.never_touch
-    if service.plan.rotation.asks_about_the_type or never.thing_types or never.thing_groups:
-        return service.ports.registry.thing(name)
+    never = context.plan.never_touch
+    if context.plan.rotation.asks_about_the_type or never.thing_types or never.thing_groups:
+        return context.ports.registry.thing(name)
     return Thing(name=name)
 
 
@@ -264,40 +264,40 @@ def _is_done(known: Record | None, run: Run, change: Verdict) -> bool:
     return known is not None and known["run"] == run.id and known["things"].get(ON_NOTHING) != change
 
 
-def _say(verdict: Verdict, certificate: Certificate, run: Run, known: Record | None, service: Service) -> None:
+def _say(verdict: Verdict, certificate: Certificate, run: Run, known: Record | None, context: Context) -> None:
     """Put on record what becomes of a certificate on no thing, before it does: a run that dies has it in its report."""
     if known is None or known["run"] != run.id:
-        service.ports.ledger.commit(verdict_put(certificate, run, {"": verdict}, known))
+        context.ports.ledger.commit(verdict_put(certificate, run, {"": verdict}, known))
 
 
-def _tidy_active(certificate: Certificate, run: Run, known: Record | None, service: Service) -> None:
+def _tidy_active(certificate: Certificate, run: Run, known: Record | None, context: Context) -> None:
     """Report an old certificate on no thing, or make it INACTIVE: that can be taken back until it is deleted."""
-    if service.plan.hygiene.on_no_thing is Cleaning.CLEAN and service.settings.mode is Mode.ENFORCE:
-        _say(Verdict.DEACTIVATED, certificate, run, known, service)
-        service.ports.certificates.deactivate(certificate.id)
+    if context.plan.hygiene.on_no_thing is Cleaning.CLEAN and context.settings.mode is Mode.ENFORCE:
+        _say(Verdict.DEACTIVATED, certificate, run, known, context)
+        context.ports.certificates.deactivate(certificate.id)
         return
-    policies = service.ports.certificates.policies_of(certificate.id)
-    _say(Verdict.ON_NO_THING if policies else Verdict.ORPHAN, certificate, run, known, service)
+    policies = context.ports.certificates.policies_of(certificate.id)
+    _say(Verdict.ON_NO_THING if policies else Verdict.ORPHAN, certificate, run, known, context)
 
 
 def _tidy_inactive(certificate: Certificate, run: Run, turn: Turn) -> None:
     """Delete a certificate that was INACTIVE for longer than the owner keeps them, where the plan says so."""
-    service = turn.service
-    terms = service.plan.hygiene
-    if terms.inactive is not Cleaning.CLEAN or service.settings.mode is not Mode.ENFORCE:
+    context = turn.context
+    terms = context.plan.hygiene
+    if terms.inactive is not Cleaning.CLEAN or context.settings.mode is not Mode.ENFORCE:
         return
-    ledger = service.ports.ledger
+    ledger = context.ports.ledger
     known = ledger.read(verdict_key(certificate.id))
     if _is_done(known, run, Verdict.DELETED):
         return
-    described = service.ports.certificates.read(certificate.id)
+    described = context.ports.certificates.read(certificate.id)
     if described is None or described.is_active or described.changed_at is None:
         return
     if run.began_at - described.changed_at < timedelta(days=terms.inactive_days):
         return
     turn.pace()
-    if things := service.ports.registry.things_of(certificate.id):
+    if things := context.ports.registry.things_of(certificate.id):
         ledger.commit(verdict_put(certificate, run, dict.fromkeys(things, Verdict.LONG_INACTIVE), known))
         return
-    _say(Verdict.DELETED, certificate, run, known, service)
-    service.ports.certificates.delete(certificate.id)
+    _say(Verdict.DELETED, certificate, run, known, context)
+    context.ports.certificates.delete(certificate.id)

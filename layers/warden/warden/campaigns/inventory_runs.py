@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from warden.context import Service
+from warden.context import Context
 from warden.core.clock import from_text, to_text
 from warden.core.ledger import EXPIRY, Key, Ledger, Put, Record, version_of
 from warden.core.ports import Certificate
@@ -133,19 +133,19 @@ def verdict_put(certificate: Certificate, run: Run, verdicts: Mapping[str, Verdi
     return Put(verdict_key(certificate.id), record, version_of(known))
 
 
-def save_run(run: Run, service: Service) -> Run:
+def save_run(run: Run, context: Context) -> Run:
     """Write where a run stands.
 
     Raises:
         Conflict: when somebody else has taken it on since it was read.
     """
-    service.ports.ledger.commit(run_put(run))
+    context.ports.ledger.commit(run_put(run))
     return replace(run, version=run.version + 1)
 
 
-def left_behind(_key: Key, _record: Record, service: Service) -> None:
+def left_behind(_key: Key, _record: Record, context: Context) -> None:
     """Have a run gone on with that wrote nothing for longer than a function lives: whoever ran it died."""
-    run = read_run(service.ports.ledger)
+    run = read_run(context.ports.ledger)
     if run is not None and not run.reported:
-        service.ports.renewal_queue.go_on(run.id)
-        save_run(replace(run, touched_at=service.now()), service)
+        context.ports.renewal_queue.go_on(run.id)
+        save_run(replace(run, touched_at=context.now()), context)

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 
 from warden.campaigns.records import Campaign, CampaignState, read_batch, read_campaign, save_campaign
-from warden.context import Service
+from warden.context import Context
 from warden.core.ledger import decide_anew
 from warden.notify.case_notices import plain
 
@@ -17,7 +17,7 @@ _NAMED = 20
 _BATCHES_LOOKED_AT = 10
 
 
-def tell_of(campaign: Campaign, service: Service) -> None:
+def tell_of(campaign: Campaign, context: Context) -> None:
     """Tell people where a campaign stands, once for each time that it comes to stand there.
 
     Raises:
@@ -25,14 +25,14 @@ def tell_of(campaign: Campaign, service: Service) -> None:
     """
     if campaign.state not in _TOLD or campaign.standing in campaign.said:
         return
-    service.ports.notices.send(_subject(campaign), _body(campaign, service))
-    decide_anew(partial(_note, campaign.standing, service))
+    context.ports.notices.send(_subject(campaign), _body(campaign, context))
+    decide_anew(partial(_note, campaign.standing, context))
 
 
-def _note(standing: str, service: Service) -> None:
-    campaign = read_campaign(service.ports.ledger)
+def _note(standing: str, context: Context) -> None:
+    campaign = read_campaign(context.ports.ledger)
     if campaign is not None and standing not in campaign.said:
-        save_campaign(service.ports.ledger, replace(campaign, said=(*campaign.said, standing)))
+        save_campaign(context.ports.ledger, replace(campaign, said=(*campaign.said, standing)))
 
 
 _HEADLINES = {
@@ -49,7 +49,7 @@ def _subject(campaign: Campaign) -> str:
     return f"{headline}: {campaign.in_all.done} of {campaign.size} renewed"
 
 
-def _body(campaign: Campaign, service: Service) -> str:
+def _body(campaign: Campaign, context: Context) -> str:
     tally = campaign.in_all
     paragraphs = [
         [_what_it_is_about(campaign)],
@@ -61,7 +61,7 @@ def _body(campaign: Campaign, service: Service) -> str:
             f"  {tally.skipped:>9,}  were left out: gone, contained, or in another rotation",
             f"  {campaign.waiting + campaign.out:>9,}  have not had their turn, or are at it",
         ],
-        _failed(campaign, service),
+        _failed(campaign, context),
         ["What to do next", *(f"  {line}" for line in _next(campaign))],
     ]
     return "\n\n".join("\n".join(lines) for lines in paragraphs if lines) + "\n"
@@ -77,17 +77,17 @@ def _what_it_is_about(campaign: Campaign) -> str:
             return f"The campaign {campaign.id} has {campaign.state}."
 
 
-def _failed(campaign: Campaign, service: Service) -> list[str]:
-    things = list(islice(_failing(campaign, service), _NAMED + 1))
+def _failed(campaign: Campaign, context: Context) -> list[str]:
+    things = list(islice(_failing(campaign, context), _NAMED + 1))
     if not things:
         return []
     more = ["  and more"] if len(things) > _NAMED else []
     return ["Failed last", *(f"  {plain(thing)}" for thing in things[:_NAMED]), *more]
 
 
-def _failing(campaign: Campaign, service: Service) -> Iterator[str]:
+def _failing(campaign: Campaign, context: Context) -> Iterator[str]:
     for number in range(campaign.batches, max(0, campaign.batches - _BATCHES_LOOKED_AT), -1):
-        batch = read_batch(service.ports.ledger, campaign.id, number)
+        batch = read_batch(context.ports.ledger, campaign.id, number)
         if batch is not None:
             yield from (thing for thing, word in batch.outcomes.items() if word == "failed")
 

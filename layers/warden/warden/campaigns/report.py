@@ -14,7 +14,7 @@ from typing import IO
 from warden.campaigns.enrolment import opened
 from warden.campaigns.inventory_runs import ON_NOTHING, Run, Verdict, read_run, run_put
 from warden.campaigns.records import Campaign, CampaignState, campaign_put, open_campaign
-from warden.context import Service
+from warden.context import Context
 from warden.core.clock import from_text
 from warden.core.errors import Conflict
 from warden.core.ledger import Index, decide_anew
@@ -51,31 +51,31 @@ class Summary:
         return self.verdicts.total() - self.verdicts[Verdict.DELETED] - self.verdicts[Verdict.LONG_INACTIVE]
 
 
-def report(run: Run, service: Service) -> str:
+def report(run: Run, context: Context) -> str:
     """Write the report, open the campaign or let it grow, and tell the owner; gives a word for what became of it.
 
     A run that dies here is gone on with here: the file is written again, and the owner may be told twice.
     """
     with NamedTemporaryFile("w", encoding="utf-8", newline="", suffix=".csv") as file:
-        summary = _write(run, file, service)
+        summary = _write(run, file, context)
         file.flush()
-        where = service.ports.reports.keep(f"reports/certificates/{run.id}.csv", file.name)
-    campaign = decide_anew(lambda: _enlarge(run, summary, service))
-    service.ports.notices.send(_subject(summary), _body(run, summary, campaign, where, service))
-    ended = replace(read_run(service.ports.ledger) or run, reported=True)
-    service.ports.ledger.commit(run_put(ended))
+        where = context.ports.reports.keep(f"reports/certificates/{run.id}.csv", file.name)
+    campaign = decide_anew(lambda: _enlarge(run, summary, context))
+    context.ports.notices.send(_subject(summary), _body(run, summary, campaign, where, context))
+    ended = replace(read_run(context.ports.ledger) or run, reported=True)
+    context.ports.ledger.commit(run_put(ended))
     return "reported"
 
 
-def _write(run: Run, file: IO[str], service: Service) -> Summary:
+def _write(run: Run, file: IO[str], context: Context) -> Summary:
     """Write a line for each certificate and thing, oldest first, holding none of them in memory."""
     summary, writer, turn = Summary(), csv.writer(file), 0
     writer.writerow(_COLUMNS)
-    for line in _lines(run, service):
+    for line in _lines(run, context):
         summary.add(line)
         day = ""
         if line.verdict in (Verdict.ENROLLED, Verdict.WAITING):
-            day = str(1 + turn // service.plan.rotation.devices_per_day)
+            day = str(1 + turn // context.plan.rotation.devices_per_day)
             turn += 1
         age = (run.began_at - line.created_at).days
         writer.writerow([line.certificate, f"{line.created_at:%FT%TZ}", age, _as_text(line.thing), line.verdict, day])
@@ -87,26 +87,26 @@ def _as_text(name: str) -> str:
     return f"'{name}" if name.startswith("-") else name
 
 
-def _lines(run: Run, service: Service) -> Iterator[Line]:
-    for _, record in service.ports.ledger.find(Index.DUE, run.findings):
+def _lines(run: Run, context: Context) -> Iterator[Line]:
+    for _, record in context.ports.ledger.find(Index.DUE, run.findings):
         for thing, verdict in record["things"].items():
             name = "" if thing == ON_NOTHING else thing
             yield Line(record["certificate"], from_text(record["created_at"]), name, Verdict(verdict))
 
 
-def _enlarge(run: Run, summary: Summary, service: Service) -> Campaign | None:
+def _enlarge(run: Run, summary: Summary, context: Context) -> Campaign | None:
     """Open the campaign that the devices were enrolled in, or add them to it; once for each run.
 
     Raises:
         Conflict: when another one was opened meanwhile; the run is begun anew under that.
     """
-    ledger, enrolled = service.ports.ledger, summary.verdicts[Verdict.ENROLLED]
+    ledger, enrolled = context.ports.ledger, summary.verdicts[Verdict.ENROLLED]
     campaign = open_campaign(ledger)
     current = read_run(ledger) or run
     if current.enlarged or not enrolled:
         return campaign
     if campaign is None:
-        campaign = opened(run.campaign, service, is_told=True)
+        campaign = opened(run.campaign, context, is_told=True)
     elif campaign.id != run.campaign:
         raise Conflict(f"campaign {campaign.id} was opened while the sweep enrolled devices in {run.campaign}")
     grown = replace(campaign, size=campaign.size + enrolled)
@@ -140,10 +140,10 @@ def _to_renew(summary: Summary) -> int:
     return summary.verdicts[Verdict.ENROLLED] + summary.verdicts[Verdict.WAITING]
 
 
-def _body(run: Run, summary: Summary, campaign: Campaign | None, where: str, service: Service) -> str:
+def _body(run: Run, summary: Summary, campaign: Campaign | None, where: str, context: Context) -> str:
     paragraphs = [
-        _what_was_found(run, summary, service),
-        _when(summary, service),
+        _what_was_found(run, summary, context),
+        _when(summary, context),
         ["Not to be renewed now", *_counted(summary)],
         [f"Every one of them: {where}"],
         ["What to do next", *(f"  {line}" for line in _next(campaign))],
@@ -153,8 +153,8 @@ def _body(run: Run, summary: Summary, campaign: Campaign | None, where: str, ser
     )
 
 
-def _what_was_found(run: Run, summary: Summary, service: Service) -> list[str]:
-    age = service.settings.rotate_after.days
+def _what_was_found(run: Run, summary: Summary, context: Context) -> list[str]:
+    age = context.settings.rotate_after.days
     lines = [
         f"{_certificates(summary.due)} in use past the rotation age ({age} days, where the plan says no other).",
         f"Swept     {run.began_at:%Y-%m-%d %H:%M} UTC, {_certificates(run.inactive)} passed over: INACTIVE",
@@ -170,8 +170,8 @@ def _certificates(count: int) -> str:
     return f"{count:,} certificate{'' if count == 1 else 's'}"
 
 
-def _when(summary: Summary, service: Service) -> list[str]:
-    waiting, terms = _to_renew(summary), service.plan.rotation
+def _when(summary: Summary, context: Context) -> list[str]:
+    waiting, terms = _to_renew(summary), context.plan.rotation
     if not waiting:
         return [""]
     days = ceil(waiting / terms.devices_per_day)
@@ -182,7 +182,7 @@ def _when(summary: Summary, service: Service) -> list[str]:
         "after the first device and the first percent",
     ]
     if terms.window is not None:
-        opens = terms.window.next_opening(service.now())
+        opens = terms.window.next_opening(context.now())
         lines.append(
             f"  {'':>9}  jobs are sent in the window {terms.window.cron} (UTC), next at {opens:%Y-%m-%d %H:%M}"
         )

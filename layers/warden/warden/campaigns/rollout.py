@@ -37,7 +37,7 @@ from warden.campaigns.records import (
 )
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step, case_from, case_key
 from warden.containment.snapshot import read_containment
-from warden.context import Service
+from warden.context import Context
 from warden.core.errors import ActionFailed
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import Index, Key, Record, decide_anew
@@ -63,26 +63,26 @@ _QUIET_FOR = timedelta(minutes=5)
 """Indexes are eventually consistent: that nobody waits is believed when it was so for this long."""
 
 
-def advance(_key: Key, _record: Record, service: Service) -> None:
+def advance(_key: Key, _record: Record, context: Context) -> None:
     """Take the campaign on when the sweep says that its time has come."""
-    take_on(service)
+    take_on(context)
 
 
-def take_on(service: Service) -> None:
+def take_on(context: Context) -> None:
     """Take the campaign on by as much as its steps, its budget and its window allow."""
-    while (campaign := read_campaign(service.ports.ledger)) is not None and _count_one(campaign, service):
+    while (campaign := read_campaign(context.ports.ledger)) is not None and _count_one(campaign, context):
         continue
-    campaign = decide_anew(partial(_judge, service))
-    tell_of(campaign, service)
+    campaign = decide_anew(partial(_judge, context))
+    tell_of(campaign, context)
     if campaign.state is CampaignState.RUNNING:
-        _send(service)
+        _send(context)
     elif campaign.state is CampaignState.CANCELLED:
-        _let_go(campaign, service)
-    decide_anew(partial(_look_again, service))
+        _let_go(campaign, context)
+    decide_anew(partial(_look_again, context))
 
 
-def _current(service: Service) -> Campaign:
-    record = service.ports.ledger.read(CAMPAIGN_KEY)
+def _current(context: Context) -> Campaign:
+    record = context.ports.ledger.read(CAMPAIGN_KEY)
     if record is None:
         raise LookupError("there is no campaign")
     return campaign_from(record)
@@ -91,31 +91,31 @@ def _current(service: Service) -> Campaign:
 # --- counting ----------------------------------------------------------------------------------------------------
 
 
-def _count_one(campaign: Campaign, service: Service) -> bool:
+def _count_one(campaign: Campaign, context: Context) -> bool:
     """Count a batch whose devices have all ended, in one commit with the mark that it is counted."""
-    for key, _ in service.ports.ledger.find(Index.DUE, open_batches_of(campaign.id)):
-        record = service.ports.ledger.read(key)  # an index may be a little behind
+    for key, _ in context.ports.ledger.find(Index.DUE, open_batches_of(campaign.id)):
+        record = context.ports.ledger.read(key)  # an index may be a little behind
         batch = batch_from(record) if record else None
         if batch is not None and batch.is_over and not batch.counted:
-            decide_anew(partial(_count, batch, service))
+            decide_anew(partial(_count, batch, context))
             return True
     return False
 
 
-def _count(batch: Batch, service: Service) -> None:
-    campaign, current = _current(service), read_batch(service.ports.ledger, batch.campaign, batch.number)
+def _count(batch: Batch, context: Context) -> None:
+    campaign, current = _current(context), read_batch(context.ports.ledger, batch.campaign, batch.number)
     if current is None or current.counted:
         return
     of_step = campaign.of_step + current.tally if current.step == campaign.step else campaign.of_step
     counted = replace(
         campaign, in_all=campaign.in_all + current.tally, of_step=of_step, out=campaign.out - len(current.things)
     )
-    save_campaign(service.ports.ledger, counted, batch_put(replace(current, counted=True)))
+    save_campaign(context.ports.ledger, counted, batch_put(replace(current, counted=True)))
 
 
-def _judge(service: Service) -> Campaign:
+def _judge(context: Context) -> Campaign:
     """Stop the campaign when too many failed, begin its next step when enough came through, end it when all have."""
-    campaign, terms, now = _current(service), service.plan.rotation, service.now()
+    campaign, terms, now = _current(context), context.plan.rotation, context.now()
     if campaign.state is not CampaignState.RUNNING:
         return campaign
     judged = campaign
@@ -127,57 +127,57 @@ def _judge(service: Service) -> Campaign:
         judged = replace(campaign, state=CampaignState.STOPPED, why=why, who=WARDEN)
     elif campaign.has_step_done(terms):
         judged = replace(campaign, step=campaign.step + 1, of_step=Tally())
-    elif campaign.out == 0 and not _anybody_waits(campaign, service):
+    elif campaign.out == 0 and not _anybody_waits(campaign, context):
         if campaign.quiet_since is None:
             judged = replace(campaign, quiet_since=now)
         elif now - campaign.quiet_since >= _QUIET_FOR:
             judged = replace(campaign, state=CampaignState.FINISHED)
     elif campaign.quiet_since is not None:
         judged = replace(campaign, quiet_since=None)
-    return judged if judged is campaign else save_campaign(service.ports.ledger, judged)
+    return judged if judged is campaign else save_campaign(context.ports.ledger, judged)
 
 
-def _look_again(service: Service) -> None:
+def _look_again(context: Context) -> None:
     """Say when the campaign is to be looked at again: while a batch is out, or while it runs."""
-    campaign, now = _current(service), service.now()
+    campaign, now = _current(context), context.now()
     next_at = None
     if campaign.state is CampaignState.RUNNING or campaign.out:
         next_at = now + _LOOKED_AT_EVERY
-        window = service.plan.rotation.window
+        window = context.plan.rotation.window
         if window is not None and not campaign.out and campaign.quiet_since is None:
             next_at = max(next_at, window.next_opening(now))
     if next_at != campaign.next_at:
-        save_campaign(service.ports.ledger, replace(campaign, next_at=next_at))
+        save_campaign(context.ports.ledger, replace(campaign, next_at=next_at))
 
 
 # --- sending -----------------------------------------------------------------------------------------------------
 
 
-def _send(service: Service) -> None:
-    window = service.plan.rotation.window
-    if window is not None and not window.is_open(service.now()):
+def _send(context: Context) -> None:
+    window = context.plan.rotation.window
+    if window is not None and not window.is_open(context.now()):
         return
     for _ in range(_BATCHES_A_TURN):
-        batch = decide_anew(partial(_next_batch, service))
+        batch = decide_anew(partial(_next_batch, context))
         if batch is None:
             return
-        _send_batch(batch, service)
+        _send_batch(batch, context)
 
 
-def _unsent(campaign: Campaign, service: Service) -> Batch | None:
+def _unsent(campaign: Campaign, context: Context) -> Batch | None:
     """Give the last batch where its job is not out: no other is begun before it is."""
-    batch = read_batch(service.ports.ledger, campaign.id, campaign.batches)
+    batch = read_batch(context.ports.ledger, campaign.id, campaign.batches)
     return batch if batch is not None and not batch.sent else None
 
 
-def _next_batch(service: Service) -> Batch | None:
+def _next_batch(context: Context) -> Batch | None:
     """Give the batch that somebody left, or choose the devices whose turn it is, with the budget they use."""
-    campaign, now = _current(service), service.now()
+    campaign, now = _current(context), context.now()
     if campaign.state is not CampaignState.RUNNING:
         return None
-    if (left := _unsent(campaign, service)) is not None:
-        return None if service.governor.is_stopped else left
-    things = tuple(islice(_waiting(campaign, service), _room(campaign, service)))
+    if (left := _unsent(campaign, context)) is not None:
+        return None if context.governor.is_stopped else left
+    things = tuple(islice(_waiting(campaign, context), _room(campaign, context)))
     if not things:
         return None
     number = campaign.batches + 1
@@ -190,36 +190,36 @@ def _next_batch(service: Service) -> Batch | None:
         began_at=now,
     )
     begun = replace(campaign, batches=number, out=campaign.out + len(things))
-    counted = service.governor.count_for_campaign(len(things), now)
-    service.ports.ledger.commit(campaign_put(begun), batch_put(batch), counted)
+    counted = context.governor.count_for_campaign(len(things), now)
+    context.ports.ledger.commit(campaign_put(begun), batch_put(batch), counted)
     return replace(batch, version=1)
 
 
-def _let_go(campaign: Campaign, service: Service) -> None:
+def _let_go(campaign: Campaign, context: Context) -> None:
     """End what a cancelled campaign had prepared and not sent: for each device its job is one that is gone."""
-    batch = _unsent(campaign, service)
+    batch = _unsent(campaign, context)
     if batch is None:
         return
     for thing in batch.things:
-        member = read_member(service.ports.ledger, thing)
+        member = read_member(context.ports.ledger, thing)
         if member is not None and member.job_id == batch.job_id and member.state is MemberState.SENT:
-            send_job_ended(service.ports.queue, thing=thing, job_id=batch.job_id, event=f"{batch.job_id} gone")
+            send_job_ended(context.ports.queue, thing=thing, job_id=batch.job_id, event=f"{batch.job_id} gone")
         elif member is not None and thing not in batch.outcomes:
             left = replace(member, state=MemberState.SKIPPED, batch=batch.number, note="the campaign was cancelled")
-            decide_anew(partial(_note, left, "skipped", service))
-    decide_anew(partial(_mark_sent, batch, service))
+            decide_anew(partial(_note, left, "skipped", context))
+    decide_anew(partial(_mark_sent, batch, context))
 
 
-def _room(campaign: Campaign, service: Service) -> int:
-    planned = campaign.step_size(service.plan.rotation)
+def _room(campaign: Campaign, context: Context) -> int:
+    planned = campaign.step_size(context.plan.rotation)
     of_step = _THINGS_A_JOB if planned is None else max(0, planned - campaign.of_step.judged - campaign.out)
-    return min(of_step, _THINGS_A_JOB, service.governor.room_for_campaign(service.now()))
+    return min(of_step, _THINGS_A_JOB, context.governor.room_for_campaign(context.now()))
 
 
-def _waiting(campaign: Campaign, service: Service) -> Iterator[str]:
+def _waiting(campaign: Campaign, context: Context) -> Iterator[str]:
     """List the devices that wait, oldest certificate first, those that were not reached last."""
-    for key, _ in service.ports.ledger.find(Index.DUE, waiting_in(campaign.id)):
-        record = service.ports.ledger.read(key)  # an index may be a little behind
+    for key, _ in context.ports.ledger.find(Index.DUE, waiting_in(campaign.id)):
+        record = context.ports.ledger.read(key)  # an index may be a little behind
         if record is None:
             continue
         member = member_from(record)
@@ -227,72 +227,72 @@ def _waiting(campaign: Campaign, service: Service) -> Iterator[str]:
             yield member.thing
 
 
-def _anybody_waits(campaign: Campaign, service: Service) -> bool:
-    return next(_waiting(campaign, service), None) is not None
+def _anybody_waits(campaign: Campaign, context: Context) -> bool:
+    return next(_waiting(campaign, context), None) is not None
 
 
-def _send_batch(batch: Batch, service: Service) -> None:
+def _send_batch(batch: Batch, context: Context) -> None:
     """Prepare each device and send the job to all that are to have it."""
-    ends_at = _deadline(batch, service)
+    ends_at = _deadline(batch, context)
     for thing in batch.things:
         if thing not in batch.outcomes:
-            decide_anew(partial(_prepare, thing, batch, ends_at, service))
-    prepared = read_batch(service.ports.ledger, batch.campaign, batch.number) or batch
+            decide_anew(partial(_prepare, thing, batch, ends_at, context))
+    prepared = read_batch(context.ports.ledger, batch.campaign, batch.number) or batch
     to_ask = [thing for thing in prepared.things if thing not in prepared.outcomes]
     if to_ask:
-        _start(prepared, to_ask, ends_at, service)
-    decide_anew(partial(_mark_sent, batch, service))
+        _start(prepared, to_ask, ends_at, context)
+    decide_anew(partial(_mark_sent, batch, context))
 
 
-def _deadline(batch: Batch, service: Service) -> datetime:
-    days = timedelta(days=service.plan.rotation.days_to_answer)
-    return batch.began_at + (days if batch.step == REST else service.settings.rotation_deadline)
+def _deadline(batch: Batch, context: Context) -> datetime:
+    days = timedelta(days=context.plan.rotation.days_to_answer)
+    return batch.began_at + (days if batch.step == REST else context.settings.rotation_deadline)
 
 
-def _start(batch: Batch, things: Sequence[str], ends_at: datetime, service: Service) -> None:
+def _start(batch: Batch, things: Sequence[str], ends_at: datetime, context: Context) -> None:
     try:
-        service.ports.jobs.start(_order(batch, things, ends_at, service))
+        context.ports.jobs.start(_order(batch, things, ends_at, context))
     except ActionFailed:
         # One thing that is gone keeps the job from all: it is found out, and ends like a job that is gone.
-        gone = [thing for thing in things if service.ports.registry.thing(thing) is None]
+        gone = [thing for thing in things if context.ports.registry.thing(thing) is None]
         for thing in gone:
-            send_job_ended(service.ports.queue, thing=thing, job_id=batch.job_id, event=f"{batch.job_id} gone")
+            send_job_ended(context.ports.queue, thing=thing, job_id=batch.job_id, event=f"{batch.job_id} gone")
         if there := [thing for thing in things if thing not in gone]:
-            service.ports.jobs.start(_order(batch, there, ends_at, service))
+            context.ports.jobs.start(_order(batch, there, ends_at, context))
 
 
-def _order(batch: Batch, things: Sequence[str], ends_at: datetime, service: Service) -> JobOrder:
-    terms = service.plan.rotation
+def _order(batch: Batch, things: Sequence[str], ends_at: datetime, context: Context) -> JobOrder:
+    terms = context.plan.rotation
     return JobOrder(
         id=batch.job_id,
         things=things,
         document=document(ROTATE_CERTIFICATE, batch.job_id, terms.key_algorithm),
-        work_timeout=service.settings.work_timeout,
-        ends_at=end_time(ends_at, service.now()),
+        work_timeout=context.settings.work_timeout,
+        ends_at=end_time(ends_at, context.now()),
         per_minute=terms.per_minute,
         abort_percent=max(1.0, 100 - terms.success_percent),
         abort_after=min(len(things), 10),
     )
 
 
-def _mark_sent(batch: Batch, service: Service) -> None:
-    current = read_batch(service.ports.ledger, batch.campaign, batch.number)
+def _mark_sent(batch: Batch, context: Context) -> None:
+    current = read_batch(context.ports.ledger, batch.campaign, batch.number)
     if current is not None and not current.sent:
-        service.ports.ledger.commit(batch_put(replace(current, sent=True)))
+        context.ports.ledger.commit(batch_put(replace(current, sent=True)))
 
 
-def _prepare(thing: str, batch: Batch, ends_at: datetime, service: Service) -> None:
+def _prepare(thing: str, batch: Batch, ends_at: datetime, context: Context) -> None:
     """Give a device its case, its rotation and its part of the job, in one commit; or leave it out, saying why."""
-    ledger, now = service.ports.ledger, service.now()
+    ledger, now = context.ports.ledger, context.now()
     member = read_member(ledger, thing)
     if member is None or (member.state is MemberState.SENT and member.job_id == batch.job_id):
         return  # prepared by an earlier delivery
-    asking, closed = _asking_case(member, service)
-    if why := closed or in_other_hands(thing, service):
+    asking, closed = _asking_case(member, context)
+    if why := closed or in_other_hands(thing, context):
         skipped = replace(member, state=MemberState.SKIPPED, note=why, batch=batch.number, job_id=batch.job_id)
-        _note(skipped, "skipped", service, asking)
+        _note(skipped, "skipped", context, asking)
         return
-    case = asking or _a_case_of_its_own(member, batch, service)
+    case = asking or _a_case_of_its_own(member, batch, context)
     rotation = requested(read_rotation(ledger, thing), thing=thing, job_id=batch.job_id, case_id=case.id)
     sent = replace(
         member, state=MemberState.SENT, batch=batch.number, job_id=batch.job_id, attempts=member.attempts + 1
@@ -310,35 +310,35 @@ def _prepare(thing: str, batch: Batch, ends_at: datetime, service: Service) -> N
         {"job": batch.job_id},
     )
     job = rotation_job(rotation, now, ends_at)
-    service.cases.save(begun, now, step, also=(rotation_put(rotation), job_put(job), member_put(sent)))
+    context.cases.save(begun, now, step, also=(rotation_put(rotation), job_put(job), member_put(sent)))
 
 
-def _asking_case(member: Member, service: Service) -> tuple[Case | None, str]:
+def _asking_case(member: Member, context: Context) -> tuple[Case | None, str]:
     """Give the case that asked for the renewal, if one did; and why it asks no more, when it is closed."""
     if not member.case_id:
         return None, ""
-    record = service.ports.ledger.read(case_key(member.case_id))
+    record = context.ports.ledger.read(case_key(member.case_id))
     case = case_from(record) if record else None  # a closed one expires
     if case is None or not case.is_open:
         return None, f"case {member.case_id}, which asked for it, is closed"
     return case, ""
 
 
-def _a_case_of_its_own(member: Member, batch: Batch, service: Service) -> Case:
-    now = service.now()
-    case = service.cases.begin(_finding(member, batch, now), member.thing, now, _said(member))
-    return replace(case, rule=RULE, mode=service.plan.campaign_mode)
+def _a_case_of_its_own(member: Member, batch: Batch, context: Context) -> Case:
+    now = context.now()
+    case = context.cases.begin(_finding(member, batch, now), member.thing, now, _said(member))
+    return replace(case, rule=RULE, mode=context.plan.campaign_mode)
 
 
-def in_other_hands(thing: str, service: Service) -> str:
+def in_other_hands(thing: str, context: Context) -> str:
     """Say why a device is not to be renewed now; empty when it may be."""
-    containment = read_containment(service.ports.ledger, thing)
+    containment = read_containment(context.ports.ledger, thing)
     if containment is not None and containment.is_active:
         return "contained; releasing it renews the certificate"
-    rotation = read_rotation(service.ports.ledger, thing)
+    rotation = read_rotation(context.ports.ledger, thing)
     if rotation is not None and not rotation.is_over:
         return f"a rotation is under way already, for case {rotation.case_id}"
-    return service.governor.protects(Thing(name=thing))
+    return context.governor.protects(Thing(name=thing))
 
 
 def _finding(member: Member, batch: Batch, now: datetime) -> Finding:
@@ -363,52 +363,52 @@ def _said(member: Member) -> Step:
 # --- ends --------------------------------------------------------------------------------------------------------
 
 
-def note_end(thing: str, job: str, outcome: Outcome, status: str, service: Service) -> None:
+def note_end(thing: str, job: str, outcome: Outcome, status: str, context: Context) -> None:
     """Note what became of a device of a campaign when its part of the job has ended; of any other, nothing."""
-    decide_anew(partial(_note_end, thing, job, outcome, status, service))
+    decide_anew(partial(_note_end, thing, job, outcome, status, context))
 
 
-def _note_end(thing: str, job: str, outcome: Outcome, status: str, service: Service) -> None:
-    member = read_member(service.ports.ledger, thing)
+def _note_end(thing: str, job: str, outcome: Outcome, status: str, context: Context) -> None:
+    member = read_member(context.ports.ledger, thing)
     if member is None or member.job_id != job or member.state is not MemberState.SENT:
         return
-    word = _word_for(thing, job, outcome, status, service)
+    word = _word_for(thing, job, outcome, status, context)
     if word == "absent":
-        if member.attempts >= service.plan.rotation.attempts:
-            _note(replace(member, state=MemberState.UNREACHABLE, note=outcome.detail), "unreachable", service)
+        if member.attempts >= context.plan.rotation.attempts:
+            _note(replace(member, state=MemberState.UNREACHABLE, note=outcome.detail), "unreachable", context)
             return
-        _note(replace(member, state=MemberState.WAITING, waits_since=service.now(), note=outcome.detail), word, service)
+        _note(replace(member, state=MemberState.WAITING, waits_since=context.now(), note=outcome.detail), word, context)
         return
     states = {"done": MemberState.DONE, "failed": MemberState.FAILED, "skipped": MemberState.SKIPPED}
-    _note(replace(member, state=states[word], note=outcome.detail), word, service)
+    _note(replace(member, state=states[word], note=outcome.detail), word, context)
 
 
-def _word_for(thing: str, job: str, outcome: Outcome, status: str, service: Service) -> str:
+def _word_for(thing: str, job: str, outcome: Outcome, status: str, context: Context) -> str:
     """Tell a device that failed from one that was never there: only the first says that renewal does not work."""
     if outcome.progress is Progress.DONE:
         return "done"
-    rotation = read_rotation(service.ports.ledger, thing)
+    rotation = read_rotation(context.ports.ledger, thing)
     asked = rotation is not None and rotation.job_id == job and rotation.request != ""
     if asked or status in ("FAILED", "REJECTED", "TIMED_OUT", "SUCCEEDED"):
         return "failed"
     return "skipped" if status == "gone" else "absent"
 
 
-def _note(member: Member, word: str, service: Service, asking: Case | None = None) -> None:
+def _note(member: Member, word: str, context: Context, asking: Case | None = None) -> None:
     """Write a device's place and its batch's word for it, in one commit; on the case that asked, where it is left out.
 
     Whoever reads that case is told by the sweep.
     """
-    batch = read_batch(service.ports.ledger, member.campaign, member.batch)
+    batch = read_batch(context.ports.ledger, member.campaign, member.batch)
     if batch is None:
         return
     noted = replace(batch, outcomes={**batch.outcomes, member.thing: word})
-    writes, now = (member_put(member), batch_put(noted)), service.now()
+    writes, now = (member_put(member), batch_put(noted)), context.now()
     if asking is None:
-        service.ports.ledger.commit(*writes)
+        context.ports.ledger.commit(*writes)
     else:
         failed = asking.with_outcome(RENEW_CERTIFICATE, Outcome(Progress.FAILED, member.note))
         step = Step(f"{RENEW_CERTIFICATE} {Progress.FAILED}", WARDEN, member.note)
-        service.cases.save(replace(failed, owed_at=now), now, step, also=writes)
+        context.cases.save(replace(failed, owed_at=now), now, step, also=writes)
     if noted.is_over:
-        send_batch_over(service.ports.queue, batch=noted.job_id)
+        send_batch_over(context.ports.queue, batch=noted.job_id)

@@ -6,25 +6,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
-from warden.context import Service
+from warden.context import Context
 from warden.core.errors import NotYet, Refused
 from warden.core.ledger import decide_anew
 
 _POLICIES_PER_CERTIFICATE = 10
 
 
-def drift_of(thing: str, service: Service) -> list[str]:
+def drift_of(thing: str, context: Context) -> list[str]:
     """Say, a sentence each, how a contained thing differs from what its containment left; empty when it does not."""
-    containment = read_containment(service.ports.ledger, thing)
+    containment = read_containment(context.ports.ledger, thing)
     if containment is None or not containment.is_active:
         return [f"{thing} is not contained"]
     if containment.state is ContainmentState.RELEASING:
         return []  # the differences are our own: this release was begun and not finished
-    return [*_certificate_drift(containment, service), *_group_drift(containment, service)]
+    return [*_certificate_drift(containment, context), *_group_drift(containment, context)]
 
 
-def _certificate_drift(containment: Containment, service: Service) -> list[str]:
-    ports, ours = service.ports, service.settings.restricted_policy
+def _certificate_drift(containment: Containment, context: Context) -> list[str]:
+    ports, ours = context.ports, context.settings.restricted_policy
     attached = ports.registry.certificates_of(containment.thing)
     drift = [f"certificate {each[:12]} was attached meanwhile" for each in attached if each not in containment.policies]
     for certificate in containment.policies:
@@ -40,87 +40,87 @@ def _certificate_drift(containment: Containment, service: Service) -> list[str]:
     return drift
 
 
-def _group_drift(containment: Containment, service: Service) -> list[str]:
-    thing = service.ports.registry.thing(containment.thing, with_type=False)
+def _group_drift(containment: Containment, context: Context) -> list[str]:
+    thing = context.ports.registry.thing(containment.thing, with_type=False)
     if thing is None:
         return [f"{containment.thing} was deleted from the registry meanwhile"]
     drift = [f"it was put back into {group} meanwhile" for group in containment.groups if group in thing.groups]
-    known = {*containment.all_groups, service.settings.restricted_group}
+    known = {*containment.all_groups, context.settings.restricted_group}
     drift += [f"it was put into {group} meanwhile" for group in thing.groups if group not in known]
     left = set(containment.all_groups) - set(containment.groups) - set(thing.groups)
     drift += [f"it was taken out of {group} meanwhile" for group in sorted(left)]
-    if containment.in_restricted_group and service.settings.restricted_group not in thing.groups:
-        drift.append(f"it was taken out of {service.settings.restricted_group} meanwhile")
+    if containment.in_restricted_group and context.settings.restricted_group not in thing.groups:
+        drift.append(f"it was taken out of {context.settings.restricted_group} meanwhile")
     return drift
 
 
-def release(thing: str, case_id: str, service: Service) -> str:
+def release(thing: str, case_id: str, context: Context) -> str:
     """Let go of a thing for a case; restores it when no other case holds it. Gives a sentence saying what was done.
 
     Raises:
         Refused: when somebody changed the device meanwhile; the reason tells what differs.
         NotYet: when AWS IoT does not show the restored state yet.
     """
-    containment = read_containment(service.ports.ledger, thing)
+    containment = read_containment(context.ports.ledger, thing)
     if containment is None or not containment.is_active or case_id not in containment.cases:
         return "was not contained any more"
     others = [case for case in containment.cases if case != case_id]
     if others:
-        save_containment(service.ports.ledger, replace(containment, cases=others))
+        save_containment(context.ports.ledger, replace(containment, cases=others))
         return f"stays contained for {', '.join(others)}"
-    if drift := drift_of(thing, service):
+    if drift := drift_of(thing, context):
         raise Refused("changed-meanwhile", f"{thing} is not as its containment left it: {'; '.join(drift)}")
-    containment = decide_anew(lambda: _mark_releasing(thing, service))
-    alone = _leave_shared_to_others(containment, service)
-    _restore(alone, service)
-    said = service.ports.connections.disconnect(thing) if service.settings.disconnect else "not disconnected"
-    _check(alone, service)
+    containment = decide_anew(lambda: _mark_releasing(thing, context))
+    alone = _leave_shared_to_others(containment, context)
+    _restore(alone, context)
+    said = context.ports.connections.disconnect(thing) if context.settings.disconnect else "not disconnected"
+    _check(alone, context)
     done = replace(
-        containment, state=ContainmentState.RELEASED, cases=(), released_at=service.now(), disconnect_at=None
+        containment, state=ContainmentState.RELEASED, cases=(), released_at=context.now(), disconnect_at=None
     )
-    save_containment(service.ports.ledger, done)
+    save_containment(context.ports.ledger, done)
     return f"{_restored(alone, shared=len(alone.policies) < len(containment.policies))}; {said}; checked"
 
 
-def _mark_releasing(thing: str, service: Service) -> Containment:
-    containment = read_containment(service.ports.ledger, thing)
+def _mark_releasing(thing: str, context: Context) -> Containment:
+    containment = read_containment(context.ports.ledger, thing)
     if containment is None:
         raise Refused("not-contained", f"{thing} is not contained")
     if containment.state is ContainmentState.RELEASING:
         return containment
     releasing = replace(containment, state=ContainmentState.RELEASING, disconnect_at=None)
-    return save_containment(service.ports.ledger, releasing)
+    return save_containment(context.ports.ledger, releasing)
 
 
-def _leave_shared_to_others(containment: Containment, service: Service) -> Containment:
+def _leave_shared_to_others(containment: Containment, context: Context) -> Containment:
     """Hand the certificates that another contained thing uses too over to it; gives what is left to restore here."""
     policies = {
         certificate: names
         for certificate, names in containment.policies.items()
-        if not _hand_over(certificate, containment, service)
+        if not _hand_over(certificate, containment, context)
     }
     return replace(containment, policies=policies)
 
 
-def leave_behind(certificate: str, thing: str, service: Service) -> None:
+def leave_behind(certificate: str, thing: str, context: Context) -> None:
     """Give a shared certificate that a contained thing moves off its policies back, for the things that stay on it."""
-    containment = read_containment(service.ports.ledger, thing)
+    containment = read_containment(context.ports.ledger, thing)
     if containment is None or not containment.is_active or certificate not in containment.policies:
         return
-    if _hand_over(certificate, containment, service):
+    if _hand_over(certificate, containment, context):
         return
-    _give_back(certificate, containment.policies[certificate], service)
-    service.ports.certificates.detach_policy(certificate, service.settings.restricted_policy)
+    _give_back(certificate, containment.policies[certificate], context)
+    context.ports.certificates.detach_policy(certificate, context.settings.restricted_policy)
 
 
-def _hand_over(certificate: str, containment: Containment, service: Service) -> bool:
+def _hand_over(certificate: str, containment: Containment, context: Context) -> bool:
     """Have the containment of another thing on this certificate keep its policies; False when there is none.
 
     Raises:
         NotYet: when that thing is just being released too, and comes first.
     """
-    ledger = service.ports.ledger
-    for thing in sorted(service.ports.registry.things_of(certificate)):
+    ledger = context.ports.ledger
+    for thing in sorted(context.ports.registry.things_of(certificate)):
         holder = read_containment(ledger, thing) if thing != containment.thing else None
         if holder is None or not holder.is_active:
             continue
@@ -133,10 +133,10 @@ def _hand_over(certificate: str, containment: Containment, service: Service) -> 
     return False
 
 
-def _restore(containment: Containment, service: Service) -> None:
-    ports, ours = service.ports, service.settings
+def _restore(containment: Containment, context: Context) -> None:
+    ports, ours = context.ports, context.settings
     for certificate, policies in containment.policies.items():
-        _give_back(certificate, policies, service)
+        _give_back(certificate, policies, context)
     for group in containment.groups:
         ports.registry.join_group(containment.thing, group)
     for certificate in containment.policies:
@@ -144,8 +144,8 @@ def _restore(containment: Containment, service: Service) -> None:
     ports.registry.leave_group(containment.thing, ours.restricted_group)
 
 
-def _give_back(certificate: str, policies: Sequence[str], service: Service) -> None:
-    certificates, ours = service.ports.certificates, service.settings.restricted_policy
+def _give_back(certificate: str, policies: Sequence[str], context: Context) -> None:
+    certificates, ours = context.ports.certificates, context.settings.restricted_policy
     has = certificates.policies_of(certificate)
     for policy in policies:
         if policy in has:
@@ -157,14 +157,14 @@ def _give_back(certificate: str, policies: Sequence[str], service: Service) -> N
         has.append(policy)
 
 
-def _check(containment: Containment, service: Service) -> None:
-    thing = service.ports.registry.thing(containment.thing, with_type=False)
+def _check(containment: Containment, context: Context) -> None:
+    thing = context.ports.registry.thing(containment.thing, with_type=False)
     groups = set(thing.groups) if thing else set()
     missing = set(containment.groups) - groups
-    if missing or service.settings.restricted_group in groups:
+    if missing or context.settings.restricted_group in groups:
         raise NotYet(f"{containment.thing} does not show its restored groups yet")
     for certificate, policies in containment.policies.items():
-        if sorted(service.ports.certificates.policies_of(certificate)) != sorted(policies):
+        if sorted(context.ports.certificates.policies_of(certificate)) != sorted(policies):
             raise NotYet(f"certificate {certificate} of {containment.thing} does not show its restored policies yet")
 
 

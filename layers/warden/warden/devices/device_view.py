@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from warden.context import Service
+from warden.context import Context
 from warden.core.ports import Thing
 from warden.plan.model import Plan
 
@@ -27,20 +27,20 @@ class Seen:
         return now - self.at <= _A_MOMENT
 
 
-def look_at(name: str, service: Service) -> Seen | None:
+def look_at(name: str, context: Context) -> Seen | None:
     """Read a thing, its type only if the plan asks for types; None when there is no such thing."""
-    at = service.now()
-    thing = service.ports.registry.thing(name, with_type=_asks_for_types(service.plan))
+    at = context.now()
+    thing = context.ports.registry.thing(name, with_type=_asks_for_types(context.plan))
     return None if thing is None else Seen(thing, at)
 
 
-def affected_by(seen: Seen, service: Service) -> Sequence[Thing]:
+def affected_by(seen: Seen, context: Context) -> Sequence[Thing]:
     """List every thing that a change of this one's certificates reaches, itself first."""
     if seen.affected is None:
-        registry = service.ports.registry
+        registry = context.ports.registry
         seen.certificates = registry.certificates_of(seen.thing.name)
         names = {other for certificate in seen.certificates for other in registry.things_of(certificate)}
-        others = (look_at(name, service) for name in sorted(names - {seen.thing.name}))
+        others = (look_at(name, context) for name in sorted(names - {seen.thing.name}))
         seen.affected = [seen.thing, *(other.thing for other in others if other is not None)]
     return seen.affected
 

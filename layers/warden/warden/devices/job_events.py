@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from warden.context import Service
+from warden.context import Context
 from warden.core.errors import Refused
 from warden.devices.jobs import JOB_ID, JOB_ID_PREFIX, read_job
 from warden.queues.messages import send_job_ended
@@ -16,7 +16,7 @@ _ENDINGS = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED
 _THING = re.compile(rf"arn:[^:]+:iot:[^:]*:[0-9]*:thing/(?P<name>{THING_NAME})")
 
 
-def track(event: Mapping[str, Any], service: Service) -> str:
+def track(event: Mapping[str, Any], context: Context) -> str:
     """Hand on the end of one of our executions; gives a word for what became of the event.
 
     The event's word for the thing counts only where our own record says that the job is for it.
@@ -35,8 +35,8 @@ def track(event: Mapping[str, Any], service: Service) -> str:
     thing = _THING.fullmatch(str(event.get("thingArn", "")))
     if thing is None:
         raise Refused("not-a-job-event", "the event has no `thingArn` of a thing")
-    job = read_job(service.ports.ledger, job_id, thing["name"])
+    job = read_job(context.ports.ledger, job_id, thing["name"])
     if job is None:
         return "not on record"
-    send_job_ended(service.ports.queue, thing=job.thing, job_id=job.id, event=str(event.get("eventId", status)))
+    send_job_ended(context.ports.queue, thing=job.thing, job_id=job.id, event=str(event.get("eventId", status)))
     return "handed on"

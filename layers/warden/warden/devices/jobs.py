@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from warden.context import Service
+from warden.context import Context
 from warden.core.clock import from_text, to_text
 from warden.core.ledger import Key, Ledger, Put, version_of
 from warden.core.ports import JobOrder
@@ -76,14 +76,14 @@ def document(action: str, job: str, key_algorithm: str) -> dict[str, Any]:
     }
 
 
-def order_for(job: Job, service: Service) -> JobOrder:
+def order_for(job: Job, context: Context) -> JobOrder:
     """Order a job of one device, which IoT Jobs itself ends when its deadline is over: a QUEUED one never times out."""
     return JobOrder(
         id=job.id,
         things=(job.thing,),
-        document=document(job.action, job.id, service.plan.rotation.key_algorithm),
-        work_timeout=service.settings.work_timeout,
-        ends_at=end_time(job.deadline, service.now()),
+        document=document(job.action, job.id, context.plan.rotation.key_algorithm),
+        work_timeout=context.settings.work_timeout,
+        ends_at=end_time(job.deadline, context.now()),
     )
 
 

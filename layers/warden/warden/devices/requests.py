@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from warden.cases.model import Step
 from warden.containment.snapshot import read_containment
-from warden.context import Service
+from warden.context import Context
 from warden.core.errors import ActionFailed, Conflict, Refused
 from warden.core.ledger import Put, decide_anew
 from warden.devices.jobs import JOB_ID, Job, Upload, job_put, read_job
@@ -90,41 +90,41 @@ def request_from(message: Mapping[str, Any]) -> DeviceRequest:
     return DeviceRequest(**fields, payload=payload)  # type: ignore[arg-type]  # all seen to be str just above
 
 
-def serve(request: DeviceRequest, service: Service) -> str:
+def serve(request: DeviceRequest, context: Context) -> str:
     """Answer a device's request on `.../accepted` or `.../rejected`; gives `accepted`, or the code of the refusal."""
     answer = _ANSWERS.get((request.resource, request.verb))
     if answer is None:
         unknown = Refused("unknown-request", f"there is no {shown(request.resource)}/{shown(request.verb)}")
-        _note_refusal(request, unknown, service)
+        _note_refusal(request, unknown, context)
         return unknown.code
     token = ""  # nosec B105 # none was read yet
     try:
         body = _body_of(request)
         token = _token_of(body)
-        said = decide_anew(lambda: answer(request, body, service))
+        said = decide_anew(lambda: answer(request, body, context))
     except Refused as refusal:
-        _note_refusal(request, refusal, service)
-        _reply(request, "rejected", {"clientToken": token, "code": refusal.code, "message": refusal.reason}, service)
+        _note_refusal(request, refusal, context)
+        _reply(request, "rejected", {"clientToken": token, "code": refusal.code, "message": refusal.reason}, context)
         return refusal.code
-    _reply(request, "accepted", {"clientToken": token, **said}, service)
+    _reply(request, "accepted", {"clientToken": token, **said}, context)
     return "accepted"
 
 
-def _reply(request: DeviceRequest, verdict: str, payload: Mapping[str, Any], service: Service) -> None:
-    service.ports.replies.publish(f"{request.topic}/{verdict}", payload)
+def _reply(request: DeviceRequest, verdict: str, payload: Mapping[str, Any], context: Context) -> None:
+    context.ports.replies.publish(f"{request.topic}/{verdict}", payload)
 
 
-def _note_refusal(request: DeviceRequest, refusal: Refused, service: Service) -> None:
+def _note_refusal(request: DeviceRequest, refusal: Refused, context: Context) -> None:
     """Put a refusal on record, and on the case that the thing named in the topic has with us, if it has one."""
     seen = f"{request.topic} {request.principal} {refusal.code} {sha256(request.payload).hexdigest()}"
-    record_refusal(service, refusal, what=seen, about=request.thing)
-    case_id = _case_of(request.thing, service)
+    record_refusal(context, refusal, what=seen, about=request.thing)
+    case_id = _case_of(request.thing, context)
     if case_id is None:
         return
     complaint = f"{request.resource}/{request.verb} {refusal.code} {request.certificate[:12]}"
 
     def write() -> None:
-        case = service.cases.read(case_id)
+        case = context.cases.read(case_id)
         if complaint in case.complaints:  # one line for each kind: a device cannot fill its timeline
             return
         step = Step(
@@ -133,16 +133,16 @@ def _note_refusal(request: DeviceRequest, refusal: Refused, service: Service) ->
             refusal.reason,
             {"code": refusal.code, "topic": request.topic},
         )
-        service.cases.save(replace(case, complaints=(*case.complaints, complaint)), service.now(), step)
+        context.cases.save(replace(case, complaints=(*case.complaints, complaint)), context.now(), step)
 
     decide_anew(write)
 
 
-def _case_of(thing: str, service: Service) -> str | None:
-    rotation = read_rotation(service.ports.ledger, thing)
+def _case_of(thing: str, context: Context) -> str | None:
+    rotation = read_rotation(context.ports.ledger, thing)
     if rotation is not None and not rotation.is_over:
         return rotation.case_id
-    containment = read_containment(service.ports.ledger, thing)
+    containment = read_containment(context.ports.ledger, thing)
     if containment is not None and containment.is_active and containment.cases:
         return containment.cases[-1]
     return rotation.case_id if rotation else None
@@ -168,22 +168,22 @@ def _token_of(body: Mapping[str, Any]) -> str:
     return token
 
 
-def _require_own(request: DeviceRequest, service: Service) -> list[str]:
+def _require_own(request: DeviceRequest, context: Context) -> list[str]:
     """See that the certificate the request came with is good for the thing whose topic it came on; gives all of its.
 
     A session that is open outlives its certificate's being set INACTIVE, so that is asked as well.
     """
-    certificates = service.ports.registry.certificates_of(request.thing)
+    certificates = context.ports.registry.certificates_of(request.thing)
     if request.certificate not in certificates:
         raise Refused("not-yours", f"the certificate in use is not attached to {request.thing}")
-    certificate = service.ports.certificates.read(request.certificate)
+    certificate = context.ports.certificates.read(request.certificate)
     if certificate is None or not certificate.is_active:
         raise Refused("not-active", "the certificate in use is not ACTIVE")
     return certificates
 
 
-def _open_rotation(request: DeviceRequest, service: Service) -> Rotation:
-    rotation = read_rotation(service.ports.ledger, request.thing)
+def _open_rotation(request: DeviceRequest, context: Context) -> Rotation:
+    rotation = read_rotation(context.ports.ledger, request.thing)
     if rotation is None or rotation.is_over:
         raise Refused("no-job", f"no rotation is under way for {request.thing}; wait for the job")
     if rotation.state is RotationState.ROLLING_BACK:
@@ -191,8 +191,8 @@ def _open_rotation(request: DeviceRequest, service: Service) -> Rotation:
     return rotation
 
 
-def _require_in_progress(job_id: str, thing: str, service: Service) -> None:
-    execution = service.ports.jobs.execution(job_id, thing)
+def _require_in_progress(job_id: str, thing: str, context: Context) -> None:
+    execution = context.ports.jobs.execution(job_id, thing)
     if execution is None or execution.status != "IN_PROGRESS":
         status = execution.status if execution else "not there"
         raise Refused("no-job", f"job {job_id} is {status} for {thing}; it must be IN_PROGRESS")
@@ -201,42 +201,42 @@ def _require_in_progress(job_id: str, thing: str, service: Service) -> None:
 # --- certificate/create ------------------------------------------------------------------------------------------
 
 
-def _create_certificate(request: DeviceRequest, body: Mapping[str, Any], service: Service) -> dict[str, Any]:
-    attached = _require_own(request, service)
-    rotation = _open_rotation(request, service)
+def _create_certificate(request: DeviceRequest, body: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    attached = _require_own(request, context)
+    rotation = _open_rotation(request, context)
     if not rotation.old:  # a campaign asks nothing about a device before the device does
         rotation = replace(rotation, old=tuple(attached))
-    _require_in_progress(rotation.job_id, request.thing, service)
+    _require_in_progress(rotation.job_id, request.thing, context)
     from warden.devices.csr import read_csr  # cryptography takes 40 ms to import, and only this request needs it
 
     csr = read_csr(body.get("csr"))
     if rotation.state is RotationState.CONFIRMED:
         if csr.sha256 != rotation.request:
             raise Refused("already-confirmed", "the new certificate was confirmed already; use it")
-        return _certificate_of(rotation, service)
+        return _certificate_of(rotation, context)
     if request.certificate not in rotation.old:
         raise Refused("not-the-old-certificate", "ask with the certificate that is to be replaced")
     if rotation.state is not RotationState.ISSUED or csr.sha256 != rotation.request:
-        rotation = _issue(rotation, csr, service)
-    _make_usable(rotation, request.certificate, service)
-    return _certificate_of(rotation, service)
+        rotation = _issue(rotation, csr, context)
+    _make_usable(rotation, request.certificate, context)
+    return _certificate_of(rotation, context)
 
 
-def _certificate_of(rotation: Rotation, service: Service) -> dict[str, Any]:
-    certificate = service.ports.certificates.read(rotation.new)
+def _certificate_of(rotation: Rotation, context: Context) -> dict[str, Any]:
+    certificate = context.ports.certificates.read(rotation.new)
     if certificate is None:
         raise Refused("rotation-over", "the certificate made for this request is gone; wait for another job")
     return {"certificateId": certificate.id, "certificatePem": certificate.pem}
 
 
-def _issue(rotation: Rotation, csr: SigningRequest, service: Service) -> Rotation:
+def _issue(rotation: Rotation, csr: SigningRequest, context: Context) -> Rotation:
     """Have the certificate made, exactly once: the intent is on record before, and found again after a crash."""
-    ledger, certificates = service.ports.ledger, service.ports.certificates
+    ledger, certificates = context.ports.ledger, context.ports.certificates
     if rotation.state is not RotationState.ISSUING or rotation.request != csr.sha256:
-        rotation = _intend(rotation, csr, service)
-    discard(rotation.spent, rotation.thing, service)
-    since = rotation.issuing_since or service.now()
-    made = certificate_with_key(csr.key_sha256, since, service) or _made(csr, rotation.thing, service)
+        rotation = _intend(rotation, csr, context)
+    discard(rotation.spent, rotation.thing, context)
+    since = rotation.issuing_since or context.now()
+    made = certificate_with_key(csr.key_sha256, since, context) or _made(csr, rotation.thing, context)
     known = key_record(rotation.thing, csr.key_sha256, made)
     issued = replace(rotation, state=RotationState.ISSUED, new=made, issued=rotation.issued + 1)
     puts = [known] if ledger.read(known.key) is None else []
@@ -249,9 +249,9 @@ def _issue(rotation: Rotation, csr: SigningRequest, service: Service) -> Rotatio
         raise
 
 
-def _made(csr: SigningRequest, thing: str, service: Service) -> str:
+def _made(csr: SigningRequest, thing: str, context: Context) -> str:
     try:
-        return service.ports.certificates.issue(csr.pem, thing).id
+        return context.ports.certificates.issue(csr.pem, thing).id
     except ActionFailed as error:
         raise Refused("not-issued", str(error)) from error
 
@@ -261,15 +261,15 @@ def _still_wants(rotation: Rotation, csr: SigningRequest) -> bool:
     return rotation.state is RotationState.ISSUING and rotation.request == csr.sha256
 
 
-def _intend(rotation: Rotation, csr: SigningRequest, service: Service) -> Rotation:
+def _intend(rotation: Rotation, csr: SigningRequest, context: Context) -> Rotation:
     if rotation.issued >= _CERTIFICATES_PER_ROTATION:
         raise Refused("too-many-requests", f"this rotation has been given {rotation.issued} certificates already")
-    replaced = _refuse_known_key(rotation, csr, service)
+    replaced = _refuse_known_key(rotation, csr, context)
     # The device lost the key of the one before. That goes once this is written: a confirmation over it is refused then.
-    given_up = rotation.new or _made_before_a_crash(rotation, service)
+    given_up = rotation.new or _made_before_a_crash(rotation, context)
     spent = (*rotation.spent, given_up) if given_up else rotation.spent
     # AWS IoT keeps creation dates in whole seconds: look from the beginning of this one.
-    since = service.now().replace(microsecond=0)
+    since = context.now().replace(microsecond=0)
     intent = replace(
         rotation,
         state=RotationState.ISSUING,
@@ -279,26 +279,26 @@ def _intend(rotation: Rotation, csr: SigningRequest, service: Service) -> Rotati
         issuing_since=since,
         spent=spent,
     )
-    return save_rotation(service.ports.ledger, intent, *replaced)
+    return save_rotation(context.ports.ledger, intent, *replaced)
 
 
-def _made_before_a_crash(rotation: Rotation, service: Service) -> str:
+def _made_before_a_crash(rotation: Rotation, context: Context) -> str:
     """Find the certificate of the request before, whose function was gone before it could write it down."""
     if rotation.state is not RotationState.ISSUING or rotation.issuing_since is None:
         return ""
-    return certificate_with_key(rotation.key, rotation.issuing_since, service) or ""
+    return certificate_with_key(rotation.key, rotation.issuing_since, context) or ""
 
 
-def _refuse_known_key(rotation: Rotation, csr: SigningRequest, service: Service) -> list[Put]:
+def _refuse_known_key(rotation: Rotation, csr: SigningRequest, context: Context) -> list[Put]:
     """See that the key is new to the thing; gives the writes that remember the keys which this rotation replaces.
 
     A certificate that somebody else issued, as at the enrolment, is deleted one day: its key must be known then too.
     """
     from warden.devices.csr import key_of_certificate
 
-    ledger, replaced = service.ports.ledger, {}
+    ledger, replaced = context.ports.ledger, {}
     for certificate_id in rotation.old:
-        certificate = service.ports.certificates.read(certificate_id)
+        certificate = context.ports.certificates.read(certificate_id)
         if certificate is not None:
             replaced[key_of_certificate(certificate.pem)] = certificate_id
     asked = key_record(rotation.thing, csr.key_sha256, "")
@@ -311,7 +311,7 @@ def _refuse_known_key(rotation: Rotation, csr: SigningRequest, service: Service)
     return [put for put in puts if ledger.read(put.key) is None]
 
 
-def _make_usable(rotation: Rotation, asked_with: str, service: Service) -> None:
+def _make_usable(rotation: Rotation, asked_with: str, context: Context) -> None:
     """Give the new certificate its thing and policies, and only then let it in.
 
     The thing comes first and the containment is read again after the policies: a quarantine that begins
@@ -320,90 +320,90 @@ def _make_usable(rotation: Rotation, asked_with: str, service: Service) -> None:
     Raises:
         Conflict: when a quarantine began or ended meanwhile: the request is answered anew.
     """
-    certificates = service.ports.certificates
+    certificates = context.ports.certificates
     certificates.attach_thing(rotation.new, rotation.thing)
-    contained = _is_contained(rotation.thing, service)
-    wanted = [service.settings.restricted_policy] if contained else _policies_for(rotation.thing, asked_with, service)
-    if not contained and service.settings.restricted_policy in wanted:
-        _refuse_while_shared_restricted(rotation.thing, service)
+    contained = _is_contained(rotation.thing, context)
+    wanted = [context.settings.restricted_policy] if contained else _policies_for(rotation.thing, asked_with, context)
+    if not contained and context.settings.restricted_policy in wanted:
+        _refuse_while_shared_restricted(rotation.thing, context)
     for policy in certificates.policies_of(rotation.new):  # there from an attempt that a quarantine overtook
         if policy not in wanted:
             certificates.detach_policy(rotation.new, policy)
-    _attach(rotation.new, wanted, service)
-    if _is_contained(rotation.thing, service) is not contained:
+    _attach(rotation.new, wanted, context)
+    if _is_contained(rotation.thing, context) is not contained:
         raise Conflict(f"the containment of {rotation.thing} changed meanwhile")
     certificates.activate(rotation.new)
 
 
-def _policies_for(thing: str, asked_with: str, service: Service) -> list[str]:
+def _policies_for(thing: str, asked_with: str, context: Context) -> list[str]:
     """Tell what a new certificate may do: what the plan says for its thing's type, or what the old one may."""
-    has = service.ports.certificates.policies_of(asked_with)
-    if not service.plan.rotation.policies_by_type or service.settings.restricted_policy in has:
+    has = context.ports.certificates.policies_of(asked_with)
+    if not context.plan.rotation.policies_by_type or context.settings.restricted_policy in has:
         return has
-    described = service.ports.registry.thing(thing)
-    planned = service.plan.rotation.policies_for(described.thing_type) if described else None
+    described = context.ports.registry.thing(thing)
+    planned = context.plan.rotation.policies_for(described.thing_type) if described else None
     return has if planned is None else list(planned)
 
 
-def _refuse_while_shared_restricted(thing: str, service: Service) -> None:
-    if _is_contained(thing, service):
+def _refuse_while_shared_restricted(thing: str, context: Context) -> None:
+    if _is_contained(thing, context):
         raise Conflict(f"the containment of {thing} changed meanwhile")
     raise Refused("restricted", f"{thing} shares its certificate with a contained device; ask again when that is free")
 
 
-def _attach(certificate: str, policies: list[str], service: Service) -> None:
+def _attach(certificate: str, policies: list[str], context: Context) -> None:
     try:
         for policy in policies:
-            service.ports.certificates.attach_policy(certificate, policy)
+            context.ports.certificates.attach_policy(certificate, policy)
     except ActionFailed as error:
         raise Refused("policy-gone", str(error)) from error
 
 
-def _is_contained(thing: str, service: Service) -> bool:
-    containment = read_containment(service.ports.ledger, thing)
+def _is_contained(thing: str, context: Context) -> bool:
+    containment = read_containment(context.ports.ledger, thing)
     return containment is not None and containment.is_active
 
 
 # --- certificate/confirm -----------------------------------------------------------------------------------------
 
 
-def _confirm_certificate(request: DeviceRequest, _body: Mapping[str, Any], service: Service) -> dict[str, Any]:
+def _confirm_certificate(request: DeviceRequest, _body: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """Take in that the device is really using the new certificate: this message came over it."""
-    rotation = read_rotation(service.ports.ledger, request.thing)
+    rotation = read_rotation(context.ports.ledger, request.thing)
     if rotation is not None and request.certificate == rotation.new:
         if rotation.state in (RotationState.CONFIRMED, RotationState.FINISHED):
             return {}
         if rotation.state is RotationState.ISSUED:
-            _require_own(request, service)
+            _require_own(request, context)
             step = Step(
                 "new certificate in use", f"certificate {request.certificate[:12]}", "confirmed by the device over it"
             )
             confirmed = rotation_put(replace(rotation, state=RotationState.CONFIRMED))
-            service.cases.save(service.cases.read(rotation.case_id), service.now(), step, also=(confirmed,))
+            context.cases.save(context.cases.read(rotation.case_id), context.now(), step, also=(confirmed,))
             return {}
-    _require_own(request, service)
-    rotation = _open_rotation(request, service)
+    _require_own(request, context)
+    rotation = _open_rotation(request, context)
     raise Refused("not-the-new-certificate", "confirm over the new certificate, once it has been issued")
 
 
 # --- logs/create -------------------------------------------------------------------------------------------------
 
 
-def _create_uploads(request: DeviceRequest, body: Mapping[str, Any], service: Service) -> dict[str, Any]:
-    _require_own(request, service)
+def _create_uploads(request: DeviceRequest, body: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    _require_own(request, context)
     job_id = body.get("jobId")
     named = isinstance(job_id, str) and JOB_ID.fullmatch(job_id)
-    job = read_job(service.ports.ledger, str(job_id), request.thing) if named else None
+    job = read_job(context.ports.ledger, str(job_id), request.thing) if named else None
     if job is None or job.action != COLLECT_LOGS:
         raise Refused("no-job", "`jobId` names no log collection of this thing")
-    _require_in_progress(job.id, request.thing, service)
-    uploads = _announced(body.get("files"), job, service)
+    _require_in_progress(job.id, request.thing, context)
+    uploads = _announced(body.get("files"), job, context)
     if job.uploads and uploads != job.uploads:
         raise Refused("files-changed", "other files were announced for this job before; announce the same ones")
     if not job.uploads:
-        _remember_uploads(job, uploads, service)
+        _remember_uploads(job, uploads, context)
     forms = [
-        service.ports.evidence.upload_form(each.key, each.bytes, each.sha256, _UPLOAD_LIFETIME) for each in uploads
+        context.ports.evidence.upload_form(each.key, each.bytes, each.sha256, _UPLOAD_LIFETIME) for each in uploads
     ]
     return {
         "uploads": [
@@ -413,26 +413,26 @@ def _create_uploads(request: DeviceRequest, body: Mapping[str, Any], service: Se
     }
 
 
-def _remember_uploads(job: Job, uploads: tuple[Upload, ...], service: Service) -> None:
+def _remember_uploads(job: Job, uploads: tuple[Upload, ...], context: Context) -> None:
     facts = {
         "files": [{"name": each.name, "bytes": each.bytes, "sha256": each.sha256, "key": each.key} for each in uploads]
     }
     step = Step("logs announced", f"thing {job.thing}", "", facts)
     announced = job_put(replace(job, uploads=uploads))
-    service.cases.save(service.cases.read(job.case_id), service.now(), step, also=(announced,))
+    context.cases.save(context.cases.read(job.case_id), context.now(), step, also=(announced,))
 
 
-def _announced(files: object, job: Job, service: Service) -> tuple[Upload, ...]:
-    most = service.settings.evidence_files
+def _announced(files: object, job: Job, context: Context) -> tuple[Upload, ...]:
+    most = context.settings.evidence_files
     if not isinstance(files, list) or not 1 <= len(files) <= most:
         raise Refused("files-invalid", f"`files` must list 1 to {most} files")
-    uploads = tuple(_upload(file, number, job, service) for number, file in enumerate(files))
+    uploads = tuple(_upload(file, number, job, context) for number, file in enumerate(files))
     if len({upload.name for upload in uploads}) != len(uploads):
         raise Refused("files-invalid", "two files have the same name")
     return uploads
 
 
-def _upload(file: object, number: int, job: Job, service: Service) -> Upload:
+def _upload(file: object, number: int, job: Job, context: Context) -> Upload:
     if not isinstance(file, dict):
         raise Refused("files-invalid", f"file {number} is not an object with name, bytes and sha256")
     name, size, digest = file.get("name"), file.get("bytes"), file.get("sha256")
@@ -440,9 +440,9 @@ def _upload(file: object, number: int, job: Job, service: Service) -> Upload:
         raise Refused(
             "files-invalid", f"file {number}: `name` must be 1 to {_FILE_NAME_CHARACTERS} printable characters"
         )
-    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= service.settings.evidence_file_bytes:
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= context.settings.evidence_file_bytes:
         raise Refused(
-            "files-invalid", f"file {number}: `bytes` must be a number up to {service.settings.evidence_file_bytes}"
+            "files-invalid", f"file {number}: `bytes` must be a number up to {context.settings.evidence_file_bytes}"
         )
     if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
         raise Refused("files-invalid", f"file {number}: `sha256` must be 64 lower-case hex digits")
@@ -450,7 +450,7 @@ def _upload(file: object, number: int, job: Job, service: Service) -> Upload:
     return Upload(name, size, digest, f"cases/{job.case_id}/{job.id}/{number:02d}-{digest[:16]}")
 
 
-_ANSWERS: dict[tuple[str, str], Callable[[DeviceRequest, Mapping[str, Any], Service], dict[str, Any]]] = {
+_ANSWERS: dict[tuple[str, str], Callable[[DeviceRequest, Mapping[str, Any], Context], dict[str, Any]]] = {
     ("certificate", "create"): _create_certificate,
     ("certificate", "confirm"): _confirm_certificate,
     ("logs", "create"): _create_uploads,

@@ -17,7 +17,7 @@ from typing import Any
 from warden.cases.model import Case
 from warden.containment.release import leave_behind
 from warden.containment.snapshot import containment_put, read_containment
-from warden.context import Service
+from warden.context import Context
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed
 from warden.core.ledger import Key, Ledger, Put, decide_anew, version_of
@@ -112,26 +112,26 @@ def save_rotation(ledger: Ledger, rotation: Rotation, *also: Put) -> Rotation:
     return replace(rotation, version=rotation.version + 1)
 
 
-def begin_rotation(case: Case, job_id: str, service: Service) -> None:
+def begin_rotation(case: Case, job_id: str, context: Context) -> None:
     """Write down a new rotation and send the job. Beginning the same one again is harmless.
 
     Raises:
         ActionFailed: when the thing has no certificate, or another rotation is under way on it.
     """
-    ledger, thing = service.ports.ledger, case.thing
+    ledger, thing = context.ports.ledger, case.thing
     rotation = read_rotation(ledger, thing)
     if rotation is None or rotation.job_id != job_id:
         if rotation is not None and not rotation.is_over:
             raise ActionFailed(f"a rotation of {thing} is under way already, for case {rotation.case_id}")
-        old = service.ports.registry.certificates_of(thing)
+        old = context.ports.registry.certificates_of(thing)
         if not old:
             raise ActionFailed(f"{thing} has no certificate to rotate")
-        deadline = service.now() + service.settings.rotation_deadline
+        deadline = context.now() + context.settings.rotation_deadline
         rotation = requested(rotation, thing=thing, job_id=job_id, case_id=case.id, old=old)
-        save_rotation(ledger, rotation, job_put(rotation_job(rotation, service.now(), deadline)))
+        save_rotation(ledger, rotation, job_put(rotation_job(rotation, context.now(), deadline)))
     job = read_job(ledger, job_id, thing)
     if job is not None:
-        service.ports.jobs.start(order_for(job, service))
+        context.ports.jobs.start(order_for(job, context))
 
 
 def requested(before: Rotation | None, *, thing: str, job_id: str, case_id: str, old: Sequence[str] = ()) -> Rotation:
@@ -153,47 +153,47 @@ def rotation_job(rotation: Rotation, now: datetime, deadline: datetime) -> Job:
     )
 
 
-def end_rotation(rotation: Rotation, service: Service) -> Rotation:
+def end_rotation(rotation: Rotation, context: Context) -> Rotation:
     """Bring a rotation whose job or time is over to its end: forward if the device confirmed, back if it did not."""
-    rotation = decide_anew(lambda: _settle_direction(rotation.thing, service))
+    rotation = decide_anew(lambda: _settle_direction(rotation.thing, context))
     if rotation.is_over:
         return rotation
-    if rotation.state is RotationState.CONFIRMED and _is_usable(rotation, service):
-        retired = _retire(rotation, service)
-        return decide_anew(lambda: _finish(rotation, RotationState.FINISHED, retired, service))
-    _withdraw(rotation, service)
-    return decide_anew(lambda: _finish(rotation, RotationState.ROLLED_BACK, (), service))
+    if rotation.state is RotationState.CONFIRMED and _is_usable(rotation, context):
+        retired = _retire(rotation, context)
+        return decide_anew(lambda: _finish(rotation, RotationState.FINISHED, retired, context))
+    _withdraw(rotation, context)
+    return decide_anew(lambda: _finish(rotation, RotationState.ROLLED_BACK, (), context))
 
 
-def _is_usable(rotation: Rotation, service: Service) -> bool:
+def _is_usable(rotation: Rotation, context: Context) -> bool:
     """See that the device is not left without: somebody may have taken its new certificate off it or out of use."""
-    certificate = service.ports.certificates.read(rotation.new)
+    certificate = context.ports.certificates.read(rotation.new)
     if certificate is None or not certificate.is_active:
         return False
-    return rotation.new in service.ports.registry.certificates_of(rotation.thing)
+    return rotation.new in context.ports.registry.certificates_of(rotation.thing)
 
 
-def _settle_direction(thing: str, service: Service) -> Rotation:
+def _settle_direction(thing: str, context: Context) -> Rotation:
     """Decide once: after this commit a late confirmation is refused, or has come before it."""
-    rotation = read_rotation(service.ports.ledger, thing)
+    rotation = read_rotation(context.ports.ledger, thing)
     if rotation is None:
         raise ActionFailed(f"{thing} has no rotation to end")
     if rotation.is_over or rotation.state in (RotationState.CONFIRMED, RotationState.ROLLING_BACK):
         return rotation
-    return save_rotation(service.ports.ledger, replace(rotation, state=RotationState.ROLLING_BACK))
+    return save_rotation(context.ports.ledger, replace(rotation, state=RotationState.ROLLING_BACK))
 
 
-def _retire(rotation: Rotation, service: Service) -> list[str]:
+def _retire(rotation: Rotation, context: Context) -> list[str]:
     """Take the old certificates away; gives those that are out of use. A shared one is when the last thing has moved.
 
     Whoever leaves a shared one looks again afterwards: of two that leave at once, the later one sees that it was last.
     """
-    ports, retired = service.ports, []
+    ports, retired = context.ports, []
     for certificate in rotation.old:
-        if others_on(certificate, rotation.thing, service):
-            leave_behind(certificate, rotation.thing, service)
+        if others_on(certificate, rotation.thing, context):
+            leave_behind(certificate, rotation.thing, context)
             ports.certificates.detach_thing(certificate, rotation.thing)
-            if others_on(certificate, rotation.thing, service):
+            if others_on(certificate, rotation.thing, context):
                 continue
         ports.certificates.deactivate(certificate)
         ports.certificates.detach_thing(certificate, rotation.thing)
@@ -201,44 +201,44 @@ def _retire(rotation: Rotation, service: Service) -> list[str]:
     return retired
 
 
-def others_on(certificate: str, thing: str, service: Service) -> list[str]:
+def others_on(certificate: str, thing: str, context: Context) -> list[str]:
     """List the other things that use a certificate."""
-    return [each for each in service.ports.registry.things_of(certificate) if each != thing]
+    return [each for each in context.ports.registry.things_of(certificate) if each != thing]
 
 
-def _withdraw(rotation: Rotation, service: Service) -> None:
-    made = rotation.new or _unrecorded(rotation, service)
-    discard((*rotation.spent, *([made] if made else [])), rotation.thing, service)
+def _withdraw(rotation: Rotation, context: Context) -> None:
+    made = rotation.new or _unrecorded(rotation, context)
+    discard((*rotation.spent, *([made] if made else [])), rotation.thing, context)
 
 
-def discard(certificates: Sequence[str], thing: str, service: Service) -> None:
+def discard(certificates: Sequence[str], thing: str, context: Context) -> None:
     """Take certificates out of the world that were made for a thing and will never be used."""
     for certificate in certificates:
-        service.ports.certificates.deactivate(certificate)
-        service.ports.certificates.detach_thing(certificate, thing)
-        service.ports.certificates.delete(certificate)
+        context.ports.certificates.deactivate(certificate)
+        context.ports.certificates.detach_thing(certificate, thing)
+        context.ports.certificates.delete(certificate)
 
 
-def _unrecorded(rotation: Rotation, service: Service) -> str:
+def _unrecorded(rotation: Rotation, context: Context) -> str:
     """Find the certificate that was made just before a crash, if one was."""
     if rotation.state is not RotationState.ROLLING_BACK or rotation.issuing_since is None:
         return ""
-    found = certificate_with_key(rotation.key, rotation.issuing_since, service)
+    found = certificate_with_key(rotation.key, rotation.issuing_since, context)
     return found or ""
 
 
-def certificate_with_key(fingerprint: str, since: datetime, service: Service) -> str | None:
+def certificate_with_key(fingerprint: str, since: datetime, context: Context) -> str | None:
     """Find an inactive certificate made since a moment for a key: CreateCertificateFromCsr is not idempotent."""
     from warden.devices.csr import key_of_certificate
 
-    for certificate in service.ports.certificates.issued_since(since):
+    for certificate in context.ports.certificates.issued_since(since):
         if key_of_certificate(certificate.pem) == fingerprint:
             return certificate.id
     return None
 
 
-def _finish(rotation: Rotation, state: RotationState, retired: Sequence[str], service: Service) -> Rotation:
-    ledger = service.ports.ledger
+def _finish(rotation: Rotation, state: RotationState, retired: Sequence[str], context: Context) -> Rotation:
+    ledger = context.ports.ledger
     current = read_rotation(ledger, rotation.thing) or rotation
     if current.is_over:
         return current
@@ -247,7 +247,7 @@ def _finish(rotation: Rotation, state: RotationState, retired: Sequence[str], se
     if containment is not None and containment.is_active:
         gone, stays = (rotation.old, rotation.new) if state is RotationState.FINISHED else ((rotation.new,), "")
         puts.append(containment_put(containment.with_certificates_replaced((*gone, *rotation.spent), stays)))
-    delete_at = service.now() + service.settings.certificate_grace
+    delete_at = context.now() + context.settings.certificate_grace
     known = {certificate: ledger.read(retirement_key(certificate)) for certificate in retired}
     puts.extend(
         retirement_put(certificate, rotation.thing, delete_at, version_of(record))

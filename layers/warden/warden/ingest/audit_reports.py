@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from warden.cases.model import Case, CaseState, case_from
-from warden.context import Service
+from warden.context import Context
 from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Source, Subject, SubjectType
@@ -60,44 +60,44 @@ def reading_in(message: Mapping[str, Any]) -> Reading:
     return Reading(*(str(part) for part in parts))
 
 
-def begin_reading(report: Mapping[str, Any], service: Service) -> None:
+def begin_reading(report: Mapping[str, Any], context: Context) -> None:
     """Queue one reading for each check that found something; checks that found nothing are settled at once."""
     found = {run.check for run in audit.checks_to_read(report)}
     for run in audit.checks_done(report):
         if run.check in found:
-            service.ports.inbox.put(Reading(run.task_id, run.check).to_message())
+            context.ports.inbox.put(Reading(run.task_id, run.check).to_message())
         else:
-            _settle_later(Reading(run.task_id, run.check), service)
+            _settle_later(Reading(run.task_id, run.check), context)
 
 
-def read_on(reading: Reading, envelope: Envelope, service: Service, time_left: Callable[[], timedelta]) -> int:
+def read_on(reading: Reading, envelope: Envelope, context: Context, time_left: Callable[[], timedelta]) -> int:
     """Queue a check's findings from a page on, while there is time; gives how many."""
     queued = 0
     while True:
-        page = service.ports.detectors.audit_page(reading.task_id, reading.check, reading.page)
-        findings = [finding for entry in page.findings if (finding := _finding(entry, envelope, service)) is not None]
-        send_findings(service.ports.queue, findings, verified=True)
+        page = context.ports.detectors.audit_page(reading.task_id, reading.check, reading.page)
+        findings = [finding for entry in page.findings if (finding := _finding(entry, envelope, context)) is not None]
+        send_findings(context.ports.queue, findings, verified=True)
         queued += len(findings)
         if not page.next_page:
-            _settle_later(reading, service)
+            _settle_later(reading, context)
             return queued
         reading = replace(reading, page=page.next_page)
         if time_left() < _LEAST_TIME:
-            service.ports.inbox.put(reading.to_message())
+            context.ports.inbox.put(reading.to_message())
             return queued
 
 
-def _finding(entry: Mapping[str, Any], envelope: Envelope, service: Service) -> Finding | None:
+def _finding(entry: Mapping[str, Any], envelope: Envelope, context: Context) -> Finding | None:
     try:
         return audit.finding_of(entry, envelope)
     except Refused as refusal:  # one that cannot be read costs only itself
-        record_refusal(service, refusal, what=repr(entry.get("findingId")))
+        record_refusal(context, refusal, what=repr(entry.get("findingId")))
         return None
 
 
-def _settle_later(reading: Reading, service: Service) -> None:
+def _settle_later(reading: Reading, context: Context) -> None:
     """Have the check's cases looked through once its findings have been worked off."""
-    key, now = Key(f"AUDIT#{reading.check}", "SETTLE"), service.now()
+    key, now = Key(f"AUDIT#{reading.check}", "SETTLE"), context.now()
 
     def write() -> None:
         record = {
@@ -109,46 +109,46 @@ def _settle_later(reading: Reading, service: Service) -> None:
             "due": "due",
             "due_at": to_text(now + _SETTLED_AFTER),
         }
-        service.ports.ledger.commit(Put(key, record, version_of(service.ports.ledger.read(key))))
+        context.ports.ledger.commit(Put(key, record, version_of(context.ports.ledger.read(key))))
 
     decide_anew(write)
 
 
-def settle_check(key: Key, record: Mapping[str, Any], service: Service) -> None:
+def settle_check(key: Key, record: Mapping[str, Any], context: Context) -> None:
     """End the findings of every open case of a check that its last audit, read once more, does not find."""
     reading = Reading(record["task"], record["check"])
-    cases = _cases_not_seen(reading, record["read_at"], service)
-    found = _subjects_found(reading, service) if cases else set()
+    cases = _cases_not_seen(reading, record["read_at"], context)
+    found = _subjects_found(reading, context) if cases else set()
     ended = [
-        _ended(case, finding_id, service)
+        _ended(case, finding_id, context)
         for case in cases
         if _found_subject(case) not in found
         for finding_id in case.findings
     ]
-    send_findings(service.ports.queue, ended, verified=True)
+    send_findings(context.ports.queue, ended, verified=True)
     settled = {name: value for name, value in record.items() if name not in ("due", "due_at")}
-    service.ports.ledger.commit(Put(key, settled, version_of(record)))
+    context.ports.ledger.commit(Put(key, settled, version_of(record)))
 
 
-def _subjects_found(reading: Reading, service: Service) -> set[Subject]:
+def _subjects_found(reading: Reading, context: Context) -> set[Subject]:
     envelope = Envelope(
-        message_id="", received_at=service.now(), account=service.settings.account, region=service.settings.region
+        message_id="", received_at=context.now(), account=context.settings.account, region=context.settings.region
     )
     found, page = set(), ""
     while True:
-        listed = service.ports.detectors.audit_page(reading.task_id, reading.check, page)
-        found |= {finding.subject for entry in listed.findings if (finding := _finding(entry, envelope, service))}
+        listed = context.ports.detectors.audit_page(reading.task_id, reading.check, page)
+        found |= {finding.subject for entry in listed.findings if (finding := _finding(entry, envelope, context))}
         if not listed.next_page:
             return found
         page = listed.next_page
 
 
-def _cases_not_seen(reading: Reading, before: str, service: Service) -> list[Case]:
+def _cases_not_seen(reading: Reading, before: str, context: Context) -> list[Case]:
     found = []
     for state in CaseState:
         if state is CaseState.CLOSED:
             continue
-        for _, record in service.ports.ledger.find(Index.STATE, state, until=before):
+        for _, record in context.ports.ledger.find(Index.STATE, state, until=before):
             case = case_from(record)
             if (
                 case.source is Source.AUDIT
@@ -165,14 +165,14 @@ def _found_subject(case: Case) -> Subject:
     return Subject(SubjectType.CERTIFICATE, certificate) if certificate else case.subject
 
 
-def _ended(case: Case, finding_id: str, service: Service) -> Finding:
+def _ended(case: Case, finding_id: str, context: Context) -> Finding:
     return Finding(
         id=finding_id,
         source=case.source,
         kind=case.kind,
         subject=case.subject,
         severity=case.severity,
-        observed_at=service.now(),
+        observed_at=context.now(),
         title=case.title,
         is_open=False,
         ending="no longer found by the audit",

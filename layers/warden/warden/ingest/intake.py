@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from warden.context import Service
+from warden.context import Context
 from warden.core.errors import Refused
 from warden.core.findings import Finding
 from warden.ingest import audit_reports
@@ -29,27 +29,27 @@ class Intake:
     refused: str = ""
 
 
-def take_in(body: str, envelope: Envelope, service: Service, time_left: Callable[[], timedelta]) -> Intake:
+def take_in(body: str, envelope: Envelope, context: Context, time_left: Callable[[], timedelta]) -> Intake:
     """Read a message and queue what it says. Nothing a message holds makes this fail: it is refused instead.
 
     `time_left` tells how much of this run is left: an audit may hold more findings than one run can read.
     """
     try:
-        return Intake(_take_in(message_in(body), envelope, service, time_left))
+        return Intake(_take_in(message_in(body), envelope, context, time_left))
     except Refused as refusal:
-        record_refusal(service, refusal, what=f"{envelope.message_id} {body}")
+        record_refusal(context, refusal, what=f"{envelope.message_id} {body}")
         return Intake(0, str(refusal))
 
 
 def _take_in(
-    message: Mapping[str, Any], envelope: Envelope, service: Service, time_left: Callable[[], timedelta]
+    message: Mapping[str, Any], envelope: Envelope, context: Context, time_left: Callable[[], timedelta]
 ) -> int:
     if audit_reports.recognises(message):
-        return audit_reports.read_on(audit_reports.reading_in(message), envelope, service, time_left)
+        return audit_reports.read_on(audit_reports.reading_in(message), envelope, context, time_left)
     findings = list(findings_in(message, envelope))
-    send_findings(service.ports.queue, findings, verified=False)
+    send_findings(context.ports.queue, findings, verified=False)
     if audit.recognises(message):
-        audit_reports.begin_reading(message, service)
+        audit_reports.begin_reading(message, context)
     return len(findings)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from warden.cases.model import Case, CaseState, case_from
-from warden.context import Service
+from warden.context import Context
 from warden.core.clock import from_text, to_text
 from warden.core.ledger import Index, Key, Put, Record, decide_anew, version_of
 from warden.notify.case_notices import plain
@@ -24,50 +24,50 @@ def topic_of(case: Case) -> str:
     return f"{case.state}-for-all" if case.held_for_all and case.state is CaseState.HELD else case.state
 
 
-def admits(case: Case, service: Service) -> bool:
+def admits(case: Case, context: Context) -> bool:
     """Tell whether a case still gets a notice of its own; when not, a digest is on its way.
 
     Raises:
         Conflict: never; it decides anew.
     """
-    return decide_anew(lambda: _admits(topic_of(case), case, service))
+    return decide_anew(lambda: _admits(topic_of(case), case, context))
 
 
-def _admits(topic: str, case: Case, service: Service) -> bool:
+def _admits(topic: str, case: Case, context: Context) -> bool:
     """Give the case a place among the window's notices; whoever asks again for the same case has it already."""
-    key, now = Key(f"DIGEST#{topic}", "DIGEST"), service.now()
-    record = service.ports.ledger.read(key)
+    key, now = Key(f"DIGEST#{topic}", "DIGEST"), context.now()
+    record = context.ports.ledger.read(key)
     if record is None or ("due_at" not in record and from_text(record["since"]) + _WINDOW <= now):
         begun = {"type": "digest", "thing": f"digest {topic}", "state": case.state, "since": to_text(now)}
-        service.ports.ledger.commit(Put(key, {**begun, "told": [case.id]}, version_of(record)))
+        context.ports.ledger.commit(Put(key, {**begun, "told": [case.id]}, version_of(record)))
         return True
     if case.id in record["told"]:
         return True
     if len(record["told"]) < (1 if topic != case.state else _NOTICES_A_WINDOW):
-        service.ports.ledger.commit(Put(key, {**record, "told": [*record["told"], case.id]}, version_of(record)))
+        context.ports.ledger.commit(Put(key, {**record, "told": [*record["told"], case.id]}, version_of(record)))
         return True
     if "due_at" not in record:
         due = {"due": "due", "due_at": to_text(from_text(record["since"]) + _WINDOW)}
-        service.ports.ledger.commit(Put(key, {**record, **due}, version_of(record)))
+        context.ports.ledger.commit(Put(key, {**record, **due}, version_of(record)))
     return False
 
 
-def send_digest(key: Key, record: Record, service: Service) -> None:
+def send_digest(key: Key, record: Record, context: Context) -> None:
     """Sum up the cases that came to stand in a state since the window began.
 
     Raises:
         NotSent: when nobody could be told; the digest stays due.
     """
     state, since = record["state"], from_text(record["since"])
-    found = list(_since(state, since, service))
+    found = list(_since(state, since, context))
     if found:
-        service.ports.notices.send(f"Fleet Warden: digest: {len(found)} cases {state}", _body(found, state, since))
+        context.ports.notices.send(f"Fleet Warden: digest: {len(found)} cases {state}", _body(found, state, since))
     settled = {name: value for name, value in record.items() if name not in ("due", "due_at")}
-    service.ports.ledger.commit(Put(key, settled, version_of(record)))
+    context.ports.ledger.commit(Put(key, settled, version_of(record)))
 
 
-def _since(state: str, since: datetime, service: Service) -> Iterator[Case]:
-    for _, record in service.ports.ledger.find(Index.STATE, state, newest_first=True):
+def _since(state: str, since: datetime, context: Context) -> Iterator[Case]:
+    for _, record in context.ports.ledger.find(Index.STATE, state, newest_first=True):
         case = case_from(record)
         if case.opened_at < since:
             return

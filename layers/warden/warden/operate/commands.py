@@ -12,7 +12,7 @@ from warden.campaigns.records import read_campaign
 from warden.cases.model import Case, CaseState, TimelineEntry, case_from
 from warden.cases.views import summary
 from warden.containment.snapshot import Containment, read_containment
-from warden.context import Service
+from warden.context import Context
 from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
@@ -38,7 +38,7 @@ class Call:
     request: str
 
 
-def operate(command: Mapping[str, Any], who: str, request: str, service: Service) -> dict[str, Any]:
+def operate(command: Mapping[str, Any], who: str, request: str, context: Context) -> dict[str, Any]:
     """Answer an operator. `who` is the ARN that AWS authenticated; `request` is the id of this call.
 
     Raises:
@@ -48,7 +48,7 @@ def operate(command: Mapping[str, Any], who: str, request: str, service: Service
     answer = _COMMANDS.get(name) if isinstance(name, str) else None
     if answer is None:
         raise Refused("unknown-command", f"`command` is one of {', '.join(sorted(_COMMANDS))}")
-    return answer(Call(command, who, request), service)
+    return answer(Call(command, who, request), context)
 
 
 def _text(command: Mapping[str, Any], key: str, *, default: str | None = None) -> str:
@@ -58,7 +58,7 @@ def _text(command: Mapping[str, Any], key: str, *, default: str | None = None) -
     return value
 
 
-def _cases(call: Call, service: Service) -> dict[str, Any]:
+def _cases(call: Call, context: Context) -> dict[str, Any]:
     thing = _text(call.command, "thing", default="")
     state = _text(call.command, "state", default="")
     if state and state not in CaseState:
@@ -66,11 +66,11 @@ def _cases(call: Call, service: Service) -> dict[str, Any]:
     found: list[Case] = []
     if thing:
         _require_thing(thing)
-        found = _newest(Index.THING, thing, service)
+        found = _newest(Index.THING, thing, context)
         found = [case for case in found if not state or case.state == state]
     else:
         for each in [state] if state else [each for each in CaseState if each is not CaseState.CLOSED]:
-            found += _newest(Index.STATE, each, service)
+            found += _newest(Index.STATE, each, context)
     found.sort(key=lambda case: case.opened_at, reverse=True)
     return {"cases": [summary(case) for case in found[:_PAGE]], "more": len(found) > _PAGE}
 
@@ -80,32 +80,32 @@ def _require_thing(name: str) -> None:
         raise Refused("bad-argument", "`thing` must be the name of a thing: letters, digits and : _ -, at most 128")
 
 
-def _newest(index: Index, value: str, service: Service) -> list[Case]:
+def _newest(index: Index, value: str, context: Context) -> list[Case]:
     found = []
-    for _, record in service.ports.ledger.find(index, value, newest_first=True):
+    for _, record in context.ports.ledger.find(index, value, newest_first=True):
         found.append(case_from(record))
         if len(found) > _PAGE:
             break
     return found
 
 
-def _show(call: Call, service: Service) -> dict[str, Any]:
-    case = service.cases.read(_text(call.command, "case"))
-    containment = read_containment(service.ports.ledger, case.thing) if case.thing else None
+def _show(call: Call, context: Context) -> dict[str, Any]:
+    case = context.cases.read(_text(call.command, "case"))
+    containment = read_containment(context.ports.ledger, case.thing) if case.thing else None
     return {
         "case": summary(case) | {"attributes": dict(case.attributes), "evidence": dict(case.evidence)},
-        "timeline": [_line(entry) for entry in service.cases.timeline(case.id)],
+        "timeline": [_line(entry) for entry in context.cases.timeline(case.id)],
         "containment": _held(containment) if containment is not None and containment.is_active else None,
     }
 
 
-def _decide(call: Call, service: Service) -> dict[str, Any]:
+def _decide(call: Call, context: Context) -> dict[str, Any]:
     decision = Decision(_text(call.command, "command"))
-    case = service.cases.read(_text(call.command, "case"))
-    check_decision(decision, case, service)
+    case = context.cases.read(_text(call.command, "case"))
+    check_decision(decision, case, context)
     why = _text(call.command, "why", default="")
     send_decision(
-        service.ports.queue,
+        context.ports.queue,
         thing=case.thing or str(case.subject),
         decision=decision,
         case_id=case.id,
@@ -116,7 +116,7 @@ def _decide(call: Call, service: Service) -> dict[str, Any]:
     return {"case": case.id, "queued": decision, "who": call.who, "request": call.request}
 
 
-def _find(call: Call, service: Service) -> dict[str, Any]:
+def _find(call: Call, context: Context) -> dict[str, Any]:
     """Take an operator's own finding about a device: it goes the way of every other."""
     thing, kind = _text(call.command, "thing"), _text(call.command, "kind", default="suspicion")
     severity = _text(call.command, "severity", default=Severity.MEDIUM)
@@ -131,43 +131,43 @@ def _find(call: Call, service: Service) -> dict[str, Any]:
         kind=kind,
         subject=Subject(SubjectType.THING, thing),
         severity=Severity(severity),
-        observed_at=service.now(),
+        observed_at=context.now(),
         title=f"An operator reports: {kind} on thing {thing}",
         evidence={"who": call.who, "why": _text(call.command, "why", default="")},
     )
     # Whoever asks has been authenticated by AWS: there is no detector that could be asked whether it is so.
-    send_finding(service.ports.queue, finding, verified=True)
+    send_finding(context.ports.queue, finding, verified=True)
     return {"queued": "finding", "finding": finding.id, "thing": thing, "who": call.who}
 
 
-def _campaign(_call: Call, service: Service) -> dict[str, Any]:
-    campaign = read_campaign(service.ports.ledger)
-    return {"campaign": campaign_summary(campaign, service) if campaign else None}
+def _campaign(_call: Call, context: Context) -> dict[str, Any]:
+    campaign = read_campaign(context.ports.ledger)
+    return {"campaign": campaign_summary(campaign, context) if campaign else None}
 
 
-def _decide_campaign(call: Call, service: Service) -> dict[str, Any]:
+def _decide_campaign(call: Call, context: Context) -> dict[str, Any]:
     decision = CampaignDecision(_text(call.command, "command").removeprefix(_CAMPAIGN_PREFIX))
-    campaign = check_campaign_decision(decision, service)
+    campaign = check_campaign_decision(decision, context)
     why = _text(call.command, "why", default="")
     send_campaign_decision(
-        service.ports.queue, decision=decision, campaign=campaign.id, who=call.who, why=why, request=call.request
+        context.ports.queue, decision=decision, campaign=campaign.id, who=call.who, why=why, request=call.request
     )
     return {"campaign": campaign.id, "queued": decision, "who": call.who, "request": call.request}
 
 
-def _stop(call: Call, service: Service) -> dict[str, Any]:
-    return _switch(True, _text(call.command, "why"), call.who, service)
+def _stop(call: Call, context: Context) -> dict[str, Any]:
+    return _switch(True, _text(call.command, "why"), call.who, context)
 
 
-def _resume(call: Call, service: Service) -> dict[str, Any]:
-    return _switch(False, _text(call.command, "why", default=""), call.who, service)
+def _resume(call: Call, context: Context) -> dict[str, Any]:
+    return _switch(False, _text(call.command, "why", default=""), call.who, context)
 
 
-def _switch(stopped: bool, why: str, who: str, service: Service) -> dict[str, Any]:
-    said = {"type": "switch", "stopped": stopped, "who": who, "why": why, "at": to_text(service.now())}
+def _switch(stopped: bool, why: str, who: str, context: Context) -> dict[str, Any]:
+    said = {"type": "switch", "stopped": stopped, "who": who, "why": why, "at": to_text(context.now())}
 
     def write() -> None:
-        service.ports.ledger.commit(Put(STOP_KEY, said, version_of(service.ports.ledger.read(STOP_KEY))))
+        context.ports.ledger.commit(Put(STOP_KEY, said, version_of(context.ports.ledger.read(STOP_KEY))))
 
     decide_anew(write)
     return said
@@ -188,7 +188,7 @@ def _held(containment: Containment) -> dict[str, Any]:
     }
 
 
-_COMMANDS: dict[str, Callable[[Call, Service], dict[str, Any]]] = {
+_COMMANDS: dict[str, Callable[[Call, Context], dict[str, Any]]] = {
     "cases": _cases,
     "show": _show,
     "find": _find,

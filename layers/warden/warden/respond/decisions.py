@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from warden.cases.model import WARDEN, Case, CaseState, Progress, Step
 from warden.containment.release import drift_of, release
-from warden.context import Service
+from warden.context import Context
 from warden.core.errors import ActionFailed, Refused
 from warden.core.ledger import decide_anew
 from warden.devices.device_view import look_at
@@ -38,7 +38,7 @@ class Order:
     request: str = ""
 
 
-def check_decision(decision: Decision, case: Case, service: Service) -> None:
+def check_decision(decision: Decision, case: Case, context: Context) -> None:
     """See whether a decision can be carried out now.
 
     Raises:
@@ -48,7 +48,7 @@ def check_decision(decision: Decision, case: Case, service: Service) -> None:
     if case.state not in allowed:
         states = " or ".join(allowed)
         raise Refused("wrong-state", f"case {case.id} is {case.state}; `{decision}` is for cases that are {states}")
-    if decision is Decision.APPROVE and service.settings.mode is Mode.OBSERVE:
+    if decision is Decision.APPROVE and context.settings.mode is Mode.OBSERVE:
         raise Refused(
             "observe-only", "the stack runs with Mode=observe, which touches nothing; deploy it with Mode=approve first"
         )
@@ -56,8 +56,8 @@ def check_decision(decision: Decision, case: Case, service: Service) -> None:
         raise Refused("nothing-planned", f"case {case.id} has no action that waits for approval")
     if decision is Decision.COLLECT_LOGS and not case.thing:
         raise Refused("no-device", f"case {case.id} is about {case.subject}, which is no registered thing")
-    thing = service.ports.registry.thing(case.thing) if decision is Decision.COLLECT_LOGS else None
-    if thing is not None and (why := service.governor.protects(thing)):
+    thing = context.ports.registry.thing(case.thing) if decision is Decision.COLLECT_LOGS else None
+    if thing is not None and (why := context.governor.protects(thing)):
         raise Refused("never-touch", f"{why}: it is only reported")
 
 
@@ -70,17 +70,17 @@ _STATES: dict[Decision, tuple[CaseState, ...]] = {
 }
 
 
-def carry_out(order: Order, service: Service) -> Case:
+def carry_out(order: Order, context: Context) -> Case:
     """Carry out an operator's decision. Doing it again changes nothing."""
-    return resume(decide_anew(lambda: _take(order, service)), service)
+    return resume(decide_anew(lambda: _take(order, context)), context)
 
 
-def _take(order: Order, service: Service) -> Case:
-    case = service.cases.read(order.case_id)
+def _take(order: Order, context: Context) -> Case:
+    case = context.cases.read(order.case_id)
     if _was_taken(case, order):  # by an earlier delivery, or just now by a write whose answer was lost
         return case
-    check_decision(order.decision, case, service)
-    return _TAKE[order.decision](case, order, service)
+    check_decision(order.decision, case, context)
+    return _TAKE[order.decision](case, order, context)
 
 
 def _was_taken(case: Case, order: Order) -> bool:
@@ -88,13 +88,13 @@ def _was_taken(case: Case, order: Order) -> bool:
     return order.request != "" and order.request in case.orders
 
 
-def resume(case: Case, service: Service) -> Case:
+def resume(case: Case, context: Context) -> Case:
     """Go on with a case from wherever it stands."""
     if case.state is CaseState.RECOVERING:
-        return recover(case, service)
+        return recover(case, context)
     if case.state is CaseState.CONTAINED and case.progress(COLLECT_LOGS) is Progress.PLANNED:
-        case = record_outcome(case.id, COLLECT_LOGS, perform(COLLECT_LOGS, case, service), service)
-    return carry_on(case, service)
+        case = record_outcome(case.id, COLLECT_LOGS, perform(COLLECT_LOGS, case, context), context)
+    return carry_on(case, context)
 
 
 def _said(order: Order) -> Step:
@@ -105,48 +105,48 @@ def _taken(case: Case, order: Order) -> Case:
     return replace(case, orders=(*case.orders, order.request)) if order.request else case
 
 
-def _approve(case: Case, order: Order, service: Service) -> Case:
-    seen = look_at(case.thing, service) if case.thing else None
+def _approve(case: Case, order: Order, context: Context) -> Case:
+    seen = look_at(case.thing, context) if case.thing else None
     if seen is None and case.thing:
         raise Refused("no-device", f"{case.thing} is not in the registry any more")
-    affected = reached_by(case.outcomes, seen, service) if seen else []
+    affected = reached_by(case.outcomes, seen, context) if seen else []
     approved = replace(
         _taken(case, order),
         approved_by=order.who,
-        approved_at=service.now(),
+        approved_at=context.now(),
         affected=tuple(each.name for each in affected),
     )
-    return admit(approved, service.plan.rule_named(case.rule), affected, service, _said(order))
+    return admit(approved, context.plan.rule_named(case.rule), affected, context, _said(order))
 
 
-def _dismiss(case: Case, order: Order, service: Service) -> Case:
-    return service.cases.close(_taken(case, order), "dismissed", service.now(), _said(order))
+def _dismiss(case: Case, order: Order, context: Context) -> Case:
+    return context.cases.close(_taken(case, order), "dismissed", context.now(), _said(order))
 
 
-def _collect(case: Case, order: Order, service: Service) -> Case:
+def _collect(case: Case, order: Order, context: Context) -> Case:
     if case.progress(COLLECT_LOGS) in (Progress.PLANNED, Progress.STARTED):
         # It is so already: whoever did not hear the answer to his command, and gave it again, wants no second job.
-        return service.cases.save(_taken(case, order), service.now(), _said(order))
+        return context.cases.save(_taken(case, order), context.now(), _said(order))
     again = _taken(case, order).with_outcome(COLLECT_LOGS, planned(case, COLLECT_LOGS))
     state = CaseState.RESPONDING if case.state is CaseState.OPEN else case.state
-    return service.cases.save(replace(again, state=state), service.now(), _said(order))
+    return context.cases.save(replace(again, state=state), context.now(), _said(order))
 
 
-def _release(case: Case, order: Order, service: Service) -> Case:
-    if drift := drift_of(case.thing, service):
+def _release(case: Case, order: Order, context: Context) -> Case:
+    if drift := drift_of(case.thing, context):
         raise Refused("changed-meanwhile", f"{case.thing} is not as its containment left it: {'; '.join(drift)}")
     recovering = replace(
-        _taken(case, order), state=CaseState.RECOVERING, approved_by=order.who, approved_at=service.now()
+        _taken(case, order), state=CaseState.RECOVERING, approved_by=order.who, approved_at=context.now()
     )
     if order.decision is Decision.RELEASE:
         recovering = recovering.with_outcome(ROTATE_CERTIFICATE, planned(case, ROTATE_CERTIFICATE))
     else:
         kept = {action: outcome for action, outcome in case.outcomes.items() if action != ROTATE_CERTIFICATE}
         recovering = replace(recovering, outcomes=kept)
-    return service.cases.save(recovering, service.now(), _said(order))
+    return context.cases.save(recovering, context.now(), _said(order))
 
 
-_TAKE: dict[Decision, Callable[[Case, Order, Service], Case]] = {
+_TAKE: dict[Decision, Callable[[Case, Order, Context], Case]] = {
     Decision.APPROVE: _approve,
     Decision.DISMISS: _dismiss,
     Decision.RELEASE: _release,
@@ -155,37 +155,37 @@ _TAKE: dict[Decision, Callable[[Case, Order, Service], Case]] = {
 }
 
 
-def recover(case: Case, service: Service) -> Case:
+def recover(case: Case, context: Context) -> Case:
     """Take a release one step on: begin the rotation, wait for it, then restore; or give up and stay contained."""
     rotation = case.outcomes.get(ROTATE_CERTIFICATE)
     if rotation is not None and rotation.progress is Progress.PLANNED:
-        outcome = perform(ROTATE_CERTIFICATE, case, service)
-        case = record_outcome(case.id, ROTATE_CERTIFICATE, outcome, service)
+        outcome = perform(ROTATE_CERTIFICATE, case, context)
+        case = record_outcome(case.id, ROTATE_CERTIFICATE, outcome, context)
         rotation = outcome
     if rotation is not None and rotation.progress is Progress.STARTED:
-        return tell(case, service)
+        return tell(case, context)
     if rotation is not None and rotation.progress is Progress.FAILED:
-        return _stay_contained(case.id, f"the rotation failed: {rotation.detail}", service)
+        return _stay_contained(case.id, f"the rotation failed: {rotation.detail}", context)
     try:
-        said = release(case.thing, case.id, service)
+        said = release(case.thing, case.id, context)
     except (Refused, ActionFailed) as error:
-        return _stay_contained(case.id, str(error), service)
-    return tell(decide_anew(lambda: _close_released(case.id, said, service)), service)
+        return _stay_contained(case.id, str(error), context)
+    return tell(decide_anew(lambda: _close_released(case.id, said, context)), context)
 
 
-def _stay_contained(case_id: str, why: str, service: Service) -> Case:
+def _stay_contained(case_id: str, why: str, context: Context) -> Case:
     def write() -> Case:
-        case = service.cases.read(case_id)
+        case = context.cases.read(case_id)
         if case.state is not CaseState.RECOVERING:
             return case
         stays = replace(case, state=CaseState.CONTAINED, noticed=())
-        return service.cases.save(stays, service.now(), Step("release not made", WARDEN, why))
+        return context.cases.save(stays, context.now(), Step("release not made", WARDEN, why))
 
-    return tell(decide_anew(write), service, f"The release was not made: {why}")
+    return tell(decide_anew(write), context, f"The release was not made: {why}")
 
 
-def _close_released(case_id: str, said: str, service: Service) -> Case:
-    case = service.cases.read(case_id)
+def _close_released(case_id: str, said: str, context: Context) -> Case:
+    case = context.cases.read(case_id)
     if case.state is not CaseState.RECOVERING:
         return case
-    return service.cases.close(case, "released", service.now(), Step("released", WARDEN, said))
+    return context.cases.close(case, "released", context.now(), Step("released", WARDEN, said))

@@ -9,7 +9,7 @@ from typing import Any
 from warden.campaigns.decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
 from warden.campaigns.rollout import take_on
 from warden.cases.model import Step
-from warden.context import Service
+from warden.context import Context
 from warden.core.errors import Refused
 from warden.core.findings import Finding
 from warden.core.ledger import Key, decide_anew
@@ -21,7 +21,7 @@ from warden.respond.responder import respond
 from warden.validation.names import shown
 
 
-def dispatch(message: Mapping[str, Any], service: Service) -> str:
+def dispatch(message: Mapping[str, Any], context: Context) -> str:
     """Do what a message on the case queue asks for; gives a word for what became of it.
 
     Raises:
@@ -29,14 +29,14 @@ def dispatch(message: Mapping[str, Any], service: Service) -> str:
     """
     try:
         handle = _handler_of(message)
-        handle(message, service)
+        handle(message, context)
     except Refused as refusal:
-        record_refusal(service, refusal, what=repr(sorted(message.items())), about=shown(str(message.get("case", ""))))
+        record_refusal(context, refusal, what=repr(sorted(message.items())), about=shown(str(message.get("case", ""))))
         return str(refusal)
     return "done"
 
 
-def _handler_of(message: Mapping[str, Any]) -> Callable[[Mapping[str, Any], Service], None]:
+def _handler_of(message: Mapping[str, Any]) -> Callable[[Mapping[str, Any], Context], None]:
     handle = _HANDLERS.get(str(message.get("type")))
     if handle is None or message.get("schema") != SCHEMA:
         kind, schema = ascii(message.get("type"))[:60], ascii(message.get("schema"))[:20]
@@ -44,11 +44,11 @@ def _handler_of(message: Mapping[str, Any]) -> Callable[[Mapping[str, Any], Serv
     return handle
 
 
-def _finding(message: Mapping[str, Any], service: Service) -> None:
-    respond(Finding.from_message(message["finding"]), service, verified=bool(message.get("verified")))
+def _finding(message: Mapping[str, Any], context: Context) -> None:
+    respond(Finding.from_message(message["finding"]), context, verified=bool(message.get("verified")))
 
 
-def _decision(message: Mapping[str, Any], service: Service) -> None:
+def _decision(message: Mapping[str, Any], context: Context) -> None:
     order = Order(
         decision=Decision(message["decision"]),
         case_id=message["case"],
@@ -57,35 +57,35 @@ def _decision(message: Mapping[str, Any], service: Service) -> None:
         request=message["request"],
     )
     try:
-        carry_out(order, service)
+        carry_out(order, context)
     except Refused as refusal:
-        _tell_operator(order, refusal, service)
+        _tell_operator(order, refusal, context)
         raise
 
 
-def _tell_operator(order: Order, refusal: Refused, service: Service) -> None:
+def _tell_operator(order: Order, refusal: Refused, context: Context) -> None:
     """Put a decision that could not be taken on the case's timeline, once: whoever decided is looking there."""
 
     def write() -> None:
-        case = service.cases.read(order.case_id)
+        case = context.cases.read(order.case_id)
         if order.request in case.orders:
             return
         step = Step("decision refused", order.who, str(refusal), {"decision": order.decision, "request": order.request})
-        service.cases.save(replace(case, orders=(*case.orders, order.request)), service.now(), step)
+        context.cases.save(replace(case, orders=(*case.orders, order.request)), context.now(), step)
 
     if refusal.code != "no-such-case":
         decide_anew(write)
 
 
-def _job_ended(message: Mapping[str, Any], service: Service) -> None:
-    job_ended(message["job"], message["thing"], service)
+def _job_ended(message: Mapping[str, Any], context: Context) -> None:
+    job_ended(message["job"], message["thing"], context)
 
 
-def _due(message: Mapping[str, Any], service: Service) -> None:
-    due(Key(message["partition"], message["sort"]), service)
+def _due(message: Mapping[str, Any], context: Context) -> None:
+    due(Key(message["partition"], message["sort"]), context)
 
 
-def _campaign_decision(message: Mapping[str, Any], service: Service) -> None:
+def _campaign_decision(message: Mapping[str, Any], context: Context) -> None:
     order = CampaignOrder(
         decision=CampaignDecision(message["decision"]),
         campaign=message["campaign"],
@@ -93,15 +93,15 @@ def _campaign_decision(message: Mapping[str, Any], service: Service) -> None:
         why=message["why"],
         request=message["request"],
     )
-    carry_out_on_campaign(order, service)
-    take_on(service)
+    carry_out_on_campaign(order, context)
+    take_on(context)
 
 
-def _batch_over(_message: Mapping[str, Any], service: Service) -> None:
-    take_on(service)
+def _batch_over(_message: Mapping[str, Any], context: Context) -> None:
+    take_on(context)
 
 
-_HANDLERS: dict[str, Callable[[Mapping[str, Any], Service], None]] = {
+_HANDLERS: dict[str, Callable[[Mapping[str, Any], Context], None]] = {
     "finding": _finding,
     "decision": _decision,
     "campaign-decision": _campaign_decision,

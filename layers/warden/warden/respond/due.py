@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from warden.context import Service
+from warden.context import Context
 from warden.core.clock import to_text
 from warden.core.ledger import Index
 from warden.queues.messages import send_due
 
 
-def sweep(service: Service) -> int:
+def sweep(context: Context) -> int:
     """Queue every record that is due; gives how many. One that stays due is queued again by the next sweep."""
-    now = service.now()
+    now = context.now()
     # Five minutes, like the schedule and like SQS FIFO's deduplication: a sweep that runs twice queues once.
     round_ = str(int(now.timestamp()) // 300)
     queued = 0
-    for key, record in service.ports.ledger.find(Index.DUE, "due", until=to_text(now)):
-        send_due(service.ports.queue, thing=record["thing"], key=key, due_at=record["due_at"], round_=round_)
+    for key, record in context.ports.ledger.find(Index.DUE, "due", until=to_text(now)):
+        send_due(context.ports.queue, thing=record["thing"], key=key, due_at=record["due_at"], round_=round_)
         queued += 1
     return queued

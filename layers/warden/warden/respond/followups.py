@@ -10,7 +10,7 @@ from warden.campaigns.inventory_runs import left_behind
 from warden.campaigns.rollout import advance, note_end
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment.snapshot import ContainmentState, containment_from, save_containment
-from warden.context import Service
+from warden.context import Context
 from warden.core.clock import from_text
 from warden.core.ledger import Key, Put, Record, decide_anew, version_of
 from warden.devices.jobs import Job, job_from, read_job, save_job
@@ -27,61 +27,61 @@ _USERS_LOOKED_AT = 20
 """How many users of a shared certificate are named, and of how many it is read whether they are moving."""
 
 
-def job_ended(job_id: str, thing: str, service: Service) -> None:
+def job_ended(job_id: str, thing: str, context: Context) -> None:
     """Take in that a job's execution may be over. The event is a hint: what counts is what IoT Jobs says now."""
-    job = read_job(service.ports.ledger, job_id, thing)
+    job = read_job(context.ports.ledger, job_id, thing)
     if job is None:
         return
-    execution = service.ports.jobs.execution(job.id, job.thing)
+    execution = context.ports.jobs.execution(job.id, job.thing)
     if execution is not None and not execution.is_over:
         return
-    _end(job, execution.status if execution else "gone", service)
+    _end(job, execution.status if execution else "gone", context)
 
 
-def due(key: Key, service: Service) -> None:
+def due(key: Key, context: Context) -> None:
     """Do what a record's time has come for; a record that is not due any more is left alone."""
-    record = service.ports.ledger.read(key)
-    if record is None or "due_at" not in record or from_text(record["due_at"]) > service.now():
+    record = context.ports.ledger.read(key)
+    if record is None or "due_at" not in record or from_text(record["due_at"]) > context.now():
         return
-    _DUE[record["type"]](key, record, service)
+    _DUE[record["type"]](key, record, context)
 
 
-def _end(job: Job, status: str, service: Service) -> None:
+def _end(job: Job, status: str, context: Context) -> None:
     """Judge a job that is over and go on with its case. Its clock is stopped last: until then the sweep comes back."""
-    outcome = _JUDGE[job.action](job, status, service)
-    case = service.cases.read(job.case_id)
+    outcome = _JUDGE[job.action](job, status, context)
+    case = context.cases.read(job.case_id)
     recorded = case.outcomes.get(job.action)
     if recorded is not None and recorded.job_id == job.id:  # otherwise the case has moved on without this job
         if recorded.progress not in (Progress.DONE, Progress.FAILED):
-            case = record_outcome(case.id, job.action, outcome, service)
-        _go_on(case, job, service)
-    note_end(job.thing, job.id, outcome, status, service)
-    decide_anew(lambda: _stop_clock(job, service))
+            case = record_outcome(case.id, job.action, outcome, context)
+        _go_on(case, job, context)
+    note_end(job.thing, job.id, outcome, status, context)
+    decide_anew(lambda: _stop_clock(job, context))
 
 
-def _go_on(case: Case, job: Job, service: Service) -> None:
+def _go_on(case: Case, job: Job, context: Context) -> None:
     if case.state is CaseState.RECOVERING and job.action == ROTATE_CERTIFICATE:
-        recover(case, service)
+        recover(case, context)
     else:
-        tell(settle_after_job(case.id, service), service)
+        tell(settle_after_job(case.id, context), context)
 
 
-def _stop_clock(ended: Job, service: Service) -> None:
-    job = read_job(service.ports.ledger, ended.id, ended.thing)
+def _stop_clock(ended: Job, context: Context) -> None:
+    job = read_job(context.ports.ledger, ended.id, ended.thing)
     if job is not None and job.deadline is not None:
-        save_job(service.ports.ledger, replace(job, deadline=None))
+        save_job(context.ports.ledger, replace(job, deadline=None))
 
 
-def _judge_rotation(job: Job, status: str, service: Service) -> Outcome:
+def _judge_rotation(job: Job, status: str, context: Context) -> Outcome:
     """Success is the new certificate seen in use, whatever the job says of itself."""
-    rotation = read_rotation(service.ports.ledger, job.thing)
+    rotation = read_rotation(context.ports.ledger, job.thing)
     if rotation is None or rotation.job_id != job.id:
         return Outcome(Progress.FAILED, f"no rotation is on record; the job is {status}", job.id)
-    ended = end_rotation(rotation, service)
+    ended = end_rotation(rotation, context)
     if ended.state is RotationState.FINISHED:
-        became = "; ".join(_became(certificate, job.thing, service) for certificate in ended.old)
+        became = "; ".join(_became(certificate, job.thing, context) for certificate in ended.old)
         return Outcome(Progress.DONE, f"now on {ended.new[:12]}; {became}", job.id)
-    has_one = bool(service.ports.registry.certificates_of(job.thing))
+    has_one = bool(context.ports.registry.certificates_of(job.thing))
     left_with = "back on the old one" if has_one else f"{job.thing} has no certificate any more"
     return Outcome(
         Progress.FAILED,
@@ -90,12 +90,12 @@ def _judge_rotation(job: Job, status: str, service: Service) -> Outcome:
     )
 
 
-def _became(old: str, thing: str, service: Service) -> str:
+def _became(old: str, thing: str, context: Context) -> str:
     """Say what became of an old certificate, and name users of a shared one that nobody is moving off it."""
-    others = sorted(others_on(old, thing, service))
+    others = sorted(others_on(old, thing, context))
     if not others:
         return f"{old[:12]} is INACTIVE"
-    rotations = {each: read_rotation(service.ports.ledger, each) for each in others[:_USERS_LOOKED_AT]}
+    rotations = {each: read_rotation(context.ports.ledger, each) for each in others[:_USERS_LOOKED_AT]}
     unknown = [each for each, rotation in rotations.items() if rotation is None or rotation.is_over]
     said = f"{old[:12]} stays in use by {_named(others)}"
     return f"{said}; no rotation is under way for {_named(unknown)}" if unknown else said
@@ -106,11 +106,11 @@ def _named(things: Sequence[str]) -> str:
     return ", ".join(things[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _judge_logs(job: Job, status: str, service: Service) -> Outcome:
+def _judge_logs(job: Job, status: str, context: Context) -> Outcome:
     """Success is the object in the bucket, byte for byte what the device announced."""
     missing = []
     for upload in job.uploads:
-        there = service.ports.evidence.uploaded(upload.key)
+        there = context.ports.evidence.uploaded(upload.key)
         if there is None or (there.bytes, there.sha256) != (upload.bytes, upload.sha256):
             missing.append(upload.name)
     if missing:
@@ -124,54 +124,54 @@ def _judge_logs(job: Job, status: str, service: Service) -> Outcome:
     return Outcome(Progress.DONE, f"{names}: {total} bytes, sha256 as announced", job.id)
 
 
-_JUDGE: dict[str, Callable[[Job, str, Service], Outcome]] = {
+_JUDGE: dict[str, Callable[[Job, str, Context], Outcome]] = {
     ROTATE_CERTIFICATE: _judge_rotation,
     COLLECT_LOGS: _judge_logs,
 }
 
 
-def _job_due(_key: Key, record: Record, service: Service) -> None:
+def _job_due(_key: Key, record: Record, context: Context) -> None:
     """End a job that kept silent past its deadline: QUEUED never times out by itself."""
     job = job_from(record)
-    execution = service.ports.jobs.execution(job.id, job.thing)
+    execution = context.ports.jobs.execution(job.id, job.thing)
     if execution is not None and not execution.is_over:
-        service.ports.jobs.cancel(job.id, job.thing)
-    _end(job, execution.status if execution and execution.is_over else "silent past its deadline", service)
+        context.ports.jobs.cancel(job.id, job.thing)
+    _end(job, execution.status if execution and execution.is_over else "silent past its deadline", context)
 
 
-def _containment_due(_key: Key, record: Record, service: Service) -> None:
+def _containment_due(_key: Key, record: Record, context: Context) -> None:
     """Disconnect a second time: a session that was opened on cached policies ends now."""
     containment = containment_from(record)
     said = "the device is not contained any more"
-    if containment.state is ContainmentState.CONTAINED and service.settings.disconnect:
-        said = service.ports.connections.disconnect(containment.thing)
+    if containment.state is ContainmentState.CONTAINED and context.settings.disconnect:
+        said = context.ports.connections.disconnect(containment.thing)
     step = Step("second disconnect", WARDEN, said)
     for case_id in containment.cases:
-        decide_anew(partial(_append_once, case_id, step, service))
-    save_containment(service.ports.ledger, replace(containment, disconnect_at=None))
+        decide_anew(partial(_append_once, case_id, step, context))
+    save_containment(context.ports.ledger, replace(containment, disconnect_at=None))
 
 
-def _append_once(case_id: str, step: Step, service: Service) -> None:
+def _append_once(case_id: str, step: Step, context: Context) -> None:
     """Add a step unless its like stands in the timeline: the sweep may bring the same record twice."""
-    if not any(entry.step.what == step.what for entry in service.cases.timeline(case_id)):
-        case = service.cases.read(case_id)
-        service.cases.save(case, service.now(), step)
+    if not any(entry.step.what == step.what for entry in context.cases.timeline(case_id)):
+        case = context.cases.read(case_id)
+        context.cases.save(case, context.now(), step)
 
 
-def _retirement_due(key: Key, record: Record, service: Service) -> None:
+def _retirement_due(key: Key, record: Record, context: Context) -> None:
     """Delete a retired certificate, unless somebody took it into use again."""
-    certificate = service.ports.certificates.read(record["certificate"])
+    certificate = context.ports.certificates.read(record["certificate"])
     in_use = certificate is not None and (
-        certificate.is_active or bool(service.ports.registry.things_of(record["certificate"]))
+        certificate.is_active or bool(context.ports.registry.things_of(record["certificate"]))
     )
     if certificate is not None and not in_use:
-        service.ports.certificates.delete(record["certificate"])
+        context.ports.certificates.delete(record["certificate"])
     settled = {name: value for name, value in record.items() if name not in ("due", "due_at")}
     outcome = "in use again, kept" if in_use else "deleted"
-    service.ports.ledger.commit(Put(key, {**settled, "outcome": outcome}, version_of(record)))
+    context.ports.ledger.commit(Put(key, {**settled, "outcome": outcome}, version_of(record)))
 
 
-_DUE: dict[str, Callable[[Key, Record, Service], None]] = {
+_DUE: dict[str, Callable[[Key, Record, Context], None]] = {
     "job": _job_due,
     "containment": _containment_due,
     "retirement": _retirement_due,

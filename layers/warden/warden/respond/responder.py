@@ -8,7 +8,7 @@ from dataclasses import replace
 from warden.campaigns.enrolment import has_a_place
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment.snapshot import read_containment
-from warden.context import Service
+from warden.context import Context
 from warden.core.errors import ActionFailed, Refused
 from warden.core.findings import Finding, SubjectType
 from warden.core.ledger import decide_anew
@@ -30,7 +30,7 @@ from warden.respond.actions import TOUCHING, are_counted
 from warden.respond.actions.quarantine import quarantine
 
 
-def respond(finding: Finding, service: Service, *, verified: bool = False) -> Case | None:
+def respond(finding: Finding, context: Context, *, verified: bool = False) -> Case | None:
     """Do what the plan says about a finding. Doing it again changes nothing.
 
     `verified` says that it was just read from its detector's own API and need not be asked for again.
@@ -38,68 +38,68 @@ def respond(finding: Finding, service: Service, *, verified: bool = False) -> Ca
     Raises:
         Refused: when the finding is out of date or its detector does not know it.
     """
-    if finding.subject.type is SubjectType.CERTIFICATE and _hand_on(finding, service, verified=verified):
+    if finding.subject.type is SubjectType.CERTIFICATE and _hand_on(finding, context, verified=verified):
         return None
     if not finding.is_open:
-        return _close_finding(finding, service)
-    if service.settings.verify_findings and not verified and not service.ports.detectors.confirms(finding):
+        return _close_finding(finding, context)
+    if context.settings.verify_findings and not verified and not context.ports.detectors.confirms(finding):
         raise Refused("not-confirmed", f"{finding.source} does not know finding {finding.id} as open")
-    seen = look_at(finding.subject.name, service) if finding.subject.type is SubjectType.THING else None
+    seen = look_at(finding.subject.name, context) if finding.subject.type is SubjectType.THING else None
     thing = seen.thing if seen else None
     if thing is not None:
-        _refuse_if_before_release(finding, thing, service)
+        _refuse_if_before_release(finding, thing, context)
     said = Step("finding", finding.source, finding.title, {"finding": finding.id, **finding.attributes})
-    case = service.cases.begin(finding, thing.name if thing else "", service.now(), said)
-    if _is_undecided(case, finding, service):
-        case = decide_anew(lambda: _decide(case.id, finding, seen, service))
-    return carry_on(case, service, seen)
+    case = context.cases.begin(finding, thing.name if thing else "", context.now(), said)
+    if _is_undecided(case, finding, context):
+        case = decide_anew(lambda: _decide(case.id, finding, seen, context))
+    return carry_on(case, context, seen)
 
 
-def _hand_on(finding: Finding, service: Service, *, verified: bool) -> bool:
+def _hand_on(finding: Finding, context: Context, *, verified: bool) -> bool:
     """Turn what is said of a certificate into the same of each thing that uses it; tells whether any does.
 
     It is devices that are contained, re-keyed and released, one at a time and each in its own queue group.
     """
-    things = service.ports.registry.things_of(finding.subject.name)
+    things = context.ports.registry.things_of(finding.subject.name)
     for thing in things:
-        send_finding(service.ports.queue, finding.about_thing(thing), verified=verified)
+        send_finding(context.ports.queue, finding.about_thing(thing), verified=verified)
     return bool(things)
 
 
-def carry_on(case: Case, service: Service, seen: Seen | None = None) -> Case:
+def carry_on(case: Case, context: Context, seen: Seen | None = None) -> Case:
     """Carry out what is planned on a case and not done yet, then tell people where it stands."""
     if case.state is CaseState.RESPONDING:
-        case = _act(case, service, seen)
-    return tell(case, service)
+        case = _act(case, context, seen)
+    return tell(case, context)
 
 
-def _refuse_if_before_release(finding: Finding, thing: Thing, service: Service) -> None:
-    containment = read_containment(service.ports.ledger, thing.name)
+def _refuse_if_before_release(finding: Finding, thing: Thing, context: Context) -> None:
+    containment = read_containment(context.ports.ledger, thing.name)
     if containment and containment.released_at and finding.observed_at <= containment.released_at:
         raise Refused(
             "before-release", f"{thing.name} was released at {containment.released_at:%FT%TZ}, after this finding"
         )
 
 
-def _close_finding(finding: Finding, service: Service) -> Case | None:
+def _close_finding(finding: Finding, context: Context) -> Case | None:
     said = Step("finding over", finding.source, finding.ending, {"finding": finding.id})
-    case = service.cases.end_finding(finding, service.now(), said)
+    case = context.cases.end_finding(finding, context.now(), said)
     if case is None or case.finding_is_open:
         return case
-    return tell(decide_anew(lambda: _close_if_untouched(case.id, finding, service)), service)
+    return tell(decide_anew(lambda: _close_if_untouched(case.id, finding, context)), context)
 
 
-def _close_if_untouched(case_id: str, finding: Finding, service: Service) -> Case:
+def _close_if_untouched(case_id: str, finding: Finding, context: Context) -> Case:
     """Close the case, unless the device is contained: that ends by a release, which somebody decides (decision 5)."""
-    case = service.cases.read(case_id)
+    case = context.cases.read(case_id)
     if not case.is_open or case.finding_is_open:
         return case
     if case.state in (CaseState.CONTAINED, CaseState.RECOVERING, CaseState.RESPONDING):
         return case
-    return service.cases.close(case, finding.ending, service.now(), Step("closed", WARDEN, finding.ending))
+    return context.cases.close(case, finding.ending, context.now(), Step("closed", WARDEN, finding.ending))
 
 
-def _is_undecided(case: Case, finding: Finding, service: Service) -> bool:
+def _is_undecided(case: Case, finding: Finding, context: Context) -> bool:
     """Tell whether the plan is to be asked: about a new case, or one whose device is found again after its campaign.
 
     Without the second an expiring certificate of a device that was offline would be left to its end.
@@ -109,19 +109,19 @@ def _is_undecided(case: Case, finding: Finding, service: Service) -> bool:
     if not case.rule:
         return True
     is_found_again = RENEW_CERTIFICATE in case.outcomes and case.decided_on != finding.id
-    return is_found_again and not has_a_place(case.thing, service)
+    return is_found_again and not has_a_place(case.thing, context)
 
 
-def _decide(case_id: str, finding: Finding, seen: Seen | None, service: Service) -> Case:
+def _decide(case_id: str, finding: Finding, seen: Seen | None, context: Context) -> Case:
     """Choose the rule and, within its mode and the governor's limits, begin."""
-    case, thing = service.cases.read(case_id), seen.thing if seen else None
-    if not _is_undecided(case, finding, service):
+    case, thing = context.cases.read(case_id), seen.thing if seen else None
+    if not _is_undecided(case, finding, context):
         return case
     device = Device(thing_type=thing.thing_type, groups=thing.groups) if thing else Device()
-    rule = service.plan.rule_for(finding, device)
-    mode = rule.mode.within(service.settings.mode)
+    rule = context.plan.rule_for(finding, device)
+    mode = rule.mode.within(context.settings.mode)
     outcomes = _planned(case, _possible(rule.actions, case, thing))
-    affected = reached_by(outcomes, seen, service) if seen else []
+    affected = reached_by(outcomes, seen, context) if seen else []
     chosen = replace(
         case,
         rule=rule.name,
@@ -133,25 +133,25 @@ def _decide(case_id: str, finding: Finding, seen: Seen | None, service: Service)
     why = f"rule {rule.name}: {', '.join(rule.actions)}; mode {mode}"
     if not outcomes:
         nobody = f"; {case.subject} is no registered thing: there is no device to act on" if thing is None else ""
-        return service.cases.save(chosen, service.now(), Step("decided", WARDEN, f"{why}{nobody}"))
+        return context.cases.save(chosen, context.now(), Step("decided", WARDEN, f"{why}{nobody}"))
     if mode is Mode.OBSERVE:
-        return service.cases.save(chosen, service.now(), Step("decided", WARDEN, f"{why}; nothing is touched"))
+        return context.cases.save(chosen, context.now(), Step("decided", WARDEN, f"{why}; nothing is touched"))
     if mode is Mode.APPROVE:
         waiting = replace(chosen, state=CaseState.AWAITING_APPROVAL)
-        return service.cases.save(waiting, service.now(), Step("decided", WARDEN, f"{why}; waits for an operator"))
-    if (again := _too_soon(case, rule, service)) != "":
+        return context.cases.save(waiting, context.now(), Step("decided", WARDEN, f"{why}; waits for an operator"))
+    if (again := _too_soon(case, rule, context)) != "":
         held = replace(chosen, state=CaseState.HELD)
         steps = (Step("decided", WARDEN, why), Step("held", "governor", again))
-        return service.cases.save(held, service.now(), *steps)
-    return admit(chosen, rule, affected, service, Step("decided", WARDEN, why))
+        return context.cases.save(held, context.now(), *steps)
+    return admit(chosen, rule, affected, context, Step("decided", WARDEN, why))
 
 
-def _too_soon(case: Case, rule: Rule, service: Service) -> str:
+def _too_soon(case: Case, rule: Rule, context: Context) -> str:
     """Say why a problem that was just dealt with is not acted on again: an alarm that comes and goes needs a person."""
     if case.acted_before is None:
         return ""
-    cool_down = service.plan.cool_down_of(rule)
-    if service.now() - case.acted_before >= cool_down:
+    cool_down = context.plan.cool_down_of(rule)
+    if context.now() - case.acted_before >= cool_down:
         return ""
     return f"acted on before, closed at {case.acted_before:%FT%TZ}; within {cool_down} it is a person's decision"
 
@@ -164,28 +164,28 @@ def _possible(actions: Sequence[str], case: Case, thing: Thing | None) -> Sequen
     return (DEACTIVATE_CERTIFICATE,) if on_certificate else ()
 
 
-def admit(case: Case, rule: Rule, affected: Sequence[Thing], service: Service, *steps: Step) -> Case:
+def admit(case: Case, rule: Rule, affected: Sequence[Thing], context: Context, *steps: Step) -> Case:
     """Ask the governor, and begin or hold. What it counts is written in the same commit.
 
     Raises:
         Conflict: when the case or a counter was changed meanwhile; decide anew.
     """
     counted = are_counted(case.outcomes)
-    verdict = service.governor.weigh(rule, affected, service.now(), approved=bool(case.approved_by), counted=counted)
+    verdict = context.governor.weigh(rule, affected, context.now(), approved=bool(case.approved_by), counted=counted)
     if not verdict.allowed:
         held = replace(case, state=CaseState.HELD, held_for_all=verdict.for_all)
-        return service.cases.save(held, service.now(), *steps, Step("held", "governor", verdict.reason))
+        return context.cases.save(held, context.now(), *steps, Step("held", "governor", verdict.reason))
     begun = replace(case, state=CaseState.RESPONDING, admitted=True)
-    return service.cases.save(
-        begun, service.now(), *steps, Step("admitted", "governor", verdict.reason), also=tuple(verdict.writes)
+    return context.cases.save(
+        begun, context.now(), *steps, Step("admitted", "governor", verdict.reason), also=tuple(verdict.writes)
     )
 
 
-def reached_by(outcomes: Mapping[str, Outcome], seen: Seen, service: Service) -> Sequence[Thing]:
+def reached_by(outcomes: Mapping[str, Outcome], seen: Seen, context: Context) -> Sequence[Thing]:
     """List the things that planned actions reach: with this one whoever shares its certificates, if any is touched."""
     if not outcomes:
         return []
-    return affected_by(seen, service) if are_counted(outcomes) else [seen.thing]
+    return affected_by(seen, context) if are_counted(outcomes) else [seen.thing]
 
 
 def _planned(case: Case, actions: Sequence[str]) -> dict[str, Outcome]:
@@ -197,62 +197,62 @@ def planned(case: Case, action: str) -> Outcome:
     return Outcome(Progress.PLANNED, job_id=job_id(case.id, action, case.version) if TOUCHING[action].is_job else "")
 
 
-def _act(case: Case, service: Service, seen: Seen | None) -> Case:
+def _act(case: Case, context: Context, seen: Seen | None) -> Case:
     for action in list(case.outcomes):
         if case.outcomes[action].progress is Progress.PLANNED:
-            outcome = perform(action, case, service, seen)
-            case = record_outcome(case.id, action, outcome, service)
-    return decide_anew(lambda: _settle(case.id, service))
+            outcome = perform(action, case, context, seen)
+            case = record_outcome(case.id, action, outcome, context)
+    return decide_anew(lambda: _settle(case.id, context))
 
 
-def perform(action: str, case: Case, service: Service, seen: Seen | None = None) -> Outcome:
+def perform(action: str, case: Case, context: Context, seen: Seen | None = None) -> Outcome:
     """Run one action; what cannot be done on this device is an outcome, and the next action goes on."""
     try:
         if action == QUARANTINE:  # the one that asks for what the decision has just asked for
-            return quarantine(case, service, seen)
-        return TOUCHING[action].run(case, service)
+            return quarantine(case, context, seen)
+        return TOUCHING[action].run(case, context)
     except ActionFailed as error:
         return Outcome(Progress.FAILED, str(error), case.outcomes[action].job_id)
 
 
-def record_outcome(case_id: str, action: str, outcome: Outcome, service: Service) -> Case:
+def record_outcome(case_id: str, action: str, outcome: Outcome, context: Context) -> Case:
     """Write what became of an action, with its line in the timeline, once."""
 
     def write() -> Case:
-        case = service.cases.read(case_id)
+        case = context.cases.read(case_id)
         if case.outcomes.get(action) == outcome:
             return case
         facts = {"job": outcome.job_id} if outcome.job_id else {}
         step = Step(f"{action} {outcome.progress}", WARDEN, outcome.detail, facts)
-        return service.cases.save(case.with_outcome(action, outcome), service.now(), step)
+        return context.cases.save(case.with_outcome(action, outcome), context.now(), step)
 
     return decide_anew(write)
 
 
-def _settle(case_id: str, service: Service) -> Case:
+def _settle(case_id: str, context: Context) -> Case:
     """Say where a case stands once everything planned has at least begun."""
-    case = service.cases.read(case_id)
+    case = context.cases.read(case_id)
     if case.state is not CaseState.RESPONDING:
         return case
     if case.progress(QUARANTINE) is Progress.DONE:
         step = Step("contained", WARDEN, "stays restricted until an operator releases it")
-        return service.cases.save(replace(case, state=CaseState.CONTAINED), service.now(), step)
+        return context.cases.save(replace(case, state=CaseState.CONTAINED), context.now(), step)
     if any(outcome.progress is Progress.STARTED for outcome in case.outcomes.values()):
         return case
-    return _rest(case, service)
+    return _rest(case, context)
 
 
-def _rest(case: Case, service: Service) -> Case:
+def _rest(case: Case, context: Context) -> Case:
     """Leave a case whose actions have all ended: closed when its problem is solved, open for people when not."""
     if case.progress(ROTATE_CERTIFICATE) is Progress.DONE:
-        return service.cases.close(
-            case, "rotated", service.now(), Step("closed", WARDEN, "the certificate is a new one")
+        return context.cases.close(
+            case, "rotated", context.now(), Step("closed", WARDEN, "the certificate is a new one")
         )
     if not case.finding_is_open:
-        return service.cases.close(case, "over", service.now(), Step("closed", WARDEN, "the detector says it is over"))
-    return service.cases.save(replace(case, state=CaseState.OPEN), service.now(), Step("responded", WARDEN))
+        return context.cases.close(case, "over", context.now(), Step("closed", WARDEN, "the detector says it is over"))
+    return context.cases.save(replace(case, state=CaseState.OPEN), context.now(), Step("responded", WARDEN))
 
 
-def settle_after_job(case_id: str, service: Service) -> Case:
+def settle_after_job(case_id: str, context: Context) -> Case:
     """Say where a case stands after one of its jobs has ended."""
-    return decide_anew(lambda: _settle(case_id, service))
+    return decide_anew(lambda: _settle(case_id, context))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from warden.cases.model import Case, Outcome
-from warden.context import Service
+from warden.context import Context
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class Action:
     """
 
     name: str
-    run: Callable[[Case, Service], Outcome]
+    run: Callable[[Case, Context], Outcome]
     permissions: Sequence[str]
     is_counted: bool = True
     is_job: bool = False

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from warden.cases.model import Case, Outcome, Progress
-from warden.context import Service
+from warden.context import Context
 from warden.devices.jobs import Job, order_for, read_job, save_job
 from warden.plan.model import COLLECT_LOGS
 from warden.respond.actions.action import Action
 
 
-def collect_logs(case: Case, service: Service) -> Outcome:
+def collect_logs(case: Case, context: Context) -> Outcome:
     """Start the job; what it brings is judged when it ends, by what is in the bucket."""
     job_id = case.outcomes[COLLECT_LOGS].job_id
-    ledger, now = service.ports.ledger, service.now()
+    ledger, now = context.ports.ledger, context.now()
     job = read_job(ledger, job_id, case.thing)
     if job is None:
-        deadline = now + service.settings.collection_deadline
+        deadline = now + context.settings.collection_deadline
         begun = Job(id=job_id, action=COLLECT_LOGS, case_id=case.id, thing=case.thing, began_at=now, deadline=deadline)
         job = save_job(ledger, begun)
-    service.ports.jobs.start(order_for(job, service))
+    context.ports.jobs.start(order_for(job, context))
     return Outcome(Progress.STARTED, "job sent", job_id)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from warden.cases.model import Case, Outcome, Progress
-from warden.context import Service
+from warden.context import Context
 from warden.core.errors import ActionFailed
 from warden.core.findings import SubjectType
 from warden.plan.model import DEACTIVATE_CERTIFICATE
 from warden.respond.actions.action import Action
 
 
-def deactivate_certificate(case: Case, service: Service) -> Outcome:
+def deactivate_certificate(case: Case, context: Context) -> Outcome:
     """Set the case's certificate, or every certificate of its thing, to INACTIVE.
 
     Raises:
@@ -21,11 +21,11 @@ def deactivate_certificate(case: Case, service: Service) -> Outcome:
     elif "certificate" in case.attributes:  # the finding was about this one, and the thing may have others
         certificates = [case.attributes["certificate"]]
     else:
-        certificates = service.ports.registry.certificates_of(case.thing)
+        certificates = context.ports.registry.certificates_of(case.thing)
     if not certificates:
         raise ActionFailed(f"{case.thing} has no certificate")
     for certificate in certificates:
-        service.ports.certificates.deactivate(certificate)
+        context.ports.certificates.deactivate(certificate)
     return Outcome(Progress.DONE, f"INACTIVE: {', '.join(certificate[:12] for certificate in certificates)}")
 
 

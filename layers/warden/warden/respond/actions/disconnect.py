@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from warden.cases.model import Case, Outcome, Progress
-from warden.context import Service
+from warden.context import Context
 from warden.plan.model import DISCONNECT
 from warden.respond.actions.action import Action
 
 
-def disconnect(case: Case, service: Service) -> Outcome:
+def disconnect(case: Case, context: Context) -> Outcome:
     """Close the session of the case's thing (its client id is the thing's name)."""
-    if not service.settings.disconnect:
+    if not context.settings.disconnect:
         return Outcome(Progress.DONE, "disconnecting is switched off in this deployment")
-    return Outcome(Progress.DONE, service.ports.connections.disconnect(case.thing))
+    return Outcome(Progress.DONE, context.ports.connections.disconnect(case.thing))
 
 
 ACTION = Action(name=DISCONNECT, run=disconnect, permissions=("iot:DeleteConnection",))

@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from warden.cases.model import Case, Outcome, Progress
 from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
-from warden.context import Service
+from warden.context import Context
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed, Conflict, NotYet
 from warden.core.ledger import Key, Put, decide_anew, version_of
@@ -40,39 +40,39 @@ class _Device:
     is_in_ours: bool
 
 
-def quarantine(case: Case, service: Service, seen: Seen | None = None) -> Outcome:
+def quarantine(case: Case, context: Context, seen: Seen | None = None) -> Outcome:
     """Contain the case's thing: snapshot, restrict, strip, disconnect, check.
 
     Raises:
         ActionFailed: when the thing has neither a certificate nor a place in the restricted group.
         NotYet: when AWS IoT does not show the containment yet.
     """
-    containment = decide_anew(lambda: _hold(case, service))
-    device = _read_quickly(containment.thing, seen, service)
-    containment = _restrict(containment, device, service)
-    said = _disconnect(containment.thing, service)
-    if not _is_effective(containment.thing, device.policies, service):
-        device = _read_anew(containment.thing, service)
-        if _has_rights(device, containment, service):
-            containment = _restrict(containment, device, service)
-            said = _disconnect(containment.thing, service)
-        _check(containment, service)
+    containment = decide_anew(lambda: _hold(case, context))
+    device = _read_quickly(containment.thing, seen, context)
+    containment = _restrict(containment, device, context)
+    said = _disconnect(containment.thing, context)
+    if not _is_effective(containment.thing, device.policies, context):
+        device = _read_anew(containment.thing, context)
+        if _has_rights(device, containment, context):
+            containment = _restrict(containment, device, context)
+            said = _disconnect(containment.thing, context)
+        _check(containment, context)
     if containment.state is ContainmentState.CONTAINING:
-        again = service.now() + service.settings.second_disconnect_after
+        again = context.now() + context.settings.second_disconnect_after
         contained = replace(containment, state=ContainmentState.CONTAINED, disconnect_at=again)
-        save_containment(service.ports.ledger, contained)
+        save_containment(context.ports.ledger, contained)
     return Outcome(Progress.DONE, f"{_what_is_restricted(containment)}; {said}; checked")
 
 
-def _hold(case: Case, service: Service) -> Containment:
+def _hold(case: Case, context: Context) -> Containment:
     """Write down that this thing is being contained, before anything is changed: a new certificate sees it."""
-    ledger = service.ports.ledger
+    ledger = context.ports.ledger
     containment = read_containment(ledger, case.thing)
     if containment is None or not containment.is_active:
         containment = Containment(
             thing=case.thing,
             state=ContainmentState.CONTAINING,
-            began_at=service.now(),
+            began_at=context.now(),
             released_at=containment.released_at if containment else None,
             version=containment.version if containment else 0,
         )
@@ -83,61 +83,61 @@ def _hold(case: Case, service: Service) -> Containment:
     return save_containment(ledger, replace(containment, cases=(*containment.cases, case.id)))
 
 
-def _read_quickly(thing: str, seen: Seen | None, service: Service) -> _Device:
+def _read_quickly(thing: str, seen: Seen | None, context: Context) -> _Device:
     """Read a device, without what was read a moment ago or is remembered."""
-    if seen is not None and not seen.is_recent(service.now()):
+    if seen is not None and not seen.is_recent(context.now()):
         seen = None
-    groups = seen.thing.groups if seen else _groups_of(thing, service)
+    groups = seen.thing.groups if seen else _groups_of(thing, context)
     certificates = seen.certificates if seen else None
-    if certificates is None or _was_given_another(thing, certificates, service):
-        certificates = service.ports.registry.certificates_of(thing)
-    carrying = [group for group in _others(groups, service) if _remembers_policies(group, service)]
-    return _device(certificates, groups, carrying, service)
+    if certificates is None or _was_given_another(thing, certificates, context):
+        certificates = context.ports.registry.certificates_of(thing)
+    carrying = [group for group in _others(groups, context) if _remembers_policies(group, context)]
+    return _device(certificates, groups, carrying, context)
 
 
-def _was_given_another(thing: str, certificates: Sequence[str], service: Service) -> bool:
+def _was_given_another(thing: str, certificates: Sequence[str], context: Context) -> bool:
     """Tell whether a rotation may have attached a certificate before it could see that the thing is being contained."""
-    rotation = read_rotation(service.ports.ledger, thing)
+    rotation = read_rotation(context.ports.ledger, thing)
     return rotation is not None and (not rotation.is_over or rotation.new not in ("", *certificates))
 
 
-def _read_anew(thing: str, service: Service) -> _Device:
-    groups, certificates = _groups_of(thing, service), service.ports.registry.certificates_of(thing)
-    carrying = [group for group in _others(groups, service) if _ask_for_policies(group, service)]
-    return _device(certificates, groups, carrying, service)
+def _read_anew(thing: str, context: Context) -> _Device:
+    groups, certificates = _groups_of(thing, context), context.ports.registry.certificates_of(thing)
+    carrying = [group for group in _others(groups, context) if _ask_for_policies(group, context)]
+    return _device(certificates, groups, carrying, context)
 
 
-def _groups_of(thing: str, service: Service) -> Sequence[str]:
-    registered = service.ports.registry.thing(thing, with_type=False)
+def _groups_of(thing: str, context: Context) -> Sequence[str]:
+    registered = context.ports.registry.thing(thing, with_type=False)
     return registered.groups if registered else ()
 
 
-def _device(certificates: Iterable[str], groups: Sequence[str], carrying: Sequence[str], service: Service) -> _Device:
+def _device(certificates: Iterable[str], groups: Sequence[str], carrying: Sequence[str], context: Context) -> _Device:
     return _Device(
-        policies={each: service.ports.certificates.policies_of(each) for each in certificates},
-        groups=_others(groups, service),
+        policies={each: context.ports.certificates.policies_of(each) for each in certificates},
+        groups=_others(groups, context),
         carrying=carrying,
-        is_in_ours=service.settings.restricted_group in groups,
+        is_in_ours=context.settings.restricted_group in groups,
     )
 
 
-def _others(groups: Sequence[str], service: Service) -> list[str]:
-    return [group for group in groups if group != service.settings.restricted_group]
+def _others(groups: Sequence[str], context: Context) -> list[str]:
+    return [group for group in groups if group != context.settings.restricted_group]
 
 
-def _remembers_policies(group: str, service: Service) -> bool:
+def _remembers_policies(group: str, context: Context) -> bool:
     """Tell whether a group carries policies, by the ledger's word if that is young enough."""
-    record = service.ports.ledger.read(_group_key(group))
-    if record is not None and service.now() - from_text(record["read_at"]) < _GROUPS_REMEMBERED:
+    record = context.ports.ledger.read(_group_key(group))
+    if record is not None and context.now() - from_text(record["read_at"]) < _GROUPS_REMEMBERED:
         return bool(record["carries_policies"])
-    return _ask_for_policies(group, service)
+    return _ask_for_policies(group, context)
 
 
-def _ask_for_policies(group: str, service: Service) -> bool:
+def _ask_for_policies(group: str, context: Context) -> bool:
     """Tell whether a group carries policies, and remember it for the next device of the group."""
-    ledger = service.ports.ledger
-    carries = bool(service.ports.registry.policies_of_group(group))
-    record = {"type": "group", "group": group, "carries_policies": carries, "read_at": to_text(service.now())}
+    ledger = context.ports.ledger
+    carries = bool(context.ports.registry.policies_of_group(group))
+    record = {"type": "group", "group": group, "carries_policies": carries, "read_at": to_text(context.now())}
     with suppress(Conflict):  # somebody else has just read it too
         ledger.commit(Put(_group_key(group), record, version_of(ledger.read(_group_key(group)))))
     return carries
@@ -147,9 +147,9 @@ def _group_key(group: str) -> Key:
     return Key(f"GROUP#{group}", "POLICIES")
 
 
-def _restrict(containment: Containment, device: _Device, service: Service) -> Containment:
-    ports, ours = service.ports, service.settings
-    containment = _remember(containment, device, service)
+def _restrict(containment: Containment, device: _Device, context: Context) -> Containment:
+    ports, ours = context.ports, context.settings
+    containment = _remember(containment, device, context)
     for certificate, policies in device.policies.items():
         others = [policy for policy in policies if policy != ours.restricted_policy]
         if len(policies) >= _POLICIES_PER_CERTIFICATE and len(others) == len(policies):
@@ -158,16 +158,16 @@ def _restrict(containment: Containment, device: _Device, service: Service) -> Co
             ports.certificates.attach_policy(certificate, ours.restricted_policy)
         for policy in others:
             ports.certificates.detach_policy(certificate, policy)
-    return _move(containment, device, service)
+    return _move(containment, device, context)
 
 
-def _remember(containment: Containment, device: _Device, service: Service) -> Containment:
+def _remember(containment: Containment, device: _Device, context: Context) -> Containment:
     """Add to the snapshot what is about to be taken and is not in it yet, and write it down first."""
-    ours = service.settings.restricted_policy
+    ours = context.settings.restricted_policy
     before = dict(containment.policies)
     for certificate, names in device.policies.items():
         if ours in names and certificate not in before:
-            before[certificate] = _taken_already(certificate, containment.thing, service)
+            before[certificate] = _taken_already(certificate, containment.thing, context)
     policies = {
         certificate: tuple(sorted({*before.get(certificate, ()), *names} - {ours}))
         for certificate, names in device.policies.items()
@@ -178,22 +178,22 @@ def _remember(containment: Containment, device: _Device, service: Service) -> Co
         groups=tuple(sorted({*containment.groups, *device.carrying})),
         all_groups=tuple(sorted({*containment.all_groups, *device.groups})),
     )
-    return containment if grown == containment else save_containment(service.ports.ledger, grown)
+    return containment if grown == containment else save_containment(context.ports.ledger, grown)
 
 
-def _taken_already(certificate: str, thing: str, service: Service) -> list[str]:
+def _taken_already(certificate: str, thing: str, context: Context) -> list[str]:
     """List what the containment of another thing on this certificate took from it: it is this thing's right as well.
 
     Without it a thing that moves to a certificate of its own inside its quarantine would be released without rights.
     """
-    others = [each for each in service.ports.registry.things_of(certificate) if each != thing]
-    holders = [read_containment(service.ports.ledger, other) for other in others]
+    others = [each for each in context.ports.registry.things_of(certificate) if each != thing]
+    holders = [read_containment(context.ports.ledger, other) for other in others]
     return [name for each in holders if each and each.is_active for name in each.policies.get(certificate, ())]
 
 
-def _move(containment: Containment, device: _Device, service: Service) -> Containment:
+def _move(containment: Containment, device: _Device, context: Context) -> Containment:
     """Put the thing into our group and take it out of those that carry policies."""
-    registry, ours, thing = service.ports.registry, service.settings.restricted_group, containment.thing
+    registry, ours, thing = context.ports.registry, context.settings.restricted_group, containment.thing
     if containment.in_restricted_group and not device.is_in_ours:
         try:
             if device.carrying:
@@ -204,7 +204,7 @@ def _move(containment: Containment, device: _Device, service: Service) -> Contai
             if not device.policies:
                 raise
             # Ten groups already, for one: the policy on the certificate holds the device by itself.
-            containment = save_containment(service.ports.ledger, replace(containment, in_restricted_group=False))
+            containment = save_containment(context.ports.ledger, replace(containment, in_restricted_group=False))
         else:
             return containment
     for group in device.carrying:
@@ -212,30 +212,30 @@ def _move(containment: Containment, device: _Device, service: Service) -> Contai
     return containment
 
 
-def _disconnect(thing: str, service: Service) -> str:
-    if not service.settings.disconnect:
+def _disconnect(thing: str, context: Context) -> str:
+    if not context.settings.disconnect:
         return "disconnecting is switched off in this deployment"
-    return service.ports.connections.disconnect(thing)
+    return context.ports.connections.disconnect(thing)
 
 
-def _is_effective(thing: str, certificates: Iterable[str], service: Service) -> bool:
+def _is_effective(thing: str, certificates: Iterable[str], context: Context) -> bool:
     """Ask AWS IoT whether our policy is all that decides over the device, whichever of its certificates it uses.
 
     False as well when there is no certificate to ask about, and where AWS IoT does not tell.
     """
-    told = [service.ports.registry.effective_policies(thing, certificate) for certificate in certificates]
-    return bool(told) and all(names is not None and {*names} == {service.settings.restricted_policy} for names in told)
+    told = [context.ports.registry.effective_policies(thing, certificate) for certificate in certificates]
+    return bool(told) and all(names is not None and {*names} == {context.settings.restricted_policy} for names in told)
 
 
-def _has_rights(device: _Device, containment: Containment, service: Service) -> bool:
+def _has_rights(device: _Device, containment: Containment, context: Context) -> bool:
     """Tell whether anything is left to take, or to put in place."""
-    only_ours = all(list(policies) == [service.settings.restricted_policy] for policies in device.policies.values())
+    only_ours = all(list(policies) == [context.settings.restricted_policy] for policies in device.policies.values())
     return not only_ours or bool(device.carrying) or (containment.in_restricted_group and not device.is_in_ours)
 
 
-def _check(containment: Containment, service: Service) -> None:
+def _check(containment: Containment, context: Context) -> None:
     """See that it worked: nothing but our policy on any certificate, no group left that grants anything."""
-    ports, ours = service.ports, service.settings
+    ports, ours = context.ports, context.settings
     for certificate in ports.registry.certificates_of(containment.thing):
         policies = ports.certificates.policies_of(certificate)
         if policies != [ours.restricted_policy]:

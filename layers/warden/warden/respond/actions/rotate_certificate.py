@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from warden.cases.model import Case, Outcome, Progress
-from warden.context import Service
+from warden.context import Context
 from warden.devices.rotation import begin_rotation
 from warden.plan.model import ROTATE_CERTIFICATE
 from warden.respond.actions.action import Action
 
 
-def rotate_certificate(case: Case, service: Service) -> Outcome:
+def rotate_certificate(case: Case, context: Context) -> Outcome:
     """Start the rotation; it is over when the device has confirmed over its new certificate, or has not.
 
     Raises:
         ActionFailed: when the thing has no certificate, or another rotation is under way on it.
     """
     job = case.outcomes[ROTATE_CERTIFICATE].job_id
-    begin_rotation(case, job, service)
+    begin_rotation(case, job, context)
     return Outcome(Progress.STARTED, "job sent", job)
 
 
