@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from warden.campaigns.inventory import Turn, go_on, sweep_certificates
+from warden.campaigns.inventory import Turn, resume_run, sweep_certificates
 from warden.cases.model import Case, CaseState, case_from
 from warden.context import Context
 from warden.core.errors import ActionFailed, Conflict, NotSent, Refused
@@ -533,7 +533,7 @@ class FakeRenewalQueue:
     def __init__(self) -> None:
         self.runs: list[str] = []
 
-    def go_on(self, run: str) -> None:
+    def send_run(self, run: str) -> None:
         self.runs.append(run)
 
 
@@ -948,7 +948,7 @@ class World:
         while self.queue.has_free or self.jobs.events or self.renewal_queue.runs:
             for run in self.renewal_queue.runs[:]:
                 self.renewal_queue.runs.remove(run)
-                self.redeliver(lambda run=run: go_on(run, self._a_turn()))  # type: ignore[misc]  # bound at once
+                self.redeliver(lambda run=run: resume_run(run, self._a_turn()))  # type: ignore[misc]  # bound at once
             for event in self.jobs.events[:]:
                 self.redeliver(lambda event=event: track(event, self.context))  # type: ignore[misc]  # bound at once
                 self.jobs.events.remove(event)

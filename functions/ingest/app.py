@@ -11,14 +11,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from warden import bootstrap
 from warden.core.logging import logger, metrics
 from warden.ingest.envelopes import bare_records, unwrap
-from warden.ingest.intake import take_in
-from warden.queues.batches import take
+from warden.ingest.intake import ingest
+from warden.queues.batches import process_batch
 
 
-def _take_in(record: dict[str, Any], lambda_context: LambdaContext) -> None:
+def _ingest(record: dict[str, Any], lambda_context: LambdaContext) -> None:
     warden = bootstrap.context()
     body, envelope = unwrap(record, warden.settings, warden.now())
-    intake = take_in(
+    intake = ingest(
         body, envelope, warden, lambda: timedelta(milliseconds=lambda_context.get_remaining_time_in_millis())
     )
     if intake.refused:
@@ -36,6 +36,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     bare = bare_records(event)
     if bare is not None:
         for record in bare:
-            _take_in(record, context)
+            _ingest(record, context)
         return {"batchItemFailures": []}
-    return take(event, lambda record: _take_in(record, context))
+    return process_batch(event, lambda record: _ingest(record, context))

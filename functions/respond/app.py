@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden import bootstrap
 from warden.core.logging import logger, metrics
-from warden.queues.batches import take_in_order
+from warden.queues.batches import process_fifo_batch
 from warden.respond.dispatch import dispatch
 
 
@@ -26,4 +26,4 @@ def _respond(record: dict[str, Any]) -> None:
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch; a device whose message fails keeps its later ones waiting, the others go on."""
-    return take_in_order(event, _respond)
+    return process_fifo_batch(event, _respond)

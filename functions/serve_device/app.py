@@ -11,7 +11,7 @@ from warden import bootstrap
 from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
 from warden.devices.requests import request_from, serve
-from warden.queues.batches import take
+from warden.queues.batches import process_batch
 from warden.refusals import record_refusal
 from warden.validation.strict_json import message_in
 
@@ -42,4 +42,4 @@ def _serve(record: dict[str, Any]) -> None:
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch of device requests as the IoT rule queued them."""
-    return take(event, _serve)
+    return process_batch(event, _serve)

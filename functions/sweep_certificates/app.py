@@ -10,10 +10,10 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden import bootstrap
-from warden.campaigns.inventory import Turn, go_on, sweep_certificates
+from warden.campaigns.inventory import Turn, resume_run, sweep_certificates
 from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
-from warden.queues.batches import take
+from warden.queues.batches import process_batch
 from warden.refusals import record_refusal
 
 
@@ -25,18 +25,18 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     def time_left() -> timedelta:
         return timedelta(milliseconds=context.get_remaining_time_in_millis())
 
-    turn = Turn(bootstrap.context(), time_left, bootstrap.pace())
+    turn = Turn(bootstrap.context(), time_left, bootstrap.rate_limiter())
     if "Records" in event:
-        return take(event, lambda record: _go_on(record, turn))
+        return process_batch(event, lambda record: _resume(record, turn))
     only_during_campaign = event.get("onlyDuringCampaign") is True
     said = sweep_certificates(turn, trigger=context.aws_request_id, only_during_campaign=only_during_campaign)
     _said(said)
     return {"sweep": said}
 
 
-def _go_on(record: dict[str, Any], turn: Turn) -> None:
+def _resume(record: dict[str, Any], turn: Turn) -> None:
     try:
-        said = go_on(_run_in(record["body"]), turn)
+        said = resume_run(_run_in(record["body"]), turn)
     except Refused as refusal:
         record_refusal(turn.context, refusal, what=record["body"])
         said = refusal.code

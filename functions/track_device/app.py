@@ -11,7 +11,7 @@ from warden import bootstrap
 from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
 from warden.devices.job_events import track
-from warden.queues.batches import take
+from warden.queues.batches import process_batch
 from warden.refusals import record_refusal
 from warden.validation.strict_json import message_in
 
@@ -30,4 +30,4 @@ def _track(record: dict[str, Any]) -> None:
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take a batch of job execution events as the IoT rule queued them."""
-    return take(event, _track)
+    return process_batch(event, _track)

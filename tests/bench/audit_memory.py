@@ -17,7 +17,7 @@ from time import process_time
 from tests.fakes import FakeDetectors, a_world
 from warden.core.ports import AuditPage, QueueEntry
 from warden.ingest.detectors import Envelope
-from warden.ingest.intake import take_in
+from warden.ingest.intake import ingest
 
 CHECK = "DEVICE_CERTIFICATE_EXPIRING_CHECK"
 PAGE = 250
@@ -79,10 +79,10 @@ class CountingQueue:
 def measure(findings: int) -> AuditMemory:
     """Take an audit in, in a new process."""
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_take_in, findings).result()
+        return pool.submit(_ingest, findings).result()
 
 
-def _take_in(findings: int) -> AuditMemory:
+def _ingest(findings: int) -> AuditMemory:
     import_module("boto3")  # the function has it loaded, and it is the biggest part of what it has
     world, queue = a_world(), CountingQueue()
     context = replace(world.context, ports=replace(world.context.ports, detectors=LongAudit(findings), queue=queue))
@@ -92,7 +92,7 @@ def _take_in(findings: int) -> AuditMemory:
     before, begin = _peak_mb(), process_time()
     waiting = [json.dumps(report)]
     while waiting:
-        took = take_in(waiting.pop(), envelope, context, lambda: timedelta(hours=1))
+        took = ingest(waiting.pop(), envelope, context, lambda: timedelta(hours=1))
         if took.refused:
             raise RuntimeError(took.refused)
         waiting += world.inbox.bodies

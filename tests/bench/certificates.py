@@ -27,12 +27,12 @@ from warden.aws.certificates import IotCertificates
 from warden.aws.jobs import IotJobs
 from warden.aws.registry import IotRegistry
 from warden.bootstrap import _CONFIG
-from warden.campaigns.inventory import Turn, go_on, sweep_certificates
+from warden.campaigns.inventory import Turn, resume_run, sweep_certificates
 from warden.campaigns.records import CAMPAIGN_KEY, MemberState, member_from, read_campaign
 from warden.campaigns.rollout import advance, note_end
 from warden.cases.model import Outcome, Progress
 from warden.context import Context
-from warden.core.throttle import Pace
+from warden.core.throttle import RateLimiter
 
 SIZES = (10_000, 1_000_000, 10_000_000)
 DUE = 1_000
@@ -91,7 +91,7 @@ def our_way(size: int, due: int, *, with_jobs: bool = True) -> Sweep:
         runs.append(_lambda_run(fleet, context, partial(sweep_certificates, trigger="bench")))
         while world.renewal_queue.runs:
             run = world.renewal_queue.runs.pop(0)
-            runs.append(_lambda_run(fleet, context, partial(go_on, run)))
+            runs.append(_lambda_run(fleet, context, partial(resume_run, run)))
         swept = dict(fleet.calls)
         if with_jobs:
             _play_campaign(fleet, world, context)
@@ -138,7 +138,7 @@ def _lambda_run(fleet: Fleet, context: Context, work: Callable[[Turn], object]) 
     def time_left() -> timedelta:
         return LAMBDA - timedelta(seconds=fleet.clock.now - begin)
 
-    pace = Pace(context.settings.lookups_per_second, lambda: fleet.clock.now, fleet.clock.sleep)
+    pace = RateLimiter(context.settings.lookups_per_second, lambda: fleet.clock.now, fleet.clock.sleep)
     work(Turn(context, time_left, pace))
     return fleet.clock.now - begin
 

@@ -28,7 +28,7 @@ from warden.context import Context
 from warden.core.findings import Finding
 from warden.core.ports import Ports
 from warden.ingest.detectors import Envelope
-from warden.ingest.intake import take_in
+from warden.ingest.intake import ingest
 from warden.notify.case_notices import body_of, subject_of
 from warden.plan.model import Mode
 from warden.queues.messages import send_finding
@@ -131,7 +131,7 @@ def intake_stages() -> Iterator[Stage]:
 def _taken_in(bodies: Sequence[str], envelope: Envelope) -> list[float]:
     world, watch = _a_world([], NO_LIMIT), Stopwatch()
     context = watch.leaves_out(world.context)
-    seconds = [watch.time(partial(take_in, body, envelope, context, _plenty)) for body in bodies]
+    seconds = [watch.time(partial(ingest, body, envelope, context, _plenty)) for body in bodies]
     if len(world.queue) != len(bodies):
         raise SystemExit(f"{len(world.queue)} of {len(bodies)} findings were queued: {world.refusals[:3]}")
     return seconds

@@ -98,7 +98,7 @@ class Fleet(RuleBasedStateMachine):
         self.findings: list[Finding] = []
         self.said: list[tuple[Member, dict[str, Any]]] = []
         self.events: list[dict[str, Any]] = []
-        self.orders: list[tuple[dict[str, Any], str]] = []
+        self.handled_request_ids: list[tuple[dict[str, Any], str]] = []
         self.calls = 0
         self.steps = 0
         self.cases: list[Case] = []
@@ -263,8 +263,8 @@ class Fleet(RuleBasedStateMachine):
     @rule(which=whole, decision=st.sampled_from(Decision), again=st.booleans())
     def decide_oddly(self, which: int, decision: Decision, again: bool) -> None:
         """An operator decides about any case, whether or not it makes sense; or a call arrives twice."""
-        if again and self.orders:
-            self.order(*self.orders[which % len(self.orders)])
+        if again and self.handled_request_ids:
+            self.order(*self.handled_request_ids[which % len(self.handled_request_ids)])
             return
         case = self.cases[which % len(self.cases)]
         self.order({"command": decision, "case": case.id})
@@ -284,7 +284,7 @@ class Fleet(RuleBasedStateMachine):
         """Let an operator call."""
         self.calls += 1
         request = request or f"call-{self.calls}"
-        self.orders.append((command, request))
+        self.handled_request_ids.append((command, request))
         if command["command"] in ("stop", "resume"):
             self.book.stopped = command["command"] == "stop"
         self.play(lambda: operate(command, OPERATOR, request, self.world.context), jobs=1)

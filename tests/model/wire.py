@@ -9,14 +9,14 @@ from typing import Any
 from tests.fakes import Crash, World
 from warden.core.ports import Ports
 
-type Seen = Callable[[str, tuple[Any, ...]], None]
+type DeviceView = Callable[[str, tuple[Any, ...]], None]
 """Told of a call that was made: its name (`certificates.activate`) and its arguments, which are never named ones."""
 
 
 class Wire:
     """Counts the calls to all ports together, and strikes once where it was told to."""
 
-    def __init__(self, before: Seen | None = None, after: Seen | None = None) -> None:
+    def __init__(self, before: DeviceView | None = None, after: DeviceView | None = None) -> None:
         self._before, self._after = before, after
         self._strikes_at = 0
         self._made_first = False

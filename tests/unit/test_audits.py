@@ -10,8 +10,8 @@ import pytest
 
 from tests.fakes import World, a_finding, a_world
 from warden.cases.model import CaseState
+from warden.ingest import intake
 from warden.ingest.detectors import Envelope
-from warden.ingest.intake import take_in
 
 CHECK = "LOGGING_DISABLED_CHECK"
 SHARED = "DEVICE_CERTIFICATE_SHARED_CHECK"
@@ -44,16 +44,16 @@ def a_ca(number: int) -> dict[str, Any]:
     return {"resourceType": "CA_CERTIFICATE", "resourceIdentifier": {"caCertificateId": f"{number:064x}"}}
 
 
-def ingest(world: World, body: str, left: timedelta = PLENTY) -> str:
+def send(world: World, body: str, left: timedelta = PLENTY) -> str:
     envelope = Envelope(message_id="m", received_at=world.clock(), account="000000000000", region="us-east-1")
-    return take_in(body, envelope, world.context, lambda: left).refused
+    return intake.ingest(body, envelope, world.context, lambda: left).refused
 
 
 def ingest_all(world: World, body: str, left: timedelta = PLENTY) -> int:
     """Ingest a message and whatever that puts back on the inbox; gives the number of runs."""
     runs, waiting = 0, [body]
     while waiting:
-        assert ingest(world, waiting.pop(0), left) == ""
+        assert send(world, waiting.pop(0), left) == ""
         runs += 1
         waiting += world.inbox.bodies
         world.inbox.bodies.clear()
@@ -115,7 +115,7 @@ def test_what_only_waits_in_a_queue_is_not_closed(world: World) -> None:
     ingest_all(world, report("t-1"))
     world.clock.advance(timedelta(days=1))
     world.detectors.audits["t-2", CHECK] = [found("t-2", "f-2")]
-    ingest(world, report("t-2", compliant=True))
+    send(world, report("t-2", compliant=True))
 
     world.sweep(after=timedelta(minutes=31))
 
@@ -154,7 +154,7 @@ def test_what_the_next_audit_finds_on_its_last_page_is_not_closed(world: World) 
     world.clock.advance(timedelta(days=1))
     others = [found("t-2", f"f-2-{number}", **a_ca(number)) for number in range(2)]
     world.detectors.audits["t-2", CHECK] = [*others, found("t-2", "f-2")]
-    ingest(world, report("t-2", compliant=True))
+    send(world, report("t-2", compliant=True))
 
     world.sweep(after=timedelta(minutes=31))
 
@@ -167,6 +167,6 @@ def test_what_the_next_audit_finds_on_its_last_page_is_not_closed(world: World) 
 def test_where_to_read_on_is_our_own_word_alone(world: World, changes: dict[str, Any]) -> None:
     written = {"fleetWardenAuditPage": 1, "taskId": "t-1", "checkName": CHECK, "page": "2"}
 
-    assert ingest(world, json.dumps(written | changes)).startswith("not-a-reading: ")
-    assert ingest(world, json.dumps(written)) == ""
+    assert send(world, json.dumps(written | changes)).startswith("not-a-reading: ")
+    assert send(world, json.dumps(written)) == ""
     assert world.cases == []

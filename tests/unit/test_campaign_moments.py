@@ -15,10 +15,10 @@ from tests.unit.test_campaigns import ENFORCED, TURN, a_campaign, campaign, fail
 from tests.unit.test_certificate_sweep import ROTATION, a_fleet, state_of, verdicts
 from warden.campaigns.decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
 from warden.campaigns.inventory import sweep_certificates
-from warden.campaigns.inventory_runs import left_behind, read_run
+from warden.campaigns.inventory_runs import read_run, requeue_stalled_run
 from warden.campaigns.notices import tell_of
 from warden.campaigns.records import CampaignState, MemberState, batch_key, member_key, read_member, waiting_in
-from warden.campaigns.rollout import take_on
+from warden.campaigns.rollout import advance_campaign
 from warden.core.errors import Refused
 from warden.core.findings import Source
 from warden.core.ledger import Found, Index, Key, Put
@@ -79,7 +79,7 @@ def test_a_batch_that_is_forgotten_is_left_out_of_what_people_are_told() -> None
     del world.ledger.records[batch_key(stopped.id, 1)]
     world.notices.sent.clear()
 
-    tell_of(replace(stopped, state=CampaignState.STOPPED, said=()), world.context)
+    tell_of(replace(stopped, state=CampaignState.STOPPED, announced_states=()), world.context)
 
     assert "STOPPED" in world.notices.sent[-1].subject
     assert "Failed last" not in world.notices.sent[-1].body
@@ -90,11 +90,11 @@ def test_a_batch_that_is_forgotten_is_left_out_of_what_people_are_told() -> None
 
 def test_there_is_nothing_to_go_on_with_where_no_run_was_left() -> None:
     world = a_fleet(400)
-    left_behind(Key("nothing", "here"), {}, world.context)
+    requeue_stalled_run(Key("nothing", "here"), {}, world.context)
     assert world.renewal_queue.runs == []
 
     world.find_what_is_due()
-    left_behind(Key("nothing", "here"), {}, world.context)
+    requeue_stalled_run(Key("nothing", "here"), {}, world.context)
     assert world.renewal_queue.runs == [], "that one is reported"
 
 
@@ -215,7 +215,7 @@ def test_a_campaign_that_is_cancelled_while_a_sweep_adds_to_it_is_taken_up_again
 
 def test_what_is_to_be_taken_on_must_be_there() -> None:
     with pytest.raises(LookupError, match="there is no campaign"):
-        take_on(a_fleet(400).context)
+        advance_campaign(a_fleet(400).context)
 
 
 def test_a_campaign_that_was_quiet_goes_on_when_somebody_waits_again() -> None:
@@ -229,7 +229,7 @@ def test_a_campaign_that_was_quiet_goes_on_when_somebody_waits_again() -> None:
     world.certificates.stored[world.devices["pump-9"].certificate].created_at = world.clock() - timedelta(days=900)
 
     world.find_what_is_due()
-    take_on(world.context)
+    advance_campaign(world.context)
 
     assert campaign(world).quiet_since is None
     assert campaign(world).state is CampaignState.RUNNING
@@ -253,7 +253,7 @@ def sent(world: World) -> int:
 def test_a_turn_sends_four_jobs_and_the_next_goes_on(one_by_one: World) -> None:
     assert sent(one_by_one) == 1 + 1 + 4, "two steps of one, and the first turn of the last step"
 
-    take_on(one_by_one.context)
+    advance_campaign(one_by_one.context)
 
     assert sent(one_by_one) == 9
 
@@ -294,7 +294,7 @@ def test_a_device_that_is_rotated_meanwhile_is_left_to_that(one_by_one: World) -
     one_by_one.report(an_old_certificate("pump-9"))
     [case] = [each for each in one_by_one.cases if each.source is Source.AUDIT]
 
-    take_on(one_by_one.context)
+    advance_campaign(one_by_one.context)
 
     member = read_member(one_by_one.ledger, "pump-9")
     assert member is not None
@@ -314,7 +314,7 @@ def test_what_an_index_still_shows_is_read_again(one_by_one: World) -> None:
 
     ledger.find = behind  # type: ignore[method-assign]  # an index is eventually consistent
 
-    take_on(one_by_one.context)
+    advance_campaign(one_by_one.context)
 
     assert sent(one_by_one) == 9
     assert state_of(one_by_one, "pump-1") is MemberState.DONE
@@ -331,10 +331,10 @@ def test_a_batch_that_nobody_sent_before_the_campaign_was_cancelled_is_let_go(on
 
     one_by_one.ledger.commit = die_after_the_choice  # type: ignore[method-assign]  # the responder is gone
     with pytest.raises(Crash):
-        take_on(one_by_one.context)
+        advance_campaign(one_by_one.context)
     carry_out_on_campaign(an_order(one_by_one, decision=CampaignDecision.CANCEL), one_by_one.context)
 
-    take_on(one_by_one.context)
+    advance_campaign(one_by_one.context)
 
     member = read_member(one_by_one.ledger, "pump-7")
     assert member is not None
@@ -354,10 +354,10 @@ def test_a_device_that_was_left_out_already_is_left_as_it_is_when_its_batch_is_l
 
     one_by_one.ledger.commit = die_after_leaving_it_out  # type: ignore[method-assign]  # the responder is gone
     with pytest.raises(Crash):
-        take_on(one_by_one.context)
+        advance_campaign(one_by_one.context)
     carry_out_on_campaign(an_order(one_by_one, decision=CampaignDecision.CANCEL), one_by_one.context)
 
-    take_on(one_by_one.context)
+    advance_campaign(one_by_one.context)
 
     member = read_member(one_by_one.ledger, "pump-7")
     assert member is not None

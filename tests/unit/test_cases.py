@@ -42,15 +42,15 @@ EVERYTHING = Case(
     approved_at=NOON + AN_HOUR,
     resolution="released",
     closed_at=NOON + 2 * AN_HOUR,
-    noticed=("contained",),
-    complaints=("not-yours",),
-    orders=("request-1",),
+    announced_states=("contained",),
+    refusals_seen=("not-yours",),
+    handled_request_ids=("request-1",),
     held_for_all=True,
     acted_before=NOON - AN_HOUR,
     decided_on="violation-1",
     announced="contained",
     in_security_hub="closed",
-    owed_at=NOON + 3 * AN_HOUR,
+    renotify_at=NOON + 3 * AN_HOUR,
     version=7,
 )
 
@@ -158,7 +158,7 @@ def test_a_record_of_an_earlier_version_is_read() -> None:
         decided_on="",
         announced="",
         in_security_hub="",
-        owed_at=None,
+        renotify_at=None,
     )
 
 

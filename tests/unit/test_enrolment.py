@@ -12,8 +12,8 @@ import pytest
 from tests.fakes import THING, World, a_finding, a_world, an_old_certificate
 from tests.unit.test_campaigns import TURN, active, asked, campaign, fail, obey, run
 from tests.unit.test_certificate_sweep import a_fleet, state_of
-from warden.campaigns.enrolment import opened
-from warden.campaigns.inventory import Turn, go_on
+from warden.campaigns.enrolment import new_campaign
+from warden.campaigns.inventory import Turn, resume_run
 from warden.campaigns.inventory_runs import read_run
 from warden.campaigns.records import CampaignState, MemberState, campaign_put, open_campaign
 from warden.cases.model import Case, CaseState, Progress
@@ -289,7 +289,7 @@ class Interrupted:
         found = read_run(self.world.ledger)
         assert found is not None
         turn = Turn(self.world.context, lambda: timedelta(minutes=10), lambda: None)
-        self.world.redeliver(lambda: go_on(found.id, turn))
+        self.world.redeliver(lambda: resume_run(found.id, turn))
         self.world.drain()
 
 
@@ -315,7 +315,7 @@ def test_a_sweep_that_lost_the_race_for_the_campaign_begins_anew_under_the_open_
     sweep = Interrupted(world)
 
     def open_another(*_: object) -> None:
-        another = opened("another", world.context, is_told=False)
+        another = new_campaign("another", world.context, is_told=False)
         world.ledger.commit(campaign_put(another))
 
     if when == "between two turns":

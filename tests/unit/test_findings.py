@@ -21,7 +21,7 @@ from tests.fakes import (
 from warden.cases.model import CaseState, Progress
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.ingest.envelopes import bare_records, unwrap
-from warden.ingest.intake import take_in
+from warden.ingest.intake import ingest
 from warden.plan.model import COLLECT_LOGS, DEACTIVATE_CERTIFICATE, QUARANTINE, Mode
 from warden.queues.messages import SCHEMA, send_finding
 from warden.respond.dispatch import dispatch
@@ -428,7 +428,7 @@ def a_record(body: str) -> dict[str, Any]:
 
 def taken_in(world: World, record: dict[str, Any]) -> str:
     body, envelope = unwrap(record, world.context.settings, world.clock())
-    return take_in(body, envelope, world.context, lambda: timedelta(minutes=1)).refused
+    return ingest(body, envelope, world.context, lambda: timedelta(minutes=1)).refused
 
 
 def test_a_violation_from_the_topic_contains_the_device(world: World) -> None:

@@ -11,7 +11,7 @@ from warden.cases.model import CaseState
 from warden.core.errors import Conflict
 from warden.core.ledger import Key, Put
 from warden.core.ports import Thing
-from warden.plan.governor import STOP_KEY, Governor, Verdict
+from warden.plan.governor import STOP_KEY, Admission, Governor
 from warden.plan.model import Limits, Mode, NeverTouch, Plan, Rule
 from warden.plan.renewal_terms import RotationTerms
 
@@ -35,7 +35,9 @@ class Desk:
         )
         self.governor = Governor(plan, self.ledger)
 
-    def weigh(self, *things: Thing, rule: Rule | None = None, approved: bool = False, counted: bool = True) -> Verdict:
+    def weigh(
+        self, *things: Thing, rule: Rule | None = None, approved: bool = False, counted: bool = True
+    ) -> Admission:
         asked = rule or Rule(name="rule", actions=("quarantine",), mode=Mode.ENFORCE)
         verdict = self.governor.weigh(asked, things or (PUMP,), self.clock(), approved=approved, counted=counted)
         self.ledger.commit(*verdict.writes)
@@ -55,7 +57,7 @@ def test_so_many_devices_an_hour_and_not_one_more() -> None:
 def test_what_a_campaign_will_count_is_let_through_and_not_counted() -> None:
     desk = Desk()
 
-    assert [desk.weigh(counted=False) for _ in range(5)] == [Verdict(True, "the limits of campaigns hold")] * 5
+    assert [desk.weigh(counted=False) for _ in range(5)] == [Admission(True, "the limits of campaigns hold")] * 5
 
     assert desk.allowed(4) == [True, True, True, False]
     assert desk.weigh(counted=False).allowed
@@ -181,7 +183,7 @@ def test_nobody_is_taken_to_have_approved_who_was_not_asked() -> None:
     rule = Rule(name="rule", actions=("quarantine",), mode=Mode.ENFORCE)
     desk.weigh()
 
-    assert desk.governor.weigh(rule, (PUMP,), desk.clock()) == Verdict(
+    assert desk.governor.weigh(rule, (PUMP,), desk.clock()) == Admission(
         allowed=False, reason="1 of 1 devices an hour are used", for_all=True
     )
 
@@ -284,7 +286,7 @@ def test_while_the_switch_is_off_nothing_is_touched(approved: bool) -> None:
     desk.ledger.commit(Put(STOP_KEY, record, 0))
 
     verdict = desk.weigh(approved=approved)
-    assert verdict == Verdict(allowed=False, reason="stopped by dana at noon: storm", for_all=True)
+    assert verdict == Admission(allowed=False, reason="stopped by dana at noon: storm", for_all=True)
 
 
 class _Unreadable(FakeLedger):

@@ -30,8 +30,8 @@ from warden.devices.rotation import (
     certificate_with_key,
     end_rotation,
     key_record,
+    new_rotation,
     read_rotation,
-    requested,
     retirement_key,
     retirement_put,
     rotation_key,
@@ -132,10 +132,10 @@ def test_a_rotation_is_written_whole_and_read_as_it_was_written() -> None:
 
 def test_a_rotation_just_requested_is_read_as_it_was_written() -> None:
     ledger = FakeLedger()
-    first = save_rotation(ledger, requested(None, thing=THING, job_id="warden-1", case_id="case-1", old=[OLD]))
+    first = save_rotation(ledger, new_rotation(None, thing=THING, job_id="warden-1", case_id="case-1", old=[OLD]))
     ended = save_rotation(ledger, replace(first, state=RotationState.FINISHED))
 
-    again = requested(ended, thing=THING, job_id="warden-2", case_id="case-2")
+    again = new_rotation(ended, thing=THING, job_id="warden-2", case_id="case-2")
 
     assert first == Rotation(
         thing=THING, job_id="warden-1", case_id="case-1", state=RotationState.REQUESTED, old=(OLD,), version=1

@@ -34,7 +34,7 @@ def test_a_notice_that_cannot_be_sent_stops_nothing_and_is_made_up_for() -> None
     world.sweep(after=timedelta(minutes=6))
 
     assert len(world.notices.sent) == 1
-    assert world.case.owed_at is None
+    assert world.case.renotify_at is None
 
 
 def test_an_event_that_cannot_be_published_keeps_no_notice_back() -> None:

@@ -23,7 +23,7 @@ from tests.fakes import (
     its_end,
 )
 from warden.cases.model import CaseState, Progress
-from warden.containment.release import drift_of, leave_behind, release
+from warden.containment.release import drift_of, release, return_shared_policies
 from warden.containment.snapshot import ContainmentState, containment_key, read_containment, save_containment
 from warden.core.errors import ActionFailed, NotSent, NotYet, Refused
 from warden.core.findings import Subject, SubjectType
@@ -197,7 +197,7 @@ def test_what_is_not_due_any_more_is_left_alone(rotating: World) -> None:
 def test_what_is_not_contained_has_no_drift_and_needs_no_release(world: World) -> None:
     assert drift_of(THING, world.context) == [f"{THING} is not contained"]
     assert release(THING, "case-1", world.context) == "was not contained any more"
-    leave_behind(world.device.certificate, THING, world.context)
+    return_shared_policies(world.device.certificate, THING, world.context)
     assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
 
 
@@ -225,7 +225,7 @@ def test_a_certificate_that_another_contained_thing_uses_stays_restricted_when_o
     world.report(a_finding("pump-3"))
     world.report(a_finding("pump-4", id="violation-2"))
 
-    leave_behind(common, "pump-3", world.context)
+    return_shared_policies(common, "pump-3", world.context)
 
     assert world.policies("pump-4") == {common: {RESTRICTED_POLICY}}
 
@@ -368,13 +368,13 @@ def test_no_logs_are_collected_from_a_device_that_is_never_touched() -> None:
 def test_a_notice_that_still_cannot_be_sent_is_owed_on(world: World) -> None:
     world.notices.down = True
     world.report(a_finding())
-    first = world.case.owed_at
+    first = world.case.renotify_at
     assert first is not None
 
     world.sweep(after=timedelta(minutes=6))
 
-    assert world.case.owed_at is not None
-    assert world.case.owed_at > first
+    assert world.case.renotify_at is not None
+    assert world.case.renotify_at > first
     assert world.notices.sent == []
 
 

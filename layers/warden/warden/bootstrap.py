@@ -31,7 +31,7 @@ from warden.aws.registry import IotRegistry
 from warden.context import Context
 from warden.core.clock import utc_now
 from warden.core.ports import Ports
-from warden.core.throttle import Pace
+from warden.core.throttle import RateLimiter
 from warden.plan.model import Plan, read_plan
 from warden.settings import Settings, arn_prefix_from, settings_from
 
@@ -58,9 +58,9 @@ def account_settings() -> IotAccountSettings:
     return IotAccountSettings(boto3.client("iot", config=_CONFIG), arn_prefix_from())
 
 
-def pace() -> Pace:
+def rate_limiter() -> RateLimiter:
     """Give the sweep of certificates its pace."""
-    return Pace(context().settings.lookups_per_second, time.monotonic, time.sleep)
+    return RateLimiter(context().settings.lookups_per_second, time.monotonic, time.sleep)
 
 
 def deployed_plan() -> Plan:

@@ -57,7 +57,7 @@ class SqsRenewalQueue:
         self._sqs = client
         self._url = url
 
-    def go_on(self, run: str) -> None:
+    def send_run(self, run: str) -> None:
         """Queue a message that names the run."""
         self._sqs.send_message(QueueUrl=self._url, MessageBody=json.dumps({"run": run}))
 

@@ -21,7 +21,7 @@ from warden.campaigns.records import (
 from warden.context import Context
 from warden.core.clock import to_text
 from warden.core.errors import Refused
-from warden.core.ledger import Index, decide_anew
+from warden.core.ledger import Index, retry_on_conflict
 from warden.plan.model import Mode
 
 
@@ -89,7 +89,7 @@ def check_campaign_decision(decision: CampaignDecision, context: Context) -> Cam
 
 def carry_out_on_campaign(order: CampaignOrder, context: Context) -> None:
     """Carry out a decision; doing it again changes nothing. A cancelled campaign takes back the jobs that wait."""
-    campaign = decide_anew(partial(_take, order, context))
+    campaign = retry_on_conflict(partial(_take, order, context))
     if campaign.state is CampaignState.CANCELLED:
         for _, record in context.ports.ledger.find(Index.DUE, open_batches_of(campaign.id)):
             context.ports.jobs.withdraw(batch_from(record).job_id)

@@ -23,7 +23,7 @@ from warden.campaigns.rollout import in_other_hands
 from warden.cases.model import Case, Outcome, Progress
 from warden.context import Context
 from warden.core.errors import ActionFailed
-from warden.core.ledger import decide_anew
+from warden.core.ledger import retry_on_conflict
 from warden.plan.model import Mode
 
 _AHEAD = timedelta(days=36_525)
@@ -36,12 +36,12 @@ def enrol(case: Case, context: Context) -> Outcome:
     Raises:
         ActionFailed: when the device is in other hands, or had its turn in this campaign.
     """
-    return decide_anew(lambda: _enrol_once(case, context))
+    return retry_on_conflict(lambda: _enrol_once(case, context))
 
 
 def _enrol_once(case: Case, context: Context) -> Outcome:
     ledger, thing = context.ports.ledger, case.thing
-    campaign = open_campaign(ledger) or opened(f"{context.now():%Y%m%dT%H%M%SZ}", context, is_told=False)
+    campaign = open_campaign(ledger) or new_campaign(f"{context.now():%Y%m%dT%H%M%SZ}", context, is_told=False)
     enrolled = Outcome(Progress.DONE, f"waits for its turn in campaign {campaign.id}")
     member = read_member(ledger, thing)
     if member is not None and member.campaign == campaign.id:
@@ -75,7 +75,7 @@ def has_a_place(thing: str, context: Context) -> bool:
     return member is not None and campaign is not None and member.campaign == campaign.id
 
 
-def opened(campaign_id: str, context: Context, *, is_told: bool) -> Campaign:
+def new_campaign(campaign_id: str, context: Context, *, is_told: bool) -> Campaign:
     """Give a campaign that begins or waits, to be written; one of this name that is over is taken up again.
 
     `is_told` says that whoever opens it tells people so; when not, they hear of one that waits for them from itself.
@@ -89,4 +89,4 @@ def opened(campaign_id: str, context: Context, *, is_told: bool) -> Campaign:
     else:
         version = last.version if last else 0
         campaign = Campaign(id=campaign_id, state=state, size=0, began_at=now, next_at=next_at, version=version)
-    return replace(campaign, said=(*campaign.said, campaign.standing)) if is_told else campaign
+    return replace(campaign, announced_states=(*campaign.announced_states, campaign.standing)) if is_told else campaign

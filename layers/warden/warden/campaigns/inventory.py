@@ -15,8 +15,8 @@ from itertools import takewhile
 from warden.campaigns.inventory_runs import (
     AT_WORK_FOR,
     ON_NOTHING,
+    InventoryResult,
     Run,
-    Verdict,
     read_run,
     save_run,
     verdict_key,
@@ -27,7 +27,7 @@ from warden.campaigns.report import report
 from warden.containment.snapshot import read_containment
 from warden.context import Context
 from warden.core.errors import Conflict, Refused
-from warden.core.ledger import Record, decide_anew
+from warden.core.ledger import Record, retry_on_conflict
 from warden.core.ports import Certificate, CertificatePage, Thing
 from warden.devices.rotation import read_rotation
 from warden.plan.model import Mode
@@ -58,11 +58,11 @@ def sweep_certificates(turn: Turn, *, trigger: str = "", only_during_campaign: b
     context = turn.context
     if only_during_campaign and open_campaign(context.ports.ledger) is None:
         return "no campaign"
-    run = decide_anew(lambda: _begin_or_join(trigger, context))
+    run = retry_on_conflict(lambda: _begin_or_join(trigger, context))
     return "at work elsewhere, or done" if run is None else _take_on(run, turn)
 
 
-def go_on(run_id: str, turn: Turn) -> str:
+def resume_run(run_id: str, turn: Turn) -> str:
     """Go on with a run that left word for itself; one that is over is left alone."""
     run = read_run(turn.context.ports.ledger)
     if run is None or run.id != run_id or run.reported:
@@ -77,7 +77,7 @@ def _take_on(run: Run, turn: Turn) -> str:
         if run.ended_at is None:
             run = _read_on(run, turn)
         if run.ended_at is None or turn.time_left() < _REPORT_TIME:
-            context.ports.renewal_queue.go_on(run.id)
+            context.ports.renewal_queue.send_run(run.id)
             return "to be gone on with"
         return report(run, context)
     except Conflict:
@@ -177,7 +177,7 @@ def _judge(certificate: Certificate, run: Run, turn: Turn) -> None:
     context = turn.context
     ledger, key = context.ports.ledger, verdict_key(certificate.id)
     known = ledger.read(key)
-    if _is_done(known, run, Verdict.DEACTIVATED):
+    if _is_done(known, run, InventoryResult.DEACTIVATED):
         return
     if known is not None and known["campaign"] == run.campaign and ON_NOTHING not in known["things"]:
         things = list(known["things"])  # looked up when it was enrolled
@@ -193,35 +193,35 @@ def _judge(certificate: Certificate, run: Run, turn: Turn) -> None:
         ledger.commit(verdict_put(certificate, run, due, known))
 
 
-def _enrol(name: str, certificate: Certificate, run: Run, context: Context) -> Verdict | None:
+def _enrol(name: str, certificate: Certificate, run: Run, context: Context) -> InventoryResult | None:
     """Give a device its place in the campaign, unless it has one or is in other hands.
 
     None is said where the thing is of a type whose certificates may grow older.
     """
-    return decide_anew(lambda: _enrol_once(name, certificate, run, context))
+    return retry_on_conflict(lambda: _enrol_once(name, certificate, run, context))
 
 
-def _enrol_once(name: str, certificate: Certificate, run: Run, context: Context) -> Verdict | None:
+def _enrol_once(name: str, certificate: Certificate, run: Run, context: Context) -> InventoryResult | None:
     ledger = context.ports.ledger
     member = read_member(ledger, name)
     if member is not None and member.campaign == run.campaign:
         return _standing(member, certificate, run)
     thing = _thing(name, context)
     if thing is None:
-        return Verdict.GONE
+        return InventoryResult.GONE
     age = context.plan.rotation.age_for(thing.thing_type, context.settings.rotate_after)
     if certificate.created_at is not None and run.began_at - certificate.created_at < age:
         return None
     if context.governor.protects(thing):
-        return Verdict.PROTECTED
+        return InventoryResult.PROTECTED
     containment = read_containment(ledger, name)
     if containment is not None and containment.is_active:
-        return Verdict.CONTAINED
+        return InventoryResult.CONTAINED
     rotation = read_rotation(ledger, name)
     if rotation is not None and not rotation.is_over:
-        return Verdict.IN_HAND
+        return InventoryResult.IN_HAND
     if context.plan.campaign_mode.within(context.settings.mode) is Mode.OBSERVE:
-        return Verdict.TOO_OLD
+        return InventoryResult.TOO_OLD
     created_at = certificate.created_at or run.began_at
     enrolled = Member(
         thing=name,
@@ -234,18 +234,18 @@ def _enrol_once(name: str, certificate: Certificate, run: Run, context: Context)
         version=member.version if member else 0,
     )
     ledger.commit(member_put(enrolled))
-    return Verdict.ENROLLED
+    return InventoryResult.ENROLLED
 
 
-def _standing(member: Member, certificate: Certificate, run: Run) -> Verdict:
+def _standing(member: Member, certificate: Certificate, run: Run) -> InventoryResult:
     """Say where a device stands that has its place already, perhaps by another of its certificates."""
     if member.state is MemberState.WAITING:
         if member.certificate != certificate.id:
-            return Verdict.ANOTHER
-        return Verdict.ENROLLED if member.enrolled_by == run.id else Verdict.WAITING
+            return InventoryResult.ANOTHER
+        return InventoryResult.ENROLLED if member.enrolled_by == run.id else InventoryResult.WAITING
     if member.state is MemberState.SENT:
-        return Verdict.IN_HAND
-    return Verdict.GIVEN_UP
+        return InventoryResult.IN_HAND
+    return InventoryResult.GIVEN_UP
 
 
 def _thing(name: str, context: Context) -> Thing | None:
@@ -259,12 +259,12 @@ def _thing(name: str, context: Context) -> Thing | None:
 # --- what nobody seems to need -----------------------------------------------------------------------------------
 
 
-def _is_done(known: Record | None, run: Run, change: Verdict) -> bool:
+def _is_done(known: Record | None, run: Run, change: InventoryResult) -> bool:
     """Tell whether a run has dealt with a certificate. A change that it said it would make may not have been made."""
     return known is not None and known["run"] == run.id and known["things"].get(ON_NOTHING) != change
 
 
-def _say(verdict: Verdict, certificate: Certificate, run: Run, known: Record | None, context: Context) -> None:
+def _say(verdict: InventoryResult, certificate: Certificate, run: Run, known: Record | None, context: Context) -> None:
     """Put on record what becomes of a certificate on no thing, before it does: a run that dies has it in its report."""
     if known is None or known["run"] != run.id:
         context.ports.ledger.commit(verdict_put(certificate, run, {"": verdict}, known))
@@ -273,11 +273,11 @@ def _say(verdict: Verdict, certificate: Certificate, run: Run, known: Record | N
 def _tidy_active(certificate: Certificate, run: Run, known: Record | None, context: Context) -> None:
     """Report an old certificate on no thing, or make it INACTIVE: that can be taken back until it is deleted."""
     if context.plan.hygiene.on_no_thing is Cleaning.CLEAN and context.settings.mode is Mode.ENFORCE:
-        _say(Verdict.DEACTIVATED, certificate, run, known, context)
+        _say(InventoryResult.DEACTIVATED, certificate, run, known, context)
         context.ports.certificates.deactivate(certificate.id)
         return
     policies = context.ports.certificates.policies_of(certificate.id)
-    _say(Verdict.ON_NO_THING if policies else Verdict.ORPHAN, certificate, run, known, context)
+    _say(InventoryResult.ON_NO_THING if policies else InventoryResult.ORPHAN, certificate, run, known, context)
 
 
 def _tidy_inactive(certificate: Certificate, run: Run, turn: Turn) -> None:
@@ -288,7 +288,7 @@ def _tidy_inactive(certificate: Certificate, run: Run, turn: Turn) -> None:
         return
     ledger = context.ports.ledger
     known = ledger.read(verdict_key(certificate.id))
-    if _is_done(known, run, Verdict.DELETED):
+    if _is_done(known, run, InventoryResult.DELETED):
         return
     described = context.ports.certificates.read(certificate.id)
     if described is None or described.is_active or described.changed_at is None:
@@ -297,7 +297,7 @@ def _tidy_inactive(certificate: Certificate, run: Run, turn: Turn) -> None:
         return
     turn.pace()
     if things := context.ports.registry.things_of(certificate.id):
-        ledger.commit(verdict_put(certificate, run, dict.fromkeys(things, Verdict.LONG_INACTIVE), known))
+        ledger.commit(verdict_put(certificate, run, dict.fromkeys(things, InventoryResult.LONG_INACTIVE), known))
         return
-    _say(Verdict.DELETED, certificate, run, known, context)
+    _say(InventoryResult.DELETED, certificate, run, known, context)
     context.ports.certificates.delete(certificate.id)

@@ -24,7 +24,7 @@ AT_WORK_FOR = timedelta(minutes=20)
 RUN_KEY = Key("SWEEP#certificates", "RUN")
 
 
-class Verdict(StrEnum):
+class InventoryResult(StrEnum):
     """What the sweep says of a certificate on a thing, or of one on none."""
 
     ENROLLED = "enrolled"
@@ -116,7 +116,9 @@ def verdict_key(certificate: str) -> Key:
     return Key(f"CERTIFICATE#{certificate}", "RENEWAL")
 
 
-def verdict_put(certificate: Certificate, run: Run, verdicts: Mapping[str, Verdict], known: Record | None) -> Put:
+def verdict_put(
+    certificate: Certificate, run: Run, verdicts: Mapping[str, InventoryResult], known: Record | None
+) -> Put:
     """Give the write that says of a certificate what holds on each of its things; on none, under an empty name."""
     created_at = to_text(certificate.created_at or run.began_at)
     record: dict[str, Any] = {
@@ -143,9 +145,9 @@ def save_run(run: Run, context: Context) -> Run:
     return replace(run, version=run.version + 1)
 
 
-def left_behind(_key: Key, _record: Record, context: Context) -> None:
+def requeue_stalled_run(_key: Key, _record: Record, context: Context) -> None:
     """Have a run gone on with that wrote nothing for longer than a function lives: whoever ran it died."""
     run = read_run(context.ports.ledger)
     if run is not None and not run.reported:
-        context.ports.renewal_queue.go_on(run.id)
+        context.ports.renewal_queue.send_run(run.id)
         save_run(replace(run, touched_at=context.now()), context)

@@ -9,7 +9,7 @@ from itertools import islice
 
 from warden.campaigns.records import Campaign, CampaignState, read_batch, read_campaign, save_campaign
 from warden.context import Context
-from warden.core.ledger import decide_anew
+from warden.core.ledger import retry_on_conflict
 from warden.notify.case_notices import plain
 
 _TOLD = (CampaignState.AWAITING_APPROVAL, CampaignState.STOPPED, CampaignState.FINISHED)
@@ -23,16 +23,16 @@ def tell_of(campaign: Campaign, context: Context) -> None:
     Raises:
         NotSent: when they could not be told; the campaign is looked at again.
     """
-    if campaign.state not in _TOLD or campaign.standing in campaign.said:
+    if campaign.state not in _TOLD or campaign.standing in campaign.announced_states:
         return
     context.ports.notices.send(_subject(campaign), _body(campaign, context))
-    decide_anew(partial(_note, campaign.standing, context))
+    retry_on_conflict(partial(_note, campaign.standing, context))
 
 
 def _note(standing: str, context: Context) -> None:
     campaign = read_campaign(context.ports.ledger)
-    if campaign is not None and standing not in campaign.said:
-        save_campaign(context.ports.ledger, replace(campaign, said=(*campaign.said, standing)))
+    if campaign is not None and standing not in campaign.announced_states:
+        save_campaign(context.ports.ledger, replace(campaign, announced_states=(*campaign.announced_states, standing)))
 
 
 _HEADLINES = {

@@ -74,8 +74,8 @@ class Campaign:
 
     `size` is how many devices were enrolled, `batches` how many jobs were begun. `step` and `of_step` are where it
     stands; `in_all` counts what came of everything, `out` are the devices of batches that are not counted yet.
-    `said` is where it stood when people were told (`standing`), `quiet_since` is when nobody was found waiting any
-    more. It is looked at again at `next_at`; None while it waits for a person.
+    `announced_states` lists where it stood when people were told (`standing`). `quiet_since` is when nobody was found
+    waiting any more. It is looked at again at `next_at`; None while it waits for a person.
     """
 
     id: str
@@ -90,7 +90,7 @@ class Campaign:
     why: str = ""
     who: str = ""
     requests: Sequence[str] = ()
-    said: Sequence[str] = ()
+    announced_states: Sequence[str] = ()
     quiet_since: datetime | None = None
     next_at: datetime | None = None
     version: int = 0
@@ -230,7 +230,7 @@ def campaign_put(campaign: Campaign) -> Put:
         "why": campaign.why,
         "who": campaign.who,
         "requests": list(campaign.requests),
-        "said": list(campaign.said),
+        "announced_states": list(campaign.announced_states),
         "quiet_since": to_text(campaign.quiet_since) if campaign.quiet_since else "",
     }
     if campaign.next_at is not None:
@@ -263,7 +263,7 @@ def campaign_from(record: Mapping[str, Any]) -> Campaign:
         why=record["why"],
         who=record["who"],
         requests=tuple(record["requests"]),
-        said=tuple(record["said"]),
+        announced_states=tuple(record["announced_states"]),
         quiet_since=from_text(record["quiet_since"]) if record["quiet_since"] else None,
         next_at=from_text(record["due_at"]) if "due_at" in record else None,
         version=version_of(record),

@@ -11,13 +11,13 @@ from math import ceil
 from tempfile import NamedTemporaryFile
 from typing import IO
 
-from warden.campaigns.enrolment import opened
-from warden.campaigns.inventory_runs import ON_NOTHING, Run, Verdict, read_run, run_put
+from warden.campaigns.enrolment import new_campaign
+from warden.campaigns.inventory_runs import ON_NOTHING, InventoryResult, Run, read_run, run_put
 from warden.campaigns.records import Campaign, CampaignState, campaign_put, open_campaign
 from warden.context import Context
 from warden.core.clock import from_text
 from warden.core.errors import Conflict
-from warden.core.ledger import Index, decide_anew
+from warden.core.ledger import Index, retry_on_conflict
 from warden.notify.case_notices import plain
 
 _COLUMNS = ("certificate", "created_at", "age_days", "thing", "verdict", "day_of_campaign")
@@ -30,14 +30,14 @@ class Line:
     certificate: str
     created_at: datetime
     thing: str
-    verdict: Verdict
+    verdict: InventoryResult
 
 
 @dataclass
 class Summary:
     """The lines of a run, counted."""
 
-    verdicts: Counter[Verdict] = field(default_factory=Counter)
+    verdicts: Counter[InventoryResult] = field(default_factory=Counter)
     oldest: Line | None = None
 
     def add(self, line: Line) -> None:
@@ -48,7 +48,11 @@ class Summary:
     @property
     def due(self) -> int:
         """How many certificates on things are past their age."""
-        return self.verdicts.total() - self.verdicts[Verdict.DELETED] - self.verdicts[Verdict.LONG_INACTIVE]
+        return (
+            self.verdicts.total()
+            - self.verdicts[InventoryResult.DELETED]
+            - self.verdicts[InventoryResult.LONG_INACTIVE]
+        )
 
 
 def report(run: Run, context: Context) -> str:
@@ -60,7 +64,7 @@ def report(run: Run, context: Context) -> str:
         summary = _write(run, file, context)
         file.flush()
         where = context.ports.reports.keep(f"reports/certificates/{run.id}.csv", file.name)
-    campaign = decide_anew(lambda: _enlarge(run, summary, context))
+    campaign = retry_on_conflict(lambda: _enlarge(run, summary, context))
     context.ports.notices.send(_subject(summary), _body(run, summary, campaign, where, context))
     ended = replace(read_run(context.ports.ledger) or run, reported=True)
     context.ports.ledger.commit(run_put(ended))
@@ -74,7 +78,7 @@ def _write(run: Run, file: IO[str], context: Context) -> Summary:
     for line in _lines(run, context):
         summary.add(line)
         day = ""
-        if line.verdict in (Verdict.ENROLLED, Verdict.WAITING):
+        if line.verdict in (InventoryResult.ENROLLED, InventoryResult.WAITING):
             day = str(1 + turn // context.plan.rotation.devices_per_day)
             turn += 1
         age = (run.began_at - line.created_at).days
@@ -91,7 +95,7 @@ def _lines(run: Run, context: Context) -> Iterator[Line]:
     for _, record in context.ports.ledger.find(Index.DUE, run.findings):
         for thing, verdict in record["things"].items():
             name = "" if thing == ON_NOTHING else thing
-            yield Line(record["certificate"], from_text(record["created_at"]), name, Verdict(verdict))
+            yield Line(record["certificate"], from_text(record["created_at"]), name, InventoryResult(verdict))
 
 
 def _enlarge(run: Run, summary: Summary, context: Context) -> Campaign | None:
@@ -100,13 +104,13 @@ def _enlarge(run: Run, summary: Summary, context: Context) -> Campaign | None:
     Raises:
         Conflict: when another one was opened meanwhile; the run is begun anew under that.
     """
-    ledger, enrolled = context.ports.ledger, summary.verdicts[Verdict.ENROLLED]
+    ledger, enrolled = context.ports.ledger, summary.verdicts[InventoryResult.ENROLLED]
     campaign = open_campaign(ledger)
     current = read_run(ledger) or run
     if current.enlarged or not enrolled:
         return campaign
     if campaign is None:
-        campaign = opened(run.campaign, context, is_told=True)
+        campaign = new_campaign(run.campaign, context, is_told=True)
     elif campaign.id != run.campaign:
         raise Conflict(f"campaign {campaign.id} was opened while the sweep enrolled devices in {run.campaign}")
     grown = replace(campaign, size=campaign.size + enrolled)
@@ -117,18 +121,18 @@ def _enlarge(run: Run, summary: Summary, context: Context) -> Campaign | None:
 # --- what the owner reads ----------------------------------------------------------------------------------------
 
 _WHY = {
-    Verdict.ANOTHER: "are further old certificates of things that wait; the rotation retires them too",
-    Verdict.IN_HAND: "have a rotation under way",
-    Verdict.TOO_OLD: "are only reported: nothing is touched in mode observe",
-    Verdict.PROTECTED: "are on the never-touch list",
-    Verdict.CONTAINED: "are contained; releasing them renews the certificate",
-    Verdict.GIVEN_UP: "were not renewed in this campaign; `warden cases --state open` says why",
-    Verdict.GONE: "are gone from the registry",
-    Verdict.ON_NO_THING: "are on no thing, but carry a policy: somebody may connect with them",
-    Verdict.ORPHAN: "are on no thing and carry no policy",
-    Verdict.DEACTIVATED: "were on no thing and are INACTIVE now",
-    Verdict.LONG_INACTIVE: "are long INACTIVE, but attached to a thing",
-    Verdict.DELETED: "were long INACTIVE and are deleted",
+    InventoryResult.ANOTHER: "are further old certificates of things that wait; the rotation retires them too",
+    InventoryResult.IN_HAND: "have a rotation under way",
+    InventoryResult.TOO_OLD: "are only reported: nothing is touched in mode observe",
+    InventoryResult.PROTECTED: "are on the never-touch list",
+    InventoryResult.CONTAINED: "are contained; releasing them renews the certificate",
+    InventoryResult.GIVEN_UP: "were not renewed in this campaign; `warden cases --state open` says why",
+    InventoryResult.GONE: "are gone from the registry",
+    InventoryResult.ON_NO_THING: "are on no thing, but carry a policy: somebody may connect with them",
+    InventoryResult.ORPHAN: "are on no thing and carry no policy",
+    InventoryResult.DEACTIVATED: "were on no thing and are INACTIVE now",
+    InventoryResult.LONG_INACTIVE: "are long INACTIVE, but attached to a thing",
+    InventoryResult.DELETED: "were long INACTIVE and are deleted",
 }
 
 
@@ -137,7 +141,7 @@ def _subject(summary: Summary) -> str:
 
 
 def _to_renew(summary: Summary) -> int:
-    return summary.verdicts[Verdict.ENROLLED] + summary.verdicts[Verdict.WAITING]
+    return summary.verdicts[InventoryResult.ENROLLED] + summary.verdicts[InventoryResult.WAITING]
 
 
 def _body(run: Run, summary: Summary, campaign: Campaign | None, where: str, context: Context) -> str:

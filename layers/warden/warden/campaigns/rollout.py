@@ -40,10 +40,10 @@ from warden.containment.snapshot import read_containment
 from warden.context import Context
 from warden.core.errors import ActionFailed
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
-from warden.core.ledger import Index, Key, Record, decide_anew
+from warden.core.ledger import Index, Key, Record, retry_on_conflict
 from warden.core.ports import JobOrder, Thing
 from warden.devices.jobs import document, end_time, job_id, job_put
-from warden.devices.rotation import read_rotation, requested, rotation_job, rotation_put
+from warden.devices.rotation import new_rotation, read_rotation, rotation_job, rotation_put
 from warden.plan.model import RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.queues.messages import send_batch_over, send_job_ended
 
@@ -65,20 +65,20 @@ _QUIET_FOR = timedelta(minutes=5)
 
 def advance(_key: Key, _record: Record, context: Context) -> None:
     """Take the campaign on when the sweep says that its time has come."""
-    take_on(context)
+    advance_campaign(context)
 
 
-def take_on(context: Context) -> None:
+def advance_campaign(context: Context) -> None:
     """Take the campaign on by as much as its steps, its budget and its window allow."""
     while (campaign := read_campaign(context.ports.ledger)) is not None and _count_one(campaign, context):
         continue
-    campaign = decide_anew(partial(_judge, context))
+    campaign = retry_on_conflict(partial(_judge, context))
     tell_of(campaign, context)
     if campaign.state is CampaignState.RUNNING:
         _send(context)
     elif campaign.state is CampaignState.CANCELLED:
         _let_go(campaign, context)
-    decide_anew(partial(_look_again, context))
+    retry_on_conflict(partial(_look_again, context))
 
 
 def _current(context: Context) -> Campaign:
@@ -97,7 +97,7 @@ def _count_one(campaign: Campaign, context: Context) -> bool:
         record = context.ports.ledger.read(key)  # an index may be a little behind
         batch = batch_from(record) if record else None
         if batch is not None and batch.is_over and not batch.counted:
-            decide_anew(partial(_count, batch, context))
+            retry_on_conflict(partial(_count, batch, context))
             return True
     return False
 
@@ -158,7 +158,7 @@ def _send(context: Context) -> None:
     if window is not None and not window.is_open(context.now()):
         return
     for _ in range(_BATCHES_A_TURN):
-        batch = decide_anew(partial(_next_batch, context))
+        batch = retry_on_conflict(partial(_next_batch, context))
         if batch is None:
             return
         _send_batch(batch, context)
@@ -206,8 +206,8 @@ def _let_go(campaign: Campaign, context: Context) -> None:
             send_job_ended(context.ports.queue, thing=thing, job_id=batch.job_id, event=f"{batch.job_id} gone")
         elif member is not None and thing not in batch.outcomes:
             left = replace(member, state=MemberState.SKIPPED, batch=batch.number, note="the campaign was cancelled")
-            decide_anew(partial(_note, left, "skipped", context))
-    decide_anew(partial(_mark_sent, batch, context))
+            retry_on_conflict(partial(_note, left, "skipped", context))
+    retry_on_conflict(partial(_mark_sent, batch, context))
 
 
 def _room(campaign: Campaign, context: Context) -> int:
@@ -236,12 +236,12 @@ def _send_batch(batch: Batch, context: Context) -> None:
     ends_at = _deadline(batch, context)
     for thing in batch.things:
         if thing not in batch.outcomes:
-            decide_anew(partial(_prepare, thing, batch, ends_at, context))
+            retry_on_conflict(partial(_prepare, thing, batch, ends_at, context))
     prepared = read_batch(context.ports.ledger, batch.campaign, batch.number) or batch
     to_ask = [thing for thing in prepared.things if thing not in prepared.outcomes]
     if to_ask:
         _start(prepared, to_ask, ends_at, context)
-    decide_anew(partial(_mark_sent, batch, context))
+    retry_on_conflict(partial(_mark_sent, batch, context))
 
 
 def _deadline(batch: Batch, context: Context) -> datetime:
@@ -293,7 +293,7 @@ def _prepare(thing: str, batch: Batch, ends_at: datetime, context: Context) -> N
         _note(skipped, "skipped", context, asking)
         return
     case = asking or _a_case_of_its_own(member, batch, context)
-    rotation = requested(read_rotation(ledger, thing), thing=thing, job_id=batch.job_id, case_id=case.id)
+    rotation = new_rotation(read_rotation(ledger, thing), thing=thing, job_id=batch.job_id, case_id=case.id)
     sent = replace(
         member, state=MemberState.SENT, batch=batch.number, job_id=batch.job_id, attempts=member.attempts + 1
     )
@@ -365,7 +365,7 @@ def _said(member: Member) -> Step:
 
 def note_end(thing: str, job: str, outcome: Outcome, status: str, context: Context) -> None:
     """Note what became of a device of a campaign when its part of the job has ended; of any other, nothing."""
-    decide_anew(partial(_note_end, thing, job, outcome, status, context))
+    retry_on_conflict(partial(_note_end, thing, job, outcome, status, context))
 
 
 def _note_end(thing: str, job: str, outcome: Outcome, status: str, context: Context) -> None:
@@ -409,6 +409,6 @@ def _note(member: Member, word: str, context: Context, asking: Case | None = Non
     else:
         failed = asking.with_outcome(RENEW_CERTIFICATE, Outcome(Progress.FAILED, member.note))
         step = Step(f"{RENEW_CERTIFICATE} {Progress.FAILED}", WARDEN, member.note)
-        context.cases.save(replace(failed, owed_at=now), now, step, also=writes)
+        context.cases.save(replace(failed, renotify_at=now), now, step, also=writes)
     if noted.is_over:
         send_batch_over(context.ports.queue, batch=noted.job_id)

@@ -12,7 +12,7 @@ from typing import Any
 from warden.core.clock import from_text, to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
-from warden.core.ledger import EXPIRY, Key, Ledger, Put, decide_anew, version_of
+from warden.core.ledger import EXPIRY, Key, Ledger, Put, retry_on_conflict, version_of
 from warden.validation.names import shown
 
 _ENDED_FINDINGS_KEPT = 50
@@ -78,9 +78,9 @@ class Case:
     """One problem with one subject.
 
     `thing` is the device it concerns, empty when there is none in the registry. `findings` maps each of the
-    detector's ids to whether it is still open. `noticed` are the notices sent, `complaints` the kinds of
-    refused device requests noted, `orders` the operators' calls taken: each of them once.
-    `held_for_all` says that the governor would hold any other device as well; `owed_at` is when to tell again;
+    detector's ids to whether it is still open. `announced_states` are the notices sent, `refusals_seen` the kinds of
+    refused device requests noted, `handled_request_ids` the operators' calls taken: each of them once.
+    `held_for_all` says that the governor would hold any other device as well; `renotify_at` is when to tell again;
     `decided_on` is the finding that the plan was asked about last; `acted_before` when the problem's case before this
     one, which was acted on, was closed.
     """
@@ -107,15 +107,15 @@ class Case:
     approved_at: datetime | None = None
     resolution: str = ""
     closed_at: datetime | None = None
-    noticed: Sequence[str] = ()
-    complaints: Sequence[str] = ()
-    orders: Sequence[str] = ()
+    announced_states: Sequence[str] = ()
+    refusals_seen: Sequence[str] = ()
+    handled_request_ids: Sequence[str] = ()
     held_for_all: bool = False
     acted_before: datetime | None = None
     decided_on: str = ""
     announced: str = ""
     in_security_hub: str = ""
-    owed_at: datetime | None = None
+    renotify_at: datetime | None = None
     version: int = 0
 
     @property
@@ -176,7 +176,7 @@ class Cases:
         Raises:
             Refused: when the finding is older than its own end or than the problem's last closing.
         """
-        return decide_anew(lambda: self._begin(finding, thing, now, step))
+        return retry_on_conflict(lambda: self._begin(finding, thing, now, step))
 
     def _begin(self, finding: Finding, thing: str, now: datetime, step: Step) -> Case:
         head = self._ledger.read(_problem_key(finding.problem))
@@ -232,7 +232,7 @@ class Cases:
 
         The end is remembered, so that the alarm it ended opens nothing when it arrives late.
         """
-        return decide_anew(lambda: self._end_finding(finding, now, step))
+        return retry_on_conflict(lambda: self._end_finding(finding, now, step))
 
     def _end_finding(self, finding: Finding, now: datetime, step: Step) -> Case | None:
         key = _problem_key(finding.problem)
@@ -344,17 +344,17 @@ def case_record(case: Case) -> dict[str, Any]:
         "approved_at": to_text(case.approved_at) if case.approved_at else "",
         "resolution": case.resolution,
         "closed_at": to_text(case.closed_at) if case.closed_at else "",
-        "noticed": list(case.noticed),
-        "complaints": list(case.complaints),
-        "orders": list(case.orders),
+        "announced_states": list(case.announced_states),
+        "refusals_seen": list(case.refusals_seen),
+        "handled_request_ids": list(case.handled_request_ids),
         "held_for_all": case.held_for_all,
         "acted_before": to_text(case.acted_before) if case.acted_before else "",
         "decided_on": case.decided_on,
         "announced": case.announced,
         "in_security_hub": case.in_security_hub,
     }
-    if case.owed_at is not None:
-        record |= {"thing": case.thing or str(case.subject), "due": "due", "due_at": to_text(case.owed_at)}
+    if case.renotify_at is not None:
+        record |= {"thing": case.thing or str(case.subject), "due": "due", "due_at": to_text(case.renotify_at)}
     if case.thing:
         record["case_thing"] = case.thing
     return record
@@ -388,14 +388,14 @@ def case_from(record: Mapping[str, Any]) -> Case:
         approved_at=from_text(record["approved_at"]) if record["approved_at"] else None,
         resolution=record["resolution"],
         closed_at=from_text(record["closed_at"]) if record["closed_at"] else None,
-        noticed=tuple(record["noticed"]),
-        complaints=tuple(record["complaints"]),
-        orders=tuple(record["orders"]),
+        announced_states=tuple(record["announced_states"]),
+        refusals_seen=tuple(record["refusals_seen"]),
+        handled_request_ids=tuple(record["handled_request_ids"]),
         held_for_all=record.get("held_for_all", False),
         acted_before=from_text(record["acted_before"]) if record.get("acted_before") else None,
         decided_on=record.get("decided_on", ""),
         announced=record.get("announced", ""),
         in_security_hub=record.get("in_security_hub", ""),
-        owed_at=from_text(record["due_at"]) if "due_at" in record else None,
+        renotify_at=from_text(record["due_at"]) if "due_at" in record else None,
         version=int(record["version"]),
     )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
 from warden.context import Context
 from warden.core.errors import NotYet, Refused
-from warden.core.ledger import decide_anew
+from warden.core.ledger import retry_on_conflict
 
 _POLICIES_PER_CERTIFICATE = 10
 
@@ -70,7 +70,7 @@ def release(thing: str, case_id: str, context: Context) -> str:
         return f"stays contained for {', '.join(others)}"
     if drift := drift_of(thing, context):
         raise Refused("changed-meanwhile", f"{thing} is not as its containment left it: {'; '.join(drift)}")
-    containment = decide_anew(lambda: _mark_releasing(thing, context))
+    containment = retry_on_conflict(lambda: _mark_releasing(thing, context))
     alone = _leave_shared_to_others(containment, context)
     _restore(alone, context)
     said = context.ports.connections.disconnect(thing) if context.settings.disconnect else "not disconnected"
@@ -102,7 +102,7 @@ def _leave_shared_to_others(containment: Containment, context: Context) -> Conta
     return replace(containment, policies=policies)
 
 
-def leave_behind(certificate: str, thing: str, context: Context) -> None:
+def return_shared_policies(certificate: str, thing: str, context: Context) -> None:
     """Give a shared certificate that a contained thing moves off its policies back, for the things that stay on it."""
     containment = read_containment(context.ports.ledger, thing)
     if containment is None or not containment.is_active or certificate not in containment.policies:

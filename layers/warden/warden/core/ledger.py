@@ -98,7 +98,7 @@ def version_of(record: Record | None) -> int:
     return NEW if record is None else int(record["version"])
 
 
-def decide_anew[T](decide: Callable[[], T]) -> T:
+def retry_on_conflict[T](decide: Callable[[], T]) -> T:
     """Run a read-decide-commit until nobody else wrote in between.
 
     Raises:

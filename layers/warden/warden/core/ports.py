@@ -340,7 +340,7 @@ class AuditPage:
 class RenewalQueue(Protocol):
     """Where the sweep of certificates leaves word for itself when its time is up."""
 
-    def go_on(self, run: str) -> None:
+    def send_run(self, run: str) -> None:
         """Queue that a run is to be gone on with."""
         ...
 

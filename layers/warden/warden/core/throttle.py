@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-class Pace:
+class RateLimiter:
     """Returns from a call no sooner than the rate allows. `monotonic` and `sleep` count seconds, as in `time`."""
 
     def __init__(self, per_second: float, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:

@@ -14,7 +14,7 @@ _A_MOMENT = timedelta(seconds=10)
 
 
 @dataclass
-class Seen:
+class DeviceView:
     """A thing as it was read at `at`; its certificates, and all things that those reach, once somebody has asked."""
 
     thing: Thing
@@ -27,22 +27,22 @@ class Seen:
         return now - self.at <= _A_MOMENT
 
 
-def look_at(name: str, context: Context) -> Seen | None:
+def read_device(name: str, context: Context) -> DeviceView | None:
     """Read a thing, its type only if the plan asks for types; None when there is no such thing."""
     at = context.now()
     thing = context.ports.registry.thing(name, with_type=_asks_for_types(context.plan))
-    return None if thing is None else Seen(thing, at)
+    return None if thing is None else DeviceView(thing, at)
 
 
-def affected_by(seen: Seen, context: Context) -> Sequence[Thing]:
+def affected_by(view: DeviceView, context: Context) -> Sequence[Thing]:
     """List every thing that a change of this one's certificates reaches, itself first."""
-    if seen.affected is None:
+    if view.affected is None:
         registry = context.ports.registry
-        seen.certificates = registry.certificates_of(seen.thing.name)
-        names = {other for certificate in seen.certificates for other in registry.things_of(certificate)}
-        others = (look_at(name, context) for name in sorted(names - {seen.thing.name}))
-        seen.affected = [seen.thing, *(other.thing for other in others if other is not None)]
-    return seen.affected
+        view.certificates = registry.certificates_of(view.thing.name)
+        names = {other for certificate in view.certificates for other in registry.things_of(certificate)}
+        others = (read_device(name, context) for name in sorted(names - {view.thing.name}))
+        view.affected = [view.thing, *(other.thing for other in others if other is not None)]
+    return view.affected
 
 
 def _asks_for_types(plan: Plan) -> bool:

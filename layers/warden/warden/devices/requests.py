@@ -18,7 +18,7 @@ from warden.cases.model import Step
 from warden.containment.snapshot import read_containment
 from warden.context import Context
 from warden.core.errors import ActionFailed, Conflict, Refused
-from warden.core.ledger import Put, decide_anew
+from warden.core.ledger import Put, retry_on_conflict
 from warden.devices.jobs import JOB_ID, Job, Upload, job_put, read_job
 from warden.devices.rotation import (
     Rotation,
@@ -101,7 +101,7 @@ def serve(request: DeviceRequest, context: Context) -> str:
     try:
         body = _body_of(request)
         token = _token_of(body)
-        said = decide_anew(lambda: answer(request, body, context))
+        said = retry_on_conflict(lambda: answer(request, body, context))
     except Refused as refusal:
         _note_refusal(request, refusal, context)
         _reply(request, "rejected", {"clientToken": token, "code": refusal.code, "message": refusal.reason}, context)
@@ -125,7 +125,7 @@ def _note_refusal(request: DeviceRequest, refusal: Refused, context: Context) ->
 
     def write() -> None:
         case = context.cases.read(case_id)
-        if complaint in case.complaints:  # one line for each kind: a device cannot fill its timeline
+        if complaint in case.refusals_seen:  # one line for each kind: a device cannot fill its timeline
             return
         step = Step(
             "device request refused",
@@ -133,9 +133,9 @@ def _note_refusal(request: DeviceRequest, refusal: Refused, context: Context) ->
             refusal.reason,
             {"code": refusal.code, "topic": request.topic},
         )
-        context.cases.save(replace(case, complaints=(*case.complaints, complaint)), context.now(), step)
+        context.cases.save(replace(case, refusals_seen=(*case.refusals_seen, complaint)), context.now(), step)
 
-    decide_anew(write)
+    retry_on_conflict(write)
 
 
 def _case_of(thing: str, context: Context) -> str | None:

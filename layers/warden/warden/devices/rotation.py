@@ -15,12 +15,12 @@ from enum import StrEnum
 from typing import Any
 
 from warden.cases.model import Case
-from warden.containment.release import leave_behind
+from warden.containment.release import return_shared_policies
 from warden.containment.snapshot import containment_put, read_containment
 from warden.context import Context
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed
-from warden.core.ledger import Key, Ledger, Put, decide_anew, version_of
+from warden.core.ledger import Key, Ledger, Put, retry_on_conflict, version_of
 from warden.devices.jobs import Job, job_put, order_for, read_job
 from warden.plan.model import ROTATE_CERTIFICATE
 
@@ -127,14 +127,16 @@ def begin_rotation(case: Case, job_id: str, context: Context) -> None:
         if not old:
             raise ActionFailed(f"{thing} has no certificate to rotate")
         deadline = context.now() + context.settings.rotation_deadline
-        rotation = requested(rotation, thing=thing, job_id=job_id, case_id=case.id, old=old)
+        rotation = new_rotation(rotation, thing=thing, job_id=job_id, case_id=case.id, old=old)
         save_rotation(ledger, rotation, job_put(rotation_job(rotation, context.now(), deadline)))
     job = read_job(ledger, job_id, thing)
     if job is not None:
         context.ports.jobs.start(order_for(job, context))
 
 
-def requested(before: Rotation | None, *, thing: str, job_id: str, case_id: str, old: Sequence[str] = ()) -> Rotation:
+def new_rotation(
+    before: Rotation | None, *, thing: str, job_id: str, case_id: str, old: Sequence[str] = ()
+) -> Rotation:
     """Give a new rotation in the place of a thing's last; `old` may be left until the device has asked."""
     version = before.version if before else 0
     state = RotationState.REQUESTED
@@ -155,14 +157,14 @@ def rotation_job(rotation: Rotation, now: datetime, deadline: datetime) -> Job:
 
 def end_rotation(rotation: Rotation, context: Context) -> Rotation:
     """Bring a rotation whose job or time is over to its end: forward if the device confirmed, back if it did not."""
-    rotation = decide_anew(lambda: _settle_direction(rotation.thing, context))
+    rotation = retry_on_conflict(lambda: _settle_direction(rotation.thing, context))
     if rotation.is_over:
         return rotation
     if rotation.state is RotationState.CONFIRMED and _is_usable(rotation, context):
         retired = _retire(rotation, context)
-        return decide_anew(lambda: _finish(rotation, RotationState.FINISHED, retired, context))
+        return retry_on_conflict(lambda: _finish(rotation, RotationState.FINISHED, retired, context))
     _withdraw(rotation, context)
-    return decide_anew(lambda: _finish(rotation, RotationState.ROLLED_BACK, (), context))
+    return retry_on_conflict(lambda: _finish(rotation, RotationState.ROLLED_BACK, (), context))
 
 
 def _is_usable(rotation: Rotation, context: Context) -> bool:
@@ -191,7 +193,7 @@ def _retire(rotation: Rotation, context: Context) -> list[str]:
     ports, retired = context.ports, []
     for certificate in rotation.old:
         if others_on(certificate, rotation.thing, context):
-            leave_behind(certificate, rotation.thing, context)
+            return_shared_policies(certificate, rotation.thing, context)
             ports.certificates.detach_thing(certificate, rotation.thing)
             if others_on(certificate, rotation.thing, context):
                 continue

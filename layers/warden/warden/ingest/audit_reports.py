@@ -17,7 +17,7 @@ from warden.context import Context
 from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Source, Subject, SubjectType
-from warden.core.ledger import Index, Key, Put, decide_anew, version_of
+from warden.core.ledger import Index, Key, Put, retry_on_conflict, version_of
 from warden.ingest.detectors import Envelope, audit
 from warden.queues.messages import send_findings
 from warden.refusals import record_refusal
@@ -111,7 +111,7 @@ def _settle_later(reading: Reading, context: Context) -> None:
         }
         context.ports.ledger.commit(Put(key, record, version_of(context.ports.ledger.read(key))))
 
-    decide_anew(write)
+    retry_on_conflict(write)
 
 
 def settle_check(key: Key, record: Mapping[str, Any], context: Context) -> None:

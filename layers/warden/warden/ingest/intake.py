@@ -29,19 +29,19 @@ class Intake:
     refused: str = ""
 
 
-def take_in(body: str, envelope: Envelope, context: Context, time_left: Callable[[], timedelta]) -> Intake:
+def ingest(body: str, envelope: Envelope, context: Context, time_left: Callable[[], timedelta]) -> Intake:
     """Read a message and queue what it says. Nothing a message holds makes this fail: it is refused instead.
 
     `time_left` tells how much of this run is left: an audit may hold more findings than one run can read.
     """
     try:
-        return Intake(_take_in(message_in(body), envelope, context, time_left))
+        return Intake(_ingest(message_in(body), envelope, context, time_left))
     except Refused as refusal:
         record_refusal(context, refusal, what=f"{envelope.message_id} {body}")
         return Intake(0, str(refusal))
 
 
-def _take_in(
+def _ingest(
     message: Mapping[str, Any], envelope: Envelope, context: Context, time_left: Callable[[], timedelta]
 ) -> int:
     if audit_reports.recognises(message):

@@ -9,7 +9,7 @@ from itertools import islice
 from warden.cases.model import Case, CaseState, case_from
 from warden.context import Context
 from warden.core.clock import from_text, to_text
-from warden.core.ledger import Index, Key, Put, Record, decide_anew, version_of
+from warden.core.ledger import Index, Key, Put, Record, retry_on_conflict, version_of
 from warden.notify.case_notices import plain
 
 _WINDOW = timedelta(hours=1)
@@ -30,7 +30,7 @@ def admits(case: Case, context: Context) -> bool:
     Raises:
         Conflict: never; it decides anew.
     """
-    return decide_anew(lambda: _admits(topic_of(case), case, context))
+    return retry_on_conflict(lambda: _admits(topic_of(case), case, context))
 
 
 def _admits(topic: str, case: Case, context: Context) -> bool:

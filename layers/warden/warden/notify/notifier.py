@@ -11,7 +11,7 @@ from warden.cases.views import summary
 from warden.context import Context
 from warden.core.errors import NotSent
 from warden.core.findings import Source
-from warden.core.ledger import Key, Record, decide_anew
+from warden.core.ledger import Key, Record, retry_on_conflict
 from warden.notify.asff import finding_of
 from warden.notify.case_notices import body_of, subject_of
 from warden.notify.digests import admits
@@ -21,33 +21,33 @@ _AGAIN_AFTER = timedelta(minutes=5)
 EVENT_SCHEMA = 1
 
 
-def tell(case: Case, context: Context, reason: str = "") -> Case:
+def notify(case: Case, context: Context, reason: str = "") -> Case:
     """Tell where a case stands, once for each state: programs first, then people.
 
     Each is marked as told after it was: a crash in between tells again rather than never (decision 6). Whoever
     cannot be told now is told by the sweep.
     """
     told, owed = case, False
-    for telling in (_announce, _tell_security_hub, partial(_notify, reason=reason)):
+    for channel in (_announce, _tell_security_hub, partial(_notify, reason=reason)):
         try:
-            told = telling(told, context)
+            told = channel(told, context)
         except NotSent:
             owed = True
-    if owed == (told.owed_at is not None):
+    if owed == (told.renotify_at is not None):
         return told
-    return decide_anew(lambda: _owe(told.id, owed, context))
+    return retry_on_conflict(lambda: _owe(told.id, owed, context))
 
 
-def tell_again(_key: Key, record: Record, context: Context) -> None:
+def retry_notifications(_key: Key, record: Record, context: Context) -> None:
     """Make up for what could not be told."""
-    case = tell(context.cases.read(record["case_id"]), context)
-    if case.owed_at is not None:
-        decide_anew(lambda: _owe(case.id, True, context))
+    case = notify(context.cases.read(record["case_id"]), context)
+    if case.renotify_at is not None:
+        retry_on_conflict(lambda: _owe(case.id, True, context))
 
 
 def _owe(case_id: str, owed: bool, context: Context) -> Case:
     case = context.cases.read(case_id)
-    return context.cases.save(replace(case, owed_at=context.now() + _AGAIN_AFTER if owed else None), context.now())
+    return context.cases.save(replace(case, renotify_at=context.now() + _AGAIN_AFTER if owed else None), context.now())
 
 
 def _announce(case: Case, context: Context) -> Case:
@@ -72,7 +72,7 @@ def _note(case_id: str, context: Context, **marks: str) -> Case:
     def write() -> Case:
         return context.cases.save(replace(context.cases.read(case_id), **marks), context.now())  # type: ignore[arg-type]
 
-    return decide_anew(write)
+    return retry_on_conflict(write)
 
 
 def _mark(case: Case) -> str:
@@ -81,7 +81,7 @@ def _mark(case: Case) -> str:
 
 def _notify(case: Case, context: Context, reason: str) -> Case:
     mark = _mark(case)
-    if mark in case.noticed or not _is_news(case, context):
+    if mark in case.announced_states or not _is_news(case, context):
         return case
     if admits(case, context):
         context.ports.notices.send(subject_of(case), body_of(case, context.settings, reason))
@@ -91,11 +91,13 @@ def _notify(case: Case, context: Context, reason: str) -> Case:
 
     def write() -> Case:
         current = context.cases.read(case.id)
-        if mark in current.noticed:
+        if mark in current.announced_states:
             return current
-        return context.cases.save(replace(current, noticed=(*current.noticed, mark)), context.now(), step)
+        return context.cases.save(
+            replace(current, announced_states=(*current.announced_states, mark)), context.now(), step
+        )
 
-    return decide_anew(write)
+    return retry_on_conflict(write)
 
 
 def _failures(case: Case) -> str:

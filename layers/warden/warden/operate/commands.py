@@ -16,7 +16,7 @@ from warden.context import Context
 from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
-from warden.core.ledger import Index, Put, decide_anew, version_of
+from warden.core.ledger import Index, Put, retry_on_conflict, version_of
 from warden.plan.governor import STOP_KEY
 from warden.queues.messages import send_campaign_decision, send_decision, send_finding
 from warden.respond.decisions import Decision, check_decision
@@ -169,7 +169,7 @@ def _switch(stopped: bool, why: str, who: str, context: Context) -> dict[str, An
     def write() -> None:
         context.ports.ledger.commit(Put(STOP_KEY, said, version_of(context.ports.ledger.read(STOP_KEY))))
 
-    decide_anew(write)
+    retry_on_conflict(write)
     return said
 
 

@@ -22,7 +22,7 @@ STOP_KEY = Key("SWITCH", "STOP")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Admission:
     """What the governor says.
 
     `for_all` is said of a refusal that would meet any other device as well. `writes` count the devices and belong
@@ -55,31 +55,33 @@ class Governor:
 
     def weigh(
         self, rule: Rule, things: Sequence[Thing], now: datetime, *, approved: bool = False, counted: bool = True
-    ) -> Verdict:
+    ) -> Admission:
         """Decide whether all of these things may be touched now.
 
         An operator's approval stands above the limits on numbers, not above the switch or the never-touch list. What
         is not counted here is counted by the campaign that touches it.
         """
         if stopped := self._stopped():
-            return Verdict(False, f"stopped by {stopped['who']} at {stopped['at']}: {stopped['why']}", for_all=True)
+            return Admission(False, f"stopped by {stopped['who']} at {stopped['at']}: {stopped['why']}", for_all=True)
         for thing in things:
             if why := _protected(thing, self._plan.never_touch):
-                return Verdict(False, why)
+                return Admission(False, why)
         if not counted:
-            return Verdict(True, "the limits of campaigns hold")
+            return Admission(True, "the limits of campaigns hold")
         count = max(1, len(things))  # a certificate on no thing counts as one device
         writes = []
         for window in (*_windows("all", self._plan.limits), *_windows(f"rule {rule.name}", rule.limits)):
             record = self._ledger.read(_counter(window))
             counts = _live(record["counts"] if record else {}, window, now)
             if sum(counts.values()) + count > window.limit and not approved:
-                return Verdict(False, f"{sum(counts.values())} of {window.limit} {window.words} are used", for_all=True)
+                return Admission(
+                    False, f"{sum(counts.values())} of {window.limit} {window.words} are used", for_all=True
+                )
             slot = to_text(_slot_of(now, window))
             counts[slot] = counts.get(slot, 0) + count
             counter = {"type": "counter", "window": window.name, "counts": counts}
             writes.append(Put(_counter(window), counter, version_of(record)))
-        return Verdict(True, "approved" if approved else "within the limits", writes=writes)
+        return Admission(True, "approved" if approved else "within the limits", writes=writes)
 
     def room_for_campaign(self, now: datetime) -> int:
         """Tell how many devices a campaign may still send jobs to within these 24 hours; none while stopped."""

@@ -13,12 +13,12 @@ from warden.core.logging import logger
 type _Failures = dict[str, list[dict[str, str]]]
 
 
-def take(event: Mapping[str, Any], handle: Callable[[dict[str, Any]], None]) -> _Failures:
+def process_batch(event: Mapping[str, Any], handle: Callable[[dict[str, Any]], None]) -> _Failures:
     """Handle each record of a standard queue; one that fails is delivered again, alone."""
     return {"batchItemFailures": [_named(record) for record in event["Records"] if not _is_handled(record, handle)]}
 
 
-def take_in_order(event: Mapping[str, Any], handle: Callable[[dict[str, Any]], None]) -> _Failures:
+def process_fifo_batch(event: Mapping[str, Any], handle: Callable[[dict[str, Any]], None]) -> _Failures:
     """Handle each record of a FIFO queue; a group whose message fails waits, the other groups go on."""
     failures, waiting = [], set()
     for record in event["Records"]:

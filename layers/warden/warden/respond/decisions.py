@@ -10,9 +10,9 @@ from warden.cases.model import WARDEN, Case, CaseState, Progress, Step
 from warden.containment.release import drift_of, release
 from warden.context import Context
 from warden.core.errors import ActionFailed, Refused
-from warden.core.ledger import decide_anew
-from warden.devices.device_view import look_at
-from warden.notify.notifier import tell
+from warden.core.ledger import retry_on_conflict
+from warden.devices.device_view import read_device
+from warden.notify.notifier import notify
 from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE, Mode
 from warden.respond.responder import admit, carry_on, perform, planned, reached_by, record_outcome
 
@@ -72,7 +72,7 @@ _STATES: dict[Decision, tuple[CaseState, ...]] = {
 
 def carry_out(order: Order, context: Context) -> Case:
     """Carry out an operator's decision. Doing it again changes nothing."""
-    return resume(decide_anew(lambda: _take(order, context)), context)
+    return resume(retry_on_conflict(lambda: _take(order, context)), context)
 
 
 def _take(order: Order, context: Context) -> Case:
@@ -85,7 +85,7 @@ def _take(order: Order, context: Context) -> Case:
 
 def _was_taken(case: Case, order: Order) -> bool:
     """Tell whether this very order has been taken already: then only the rest of its work is left."""
-    return order.request != "" and order.request in case.orders
+    return order.request != "" and order.request in case.handled_request_ids
 
 
 def resume(case: Case, context: Context) -> Case:
@@ -102,14 +102,14 @@ def _said(order: Order) -> Step:
 
 
 def _taken(case: Case, order: Order) -> Case:
-    return replace(case, orders=(*case.orders, order.request)) if order.request else case
+    return replace(case, handled_request_ids=(*case.handled_request_ids, order.request)) if order.request else case
 
 
 def _approve(case: Case, order: Order, context: Context) -> Case:
-    seen = look_at(case.thing, context) if case.thing else None
-    if seen is None and case.thing:
+    view = read_device(case.thing, context) if case.thing else None
+    if view is None and case.thing:
         raise Refused("no-device", f"{case.thing} is not in the registry any more")
-    affected = reached_by(case.outcomes, seen, context) if seen else []
+    affected = reached_by(case.outcomes, view, context) if view else []
     approved = replace(
         _taken(case, order),
         approved_by=order.who,
@@ -163,14 +163,14 @@ def recover(case: Case, context: Context) -> Case:
         case = record_outcome(case.id, ROTATE_CERTIFICATE, outcome, context)
         rotation = outcome
     if rotation is not None and rotation.progress is Progress.STARTED:
-        return tell(case, context)
+        return notify(case, context)
     if rotation is not None and rotation.progress is Progress.FAILED:
         return _stay_contained(case.id, f"the rotation failed: {rotation.detail}", context)
     try:
         said = release(case.thing, case.id, context)
     except (Refused, ActionFailed) as error:
         return _stay_contained(case.id, str(error), context)
-    return tell(decide_anew(lambda: _close_released(case.id, said, context)), context)
+    return notify(retry_on_conflict(lambda: _close_released(case.id, said, context)), context)
 
 
 def _stay_contained(case_id: str, why: str, context: Context) -> Case:
@@ -178,10 +178,10 @@ def _stay_contained(case_id: str, why: str, context: Context) -> Case:
         case = context.cases.read(case_id)
         if case.state is not CaseState.RECOVERING:
             return case
-        stays = replace(case, state=CaseState.CONTAINED, noticed=())
+        stays = replace(case, state=CaseState.CONTAINED, announced_states=())
         return context.cases.save(stays, context.now(), Step("release not made", WARDEN, why))
 
-    return tell(decide_anew(write), context, f"The release was not made: {why}")
+    return notify(retry_on_conflict(write), context, f"The release was not made: {why}")
 
 
 def _close_released(case_id: str, said: str, context: Context) -> Case:

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from warden.campaigns.decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
-from warden.campaigns.rollout import take_on
+from warden.campaigns.rollout import advance_campaign
 from warden.cases.model import Step
 from warden.context import Context
 from warden.core.errors import Refused
 from warden.core.findings import Finding
-from warden.core.ledger import Key, decide_anew
+from warden.core.ledger import Key, retry_on_conflict
 from warden.queues.messages import SCHEMA
 from warden.refusals import record_refusal
 from warden.respond.decisions import Decision, Order, carry_out
@@ -68,13 +68,15 @@ def _tell_operator(order: Order, refusal: Refused, context: Context) -> None:
 
     def write() -> None:
         case = context.cases.read(order.case_id)
-        if order.request in case.orders:
+        if order.request in case.handled_request_ids:
             return
         step = Step("decision refused", order.who, str(refusal), {"decision": order.decision, "request": order.request})
-        context.cases.save(replace(case, orders=(*case.orders, order.request)), context.now(), step)
+        context.cases.save(
+            replace(case, handled_request_ids=(*case.handled_request_ids, order.request)), context.now(), step
+        )
 
     if refusal.code != "no-such-case":
-        decide_anew(write)
+        retry_on_conflict(write)
 
 
 def _job_ended(message: Mapping[str, Any], context: Context) -> None:
@@ -94,11 +96,11 @@ def _campaign_decision(message: Mapping[str, Any], context: Context) -> None:
         request=message["request"],
     )
     carry_out_on_campaign(order, context)
-    take_on(context)
+    advance_campaign(context)
 
 
 def _batch_over(_message: Mapping[str, Any], context: Context) -> None:
-    take_on(context)
+    advance_campaign(context)
 
 
 _HANDLERS: dict[str, Callable[[Mapping[str, Any], Context], None]] = {

@@ -6,18 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from warden.campaigns.inventory_runs import left_behind
+from warden.campaigns.inventory_runs import requeue_stalled_run
 from warden.campaigns.rollout import advance, note_end
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
 from warden.containment.snapshot import ContainmentState, containment_from, save_containment
 from warden.context import Context
 from warden.core.clock import from_text
-from warden.core.ledger import Key, Put, Record, decide_anew, version_of
+from warden.core.ledger import Key, Put, Record, retry_on_conflict, version_of
 from warden.devices.jobs import Job, job_from, read_job, save_job
 from warden.devices.rotation import RotationState, end_rotation, others_on, read_rotation
 from warden.ingest.audit_reports import settle_check
 from warden.notify.digests import send_digest
-from warden.notify.notifier import tell, tell_again
+from warden.notify.notifier import notify, retry_notifications
 from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.respond.decisions import recover
 from warden.respond.responder import record_outcome, settle_after_job
@@ -56,14 +56,14 @@ def _end(job: Job, status: str, context: Context) -> None:
             case = record_outcome(case.id, job.action, outcome, context)
         _go_on(case, job, context)
     note_end(job.thing, job.id, outcome, status, context)
-    decide_anew(lambda: _stop_clock(job, context))
+    retry_on_conflict(lambda: _stop_clock(job, context))
 
 
 def _go_on(case: Case, job: Job, context: Context) -> None:
     if case.state is CaseState.RECOVERING and job.action == ROTATE_CERTIFICATE:
         recover(case, context)
     else:
-        tell(settle_after_job(case.id, context), context)
+        notify(settle_after_job(case.id, context), context)
 
 
 def _stop_clock(ended: Job, context: Context) -> None:
@@ -147,7 +147,7 @@ def _containment_due(_key: Key, record: Record, context: Context) -> None:
         said = context.ports.connections.disconnect(containment.thing)
     step = Step("second disconnect", WARDEN, said)
     for case_id in containment.cases:
-        decide_anew(partial(_append_once, case_id, step, context))
+        retry_on_conflict(partial(_append_once, case_id, step, context))
     save_containment(context.ports.ledger, replace(containment, disconnect_at=None))
 
 
@@ -176,8 +176,8 @@ _DUE: dict[str, Callable[[Key, Record, Context], None]] = {
     "containment": _containment_due,
     "retirement": _retirement_due,
     "audit-check": settle_check,
-    "case": tell_again,
+    "case": retry_notifications,
     "digest": send_digest,
     "campaign": advance,
-    "sweep": left_behind,
+    "sweep": requeue_stalled_run,
 }

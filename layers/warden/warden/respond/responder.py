@@ -11,11 +11,11 @@ from warden.containment.snapshot import read_containment
 from warden.context import Context
 from warden.core.errors import ActionFailed, Refused
 from warden.core.findings import Finding, SubjectType
-from warden.core.ledger import decide_anew
+from warden.core.ledger import retry_on_conflict
 from warden.core.ports import Thing
-from warden.devices.device_view import Seen, affected_by, look_at
+from warden.devices.device_view import DeviceView, affected_by, read_device
 from warden.devices.jobs import job_id
-from warden.notify.notifier import tell
+from warden.notify.notifier import notify
 from warden.plan.model import (
     DEACTIVATE_CERTIFICATE,
     QUARANTINE,
@@ -44,15 +44,15 @@ def respond(finding: Finding, context: Context, *, verified: bool = False) -> Ca
         return _close_finding(finding, context)
     if context.settings.verify_findings and not verified and not context.ports.detectors.confirms(finding):
         raise Refused("not-confirmed", f"{finding.source} does not know finding {finding.id} as open")
-    seen = look_at(finding.subject.name, context) if finding.subject.type is SubjectType.THING else None
-    thing = seen.thing if seen else None
+    view = read_device(finding.subject.name, context) if finding.subject.type is SubjectType.THING else None
+    thing = view.thing if view else None
     if thing is not None:
         _refuse_if_before_release(finding, thing, context)
     said = Step("finding", finding.source, finding.title, {"finding": finding.id, **finding.attributes})
     case = context.cases.begin(finding, thing.name if thing else "", context.now(), said)
     if _is_undecided(case, finding, context):
-        case = decide_anew(lambda: _decide(case.id, finding, seen, context))
-    return carry_on(case, context, seen)
+        case = retry_on_conflict(lambda: _decide(case.id, finding, view, context))
+    return carry_on(case, context, view)
 
 
 def _hand_on(finding: Finding, context: Context, *, verified: bool) -> bool:
@@ -66,11 +66,11 @@ def _hand_on(finding: Finding, context: Context, *, verified: bool) -> bool:
     return bool(things)
 
 
-def carry_on(case: Case, context: Context, seen: Seen | None = None) -> Case:
+def carry_on(case: Case, context: Context, view: DeviceView | None = None) -> Case:
     """Carry out what is planned on a case and not done yet, then tell people where it stands."""
     if case.state is CaseState.RESPONDING:
-        case = _act(case, context, seen)
-    return tell(case, context)
+        case = _act(case, context, view)
+    return notify(case, context)
 
 
 def _refuse_if_before_release(finding: Finding, thing: Thing, context: Context) -> None:
@@ -86,7 +86,7 @@ def _close_finding(finding: Finding, context: Context) -> Case | None:
     case = context.cases.end_finding(finding, context.now(), said)
     if case is None or case.finding_is_open:
         return case
-    return tell(decide_anew(lambda: _close_if_untouched(case.id, finding, context)), context)
+    return notify(retry_on_conflict(lambda: _close_if_untouched(case.id, finding, context)), context)
 
 
 def _close_if_untouched(case_id: str, finding: Finding, context: Context) -> Case:
@@ -112,16 +112,16 @@ def _is_undecided(case: Case, finding: Finding, context: Context) -> bool:
     return is_found_again and not has_a_place(case.thing, context)
 
 
-def _decide(case_id: str, finding: Finding, seen: Seen | None, context: Context) -> Case:
+def _decide(case_id: str, finding: Finding, view: DeviceView | None, context: Context) -> Case:
     """Choose the rule and, within its mode and the governor's limits, begin."""
-    case, thing = context.cases.read(case_id), seen.thing if seen else None
+    case, thing = context.cases.read(case_id), view.thing if view else None
     if not _is_undecided(case, finding, context):
         return case
     device = Device(thing_type=thing.thing_type, groups=thing.groups) if thing else Device()
     rule = context.plan.rule_for(finding, device)
     mode = rule.mode.within(context.settings.mode)
     outcomes = _planned(case, _possible(rule.actions, case, thing))
-    affected = reached_by(outcomes, seen, context) if seen else []
+    affected = reached_by(outcomes, view, context) if view else []
     chosen = replace(
         case,
         rule=rule.name,
@@ -171,21 +171,21 @@ def admit(case: Case, rule: Rule, affected: Sequence[Thing], context: Context, *
         Conflict: when the case or a counter was changed meanwhile; decide anew.
     """
     counted = are_counted(case.outcomes)
-    verdict = context.governor.weigh(rule, affected, context.now(), approved=bool(case.approved_by), counted=counted)
-    if not verdict.allowed:
-        held = replace(case, state=CaseState.HELD, held_for_all=verdict.for_all)
-        return context.cases.save(held, context.now(), *steps, Step("held", "governor", verdict.reason))
+    admission = context.governor.weigh(rule, affected, context.now(), approved=bool(case.approved_by), counted=counted)
+    if not admission.allowed:
+        held = replace(case, state=CaseState.HELD, held_for_all=admission.for_all)
+        return context.cases.save(held, context.now(), *steps, Step("held", "governor", admission.reason))
     begun = replace(case, state=CaseState.RESPONDING, admitted=True)
     return context.cases.save(
-        begun, context.now(), *steps, Step("admitted", "governor", verdict.reason), also=tuple(verdict.writes)
+        begun, context.now(), *steps, Step("admitted", "governor", admission.reason), also=tuple(admission.writes)
     )
 
 
-def reached_by(outcomes: Mapping[str, Outcome], seen: Seen, context: Context) -> Sequence[Thing]:
+def reached_by(outcomes: Mapping[str, Outcome], view: DeviceView, context: Context) -> Sequence[Thing]:
     """List the things that planned actions reach: with this one whoever shares its certificates, if any is touched."""
     if not outcomes:
         return []
-    return affected_by(seen, context) if are_counted(outcomes) else [seen.thing]
+    return affected_by(view, context) if are_counted(outcomes) else [view.thing]
 
 
 def _planned(case: Case, actions: Sequence[str]) -> dict[str, Outcome]:
@@ -197,19 +197,19 @@ def planned(case: Case, action: str) -> Outcome:
     return Outcome(Progress.PLANNED, job_id=job_id(case.id, action, case.version) if TOUCHING[action].is_job else "")
 
 
-def _act(case: Case, context: Context, seen: Seen | None) -> Case:
+def _act(case: Case, context: Context, view: DeviceView | None) -> Case:
     for action in list(case.outcomes):
         if case.outcomes[action].progress is Progress.PLANNED:
-            outcome = perform(action, case, context, seen)
+            outcome = perform(action, case, context, view)
             case = record_outcome(case.id, action, outcome, context)
-    return decide_anew(lambda: _settle(case.id, context))
+    return retry_on_conflict(lambda: _settle(case.id, context))
 
 
-def perform(action: str, case: Case, context: Context, seen: Seen | None = None) -> Outcome:
+def perform(action: str, case: Case, context: Context, view: DeviceView | None = None) -> Outcome:
     """Run one action; what cannot be done on this device is an outcome, and the next action goes on."""
     try:
         if action == QUARANTINE:  # the one that asks for what the decision has just asked for
-            return quarantine(case, context, seen)
+            return quarantine(case, context, view)
         return TOUCHING[action].run(case, context)
     except ActionFailed as error:
         return Outcome(Progress.FAILED, str(error), case.outcomes[action].job_id)
@@ -226,7 +226,7 @@ def record_outcome(case_id: str, action: str, outcome: Outcome, context: Context
         step = Step(f"{action} {outcome.progress}", WARDEN, outcome.detail, facts)
         return context.cases.save(case.with_outcome(action, outcome), context.now(), step)
 
-    return decide_anew(write)
+    return retry_on_conflict(write)
 
 
 def _settle(case_id: str, context: Context) -> Case:
@@ -255,4 +255,4 @@ def _rest(case: Case, context: Context) -> Case:
 
 def settle_after_job(case_id: str, context: Context) -> Case:
     """Say where a case stands after one of its jobs has ended."""
-    return decide_anew(lambda: _settle(case_id, context))
+    return retry_on_conflict(lambda: _settle(case_id, context))

@@ -17,8 +17,8 @@ from warden.containment.snapshot import Containment, ContainmentState, read_cont
 from warden.context import Context
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed, Conflict, NotYet
-from warden.core.ledger import Key, Put, decide_anew, version_of
-from warden.devices.device_view import Seen
+from warden.core.ledger import Key, Put, retry_on_conflict, version_of
+from warden.devices.device_view import DeviceView
 from warden.devices.rotation import read_rotation
 from warden.plan.model import QUARANTINE
 from warden.respond.actions.action import Action
@@ -40,15 +40,15 @@ class _Device:
     is_in_ours: bool
 
 
-def quarantine(case: Case, context: Context, seen: Seen | None = None) -> Outcome:
+def quarantine(case: Case, context: Context, view: DeviceView | None = None) -> Outcome:
     """Contain the case's thing: snapshot, restrict, strip, disconnect, check.
 
     Raises:
         ActionFailed: when the thing has neither a certificate nor a place in the restricted group.
         NotYet: when AWS IoT does not show the containment yet.
     """
-    containment = decide_anew(lambda: _hold(case, context))
-    device = _read_quickly(containment.thing, seen, context)
+    containment = retry_on_conflict(lambda: _hold(case, context))
+    device = _read_quickly(containment.thing, view, context)
     containment = _restrict(containment, device, context)
     said = _disconnect(containment.thing, context)
     if not _is_effective(containment.thing, device.policies, context):
@@ -83,12 +83,12 @@ def _hold(case: Case, context: Context) -> Containment:
     return save_containment(ledger, replace(containment, cases=(*containment.cases, case.id)))
 
 
-def _read_quickly(thing: str, seen: Seen | None, context: Context) -> _Device:
+def _read_quickly(thing: str, view: DeviceView | None, context: Context) -> _Device:
     """Read a device, without what was read a moment ago or is remembered."""
-    if seen is not None and not seen.is_recent(context.now()):
-        seen = None
-    groups = seen.thing.groups if seen else _groups_of(thing, context)
-    certificates = seen.certificates if seen else None
+    if view is not None and not view.is_recent(context.now()):
+        view = None
+    groups = view.thing.groups if view else _groups_of(thing, context)
+    certificates = view.certificates if view else None
     if certificates is None or _was_given_another(thing, certificates, context):
         certificates = context.ports.registry.certificates_of(thing)
     carrying = [group for group in _others(groups, context) if _remembers_policies(group, context)]
