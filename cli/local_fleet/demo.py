@@ -14,8 +14,8 @@ from rich.console import Console
 from local_fleet.aws import LocalAws
 from local_fleet.deploy import DeployError, deploy
 from local_fleet.enrol import AgentError
-from local_fleet.scenes import Stage, play
-from local_fleet.story import Lane, NotSeen, Story
+from local_fleet.narrator import Lane, NotSeen, Story
+from local_fleet.scenario import Stage, play
 
 _WIDTH = 112
 

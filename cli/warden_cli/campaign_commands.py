@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from warden_cli.calls import Service
-from warden_cli.failures import Exit, NotReached
+from warden_cli.client import Service
+from warden_cli.errors import Exit, NotReached
 from warden_cli.terminal import as_json, facts, heading, moment, plain, shown, who, word
 
 _STEPS = {1: "1 of 3, one device", 2: "2 of 3, a percent", 3: "3 of 3, the rest"}

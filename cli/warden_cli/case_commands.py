@@ -8,12 +8,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from warden_cli.answers import Case, case_file_in, cases_in, understood
-from warden_cli.calls import Service
 from warden_cli.case_pages import print_case, print_cases, print_entry
-from warden_cli.failures import Exit, NotReached
-from warden_cli.following import Awaited, Ending, follow
+from warden_cli.client import Service
+from warden_cli.errors import Exit, NotReached
+from warden_cli.responses import Case, case_file_in, cases_in, understood
 from warden_cli.terminal import as_json, shown, word
+from warden_cli.watch import Awaited, Ending, follow
 
 
 def cases(arguments: Namespace, console: Console) -> Exit:

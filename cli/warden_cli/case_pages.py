@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from warden_cli.answers import Action, Case, CaseFile, Containment, Entry
+from warden_cli.responses import Action, Case, CaseFile, Containment, Entry
 from warden_cli.terminal import age, facts, heading, moment, plain, shown, who, word
 
 _NEED_A_DECISION = ("held", "awaiting-approval")

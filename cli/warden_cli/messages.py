@@ -13,7 +13,7 @@ from warden.ingest.envelopes import bare_records, unwrap
 from warden.ingest.intake import DETECTORS
 from warden.settings import Settings
 from warden.validation.strict_json import message_in
-from warden_cli.failures import BadUsage
+from warden_cli.errors import BadUsage
 
 
 @dataclass(frozen=True, kw_only=True)

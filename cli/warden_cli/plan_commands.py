@@ -12,9 +12,9 @@ from rich.text import Text
 
 from warden.core.errors import PlanError
 from warden.plan.model import Mode, Plan, read_plan
+from warden_cli.errors import BadUsage, Exit, Refused
 from warden_cli.explanation import KnownDevice, explain
 from warden_cli.explanation_page import print_explanation, print_no_finding
-from warden_cli.failures import BadUsage, Exit, Refused
 from warden_cli.messages import Message, messages_in
 from warden_cli.terminal import as_json, how_to_write, shown
 

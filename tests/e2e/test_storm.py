@@ -25,7 +25,7 @@ import pytest
 from local_fleet.aws import LocalAws
 from local_fleet.deploy import deploy
 from local_fleet.enrol import DEVICE_POLICY_NAME, enrol
-from local_fleet.sights import mailbox
+from local_fleet.observe import mailbox
 from tests.conftest import ROOT
 from tests.e2e.strangers import certificate_arn
 from tests.waiting import until

@@ -24,7 +24,7 @@ from botocore.httpsession import URLLib3Session
 from botocore.session import Session
 from botocore.utils import get_environ_proxies
 
-from warden_cli.failures import BadUsage, NotReached, Refused
+from warden_cli.errors import BadUsage, NotReached, Refused
 from warden_cli.terminal import shown
 
 CONNECT_SECONDS = 5

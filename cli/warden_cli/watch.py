@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from warden_cli.answers import CaseFile, Entry, case_file_in, understood
-from warden_cli.failures import NotReached, NotYet
+from warden_cli.errors import NotReached, NotYet
+from warden_cli.responses import CaseFile, Entry, case_file_in, understood
 from warden_cli.terminal import shown
 
 _FAILURES_BORNE = 5

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.answering import Answer, Operate
 from tests.cli.conftest import Said, Shell
 from tests.cli.samples import CASE, listing
-from warden_cli import calls
+from warden_cli import client
 
 
 def is_one_line(said: Said) -> bool:
@@ -28,7 +28,7 @@ def test_the_call_is_signed_for_lambda_in_the_region_asked_for(shell: Shell, ope
     [("abc.lambda-url.eu-west-1.on.aws", "eu-west-1"), ("abc.lambda-url.us-gov-west-1.on.aws", "us-gov-west-1")],
 )
 def test_a_function_url_names_its_region_itself(host: str, region: str) -> None:
-    assert calls.Service(f"https://{host}/").region == region
+    assert client.Service(f"https://{host}/").region == region
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def silent_port() -> Iterator[int]:
 
 
 def test_an_answer_that_does_not_come(shell: Shell, silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.1)
 
     said = shell.warden("cases", url=f"http://127.0.0.1:{silent_port}/")
 

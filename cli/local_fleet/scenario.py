@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from local_fleet import sights
+from local_fleet import observe
 from local_fleet.aws import LocalAws
 from local_fleet.deploy import ROOT
 from local_fleet.enrol import AgentProcess, enrol
-from local_fleet.story import Lane, NotSeen, Story
+from local_fleet.narrator import Lane, NotSeen, Story
 
 SUSPECT = "pump-3"
 FLEET = ("pump-1", "pump-2", SUSPECT, "pump-4", "plant1:pump-9")
@@ -56,8 +56,8 @@ class Stage:
     def set(cls, aws: LocalAws, outputs: Mapping[str, str], folder: Path, story: Story) -> Iterator[Self]:
         """Set the stage: the fleet's folders, an operator, a mailbox. Every agent that was started is stopped."""
         stage = cls(aws, outputs, story)
-        stage.operator = sights.user(aws, "operator", outputs["OperatorPolicyArn"])
-        stage.mailbox = sights.mailbox(aws, outputs["NoticesTopicArn"])
+        stage.operator = observe.user(aws, "operator", outputs["OperatorPolicyArn"])
+        stage.mailbox = observe.mailbox(aws, outputs["NoticesTopicArn"])
         try:
             for name in FLEET:
                 settings = {"telemetry_topic": f"telemetry/{name}"}
@@ -92,7 +92,7 @@ class Stage:
 def play(stage: Stage) -> None:
     """Play all scenes, in order."""
     telemetry_flows(stage)
-    before = sights.fleet(stage.aws, FLEET)
+    before = observe.fleet(stage.aws, FLEET)
     contained(stage)
     logs_collected(stage)
     told(stage)
@@ -120,7 +120,7 @@ def contained(stage: Stage) -> None:
     heard = len(suspect.events)
     message = json.loads(ALERT.read_text())["Records"][0]["Sns"]["Message"]
     published = datetime.now(UTC)
-    sights.publish(stage.aws, stage.outputs["AlertTopicArn"], message)
+    observe.publish(stage.aws, stage.outputs["AlertTopicArn"], message)
     story.tell(
         Lane.DETECTOR,
         "Device Defender: aws:all-bytes-out of pump-3 is in alarm (events/detect-violation-in-alarm.json)",
@@ -152,11 +152,11 @@ def logs_collected(stage: Stage) -> None:
         "the logs in the bucket",
         lambda: stage.case()["case"]["actions"],
     )
-    [evidence] = sights.evidence(stage.aws, stage.outputs["EvidenceBucketName"], stage.case_id)
+    [evidence] = observe.evidence(stage.aws, stage.outputs["EvidenceBucketName"], stage.case_id)
     on_disk = (suspect.device.directory / "logs" / "pump.log").read_bytes()
     if evidence != on_disk:
         raise NotSeen("the log in the bucket is not the file on the device")
-    digest = sights.digest(on_disk)
+    digest = observe.digest(on_disk)
     story.tell(Lane.WARDEN, f"pump.log: {len(on_disk)} bytes in the evidence bucket, sha256 {digest[:16]}…")
     story.prove(
         "its jobs still arrive, and its logs land in the bucket",
@@ -172,7 +172,7 @@ def told(stage: Stage) -> None:
     """People got one notice."""
     story = stage.story
     story.chapter("3 a.m.: the notice")
-    notice = story.until(lambda: sights.read_notice(stage.aws, stage.mailbox), "a notice", lambda: "an empty mailbox")
+    notice = story.until(lambda: observe.read_notice(stage.aws, stage.mailbox), "a notice", lambda: "an empty mailbox")
     subject, body = notice or ("", "")
     story.quote(f"Subject: {subject}\n\n{body}")
     if SUSPECT not in body or f"warden release {stage.case_id}" not in body:
@@ -184,22 +184,22 @@ def same_again(stage: Stage) -> None:
     """The same message once more changes nothing."""
     story = stage.story
     story.chapter("The same message, once more")
-    before = (stage.case(), sights.fleet(stage.aws, FLEET), sights.jobs(stage.aws))
-    taken_in = sights.taken_in(stage.aws)
+    before = (stage.case(), observe.fleet(stage.aws, FLEET), observe.jobs(stage.aws))
+    taken_in = observe.taken_in(stage.aws)
     message = json.loads(ALERT.read_text())["Records"][0]["Sns"]["Message"]
-    sights.publish(stage.aws, stage.outputs["AlertTopicArn"], message)
+    observe.publish(stage.aws, stage.outputs["AlertTopicArn"], message)
     story.tell(Lane.DETECTOR, "the same alarm, delivered again")
     story.until(
-        lambda: sights.taken_in(stage.aws) > taken_in, "the message taken in", lambda: sights.taken_in(stage.aws)
+        lambda: observe.taken_in(stage.aws) > taken_in, "the message taken in", lambda: observe.taken_in(stage.aws)
     )
     queues = (stage.outputs["InboxQueueUrl"], stage.outputs["CaseQueueUrl"])
     story.until(
-        lambda: not sights.waiting(stage.aws, *queues), "empty queues", lambda: sights.waiting(stage.aws, *queues)
+        lambda: not observe.waiting(stage.aws, *queues), "empty queues", lambda: observe.waiting(stage.aws, *queues)
     )
-    after = (stage.case(), sights.fleet(stage.aws, FLEET), sights.jobs(stage.aws))
+    after = (stage.case(), observe.fleet(stage.aws, FLEET), observe.jobs(stage.aws))
     if before != after:
         raise NotSeen(f"a second delivery changed something: {before} became {after}")
-    if sights.read_notice(stage.aws, stage.mailbox):
+    if observe.read_notice(stage.aws, stage.mailbox):
         raise NotSeen("a second delivery sent a second notice")
     story.prove("the same message again changes nothing", "case, timeline, devices, jobs and notices compared")
 
@@ -208,7 +208,7 @@ def released(stage: Stage) -> None:
     """An operator, and nobody else, releases the device with a new certificate."""
     story = stage.story
     story.chapter("The operator decides")
-    visitor = sights.user(stage.aws, "visitor", "")
+    visitor = observe.user(stage.aws, "visitor", "")
     code, said = stage.warden("release", stage.case_id, who=visitor)
     if code == 0:
         raise NotSeen("somebody without the operator policy could release the device")
@@ -227,7 +227,7 @@ def released(stage: Stage) -> None:
     story.prove("only an operator releases it, and the record says who", who)
 
 
-def rekeyed(stage: Stage, before: Mapping[str, sights.Sight]) -> None:
+def rekeyed(stage: Stage, before: Mapping[str, observe.Sight]) -> None:
     """It is back, on a certificate whose key never left it; the old one is off."""
     story, suspect = stage.story, stage.suspect
     heard = len(suspect.events)
@@ -237,28 +237,31 @@ def rekeyed(stage: Stage, before: Mapping[str, sights.Sight]) -> None:
     _await(stage, "telemetry-accepted", heard, f"{SUSPECT}'s telemetry is accepted again")
     story.prove("it comes back and is heard again", "telemetry accepted after the release")
 
-    now, was = sights.fleet(stage.aws, [SUSPECT])[SUSPECT], before[SUSPECT]
+    now, was = observe.fleet(stage.aws, [SUSPECT])[SUSPECT], before[SUSPECT]
     [old], [new] = was.certificates, now.certificates
     if new == old or now.policies != {new: was.policies[old]} or now.groups != was.groups:
         raise NotSeen(f"it was {was} and is {now}")
-    if sights.certificate_status(stage.aws, old) != "INACTIVE" or sights.certificate_status(stage.aws, new) != "ACTIVE":
+    if (
+        observe.certificate_status(stage.aws, old) != "INACTIVE"
+        or observe.certificate_status(stage.aws, new) != "ACTIVE"
+    ):
         raise NotSeen("the old certificate is not INACTIVE, or the new one not ACTIVE")
     story.prove("the old certificate is INACTIVE, the new one its only one", f"{old[:12]}… gave way to {new[:12]}…")
 
-    key = sights.private_key(suspect.device.state_dir)
-    if not key.made(sights.certificate_pem(stage.aws, new)):
+    key = observe.private_key(suspect.device.state_dir)
+    if not key.made(observe.certificate_pem(stage.aws, new)):
         raise NotSeen("the key on the device is not the key of its certificate")
-    places = sights.everything_kept(stage.aws, stage.outputs)
+    places = observe.everything_kept(stage.aws, stage.outputs)
     if any(secret in text for text in places.values() for secret in key.lines):
         raise NotSeen("the private key was found outside the device")
     story.prove("its private key never left it", f"matches the certificate; not in {', '.join(places)}")
 
 
-def others_untouched(stage: Stage, before: Mapping[str, sights.Sight]) -> None:
+def others_untouched(stage: Stage, before: Mapping[str, observe.Sight]) -> None:
     """Nobody else noticed anything, and nothing was left lying about."""
     story = stage.story
     others = [name for name in FLEET if name != SUSPECT]
-    after = sights.fleet(stage.aws, others)
+    after = observe.fleet(stage.aws, others)
     changed = [name for name in others if after[name] != before[name]]
     disturbed = [name for name in others if any(event["event"] not in _CALM for event in stage.agents[name].events)]
     if changed or disturbed:
@@ -266,17 +269,17 @@ def others_untouched(stage: Stage, before: Mapping[str, sights.Sight]) -> None:
     accepted = sum(event["event"] == "telemetry-accepted" for name in others for event in stage.agents[name].events)
     story.prove("the other four were never touched", f"{accepted} messages accepted, none refused, no reconnect")
     parked = (stage.outputs["ParkedQueueUrl"], stage.outputs["ParkedCasesQueueUrl"])
-    if count := sights.waiting(stage.aws, *parked):
+    if count := observe.waiting(stage.aws, *parked):
         raise NotSeen(f"{count} messages wait in the dead-letter queues")
     story.prove("nothing was lost on the way", "both dead-letter queues are empty")
 
 
 def renewed(stage: Stage) -> None:
     """Certificates come of age: an audit and a sweep find them, an operator begins, and every device gets a new one."""
-    story, before = stage.story, sights.fleet(stage.aws, FLEET)
+    story, before = stage.story, observe.fleet(stage.aws, FLEET)
     story.chapter("A year on: certificates come of age")
     case_id = _expires(stage, before[EXPIRES].certificates[0])
-    sights.invoke(stage.aws, "fleet-warden-sweep_certificates", SCHEDULE.read_text())
+    observe.invoke(stage.aws, "fleet-warden-sweep_certificates", SCHEDULE.read_text())
     subject, body = story.until(lambda: _report(stage), "the report of the sweep", lambda: "an empty mailbox") or (
         "",
         "",
@@ -287,12 +290,12 @@ def renewed(stage: Stage) -> None:
     if code:
         raise NotSeen(f"`warden campaign start` ended with {code}: {said}")
     story.until(lambda: _campaign(stage)["done"] == len(FLEET), "all of them renewed", lambda: _campaign(stage))
-    after, jobs = sights.fleet(stage.aws, FLEET), [job for job in sights.jobs(stage.aws) if "rotate" in job]
+    after, jobs = observe.fleet(stage.aws, FLEET), [job for job in observe.jobs(stage.aws) if "rotate" in job]
     for name, sight in after.items():
         [old], [new] = before[name].certificates, sight.certificates
         if new == old or sight.policies != {new: before[name].policies[old]}:
             raise NotSeen(f"{name} was {before[name]} and is {sight}")
-        if (sights.certificate_status(stage.aws, old), sights.certificate_status(stage.aws, new)) != (
+        if (observe.certificate_status(stage.aws, old), observe.certificate_status(stage.aws, new)) != (
             "INACTIVE",
             "ACTIVE",
         ):
@@ -316,7 +319,7 @@ def _expires(stage: Stage, certificate: str) -> str:
     finding = json.loads(message)
     finding["nonCompliantResource"]["resourceIdentifier"]["deviceCertificateId"] = certificate
     story.tell(Lane.DETECTOR, f"Device Defender: an audit finds that {EXPIRES}'s certificate expires")
-    sights.publish(stage.aws, stage.outputs["AlertTopicArn"], json.dumps(finding))
+    observe.publish(stage.aws, stage.outputs["AlertTopicArn"], json.dumps(finding))
     case = story.until(lambda: _enrolled(stage), f"{EXPIRES} enrolled", lambda: stage.warden("cases", "--all")) or {}
     story.tell(Lane.WARDEN, f"case {case['id']}: {case['actions']['renew-certificate']['detail']}")
     return str(case["id"])
@@ -335,7 +338,7 @@ def _closed(stage: Stage, case_id: str) -> dict[str, Any] | None:
 
 
 def _report(stage: Stage) -> tuple[str, str] | None:
-    notice = sights.read_notice(stage.aws, stage.mailbox)
+    notice = observe.read_notice(stage.aws, stage.mailbox)
     return notice if notice and notice[0].startswith("Fleet Warden: certificates: ") else None
 
 

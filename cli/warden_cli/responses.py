@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from warden_cli.failures import NotReached
+from warden_cli.errors import NotReached
 
 
 @dataclass(frozen=True, kw_only=True)
