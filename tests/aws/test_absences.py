@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.aws.ground import PREFIX
+from tests.aws.backends import PREFIX
 from tests.fakes import a_key
 from warden.aws.certificates import IotCertificates
 from warden.aws.jobs import IotJobs

@@ -15,8 +15,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tests.aws.backends import PREFIX
 from tests.aws.conftest import REGION
-from tests.aws.ground import PREFIX
 from tests.aws.strict import StrictAws
 from tests.fakes import SETTINGS, FakeNotices, World, a_finding, a_world
 from warden.aws.account import IotAccountSettings

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.aws.ground import PREFIX, FakeGround, Ground, MotoGround
+from tests.aws.backends import PREFIX, FakeGround, Ground, MotoGround
 from warden.aws.registry import IotRegistry
 from warden.core.errors import ActionFailed
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.aws.ground import FakeGround, Ground, MotoGround
+from tests.aws.backends import FakeGround, Ground, MotoGround
 from tests.fakes import a_key
 from warden.core.errors import ActionFailed
 from warden.core.ports import JobOrder

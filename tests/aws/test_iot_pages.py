@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.aws.ground import PREFIX
+from tests.aws.backends import PREFIX
 from tests.fakes import a_finding, a_key
 from warden.aws.account import IotAccountSettings
 from warden.aws.certificates import IotCertificates

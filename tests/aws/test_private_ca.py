@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from moto.acmpca.models import CertificateAuthority, acmpca_backends
 
+from tests.aws.backends import ACCOUNT, PREFIX
 from tests.aws.conftest import REGION
-from tests.aws.ground import ACCOUNT, PREFIX
 from tests.aws.private_ca import AUTHORITY, certificate_as_asked
 from tests.aws.strict import StrictAws
 from tests.fakes import a_key

@@ -7,8 +7,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.aws.backends import PREFIX
 from tests.aws.conftest import REGION
-from tests.aws.ground import PREFIX
 from tests.aws.strict import StrictAws
 
 pytestmark = pytest.mark.usefixtures("aws")

@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 
 from local_fleet.enrol import DEVICE_POLICY_NAME, AgentProcess, Device, enrol
-from tests.e2e.around import PATIENCE, Around, Stack
-from tests.e2e.strangers import (
+from tests.e2e.rogue_clients import (
     Answer,
     Speaker,
     broker_keeps_from_listening,
@@ -32,6 +31,7 @@ from tests.e2e.strangers import (
     upload,
     what_it_has,
 )
+from tests.e2e.stack_driver import PATIENCE, Around, Stack
 from tests.waiting import until
 from warden_agent.identity import Identity, identity_of, signing_request
 from warden_agent.ports import ConnectError

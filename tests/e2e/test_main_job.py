@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from local_fleet.enrol import DEVICE_POLICY_NAME, AgentProcess, enrol
-from tests.e2e.around import PATIENCE, Around, Stack
+from tests.e2e.stack_driver import PATIENCE, Around, Stack
 from tests.waiting import until
 
 THING, BYSTANDER = "main:pump-3", "main:pump-4"

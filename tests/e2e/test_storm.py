@@ -27,7 +27,7 @@ from local_fleet.deploy import deploy
 from local_fleet.enrol import DEVICE_POLICY_NAME, enrol
 from local_fleet.observe import mailbox
 from tests.conftest import ROOT
-from tests.e2e.strangers import certificate_arn
+from tests.e2e.rogue_clients import certificate_arn
 from tests.waiting import until
 from warden_agent.identity import KeyAlgorithm, new_key, signing_request
 

@@ -30,8 +30,8 @@ from tests.aws.rules import ACCOUNT, PAGED, Refusal, check, corrected
 from tests.fakes import NOON, FakeClock, a_job_event
 from tests.faults import direct, table
 from tests.faults.authority import Authority
+from tests.faults.fault_transport import Call, answered, refused, response
 from tests.faults.queues import Queue, queues
-from tests.faults.wire import Call, answered, refused, response
 
 REGION = "us-east-1"
 PAGE = 2

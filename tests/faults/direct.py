@@ -16,7 +16,7 @@ from moto.iot.models import IoTBackend
 from moto.iot.responses import IoTResponse
 from werkzeug.exceptions import HTTPException
 
-from tests.faults.wire import Call
+from tests.faults.fault_transport import Call
 
 OPERATIONS = {
     "AddThingToThingGroup": "add_thing_to_thing_group",

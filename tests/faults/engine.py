@@ -26,12 +26,12 @@ from hashlib import sha256
 from typing import Any
 
 from tests.fakes import NOON, Crash
-from tests.faults import promises
+from tests.faults import invariants
 from tests.faults.cloud import Reached
+from tests.faults.environment import Ground
+from tests.faults.fault_transport import Call, FaultKind, FaultPoint, Remembered
 from tests.faults.flows import Flow
-from tests.faults.ground import Ground
-from tests.faults.sameness import asked_of, digest_of, place_of
-from tests.faults.wire import Call, Fate, Remembered, Strike
+from tests.faults.state_digest import asked_of, digest_of, place_of
 from tests.faults.world import World, furnish
 
 _REST = timedelta(hours=2)
@@ -39,7 +39,7 @@ _REST = timedelta(hours=2)
 
 _SHOWN = 10
 
-type Conduct = Callable[[str, Mapping[str, Any]], Any]
+type Runner = Callable[[str, Mapping[str, Any]], Any]
 type Effects = tuple[tuple[int, str, str, bool, bool], ...]
 
 
@@ -88,7 +88,7 @@ class Invocation:
 
 
 @dataclass
-class Course:
+class Recording:
     """A flow's clean run: the world before each step, every invocation, how many calls, and the end."""
 
     flow: Flow
@@ -107,7 +107,7 @@ class Tried:
 
     points: int = 0
     played: int = 0
-    broken: dict[tuple[Strike, ...], list[str]] = field(default_factory=dict)
+    broken: dict[tuple[FaultPoint, ...], list[str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Say what is broken, at the first points."""
@@ -176,45 +176,45 @@ class Engine:
 
     def _watch(self, on: bool) -> None:
         def after(call: Call) -> None:
-            promises.instant(self.world, call)
+            invariants.instant(self.world, call)
 
         self.world.cloud.after = after if on else lambda _call: None
 
     # --- the clean run -------------------------------------------------------------------------------------------
 
-    def course(self, flow: Flow) -> Course:
+    def recording(self, flow: Flow) -> Recording:
         """Play a flow without a fault."""
-        course = Course(flow)
+        recording = Recording(flow)
         self._watch(False)
         self._wire.calm()
-        self.world.conduct = self.world.run
+        self.world.runner = self.world.run
         self.world.ground.deploy(flow.deployment)
         self.world.restore(self._base)
         for step in flow.before:
             step(self.world)
         self._watch(True)
         self._wire.begin()
-        self.world.conduct = lambda function, event: self._record(course, function, event)
+        self.world.runner = lambda function, event: self._record(recording, function, event)
         for step in flow.steps:
-            course.before.append(self.world.snapshot())
+            recording.before.append(self.world.snapshot())
             step(self.world)
-        course.calls = self._wire.count
-        course.ended_at = self.world.clock()
-        self._close(course, self.world.run)
-        wrong = promises.broken(self.world, flow.deployment.plan, may_park=False)
+        recording.calls = self._wire.count
+        recording.ended_at = self.world.clock()
+        self._close(recording, self.world.run)
+        wrong = invariants.broken(self.world, flow.deployment.plan, may_park=False)
         assert wrong == [], f"{flow.name} breaks promises without any fault: {wrong}"
-        course.end = promises.state_of(self.world)
-        return course
+        recording.end = invariants.state_of(self.world)
+        return recording
 
-    def _record(self, course: Course, function: str, event: Mapping[str, Any]) -> Any:
-        step, begin, runs = len(course.before) - 1, self._wire.count, self.world.state.runs
+    def _record(self, recording: Recording, function: str, event: Mapping[str, Any]) -> Any:
+        step, begin, runs = len(recording.before) - 1, self._wire.count, self.world.state.runs
         invocation = Invocation(step, function, pickle.dumps(event), begin, runs)
-        course.invocations.append(invocation)
+        recording.invocations.append(invocation)
         self._wire.watcher = _Recorder(self.world, invocation)
         invocation.outcome = self._outcome(function, event)
         self._wire.watcher = None
         invocation.after = self.world.snapshot()
-        course.judged[self._left(len(course.invocations) - 1, invocation.outcome)] = []
+        recording.judged[self._left(len(recording.invocations) - 1, invocation.outcome)] = []
         return invocation.outcome.given(self.world.ground)
 
     def _outcome(self, function: str, event: Mapping[str, Any]) -> Outcome:
@@ -227,37 +227,37 @@ class Engine:
     def _logged(self) -> str:
         return next(reversed(self.world.ground.errors), "")
 
-    def _close(self, course: Course, conduct: Conduct) -> None:
+    def _close(self, recording: Recording, runner: Runner) -> None:
         """Let everything come to rest: one sweep, and once more whatever came from outside."""
         self._wire.armed = False
-        self.world.conduct = conduct
-        self.world.clock.time = max(self.world.clock(), course.ended_at + _REST)
+        self.world.runner = runner
+        self.world.clock.time = max(self.world.clock(), recording.ended_at + _REST)
         self.world.sweep()
         self.world.replay()
 
     # --- faults --------------------------------------------------------------------------------------------------
 
-    def points(self, course: Course) -> list[Strike]:
+    def points(self, recording: Recording) -> list[FaultPoint]:
         """List every single fault of a flow."""
-        return [Strike(number, fate) for number in range(1, course.calls + 1) for fate in Fate]
+        return [FaultPoint(number, fate) for number in range(1, recording.calls + 1) for fate in FaultKind]
 
-    def every_point(self, course: Course) -> Tried:
+    def every_point(self, recording: Recording) -> Tried:
         """Try every single fault of a flow."""
         tried = Tried()
-        for nth, invocation in enumerate(course.invocations):
+        for nth, invocation in enumerate(recording.invocations):
             for place in range(len(invocation.calls)):
-                for fate in Fate:
-                    strike = Strike(invocation.begin + place + 1, fate)
+                for fate in FaultKind:
+                    strike = FaultPoint(invocation.begin + place + 1, fate)
                     tried.points += 1
-                    played, wrong = self._strike(course, nth, place, strike)
+                    played, wrong = self._strike(recording, nth, place, strike)
                     tried.played += played
                     if wrong:
                         tried.broken[(strike,)] = wrong
         return tried
 
-    def _strike(self, course: Course, nth: int, place: int, strike: Strike) -> tuple[bool, list[str]]:
+    def _strike(self, recording: Recording, nth: int, place: int, strike: FaultPoint) -> tuple[bool, list[str]]:
         """Make a fault; tells whether it had to be played to the end, and everything that is wrong then."""
-        invocation = course.invocations[nth]
+        invocation = recording.invocations[nth]
         made = invocation.calls[place]
         self._watch(True)
         self.world.restore(made.world)
@@ -270,12 +270,12 @@ class Engine:
             return False, []
         struck = list(self._wire.struck)
         if not struck:
-            return False, [f"{course.flow.name}, {strike} never struck"]
+            return False, [f"{recording.flow.name}, {strike} never struck"]
         left = self._left(nth, outcome)
-        played = left not in course.judged
+        played = left not in recording.judged
         if played:
-            course.judged[left] = self._play_on(course, nth, outcome)
-        return played, [f"{course.flow.name}, {'; '.join(struck)}: {why}" for why in course.judged[left]]
+            recording.judged[left] = self._play_on(recording, nth, outcome)
+        return played, [f"{recording.flow.name}, {'; '.join(struck)}: {why}" for why in recording.judged[left]]
 
     def _left(self, nth: int, outcome: Outcome) -> bytes:
         """Say what an invocation has left behind: with the same, whatever follows is the same."""
@@ -283,7 +283,7 @@ class Engine:
         beside = state.stack_answers, self.world.state.broken, sorted(self._wire.denied)
         return sha256(repr((nth, outcome.told, effects_of(self.world), *beside)).encode()).digest()
 
-    def _play_on(self, course: Course, nth: int, outcome: Outcome) -> list[str]:
+    def _play_on(self, recording: Recording, nth: int, outcome: Outcome) -> list[str]:
         """Play the rest of the flow, after an invocation that left the world as it is now."""
         left, denied = self.world.snapshot(), set(self._wire.denied)
         self._wire.calm()
@@ -295,27 +295,27 @@ class Engine:
 
         passed: list[bytes] = []
 
-        def conduct(function: str, event: Mapping[str, Any]) -> Any:
+        def runner(function: str, event: Mapping[str, Any]) -> Any:
             place = asked_of(function, event), place_of(sys._getframe(1), _PLAYING)
             digest = digest_of(self.world, place, frozenset(self._wire.denied))
-            if digest in course.judged:
-                raise _AsJudged(course.judged[digest])
+            if digest in recording.judged:
+                raise _AsJudged(recording.judged[digest])
             passed.append(digest)
             return self.world.run(function, event)
 
         try:
-            self._from(course, nth, came, conduct)
-            wrong = self._judge(course, conduct)
+            self._from(recording, nth, came, runner)
+            wrong = self._judge(recording, runner)
         except _AsJudged as judged:
             wrong = judged.wrong
-        course.judged.update(dict.fromkeys(passed, wrong))
+        recording.judged.update(dict.fromkeys(passed, wrong))
         return wrong
 
-    def strike(self, course: Course, *strikes: Strike) -> list[str]:
+    def strike(self, recording: Recording, *strikes: FaultPoint) -> list[str]:
         """Play a flow with faults, from the step in which the first is; gives everything that is wrong then."""
         first = min(each.at for each in strikes)
-        nth = max(nth for nth, each in enumerate(course.invocations) if each.begin < first)
-        invocation = course.invocations[nth]
+        nth = max(nth for nth, each in enumerate(recording.invocations) if each.begin < first)
+        invocation = recording.invocations[nth]
         self._watch(True)
 
         def came() -> Any:
@@ -323,35 +323,35 @@ class Engine:
             return self.world.run(invocation.function, pickle.loads(invocation.event))  # noqa: S301 - our own
 
         self._wire.calm()
-        self._from(course, nth, came, self.world.run)
+        self._from(recording, nth, came, self.world.run)
         struck = "; ".join(self._wire.struck)
         if not struck:
             return [f"{strikes} never struck"]
-        return [f"{course.flow.name}, {struck}: {why}" for why in self._judge(course, self.world.run)]
+        return [f"{recording.flow.name}, {struck}: {why}" for why in self._judge(recording, self.world.run)]
 
-    def _from(self, course: Course, nth: int, came: Callable[[], Any], after: Conduct) -> None:
+    def _from(self, recording: Recording, nth: int, came: Callable[[], Any], after: Runner) -> None:
         """Play a flow from the step of its nth invocation: those before it as they went, that one as it comes."""
-        step = course.invocations[nth].step
-        ahead = iter(range(next(i for i, each in enumerate(course.invocations) if each.step == step), nth))
+        step = recording.invocations[nth].step
+        ahead = iter(range(next(i for i, each in enumerate(recording.invocations) if each.step == step), nth))
 
-        def conduct(_function: str, _event: Mapping[str, Any]) -> Any:
+        def runner(_function: str, _event: Mapping[str, Any]) -> Any:
             if (known := next(ahead, None)) is None:
-                self.world.conduct = after
+                self.world.runner = after
                 return came()
-            self.world.restore(course.invocations[known].after)
-            return course.invocations[known].outcome.given(self.world.ground)
+            self.world.restore(recording.invocations[known].after)
+            return recording.invocations[known].outcome.given(self.world.ground)
 
-        self.world.restore(course.before[step])
-        self.world.conduct = conduct
-        for number in range(step, len(course.flow.steps)):
-            course.flow.steps[number](self.world)
+        self.world.restore(recording.before[step])
+        self.world.runner = runner
+        for number in range(step, len(recording.flow.steps)):
+            recording.flow.steps[number](self.world)
 
-    def _judge(self, course: Course, conduct: Conduct) -> list[str]:
+    def _judge(self, recording: Recording, runner: Runner) -> list[str]:
         denied = bool(self._wire.denied)
-        self._close(course, conduct)
-        wrong = promises.broken(self.world, course.flow.deployment.plan, may_park=denied)
+        self._close(recording, runner)
+        wrong = invariants.broken(self.world, recording.flow.deployment.plan, may_park=denied)
         if not denied:
-            wrong += list(_differences(promises.state_of(self.world), course.end))
+            wrong += list(_differences(invariants.state_of(self.world), recording.end))
         return wrong
 
 

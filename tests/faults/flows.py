@@ -3,7 +3,7 @@
 To add one, write its steps as functions of the world (world.py has what AWS, people and devices do) and append a
 `Flow`. `before` is played undisturbed, once; every AWS call of `steps` is then a fault point. A step ends where nothing
 is left to deliver: the engine begins a point at the beginning of its step. What must be true in the end is not said
-here: promises.py checks it, for every flow the same, and the engine compares the end with the clean run's.
+here: invariants.py checks it, for every flow the same, and the engine compares the end with the clean run's.
 
 An action that is new in `warden.respond.actions.TOUCHING` has a rule of its own in PLAN and a flow of its own, from
 its name.
@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.aws.private_ca import AUTHORITY
 from tests.fakes import NOON, a_key
-from tests.faults.ground import RESTRICTED, Deployment
+from tests.faults.environment import RESTRICTED, Deployment
 from tests.faults.world import THING, World, sample
 from warden.plan.model import COLLECT_LOGS, QUARANTINE, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.respond.actions import TOUCHING

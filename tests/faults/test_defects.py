@@ -13,8 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.faults import table
 from tests.faults.engine import Engine
+from tests.faults.environment import environment
 from tests.faults.flows import FLOWS
-from tests.faults.ground import laid
 from warden.aws import certificates
 from warden.aws.jobs import IotJobs
 from warden.cases.model import Case
@@ -71,9 +71,9 @@ def test_a_defect_is_found(
 ) -> None:
     monkeypatch.setattr(place, name, defect(getattr(place, name)))
 
-    with laid() as ground:
+    with environment() as ground:
         engine = Engine(ground)
-        tried = engine.every_point(engine.course(next(each for each in FLOWS if each.name == flow)))
+        tried = engine.every_point(engine.recording(next(each for each in FLOWS if each.name == flow)))
 
     assert tried.broken
     assert len(tried.broken) < tried.points / 2

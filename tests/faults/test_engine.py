@@ -9,14 +9,14 @@ from itertools import zip_longest
 import pytest
 
 from tests.faults.engine import Engine
+from tests.faults.environment import environment
+from tests.faults.fault_transport import Remembered
 from tests.faults.flows import FLOWS, Flow
-from tests.faults.ground import laid
-from tests.faults.wire import Remembered
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    with laid() as ground:
+    with environment() as ground:
         yield Engine(ground)
 
 
@@ -32,11 +32,11 @@ def _plain(made: Remembered) -> object:
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: str(flow.name))
 def test_every_answer_that_is_given_at_once_is_the_sdk_s(engine: Engine, flow: Flow) -> None:
     wire = engine.world.ground.wire
-    at_once = engine.course(flow)
+    at_once = engine.recording(flow)
 
     wire.shortens = False
     try:
-        by_the_sdk = engine.course(flow)
+        by_the_sdk = engine.recording(flow)
     finally:
         wire.shortens = True
 
@@ -48,7 +48,7 @@ def test_every_answer_that_is_given_at_once_is_the_sdk_s(engine: Engine, flow: F
 
 
 def test_a_fault_is_tried_at_each_call_once_for_each_fate(engine: Engine) -> None:
-    course = engine.course(_flow("operator dismisses"))
+    recording = engine.recording(_flow("operator dismisses"))
 
-    assert course.calls == sum(len(each.calls) for each in course.invocations)
-    assert len(set(engine.points(course))) == course.calls * 10
+    assert recording.calls == sum(len(each.calls) for each in recording.invocations)
+    assert len(set(engine.points(recording))) == recording.calls * 10

@@ -13,10 +13,10 @@ from random import Random
 import pytest
 
 from tests.conftest import BROKEN, PLAYED, ROOT, TRIED
-from tests.faults.engine import Course, Engine, Tried
+from tests.faults.engine import Engine, Recording, Tried
+from tests.faults.environment import environment
+from tests.faults.fault_transport import FaultKind
 from tests.faults.flows import ENDS, FLOWS, SOURCES, VARIANTS, Flow
-from tests.faults.ground import laid
-from tests.faults.wire import Fate
 from warden.respond.actions import TOUCHING
 
 PAIRS = os.environ.get("FAULT_POINTS", "") == "pairs"
@@ -29,18 +29,18 @@ type Count = Callable[[str, object], None]
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    with laid() as ground:
+    with environment() as ground:
         yield Engine(ground)
 
 
-def _pairs(engine: Engine, course: Course) -> Tried:
+def _pairs(engine: Engine, recording: Recording) -> Tried:
     """Try some pairs; what comes of the first changes what the second meets, so that each is played whole."""
-    chance, points, tried = Random(course.flow.name), engine.points(course), Tried()  # noqa: S311 - the same each time
+    chance, points, tried = Random(recording.flow.name), engine.points(recording), Tried()  # noqa: S311 - the same each time
     for first, second in (chance.sample(points, 2) for _ in range(_PAIRS_PER_FLOW)):
         if first.at != second.at:
             tried.points += 1
             tried.played += 1
-            if wrong := engine.strike(course, first, second):
+            if wrong := engine.strike(recording, first, second):
                 tried.broken[first, second] = wrong
     return tried
 
@@ -48,18 +48,18 @@ def _pairs(engine: Engine, course: Course) -> Tried:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: str(flow.name))
 def test_the_promises_hold_at_every_point(engine: Engine, flow: Flow, record_property: Count) -> None:
-    course = engine.course(flow)
+    recording = engine.recording(flow)
 
-    tried = _pairs(engine, course) if PAIRS else engine.every_point(course)
+    tried = _pairs(engine, recording) if PAIRS else engine.every_point(recording)
 
     record_property(TRIED, tried.points)
     record_property(PLAYED, tried.played)
     record_property(BROKEN, len(tried.broken))
-    assert course.calls > 0
-    assert PAIRS or tried.points == course.calls * len(Fate)
+    assert recording.calls > 0
+    assert PAIRS or tried.points == recording.calls * len(FaultKind)
     assert not tried.broken, str(tried)
-    for point in [] if PAIRS else engine.points(course)[FLOWS.index(flow) % _ONE_OF :: _ONE_OF]:
-        assert not engine.strike(course, point), "played whole, another end is found"
+    for point in [] if PAIRS else engine.points(recording)[FLOWS.index(flow) % _ONE_OF :: _ONE_OF]:
+        assert not engine.strike(recording, point), "played whole, another end is found"
 
 
 def test_every_action_has_a_flow_of_its_own() -> None:

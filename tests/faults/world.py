@@ -21,7 +21,7 @@ from tests.aws.rules import ACCOUNT
 from tests.conftest import ROOT
 from tests.fakes import LOG, OPERATOR, Crash, a_key
 from tests.faults.cloud import REGION
-from tests.faults.ground import RESTRICTED, Ground
+from tests.faults.environment import RESTRICTED, Ground
 from tests.faults.queues import functions_of_queues, name_of
 
 PREFIX = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
@@ -73,7 +73,7 @@ class WorldState:
 
 
 class World:
-    """Plays flows on the ground. `conduct` runs the functions: in the place of `run`, the engine may know what comes.
+    """Plays flows on the ground. `runner` runs the functions: in the place of `run`, the engine may know what comes.
 
     Everything it remembers is in its state and the cloud's, looked up anew after each invocation: the engine may put
     another state in its place meanwhile.
@@ -83,7 +83,7 @@ class World:
         self.ground = ground
         self.cloud = ground.cloud
         self.state = WorldState()
-        self.conduct: Callable[[str, Mapping[str, Any]], Any] = self.run
+        self.runner: Callable[[str, Mapping[str, Any]], Any] = self.run
 
     @property
     def clock(self) -> Any:
@@ -95,7 +95,7 @@ class World:
     def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
         """Have a function run once."""
         self.cloud.state.effects.clear()
-        return self.conduct(function, event)
+        return self.runner(function, event)
 
     def run(self, function: str, event: Mapping[str, Any]) -> Any:
         """Run a function; a second delivery in between is the same event again."""
@@ -263,7 +263,7 @@ class Device:
         """Run every job that waits for it."""
         self.connect()
         executions = self._world.cloud.iot.job_executions
-        # A plain text: what it has yet to look at is a part of where it stands (sameness.py).
+        # A plain text: what it has yet to look at is a part of where it stands (state_digest.py).
         left = " ".join(job for job, thing in executions if thing == self._thing)
         while left:
             job, _, left = left.partition(" ")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hostile.stage import Stage, staged
+from tests.hostile.harness import Stage, staged
 
 
 @pytest.fixture(scope="module")

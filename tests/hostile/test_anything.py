@@ -18,7 +18,7 @@ from functions.track_device import app as track_app
 from tests.functions.conftest import batch, sample
 from tests.functions.test_devices import a_request
 from tests.hostile.corpus import moved
-from tests.hostile.stage import Run, Stage, staged
+from tests.hostile.harness import Run, Stage, staged
 from tests.unit.sources.test_any_message import damaged_messages
 
 STEADY = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=200)

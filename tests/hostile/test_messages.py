@@ -11,9 +11,9 @@ import pytest
 from functions.ingest import app as ingest_app
 from functions.respond import app as respond_app
 from tests.functions.conftest import batch, sample
+from tests.hostile.allowed_values import THING
 from tests.hostile.corpus import CORPUS, Case, cases, moved, name_of
-from tests.hostile.places import THING
-from tests.hostile.stage import Run, Stage
+from tests.hostile.harness import Run, Stage
 
 CALLS = {"finding": ["SendMessageBatch"], "ignored": [], "refused": ["PutItem"], "unrecognised": ["PutItem"]}
 """What `ingest` asks of AWS for a message, by its verdict."""

@@ -16,7 +16,7 @@ from functions.sweep_certificates import app as sweep_app
 from tests.conftest import ROOT
 from tests.functions.conftest import batch
 from tests.hostile.corpus import Case, cases, count, name_of
-from tests.hostile.stage import Stage, log_lines
+from tests.hostile.harness import Stage, log_lines
 
 GOOD = {"schema": 1, "type": "job-ended", "job": "warden-none", "thing": "pump-3", "event": "e-1"}
 LOOKING = {"GetItem", "Query"}

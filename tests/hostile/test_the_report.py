@@ -8,7 +8,7 @@ import pytest
 
 from functions.sweep_certificates import app as sweep_app
 from tests.hostile.corpus import Case, cases, count, name_of
-from tests.hostile.stage import Stage
+from tests.hostile.harness import Stage
 
 OF_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a cell begins with that a spreadsheet works out instead of showing it (OWASP, CSV Injection)."""

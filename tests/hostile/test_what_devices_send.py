@@ -19,7 +19,7 @@ from tests.functions.conftest import batch
 from tests.functions.paths import a_finding, an_audit_finding
 from tests.functions.test_devices import a_request
 from tests.hostile.corpus import Case, cases, count, moved, name_of, written_out
-from tests.hostile.stage import Run, Stage
+from tests.hostile.harness import Run, Stage
 
 EVERY_ANSWER = {"GetItem", "ListThingPrincipals", "DescribeCertificate", "DescribeJobExecution", "Publish"}
 REJECTING = EVERY_ANSWER | {"PutItem", "TransactWriteItems"}

@@ -12,7 +12,7 @@ from functions.set_up_account import app as set_up_app
 from tests.functions.conftest import sample
 from tests.functions.paths import _cloudformation, a_finding
 from tests.hostile.corpus import Case, cases, count, name_of
-from tests.hostile.stage import Stage
+from tests.hostile.harness import Stage
 
 ANSWERING = {"GetItem", "Query", "PutItem", "SendMessageBatch"}
 REFUSING = {"GetItem"}

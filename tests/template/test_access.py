@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.template.authorisation import OPERATIONS, Call, Place, fits, granted, needs_of, resource_forms
-from tests.template.doors import as_row, doors_of_document, doors_of_template
+from tests.template.resource_policies import as_row, doors_of_document, doors_of_template
 from tests.template.transformed import (
     ACCOUNT,
     REGION,

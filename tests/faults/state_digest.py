@@ -18,7 +18,7 @@ from typing import Any
 from moto.backends import get_backend
 
 from tests.aws.rules import ACCOUNT
-from tests.faults import promises
+from tests.faults import invariants
 from tests.faults.queues import DEDUPLICATION, Queue
 from tests.faults.world import World
 
@@ -61,11 +61,11 @@ def _of_cloud(world: World) -> Iterator[object]:
     yield [_of_queue(queue, now) for queue in state.queues.values()]
     yield [(key, _item(state.ledger[key])) for key in sorted(state.ledger)]
     yield [state.violations, state.audit_findings, state.event_configurations, state.stack_answers]
-    yield promises.hub_of(world)
+    yield invariants.hub_of(world)
     yield [sorted(state.sessions), state.certificates_made, state.authority, state.job_events]
     yield list(dict.fromkeys((topic, repr(answer)) for topic, answer in state.replies))
     yield sorted(map(str, get_backend("s3")[ACCOUNT]["aws"].buckets["evidence"].keys))
-    yield promises.history_of(world)
+    yield invariants.history_of(world)
 
 
 def _of_queue(queue: Queue, now: datetime) -> object:

@@ -29,8 +29,8 @@ from moto.core.common_models import BaseModel
 
 from tests.aws.rules import ACCOUNT
 from tests.faults.cloud import REGION, MotoCloud, on_clock
+from tests.faults.fault_transport import Wire
 from tests.faults.queues import urls
-from tests.faults.wire import Wire
 from warden import bootstrap
 from warden.aws.private_ca import PrivateAuthority
 from warden.core import logging
@@ -132,7 +132,7 @@ class Ground:
 
 
 @contextmanager
-def laid() -> Iterator[Ground]:
+def environment() -> Iterator[Ground]:
     """Lay the ground, and take every change of the process back afterwards."""
     cloud = MotoCloud()
     wire = Wire(cloud)

@@ -33,7 +33,7 @@ from tests.aws.strict import INVALID, malformed
 from tests.fakes import Crash
 
 
-class Fate(StrEnum):
+class FaultKind(StrEnum):
     """What becomes of one call."""
 
     CRASH_BEFORE = "crash before"
@@ -49,11 +49,11 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True)
-class Strike:
+class FaultPoint:
     """A fault at the nth call of a flow, counted from one."""
 
     at: int
-    fate: Fate
+    fate: FaultKind
 
 
 @dataclass
@@ -153,7 +153,7 @@ class Wire:
     cloud: Cloud
     armed: bool = False
     count: int = 0
-    strikes: tuple[Strike, ...] = ()
+    strikes: tuple[FaultPoint, ...] = ()
     struck: list[str] = field(default_factory=list)
     denied: set[str] = field(default_factory=set)
     made: list[str] = field(default_factory=list)
@@ -167,7 +167,7 @@ class Wire:
     """How the SDK told of each denial: it makes none again, and tells of the next in the same words."""
     taken: set[int] = field(default_factory=set)
 
-    def begin(self, count: int = 0, strikes: tuple[Strike, ...] = (), known: Sequence[Remembered] = ()) -> None:
+    def begin(self, count: int = 0, strikes: tuple[FaultPoint, ...] = (), known: Sequence[Remembered] = ()) -> None:
         """Begin to count, after `count` calls of the flow that need not be made again; `known` are the next ones."""
         self.armed, self.count, self.strikes = True, count, strikes
         self.known, self._known_from, self.watcher = known, count, None
@@ -232,7 +232,7 @@ class Wire:
             kind, said, operation = denial
             raise kind(said, operation)
 
-    def _fate(self, call: Call) -> Fate | None:
+    def _fate(self, call: Call) -> FaultKind | None:
         return next((strike.fate for strike in self.strikes if call.number and strike.at == call.number), None)
 
     def send(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
@@ -247,19 +247,19 @@ class Wire:
             self.struck.append(f"call {call.number}, {call}: {fate}")
         return self._strike(fate, call, request)
 
-    def _strike(self, fate: Fate, call: Call, request: AWSPreparedRequest) -> AWSResponse:
-        if fate is Fate.CRASH_BEFORE:
+    def _strike(self, fate: FaultKind, call: Call, request: AWSPreparedRequest) -> AWSResponse:
+        if fate is FaultKind.CRASH_BEFORE:
             raise Crash(str(call))
-        if fate is Fate.DUPLICATE and call.attempts == 1:
+        if fate is FaultKind.DUPLICATE and call.attempts == 1:
             self._deliver_again()
-        if fate is Fate.DENIED_FOR_GOOD:
+        if fate is FaultKind.DENIED_FOR_GOOD:
             self.denied.add(str(call))
-        if fate in _REFUSED and (fate is not Fate.THROTTLED_ONCE or call.attempts == 1):
+        if fate in _REFUSED and (fate is not FaultKind.THROTTLED_ONCE or call.attempts == 1):
             return _REFUSED[fate](call)
         answer = self.cloud.answer(call, request)
-        if fate is Fate.CRASH_AFTER:
+        if fate is FaultKind.CRASH_AFTER:
             raise Crash(str(call))
-        if fate is Fate.ANSWERS_LOST or (fate is Fate.ANSWER_LOST and call.attempts == 1):
+        if fate is FaultKind.ANSWERS_LOST or (fate is FaultKind.ANSWER_LOST and call.attempts == 1):
             self.cloud.unheard()
             raise ReadTimeoutError(endpoint_url=request.url, error="made by a test")
         return answer
@@ -298,12 +298,12 @@ def _failing(call: Call) -> AWSResponse:
     return failure(call.model, "InternalFailure", "made by a test", 500)
 
 
-_REFUSED: dict[Fate, Callable[[Call], AWSResponse]] = {
-    Fate.THROTTLED_ONCE: _throttled,
-    Fate.THROTTLED: _throttled,
-    Fate.FAILING: _failing,
-    Fate.DENIED: denied,
-    Fate.DENIED_FOR_GOOD: denied,
+_REFUSED: dict[FaultKind, Callable[[Call], AWSResponse]] = {
+    FaultKind.THROTTLED_ONCE: _throttled,
+    FaultKind.THROTTLED: _throttled,
+    FaultKind.FAILING: _failing,
+    FaultKind.DENIED: denied,
+    FaultKind.DENIED_FOR_GOOD: denied,
 }
 
 

@@ -16,8 +16,8 @@ from moto.backends import get_backend
 
 from tests.aws.rules import ACCOUNT
 from tests.fakes import a_key
-from tests.faults.ground import RESTRICTED
-from tests.faults.wire import Call
+from tests.faults.environment import RESTRICTED
+from tests.faults.fault_transport import Call
 from tests.faults.world import BYSTANDER, PREFIX, DeviceState, World
 from warden.core.clock import from_text
 from warden.devices.csr import key_of_certificate

@@ -1,7 +1,7 @@
 """A stage for hostile input: one deployment on moto for many cases, and everything that a function does on it.
 
 Whatever a handler is given here, the same is looked at: what it answers, each line that it writes as Lambda would
-write it, and each call of AWS with every value in it (places.py).
+write it, and each call of AWS with every value in it (allowed_values.py).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.aws.calls import Calls, listen
 from tests.aws.strict import watch
 from tests.functions.conftest import ACCOUNT, REGION, Deployment, _deployed
 from tests.functions.paths import Fleet, Patient
-from tests.hostile.places import assert_is_in_its_place
+from tests.hostile.allowed_values import assert_is_in_its_place
 from tests.template.authorisation import Call
 from warden import bootstrap
 from warden.core.logging import logger
