@@ -82,7 +82,7 @@ checkers: set-up
 
 .PHONY: nightly
 nightly: set-up  ## What takes too long for every run: pairs of faults, big storms, big models (hours)
-	WARDEN_NIGHTLY=1 $(BIN)/python -m pytest tests/unit/test_campaign_crashes.py tests/e2e/test_storm.py
+	WARDEN_NIGHTLY=1 $(BIN)/python -m pytest tests/unit/campaigns/test_campaign_crashes.py tests/e2e/test_storm.py
 	WARDEN_MODEL=big $(BIN)/python -m pytest --timeout=0 tests/model
 	FAULT_POINTS=pairs $(BIN)/python -m pytest --timeout=0 tests/faults/test_faults.py
 

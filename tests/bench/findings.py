@@ -22,7 +22,7 @@ from rich.table import Table
 
 from tests.bench.audit_memory import AuditMemory, measure
 from tests.fakes import PLAN, SETTINGS, World, a_finding, an_old_certificate
-from tests.unit.sources.samples import findings_of, message_of
+from tests.unit.ingest.detectors.samples import findings_of, message_of
 from warden.cases.model import Case, CaseState
 from warden.context import Context
 from warden.core.findings import Finding

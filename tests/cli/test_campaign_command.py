@@ -8,7 +8,7 @@ import pytest
 from tests.cli.answering import Answer, Operate
 from tests.cli.conftest import Shell
 from tests.cli.samples import ALICE
-from tests.unit.test_campaigns import TURN, a_campaign
+from tests.unit.campaigns.test_campaigns import TURN, a_campaign
 from warden.campaigns.decisions import CampaignDecision
 
 

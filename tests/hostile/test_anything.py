@@ -19,7 +19,7 @@ from tests.functions.conftest import batch, sample
 from tests.functions.test_devices import a_request
 from tests.hostile.corpus import moved
 from tests.hostile.harness import Run, Stage, staged
-from tests.unit.sources.test_any_message import damaged_messages
+from tests.unit.ingest.detectors.test_any_message import damaged_messages
 
 STEADY = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=200)
 

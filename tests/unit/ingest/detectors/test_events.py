@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from tests.unit.sources.samples import EVENTS, assert_is_safe, event, findings_of, the_finding_of
+from tests.unit.ingest.detectors.samples import EVENTS, assert_is_safe, event, findings_of, the_finding_of
 from warden.core.findings import Finding
 
 PROBLEM = the_finding_of("detect-violation-in-alarm").problem

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.sources.samples import ACCOUNT, CERTIFICATE, findings_of, message_of, the_finding_of
+from tests.unit.ingest.detectors.samples import ACCOUNT, CERTIFICATE, findings_of, message_of, the_finding_of
 from warden.core.findings import Severity, Source, Subject, SubjectType
 from warden.ingest.detectors import guardduty
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.sources.samples import findings_of, the_finding_of
+from tests.unit.ingest.detectors.samples import findings_of, the_finding_of
 from warden.core.findings import Source
 
 

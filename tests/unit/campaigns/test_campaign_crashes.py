@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from tests.fakes import World, a_finding
-from tests.unit.test_campaigns import ENFORCED, TURN, active, asked, campaign, fail, obey
-from tests.unit.test_certificate_sweep import a_fleet
-from tests.unit.test_crashes import RECEIVES, Fate, Flow, Tripwire, wired
-from tests.unit.test_enrolment import RENEW, it_expires
+from tests.unit.campaigns.test_campaigns import ENFORCED, TURN, active, asked, campaign, fail, obey
+from tests.unit.campaigns.test_enrolment import RENEW, it_expires
+from tests.unit.campaigns.test_inventory import a_fleet
+from tests.unit.respond.test_crashes import RECEIVES, Fate, Flow, Tripwire, wired
 from warden.campaigns.records import CampaignState
 from warden.plan.model import ROTATE_CERTIFICATE, read_plan
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.sources.samples import can_be_stored
+from tests.unit.ingest.detectors.samples import can_be_stored
 from warden.validation.evidence import BYTES, bounded
 from warden.validation.names import shown
 

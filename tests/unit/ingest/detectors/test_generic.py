@@ -4,7 +4,7 @@ import importlib.resources
 import json
 from typing import Any
 
-from tests.unit.sources.samples import from_event_bridge, message_of, the_finding_of
+from tests.unit.ingest.detectors.samples import from_event_bridge, message_of, the_finding_of
 from warden.core.findings import Severity, Source, Subject, SubjectType
 from warden.ingest.detectors import generic
 from warden.validation import fields

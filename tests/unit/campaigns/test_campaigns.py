@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import World, a_finding
-from tests.unit.test_certificate_sweep import a_fleet, state_of
+from tests.unit.campaigns.test_inventory import a_fleet, state_of
 from warden.campaigns.records import Campaign, CampaignState, MemberState, read_campaign
 from warden.cases.model import CaseState
 from warden.core.errors import Refused

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.sources.samples import (
+from tests.unit.ingest.detectors.samples import (
     DETECTORS,
     EVENTS,
     an_envelope,

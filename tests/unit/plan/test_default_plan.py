@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.fakes import a_finding
-from tests.unit.sources.samples import findings_of
+from tests.unit.ingest.detectors.samples import findings_of
 from warden.core.findings import Finding, Severity, Source
 from warden.ingest.detectors.audit import CHECKS
 from warden.ingest.detectors.detect import CLOUD_SIDE_METRICS

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.sources.samples import (
+from tests.unit.ingest.detectors.samples import (
     CORPUS,
     an_envelope,
     assert_is_plain,

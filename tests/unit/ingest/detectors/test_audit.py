@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.sources.samples import (
+from tests.unit.ingest.detectors.samples import (
     ACCOUNT,
     CERTIFICATE,
     an_envelope,

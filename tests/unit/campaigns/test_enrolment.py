@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.fakes import THING, World, a_finding, a_world, an_old_certificate
-from tests.unit.test_campaigns import TURN, active, asked, campaign, fail, obey, run
-from tests.unit.test_certificate_sweep import a_fleet, state_of
+from tests.unit.campaigns.test_campaigns import TURN, active, asked, campaign, fail, obey, run
+from tests.unit.campaigns.test_inventory import a_fleet, state_of
 from warden.campaigns.enrolment import new_campaign
 from warden.campaigns.inventory import Turn, resume_run
 from warden.campaigns.inventory_runs import read_run

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.sources.samples import event, from_event_bridge, message_of
+from tests.unit.ingest.detectors.samples import event, from_event_bridge, message_of
 from warden.core.errors import Refused
 from warden.core.findings import Finding, SubjectType
 from warden.ingest.detectors import security_hub

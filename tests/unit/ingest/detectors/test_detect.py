@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.unit.sources.samples import RECEIVED_AT, a_violation, an_envelope, the_finding_of
+from tests.unit.ingest.detectors.samples import RECEIVED_AT, a_violation, an_envelope, the_finding_of
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.ingest.detectors import detect
