@@ -29,6 +29,7 @@ from warden.context import Context
 from warden.core.errors import ActionFailed, Conflict, NotSent, Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import INDEX_ATTRIBUTES, Found, Index, Key, Put, Record
+from warden.core.mode import Mode
 from warden.core.ports import (
     AuditPage,
     Certificate,
@@ -45,7 +46,7 @@ from warden.devices.csr import key_of_certificate
 from warden.devices.job_events import track
 from warden.devices.requests import request_from, serve
 from warden.operate.commands import operate
-from warden.plan.model import Mode, read_plan
+from warden.plan.parser import read_plan
 from warden.queues.messages import send_finding
 from warden.respond.dispatch import dispatch
 from warden.respond.due import sweep

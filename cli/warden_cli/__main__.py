@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from warden.campaigns.decisions import CampaignDecision
 from warden.cases.model import CaseState
 from warden.core.findings import Severity
-from warden.plan.model import Mode
+from warden.core.mode import Mode
 from warden_cli import campaign_commands, case_commands, plan_commands
 from warden_cli.errors import CommandFailed, Exit
 from warden_cli.terminal import a_console

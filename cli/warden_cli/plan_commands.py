@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.text import Text
 
 from warden.core.errors import PlanError
-from warden.plan.model import Mode, Plan, read_plan
+from warden.core.mode import Mode
+from warden.plan.model import Plan
+from warden.plan.parser import read_plan
 from warden_cli.errors import BadUsage, Exit, Refused
 from warden_cli.explanation import KnownDevice, explain
 from warden_cli.explanation_page import print_explanation, print_no_finding

@@ -14,7 +14,9 @@ from pathlib import Path
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.ingest.detectors.audit import CHECKS
 from warden.ingest.detectors.detect import CLOUD_SIDE_METRICS, severity_of
-from warden.plan.model import NOTIFY, Device, Plan, read_plan
+from warden.plan.actions import NOTIFY
+from warden.plan.model import Device, Plan
+from warden.plan.parser import read_plan
 
 BEGIN = "<!-- made by `make plan-table`: begin -->"
 END = "<!-- made by `make plan-table`: end -->"

@@ -26,11 +26,11 @@ from tests.unit.ingest.detectors.samples import findings_of, message_of
 from warden.cases.model import Case, CaseState
 from warden.context import Context
 from warden.core.findings import Finding
+from warden.core.mode import Mode
 from warden.core.ports import Ports
 from warden.ingest.detectors import Envelope
 from warden.ingest.intake import ingest
 from warden.notify.case_notices import body_of, subject_of
-from warden.plan.model import Mode
 from warden.queues.messages import send_finding
 from warden.respond.dispatch import dispatch
 

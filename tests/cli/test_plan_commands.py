@@ -14,7 +14,8 @@ from tests.cli.samples import OPENED
 from tests.conftest import ROOT
 from warden.bootstrap import deployed_plan
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
-from warden.plan.model import Device, read_plan
+from warden.plan.model import Device
+from warden.plan.parser import read_plan
 from warden_cli.explanation import KnownDevice, why_not
 
 EVENTS = ROOT / "events"

@@ -34,7 +34,7 @@ from tests.faults.queues import urls
 from warden import bootstrap
 from warden.aws.private_ca import PrivateAuthority
 from warden.core import logging
-from warden.plan.model import read_plan
+from warden.plan.parser import read_plan
 
 RESTRICTED = "fleet-warden-restricted"
 _QUEUE = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/"

@@ -22,7 +22,7 @@ from tests.aws.private_ca import AUTHORITY
 from tests.fakes import NOON, a_key
 from tests.faults.environment import RESTRICTED, Deployment
 from tests.faults.world import THING, World, sample
-from warden.plan.model import COLLECT_LOGS, QUARANTINE, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
+from warden.plan.actions import COLLECT_LOGS, QUARANTINE, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.respond.actions import TOUCHING
 
 type Step = Callable[[World], object]

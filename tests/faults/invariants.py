@@ -21,7 +21,8 @@ from tests.faults.fault_transport import Call
 from tests.faults.world import BYSTANDER, PREFIX, DeviceState, World
 from warden.core.clock import from_text
 from warden.devices.csr import key_of_certificate
-from warden.plan.model import DEACTIVATE_CERTIFICATE, read_plan
+from warden.plan.actions import DEACTIVATE_CERTIFICATE
+from warden.plan.parser import read_plan
 
 _TRANSIENT = ("responding", "recovering")
 _WRITES = ("dynamodb.PutItem", "dynamodb.TransactWriteItems")

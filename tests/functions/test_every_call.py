@@ -34,7 +34,7 @@ from tests.template.authorisation import (
 )
 from tests.template.transformed import ACCOUNT, REGION, listed, logical_functions, reference, resources
 from warden import bootstrap
-from warden.plan.model import read_plan
+from warden.plan.parser import read_plan
 
 pytestmark = [
     pytest.mark.xdist_group("every-call"),  # they share one recording

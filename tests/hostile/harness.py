@@ -30,7 +30,7 @@ from tests.hostile.allowed_values import assert_is_in_its_place
 from tests.template.authorisation import Call
 from warden import bootstrap
 from warden.core.logging import logger
-from warden.plan.model import read_plan
+from warden.plan.parser import read_plan
 
 LINE_CHARACTERS = 32_000
 """CloudWatch Logs takes a line of 256 KB whole; a person's screen takes far less."""

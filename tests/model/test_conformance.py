@@ -16,7 +16,7 @@ from tests.fakes import THING, AwsError, Crash, World, a_world, an_old_certifica
 from tests.model.handover import Effect, Model, Record, check
 from tests.model.record_transport import Wire, wired
 from warden.devices.rotation import rotation_key
-from warden.plan.model import ROTATE_CERTIFICATE
+from warden.plan.actions import ROTATE_CERTIFICATE
 from warden.respond.followups import job_ended
 
 MODEL = Model(copies=1, keys=2, most_made=3)

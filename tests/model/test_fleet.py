@@ -32,7 +32,7 @@ from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.devices.job_events import track
 from warden.devices.requests import request_from, serve
 from warden.operate.commands import operate
-from warden.plan.model import COLLECT_LOGS
+from warden.plan.actions import COLLECT_LOGS
 from warden.queues.messages import send_finding
 from warden.respond.decisions import Decision
 

@@ -5,7 +5,7 @@ import pytest
 from tests.fakes import DEVICE_POLICY, a_finding, a_world
 from tests.model.fleet import PLAN, PROTECTED
 from warden.core.errors import Refused
-from warden.plan.model import COLLECT_LOGS
+from warden.plan.actions import COLLECT_LOGS
 
 
 def test_no_operator_sends_a_job_to_a_device_that_is_never_touched() -> None:

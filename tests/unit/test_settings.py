@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from warden.plan.model import Mode
+from warden.core.mode import Mode
 from warden.settings import arn_prefix_from, settings_from
 
 LEAST = {

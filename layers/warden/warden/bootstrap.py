@@ -32,7 +32,8 @@ from warden.context import Context
 from warden.core.clock import utc_now
 from warden.core.ports import Ports
 from warden.core.throttle import RateLimiter
-from warden.plan.model import Plan, read_plan
+from warden.plan.model import Plan
+from warden.plan.parser import read_plan
 from warden.settings import Settings, arn_prefix_from, settings_from
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from warden.plan.model import Mode
+from warden.core.mode import Mode
 
 
 @dataclass(frozen=True, kw_only=True)

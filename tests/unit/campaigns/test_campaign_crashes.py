@@ -22,7 +22,8 @@ from tests.unit.campaigns.test_enrolment import RENEW, it_expires
 from tests.unit.campaigns.test_inventory import a_fleet
 from tests.unit.respond.test_crashes import RECEIVES, Fate, Flow, Tripwire, wired
 from warden.campaigns.records import CampaignState
-from warden.plan.model import ROTATE_CERTIFICATE, read_plan
+from warden.plan.actions import ROTATE_CERTIFICATE
+from warden.plan.parser import read_plan
 
 
 def found(world: World) -> None:

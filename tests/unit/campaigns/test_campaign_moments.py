@@ -22,8 +22,9 @@ from warden.campaigns.rollout import advance_campaign
 from warden.core.errors import Refused
 from warden.core.findings import Source
 from warden.core.ledger import Found, Index, Key, Put
+from warden.core.mode import Mode
 from warden.core.ports import Certificate, CertificatePage, JobOrder
-from warden.plan.model import ROTATE_CERTIFICATE, Mode
+from warden.plan.actions import ROTATE_CERTIFICATE
 
 CLEAN = f'{ROTATION}[hygiene]\ninactive = "clean"\ninactive_days = 60\n'
 

@@ -14,7 +14,7 @@ from warden.campaigns.records import Campaign, CampaignState, MemberState, read_
 from warden.cases.model import CaseState
 from warden.core.errors import Refused
 from warden.core.findings import Source
-from warden.plan.model import ROTATE_CERTIFICATE
+from warden.plan.actions import ROTATE_CERTIFICATE
 
 ENFORCED = '[rotation]\nmode = "enforce"\n'
 TURN = timedelta(minutes=5)

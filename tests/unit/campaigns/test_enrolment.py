@@ -19,7 +19,9 @@ from warden.campaigns.records import CampaignState, MemberState, campaign_put, o
 from warden.cases.model import Case, CaseState, Progress
 from warden.core.findings import Finding, Source
 from warden.core.ledger import Key
-from warden.plan.model import RENEW_CERTIFICATE, ROTATE_CERTIFICATE, Mode, read_plan
+from warden.core.mode import Mode
+from warden.plan.actions import RENEW_CERTIFICATE, ROTATE_CERTIFICATE
+from warden.plan.parser import read_plan
 from warden.respond.responder import respond
 
 RENEW = """

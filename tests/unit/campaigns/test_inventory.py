@@ -12,7 +12,7 @@ import pytest
 from tests.fakes import PLAN, Crash, World, a_finding, a_world, contained
 from warden.campaigns.inventory_runs import read_run
 from warden.campaigns.records import CampaignState, MemberState, read_campaign, read_member
-from warden.plan.model import Mode
+from warden.core.mode import Mode
 
 ROTATION = """
 [rotation]

@@ -25,7 +25,7 @@ from warden.containment.snapshot import ContainmentState
 from warden.core.errors import NotYet
 from warden.core.ledger import Put
 from warden.operate.commands import operate
-from warden.plan.model import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
+from warden.plan.actions import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
 from warden.respond.decisions import Decision, Order, carry_out
 
 TEN = [f"policy-{number}" for number in range(10)]

@@ -25,7 +25,7 @@ from warden.aws.certificates import IotCertificates
 from warden.aws.private_ca import PrivateAuthority
 from warden.core.errors import NotYet
 from warden.devices.csr import key_of_certificate
-from warden.plan.model import ROTATE_CERTIFICATE
+from warden.plan.actions import ROTATE_CERTIFICATE
 from warden.settings import settings_from
 
 PREFIX = "arn:aws:iot:us-east-1:000000000000:"

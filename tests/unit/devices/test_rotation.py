@@ -38,7 +38,7 @@ from warden.devices.rotation import (
     rotation_put,
     save_rotation,
 )
-from warden.plan.model import ROTATE_CERTIFICATE
+from warden.plan.actions import ROTATE_CERTIFICATE
 
 OLD, NEW = "a" * 64, "b" * 64
 

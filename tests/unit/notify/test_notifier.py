@@ -7,8 +7,8 @@ from datetime import timedelta
 from tests.fakes import PLAN, a_finding, a_world
 from warden.cases.model import CaseState
 from warden.core.findings import Subject, SubjectType
+from warden.core.mode import Mode
 from warden.notify.digests import admits
-from warden.plan.model import Mode
 
 
 def test_every_change_of_state_is_announced_once() -> None:

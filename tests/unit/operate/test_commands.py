@@ -22,9 +22,9 @@ from warden.cases.model import CaseState
 from warden.core.errors import Refused
 from warden.core.findings import Severity, Subject, SubjectType
 from warden.core.ledger import Put
+from warden.core.mode import Mode
 from warden.notify.case_notices import plain
 from warden.operate.commands import operate
-from warden.plan.model import Mode
 from warden.respond.decisions import Decision
 from warden.respond.dispatch import dispatch
 

@@ -10,9 +10,10 @@ from tests.fakes import PLAN, THING, AwsError, FakeClock, FakeLedger, World, a_f
 from warden.cases.model import CaseState
 from warden.core.errors import Conflict
 from warden.core.ledger import Key, Put
+from warden.core.mode import Mode
 from warden.core.ports import Thing
 from warden.plan.governor import STOP_KEY, Admission, Governor
-from warden.plan.model import Limits, Mode, NeverTouch, Plan, Rule
+from warden.plan.model import Limits, NeverTouch, Plan, Rule
 from warden.plan.renewal_terms import RotationTerms
 
 PUMP = Thing(name=THING, thing_type="pump", groups=("site-4", "pumps"))

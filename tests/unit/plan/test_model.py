@@ -8,7 +8,10 @@ from tests.conftest import ROOT
 from tests.fakes import PLAN, a_finding
 from warden.core.errors import PlanError
 from warden.core.findings import Severity, Source
-from warden.plan.model import ACTIONS, NOTIFY, QUARANTINE, Device, Mode, read_plan
+from warden.core.mode import Mode
+from warden.plan.actions import ACTIONS, NOTIFY, QUARANTINE
+from warden.plan.model import Device
+from warden.plan.parser import read_plan
 
 HEAD = "version = 1\n[limits]\ndevices_per_hour = 20\n"
 LAST = '[[rule]]\nname = "rest"\nactions = ["notify"]\n'

@@ -8,7 +8,9 @@ import pytest
 
 from warden.core.errors import PlanError
 from warden.core.findings import Severity
-from warden.plan.model import Limits, Mode, NeverTouch, Plan, Rule, read_plan
+from warden.core.mode import Mode
+from warden.plan.model import Limits, NeverTouch, Plan, Rule
+from warden.plan.parser import read_plan
 from warden.plan.renewal_terms import Cleaning, HygieneTerms, RotationTerms, Window
 
 HEAD = "# a plan\n\nversion = 1\n[limits]\ndevices_per_hour = 20\n"

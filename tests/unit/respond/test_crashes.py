@@ -18,7 +18,7 @@ import pytest
 from tests.fakes import THING, Crash, World, a_finding, a_key, a_world, an_old_certificate, contained
 from warden.core.errors import Conflict
 from warden.core.ports import Ports
-from warden.plan.model import ROTATE_CERTIFICATE
+from warden.plan.actions import ROTATE_CERTIFICATE
 
 RECEIVES = 5
 """More deliveries than crashes: nothing may be parked."""

@@ -29,7 +29,7 @@ from warden.campaigns.records import MemberState, read_batch, read_member
 from warden.cases.model import Case, CaseState, Progress
 from warden.devices.jobs import read_job
 from warden.devices.rotation import Rotation, RotationState, read_rotation
-from warden.plan.model import ROTATE_CERTIFICATE
+from warden.plan.actions import ROTATE_CERTIFICATE
 
 PAGE = (ROOT / "docs" / "rotation.md").read_text()
 MOMENTS = ("before the CSR", "between issue and confirm", "after confirm")

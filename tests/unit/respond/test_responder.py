@@ -20,9 +20,10 @@ from tests.fakes import (
 )
 from warden.cases.model import CaseState, Progress
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.mode import Mode
 from warden.ingest.envelopes import bare_records, unwrap
 from warden.ingest.intake import ingest
-from warden.plan.model import COLLECT_LOGS, DEACTIVATE_CERTIFICATE, QUARANTINE, Mode
+from warden.plan.actions import COLLECT_LOGS, DEACTIVATE_CERTIFICATE, QUARANTINE
 from warden.queues.messages import SCHEMA, send_finding
 from warden.respond.dispatch import dispatch
 

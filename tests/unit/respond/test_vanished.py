@@ -28,6 +28,7 @@ from warden.containment.snapshot import ContainmentState, containment_key, read_
 from warden.core.errors import ActionFailed, NotSent, NotYet, Refused
 from warden.core.findings import Subject, SubjectType
 from warden.core.ledger import Key, Put
+from warden.core.mode import Mode
 from warden.core.ports import Certificate, Thing
 from warden.devices.rotation import (
     RotationState,
@@ -38,7 +39,7 @@ from warden.devices.rotation import (
     save_rotation,
 )
 from warden.notify.digests import send_digest
-from warden.plan.model import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE, Mode
+from warden.plan.actions import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
 from warden.respond.decisions import Decision, Order, carry_out
 from warden.respond.followups import due, job_ended
 

@@ -22,7 +22,7 @@ from warden.context import Context
 from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.ledger import Index, retry_on_conflict
-from warden.plan.model import Mode
+from warden.core.mode import Mode
 
 
 class CampaignDecision(StrEnum):

@@ -24,7 +24,7 @@ from warden.cases.model import Case, Outcome, Progress
 from warden.context import Context
 from warden.core.errors import ActionFailed
 from warden.core.ledger import retry_on_conflict
-from warden.plan.model import Mode
+from warden.core.mode import Mode
 
 _AHEAD = timedelta(days=36_525)
 """A century: whom a detector names waits ahead of whoever has only an old certificate, in the order of the cases."""

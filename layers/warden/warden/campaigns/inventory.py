@@ -28,9 +28,9 @@ from warden.containment.snapshot import read_containment
 from warden.context import Context
 from warden.core.errors import Conflict, Refused
 from warden.core.ledger import Record, retry_on_conflict
+from warden.core.mode import Mode
 from warden.core.ports import Certificate, CertificatePage, Thing
 from warden.devices.rotation import read_rotation
-from warden.plan.model import Mode
 from warden.plan.renewal_terms import Cleaning
 
 _LEAST_TIME = timedelta(seconds=30)

@@ -44,7 +44,7 @@ from warden.core.ledger import Index, Key, Record, retry_on_conflict
 from warden.core.ports import JobOrder, Thing
 from warden.devices.jobs import document, end_time, job_id, job_put
 from warden.devices.rotation import new_rotation, read_rotation, rotation_job, rotation_put
-from warden.plan.model import RENEW_CERTIFICATE, ROTATE_CERTIFICATE
+from warden.plan.actions import RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.queues.messages import send_batch_over, send_job_ended
 
 RULE = "campaign"

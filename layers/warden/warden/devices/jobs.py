@@ -13,7 +13,7 @@ from warden.context import Context
 from warden.core.clock import from_text, to_text
 from warden.core.ledger import Key, Ledger, Put, version_of
 from warden.core.ports import JobOrder
-from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE
+from warden.plan.actions import COLLECT_LOGS, ROTATE_CERTIFICATE
 
 JOB_ID_PREFIX = "warden-"
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")

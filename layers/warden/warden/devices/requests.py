@@ -30,7 +30,7 @@ from warden.devices.rotation import (
     rotation_put,
     save_rotation,
 )
-from warden.plan.model import COLLECT_LOGS
+from warden.plan.actions import COLLECT_LOGS
 from warden.refusals import record_refusal
 from warden.validation.names import THING_NAME, shown
 from warden.validation.strict_json import message_in

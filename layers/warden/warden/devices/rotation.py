@@ -22,7 +22,7 @@ from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed
 from warden.core.ledger import Key, Ledger, Put, retry_on_conflict, version_of
 from warden.devices.jobs import Job, job_put, order_for, read_job
-from warden.plan.model import ROTATE_CERTIFICATE
+from warden.plan.actions import ROTATE_CERTIFICATE
 
 
 class RotationState(StrEnum):

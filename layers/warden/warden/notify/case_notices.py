@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from warden.cases.model import Case, CaseState, Progress
-from warden.plan.model import Mode
+from warden.core.mode import Mode
 from warden.settings import Settings
 
 _SUBJECT_LENGTH = 99

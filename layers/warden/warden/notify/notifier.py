@@ -15,7 +15,7 @@ from warden.core.ledger import Key, Record, retry_on_conflict
 from warden.notify.asff import finding_of
 from warden.notify.case_notices import body_of, subject_of
 from warden.notify.digests import admits
-from warden.plan.model import NOTIFY, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
+from warden.plan.actions import NOTIFY, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 
 _AGAIN_AFTER = timedelta(minutes=5)
 EVENT_SCHEMA = 1

@@ -11,9 +11,10 @@ from warden.containment.release import drift_of, release
 from warden.context import Context
 from warden.core.errors import ActionFailed, Refused
 from warden.core.ledger import retry_on_conflict
+from warden.core.mode import Mode
 from warden.devices.device_view import read_device
 from warden.notify.notifier import notify
-from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE, Mode
+from warden.plan.actions import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.respond.responder import admit, carry_on, perform, planned, reached_by, record_outcome
 
 

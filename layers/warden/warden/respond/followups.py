@@ -18,7 +18,7 @@ from warden.devices.rotation import RotationState, end_rotation, others_on, read
 from warden.ingest.audit_reports import settle_check
 from warden.notify.digests import send_digest
 from warden.notify.notifier import notify, retry_notifications
-from warden.plan.model import COLLECT_LOGS, ROTATE_CERTIFICATE
+from warden.plan.actions import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.respond.decisions import recover
 from warden.respond.responder import record_outcome, settle_after_job
 

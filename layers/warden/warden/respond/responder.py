@@ -12,19 +12,13 @@ from warden.context import Context
 from warden.core.errors import ActionFailed, Refused
 from warden.core.findings import Finding, SubjectType
 from warden.core.ledger import retry_on_conflict
+from warden.core.mode import Mode
 from warden.core.ports import Thing
 from warden.devices.device_view import DeviceView, affected_by, read_device
 from warden.devices.jobs import job_id
 from warden.notify.notifier import notify
-from warden.plan.model import (
-    DEACTIVATE_CERTIFICATE,
-    QUARANTINE,
-    RENEW_CERTIFICATE,
-    ROTATE_CERTIFICATE,
-    Device,
-    Mode,
-    Rule,
-)
+from warden.plan.actions import DEACTIVATE_CERTIFICATE, QUARANTINE, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
+from warden.plan.model import Device, Rule
 from warden.queues.messages import send_finding
 from warden.respond.actions import TOUCHING, are_counted
 from warden.respond.actions.quarantine import quarantine

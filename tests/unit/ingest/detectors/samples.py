@@ -14,7 +14,7 @@ from warden.core.findings import Finding
 from warden.ingest.detectors import Detector, Envelope, audit, audit_finding, detect, generic, guardduty, security_hub
 from warden.validation.evidence import BYTES
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 EVENTS = ROOT / "events"
 CORPUS = ROOT / "tests" / "corpus"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from warden.cases.model import Case, Outcome, Progress
 from warden.context import Context
 from warden.devices.jobs import Job, order_for, read_job, save_job
-from warden.plan.model import COLLECT_LOGS
+from warden.plan.actions import COLLECT_LOGS
 from warden.respond.actions.action import Action
 
 

@@ -6,7 +6,7 @@ from warden.cases.model import Case, Outcome, Progress
 from warden.context import Context
 from warden.core.errors import ActionFailed
 from warden.core.findings import SubjectType
-from warden.plan.model import DEACTIVATE_CERTIFICATE
+from warden.plan.actions import DEACTIVATE_CERTIFICATE
 from warden.respond.actions.action import Action
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from warden.cases.model import Case, Outcome, Progress
 from warden.context import Context
-from warden.plan.model import DISCONNECT
+from warden.plan.actions import DISCONNECT
 from warden.respond.actions.action import Action
 
 

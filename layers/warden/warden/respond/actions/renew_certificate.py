@@ -7,7 +7,7 @@ that finds ten thousand certificates about to expire fills a campaign, and holds
 from __future__ import annotations
 
 from warden.campaigns.enrolment import enrol
-from warden.plan.model import RENEW_CERTIFICATE
+from warden.plan.actions import RENEW_CERTIFICATE
 from warden.respond.actions.action import Action
 
 ACTION = Action(name=RENEW_CERTIFICATE, run=enrol, permissions=(), is_counted=False)

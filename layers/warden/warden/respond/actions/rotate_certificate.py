@@ -5,7 +5,7 @@ from __future__ import annotations
 from warden.cases.model import Case, Outcome, Progress
 from warden.context import Context
 from warden.devices.rotation import begin_rotation
-from warden.plan.model import ROTATE_CERTIFICATE
+from warden.plan.actions import ROTATE_CERTIFICATE
 from warden.respond.actions.action import Action
 
 
