@@ -85,3 +85,12 @@ def test_a_function_is_a_door_and_imports_no_other(path: Path) -> None:
     assert [name for name in names if name.split(".")[0] in ("functions", "app", "tests", *AWS)] == []
     assert [name for name in names if name.startswith("warden.aws")] == []
     assert [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)] == []
+
+
+def test_the_composition_root_types_every_port() -> None:
+    """With an `Any` here the type checker would compare no adapter with its port."""
+    names = {
+        node.id for node in ast.walk(ast.parse((WARDEN / "bootstrap.py").read_text())) if isinstance(node, ast.Name)
+    }
+
+    assert "Any" not in names

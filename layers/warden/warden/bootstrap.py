@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import boto3
 from botocore.config import Config
@@ -39,6 +39,8 @@ from warden.settings import Settings, arn_prefix_from, settings_from
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from warden.account import AccountSettings
+
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 6},
     connect_timeout=3,
@@ -54,8 +56,8 @@ def context() -> Context:
 
 
 @cache
-def account_settings() -> IotAccountSettings:
-    """Give `set_up_account` the account's settings; it needs nothing else of the service."""
+def account_settings() -> AccountSettings:
+    """Return for `set_up_account` the account's settings; it needs nothing else of the service."""
     return IotAccountSettings(boto3.client("iot", config=_CONFIG), arn_prefix_from())
 
 
@@ -76,40 +78,51 @@ class _Lazy[T]:
         self._make = make
         self._made: T | None = None
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if self._made is None:
             self._made = self._make()
         return getattr(self._made, name)
 
 
+def _lazy[T](make: Callable[[], T]) -> T:
+    """Return a port that is made when it is first used; what makes it is checked against the port's Protocol."""
+    return cast("T", _Lazy(make))
+
+
 def _ports(settings: Settings) -> Ports:
-    @cache
-    def client(name: Any) -> Any:
-        config = _CONFIG.merge(Config(signature_version="s3v4")) if name == "s3" else _CONFIG
-        return boto3.client(name, config=config)
-
-    def authority() -> PrivateAuthority | None:
-        arn, days = settings.private_ca, settings.private_ca_validity.days
-        if not arn:
-            return None
-        return PrivateAuthority(client("acm-pca"), arn, days=days, arn_prefix=prefix, sleep=time.sleep)
-
-    prefix = settings.arn_prefix
-    lazy: Any = _Lazy
+    iot = cache(lambda: boto3.client("iot", config=_CONFIG))
+    iot_data = cache(lambda: boto3.client("iot-data", config=_CONFIG))
+    sqs = cache(lambda: boto3.client("sqs", config=_CONFIG))
+    s3 = cache(lambda: boto3.client("s3", config=_CONFIG.merge(Config(signature_version="s3v4"))))
+    prefix, bucket = settings.arn_prefix, settings.evidence_bucket
     return Ports(
-        ledger=lazy(lambda: DynamoLedger(client("dynamodb"), settings.ledger_table)),
-        registry=lazy(lambda: IotRegistry(client("iot"), prefix)),
-        certificates=lazy(lambda: IotCertificates(client("iot"), prefix, authority())),
-        connections=lazy(lambda: IotConnections(client("iot-data"))),
-        jobs=lazy(lambda: IotJobs(client("iot"), prefix)),
-        evidence=lazy(lambda: S3Evidence(client("s3"), settings.evidence_bucket)),
-        reports=lazy(lambda: S3Reports(client("s3"), settings.evidence_bucket)),
-        notices=lazy(lambda: SnsNotices(client("sns"), settings.notices_topic)),
-        announcements=lazy(lambda: EventBridgeAnnouncements(client("events"), settings.event_source)),
-        security_hub=lazy(lambda: AwsSecurityHub(client("securityhub"))),
-        replies=lazy(lambda: IotReplies(client("iot-data"))),
-        queue=lazy(lambda: SqsCaseQueue(client("sqs"), settings.case_queue_url)),
-        inbox=lazy(lambda: SqsInbox(client("sqs"), settings.inbox_url)),
-        renewal_queue=lazy(lambda: SqsRenewalQueue(client("sqs"), settings.renewal_queue_url)),
-        detectors=lazy(lambda: AwsDetectors(client("iot"))),
+        ledger=_lazy(lambda: DynamoLedger(boto3.client("dynamodb", config=_CONFIG), settings.ledger_table)),
+        registry=_lazy(lambda: IotRegistry(iot(), prefix)),
+        certificates=_lazy(lambda: IotCertificates(iot(), prefix, _private_authority(settings))),
+        connections=_lazy(lambda: IotConnections(iot_data())),
+        jobs=_lazy(lambda: IotJobs(iot(), prefix)),
+        evidence=_lazy(lambda: S3Evidence(s3(), bucket)),
+        reports=_lazy(lambda: S3Reports(s3(), bucket)),
+        notices=_lazy(lambda: SnsNotices(boto3.client("sns", config=_CONFIG), settings.notices_topic)),
+        announcements=_lazy(
+            lambda: EventBridgeAnnouncements(boto3.client("events", config=_CONFIG), settings.event_source)
+        ),
+        security_hub=_lazy(lambda: AwsSecurityHub(boto3.client("securityhub", config=_CONFIG))),
+        replies=_lazy(lambda: IotReplies(iot_data())),
+        queue=_lazy(lambda: SqsCaseQueue(sqs(), settings.case_queue_url)),
+        inbox=_lazy(lambda: SqsInbox(sqs(), settings.inbox_url)),
+        renewal_queue=_lazy(lambda: SqsRenewalQueue(sqs(), settings.renewal_queue_url)),
+        detectors=_lazy(lambda: AwsDetectors(iot())),
+    )
+
+
+def _private_authority(settings: Settings) -> PrivateAuthority | None:
+    if not settings.private_ca:
+        return None
+    return PrivateAuthority(
+        boto3.client("acm-pca", config=_CONFIG),
+        settings.private_ca,
+        days=settings.private_ca_validity.days,
+        arn_prefix=settings.arn_prefix,
+        sleep=time.sleep,
     )
