@@ -12,54 +12,12 @@ from hypothesis import strategies as st
 from tests.cli.conftest import Said, Shell
 from tests.cli.samples import OPENED
 from tests.conftest import ROOT
+from tests.sample_events import SAMPLE_EVENTS, Outcome
 from warden.bootstrap import deployed_plan
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.plan.model import Device
 from warden.plan.parser import read_plan
 from warden_cli.explanation import KnownDevice, why_not
-
-EVENTS = ROOT / "events"
-
-FINDING, OVER, IGNORED, REFUSED = "finding", "over", "ignored", "refused"
-
-EXPECTED = {
-    "audit-finding": FINDING,
-    "audit-finding-certificate": FINDING,
-    "audit-report": IGNORED,
-    "audit-report-compliant": IGNORED,
-    "detect-metrics-report": IGNORED,
-    "detect-violation-alarm-cleared": OVER,
-    "detect-violation-alarm-invalidated": OVER,
-    "detect-violation-custom-metric": FINDING,
-    "detect-violation-in-alarm": FINDING,
-    "detect-violation-in-alarm-sqs": FINDING,
-    "detect-violation-long-thing-name": FINDING,
-    "detect-violation-machine-learning": FINDING,
-    "detect-violation-statistical": FINDING,
-    "detect-violation-unregistered-client": FINDING,
-    "generic-finding": FINDING,
-    "generic-finding-closed": OVER,
-    "guardduty-archived": IGNORED,
-    "guardduty-device-credentials": FINDING,
-    "guardduty-sample": IGNORED,
-    "guardduty-user": FINDING,
-    "operate-list-cases": IGNORED,
-    "operate-release": IGNORED,
-    "respond-finding": FINDING,
-    "security-hub-audit": FINDING,
-    "security-hub-check-summary": IGNORED,
-    "security-hub-detect": FINDING,
-    "security-hub-detect-archived": OVER,
-    "serve-device-certificate-confirm": IGNORED,
-    "serve-device-certificate-create": IGNORED,
-    "serve-device-logs-create": IGNORED,
-    "set-up-account-create": IGNORED,
-    "set-up-account-delete": IGNORED,
-    "sweep-cases": IGNORED,
-    "sweep-certificates": IGNORED,
-    "track-device-job-succeeded": IGNORED,
-    "track-device-job-timed-out": IGNORED,
-}
 
 PLAN = """\
 version = 1
@@ -112,40 +70,37 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def explained(shell: Shell, name: str, *arguments: str) -> Said:
-    return shell.warden("plan", "explain", str(EVENTS / f"{name}.json"), *arguments)
+    return shell.warden("plan", "explain", str(SAMPLE_EVENTS[name].path), *arguments)
 
 
-def what_it_is(answer: Any) -> str:
+def what_it_is(answer: Any) -> Outcome:
     [*messages] = answer["messages"]
     message = messages[0]
     if message["refused"]:
-        return REFUSED
+        return Outcome.REFUSED
     if message["ignored"]:
-        return IGNORED
-    return FINDING if message["findings"][0]["finding"]["open"] else OVER
+        return Outcome.IGNORED
+    return Outcome.FINDING if message["findings"][0]["finding"]["open"] else Outcome.OVER
 
 
 class TestEverySampleEvent:
-    def test_every_file_has_its_expectation(self) -> None:
-        assert {file.stem for file in EVENTS.glob("*.json")} == EXPECTED.keys()
-
-    @pytest.mark.parametrize("name", EXPECTED)
+    @pytest.mark.parametrize("name", SAMPLE_EVENTS)
     def test_it_is_understood_as_the_service_does(self, name: str, shell: Shell) -> None:
         said = explained(shell, name, "--json")
 
-        assert what_it_is(said.json) == EXPECTED[name]
-        assert said.code == (1 if EXPECTED[name] == REFUSED else 0)
+        assert what_it_is(said.json) == SAMPLE_EVENTS[name].outcome
+        assert said.code == (1 if SAMPLE_EVENTS[name].outcome is Outcome.REFUSED else 0)
 
-    @pytest.mark.parametrize("name", EXPECTED)
+    @pytest.mark.parametrize("name", SAMPLE_EVENTS)
     def test_it_is_explained_within_80_columns(self, name: str, shell: Shell) -> None:
         said = explained(shell, name)
 
         assert said.err == ""
         assert max(len(line) for line in said.out.splitlines()) <= 80
-        first = {IGNORED: "Ignored", REFUSED: "Refused"}.get(EXPECTED[name], "")
+        first = {Outcome.IGNORED: "Ignored", Outcome.REFUSED: "Refused"}.get(SAMPLE_EVENTS[name].outcome, "")
         assert said.out.startswith(first)
 
-    @pytest.mark.parametrize("name", [name for name, what in EXPECTED.items() if what == FINDING])
+    @pytest.mark.parametrize("name", [name for name, each in SAMPLE_EVENTS.items() if each.outcome is Outcome.FINDING])
     def test_every_finding_has_one_rule_and_says_what_it_cannot_know(self, name: str, shell: Shell) -> None:
         for message in explained(shell, name, "--json").json["messages"]:
             for finding in message["findings"]:

@@ -19,23 +19,10 @@ from local_fleet.aws import LocalAws
 from local_fleet.deploy import SAM, deploy
 from local_fleet.invoke import build, invoke
 from local_fleet.relay import reachable_from_containers
-from tests.conftest import ROOT
+from tests.sample_events import SAMPLE_EVENTS, SampleEvent, of_function
 
 IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
-DONE: dict[str, Any] = {"batchItemFailures": []}
-EVENTS = [
-    ("IngestFunction", "detect-violation-in-alarm", DONE),
-    ("IngestFunction", "detect-violation-in-alarm-sqs", DONE),
-    ("IngestFunction", "generic-finding", DONE),
-    ("RespondFunction", "respond-finding", DONE),
-    ("ServeDeviceFunction", "serve-device-certificate-create", DONE),
-    ("ServeDeviceFunction", "serve-device-certificate-confirm", DONE),
-    ("ServeDeviceFunction", "serve-device-logs-create", DONE),
-    ("TrackDeviceFunction", "track-device-job-succeeded", DONE),
-    ("TrackDeviceFunction", "track-device-job-timed-out", DONE),
-    ("SweepCasesFunction", "sweep-cases", {"queued": 0}),
-    ("SweepCertificatesFunction", "sweep-certificates", {"sweep": "reported"}),
-]
+ANSWERED = [pytest.param(each, id=each.name) for each in SAMPLE_EVENTS.values() if each.answer is not None]
 """Of ingest's samples one for each way in; tests/functions has them all."""
 
 
@@ -77,30 +64,31 @@ def _fails(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, timeout=300, check=False).returncode != 0  # noqa: S603 - above
 
 
-@pytest.mark.parametrize(("function", "event", "answer"), EVENTS)
-def test_it_answers_its_sample(application: Application, function: str, event: str, answer: Any) -> None:
-    assert application.invoke(function, ROOT / "events" / f"{event}.json") == answer
+@pytest.mark.parametrize("sample", ANSWERED)
+def test_it_answers_its_sample(application: Application, sample: SampleEvent) -> None:
+    function = f"{sample.function.title().replace('_', '')}Function"
+
+    assert application.invoke(function, sample.path) == sample.answer
 
 
 def test_the_operators_cases_are_listed(application: Application) -> None:
-    answer = application.invoke("OperateFunction", ROOT / "events" / "operate-list-cases.json")
+    answer = application.invoke("OperateFunction", SAMPLE_EVENTS["operate-list-cases"].path)
 
     assert answer["statusCode"] == 200
     assert "cases" in json.loads(answer["body"])
 
 
 def test_a_release_of_no_case_is_told_so(application: Application) -> None:
-    answer = application.invoke("OperateFunction", ROOT / "events" / "operate-release.json")
+    answer = application.invoke("OperateFunction", SAMPLE_EVENTS["operate-release"].path)
 
     assert answer["statusCode"] in (404, 409)
 
 
-@pytest.mark.parametrize("event", ["set-up-account-create", "set-up-account-delete"])
-def test_cloudformation_is_answered(application: Application, event: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sample", of_function("set_up_account"), ids=lambda each: each.name)
+def test_cloudformation_is_answered(application: Application, sample: SampleEvent, tmp_path: Path) -> None:
     with _cloudformation() as (url, answers), reachable_from_containers(url) as reachable:
-        text = (ROOT / "events" / f"{event}.json").read_text()
-        sample = json.loads(text) | {"ResponseURL": reachable}
-        (tmp_path / "event.json").write_text(json.dumps(sample))
+        event = json.loads(sample.path.read_text()) | {"ResponseURL": reachable}
+        (tmp_path / "event.json").write_text(json.dumps(event))
 
         assert application.invoke("SetUpAccountFunction", tmp_path / "event.json") is None
 

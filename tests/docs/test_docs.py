@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.sample_events import SAMPLE_EVENTS
 from warden.plan.parser import read_plan
 
 PAGES = [
@@ -144,6 +145,9 @@ def test_every_function_has_its_sample_in_readme() -> None:
     rows = dict(re.findall(r"^\| `(\w+Function)` \| `(events/[\w-]+\.json)`", README, re.MULTILINE))
 
     assert set(rows) == functions
+    for function, path in rows.items():
+        folder = SAMPLE_EVENTS[Path(path).stem].function
+        assert function == f"{folder.title().replace('_', '')}Function"
 
 
 def promises() -> dict[int, str]:

@@ -7,13 +7,14 @@ here: invariants.py checks it, for every flow the same, and the engine compares 
 
 An action that is new in `warden.respond.actions.TOUCHING` has a rule of its own in PLAN and a flow of its own, from
 its name.
-A sample event that is new in events/ and carries a finding belongs into `SOURCES`.
+A sample event that is new in events/ says in its row of the manifest which flow it gets; one that ends a finding needs
+a row in `ENDS` as well.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,36 +23,15 @@ from tests.aws.private_ca import AUTHORITY
 from tests.fakes import NOON, a_key
 from tests.faults.environment import RESTRICTED, Deployment
 from tests.faults.world import THING, World, sample
+from tests.sample_events import InFaults, in_faults
 from warden.plan.actions import COLLECT_LOGS, QUARANTINE, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.respond.actions import TOUCHING
 
 type Step = Callable[[World], object]
 
-SOURCES = (
-    "detect-violation-in-alarm",
-    "audit-finding",
-    "audit-finding-certificate",
-    "audit-report",
-    "audit-report-compliant",
-    "guardduty-device-credentials",
-    "security-hub-detect",
-    "security-hub-audit",
-    "generic-finding",
-)
-
-VARIANTS = (
-    "detect-violation-alarm-invalidated",
-    "detect-violation-custom-metric",
-    "detect-violation-long-thing-name",
-    "detect-violation-machine-learning",
-    "detect-violation-statistical",
-    "detect-violation-unregistered-client",
-    "guardduty-user",
-)
+SOURCES = in_faults(InFaults.WORKED)
+VARIANTS = in_faults(InFaults.REPORTED)
 """What the same sources send besides: the violations are none that Device Defender knows, and end there."""
-
-ENDS = ("detect-violation-alarm-cleared", "security-hub-detect-archived", "generic-finding-closed")
-"""What ends a finding; each has a flow in which there is one."""
 
 JOBS = tuple(name for name, action in TOUCHING.items() if action.is_job)
 _AUDIT = "9f71b6e90cfb57d4ac671be3a4898e6a"
@@ -321,6 +301,13 @@ def untold(step: Step) -> Step:
     return denied
 
 
+ENDS: Mapping[str, tuple[str, tuple[Step, ...]]] = {
+    "detect-violation-alarm-cleared": ("source cleared", SUSPECTED),
+    "security-hub-detect-archived": ("source over in Security Hub", SUSPECTED),
+    "generic-finding-closed": ("source closed", (source("generic-finding"),)),
+}
+"""What ends a finding: the flow's name, and what comes before, so that there is one."""
+
 FLOWS: tuple[Flow, ...] = (
     *(Flow(f"action {name}", (finding(f"needs-{name}"), work, sweep(minutes=9))) for name in TOUCHING),
     *(Flow(f"job of {name} never answered", (A_DAY_LATER,), (finding(f"needs-{name}"),)) for name in JOBS),
@@ -328,9 +315,7 @@ FLOWS: tuple[Flow, ...] = (
     *(Flow(f"source {name}", (source(name), work), (listed_as_active,)) for name in SOURCES),
     Flow("source not confirmed", (source("detect-violation-in-alarm"),)),
     *(Flow(f"source {name}", (source(name),)) for name in VARIANTS),
-    Flow("source cleared", (source("detect-violation-alarm-cleared"),), SUSPECTED),
-    Flow("source over in Security Hub", (source("security-hub-detect-archived"),), SUSPECTED),
-    Flow("source closed", (source("generic-finding-closed"),), (source("generic-finding"),)),
+    *(Flow(name, (source(event),), before) for event, (name, before) in ENDS.items()),
     Flow("audit finds it no more", (audited_again, sweep(minutes=31)), (listed_as_active, source("audit-report"))),
     Flow("told by the sweep", (sweep(minutes=6),), (untold(finding("needs-nothing")),)),
     Flow("told by a digest", (sweep(minutes=61),), tuple(finding(f"storm-{number}") for number in range(22))),

@@ -31,10 +31,10 @@ from functions.sweep_certificates import app as sweep_certificates_app
 from functions.track_device import app as track_app
 from tests.aws.calls import Calls
 from tests.aws.private_ca import certificate_as_asked
-from tests.conftest import ROOT
 from tests.fakes import LOG, a_key
 from tests.functions.conftest import ACCOUNT, REGION, Context, Deployment, batch, sample
 from tests.functions.test_devices import a_request
+from tests.sample_events import of_function
 from tests.template import transformed
 from tests.template.authorisation import OPTIONS
 from warden import bootstrap
@@ -200,10 +200,8 @@ def an_audit_finding(about: str, name: str, check: str, task: str = "earlier") -
 
 def whatever_detectors_send(fleet: Fleet) -> None:
     """Each sample, an audit's report and its pages, and what cannot be read."""
-    others = ("respond", "serve-device", "track-device", "sweep", "operate", "set-up-account")
-    for path in sorted((ROOT / "events").glob("*.json")):
-        if not path.stem.startswith(others):
-            ingest_app.lambda_handler(sample(path.stem), Context())
+    for event in sorted(of_function("ingest"), key=lambda each: each.name):
+        ingest_app.lambda_handler(sample(event.name), Context())
     ingest_app.lambda_handler(batch("not JSON"), Context())
     inbox = boto3.client("sqs", region_name=REGION)
     url = inbox.get_queue_url(QueueName="inbox")["QueueUrl"]

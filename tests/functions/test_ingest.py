@@ -5,54 +5,20 @@ from typing import Any
 import pytest
 
 from functions.ingest import app
-from tests.conftest import ROOT
 from tests.functions.conftest import Context, Deployment, batch, sample
-
-FINDINGS = {
-    "audit-finding": 1,
-    "audit-finding-certificate": 1,
-    "audit-report": 0,
-    "audit-report-compliant": 0,
-    "detect-metrics-report": 0,
-    "detect-violation-alarm-cleared": 1,
-    "detect-violation-alarm-invalidated": 1,
-    "detect-violation-custom-metric": 1,
-    "detect-violation-in-alarm": 1,
-    "detect-violation-in-alarm-sqs": 1,
-    "detect-violation-long-thing-name": 1,
-    "detect-violation-machine-learning": 1,
-    "detect-violation-statistical": 1,
-    "detect-violation-unregistered-client": 1,
-    "generic-finding": 1,
-    "generic-finding-closed": 1,
-    "guardduty-archived": 0,
-    "guardduty-device-credentials": 1,
-    "guardduty-sample": 0,
-    "guardduty-user": 1,
-    "security-hub-audit": 2,
-    "security-hub-check-summary": 0,
-    "security-hub-detect": 1,
-    "security-hub-detect-archived": 1,
-}
-OF_OTHERS = ("respond", "serve-device", "track-device", "sweep", "operate", "set-up-account")
+from tests.sample_events import SampleEvent, of_function
 
 
 def ingest(event: dict[str, Any]) -> Any:
     return app.lambda_handler(event, Context())
 
 
-def test_every_sample_of_a_detector_is_read_here() -> None:
-    names = {path.stem for path in (ROOT / "events").glob("*.json")}
-
-    assert {name for name in names if not name.startswith(OF_OTHERS)} == set(FINDINGS)
-
-
-@pytest.mark.parametrize(("name", "findings"), FINDINGS.items())
-def test_a_sample_becomes_its_findings_bare_or_queued(deployment: Deployment, name: str, findings: int) -> None:
-    assert ingest(sample(name)) == {"batchItemFailures": []}
+@pytest.mark.parametrize("event", [pytest.param(each, id=each.name) for each in of_function("ingest")])
+def test_a_sample_becomes_its_findings_bare_or_queued(deployment: Deployment, event: SampleEvent) -> None:
+    assert ingest(sample(event.name)) == {"batchItemFailures": []}
 
     queued = deployment.queued()
-    assert [message["type"] for message in queued] == ["finding"] * findings
+    assert [message["type"] for message in queued] == ["finding"] * len(event.kinds)
     assert deployment.records("refusal") == []
 
 

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.sample_events import SAMPLE_EVENTS
 from warden.core.errors import Refused
 from warden.core.findings import Finding
 from warden.ingest.detectors import Detector, Envelope, audit, audit_finding, detect, generic, guardduty, security_hub
 from warden.validation.evidence import BYTES
 
 ROOT = Path(__file__).parents[4]
-EVENTS = ROOT / "events"
 CORPUS = ROOT / "tests" / "corpus"
 
 DETECTORS: tuple[Detector, ...] = (guardduty, security_hub, generic, detect, audit, audit_finding)
@@ -35,7 +35,7 @@ def from_event_bridge() -> Envelope:
 
 
 def event(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    found: dict[str, Any] = json.loads(SAMPLE_EVENTS[name].path.read_text())
     return found
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.sample_events import of_function
 from tests.unit.ingest.detectors.samples import (
     DETECTORS,
-    EVENTS,
     an_envelope,
     assert_is_plain,
     assert_is_safe,
@@ -26,11 +26,7 @@ from warden.core.findings import Finding
 from warden.ingest.detectors import Detector, Envelope
 from warden.validation.strict_json import message_in
 
-MESSAGES = [
-    message_of(path.stem)[0]
-    for path in sorted(EVENTS.glob("*.json"))
-    if path.stem.split("-")[0] in {"detect", "audit", "guardduty", "security", "generic"}
-]
+MESSAGES = [message_of(each.name)[0] for each in of_function("ingest")]
 
 ANYTHING = st.recursive(
     st.none()

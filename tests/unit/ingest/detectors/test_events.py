@@ -1,64 +1,85 @@
-"""Every file in `events/` is what it says: complete, readable, and read here."""
+"""Every file in `events/` has its row in the manifest, and is what the row says."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from cryptography import x509
 
-from tests.unit.ingest.detectors.samples import EVENTS, assert_is_safe, event, findings_of, the_finding_of
+from tests.conftest import ROOT
+from tests.sample_events import EVENTS, PAGE, SAMPLE_EVENTS, Outcome, SampleEvent, of_function, page_of
+from tests.unit.ingest.detectors.samples import (
+    DETECTORS,
+    assert_is_safe,
+    detector_of,
+    event,
+    findings_of,
+    message_of,
+    the_finding_of,
+)
 from warden.core.findings import Finding
+from warden.ingest.detectors import Detector
 
-PROBLEM = the_finding_of("detect-violation-in-alarm").problem
+CASE = f"{the_finding_of('detect-violation-in-alarm').problem[:12]}-1"
 
-DETECTORS_SEND = {
-    "detect-violation-in-alarm": 1,
-    "detect-violation-in-alarm-sqs": 1,
-    "detect-violation-alarm-cleared": 1,
-    "detect-violation-alarm-invalidated": 1,
-    "detect-violation-machine-learning": 1,
-    "detect-violation-statistical": 1,
-    "detect-violation-custom-metric": 1,
-    "detect-violation-unregistered-client": 1,
-    "detect-violation-long-thing-name": 1,
-    "detect-metrics-report": 0,
-    "audit-report": 0,
-    "audit-report-compliant": 0,
-    "audit-finding": 1,
-    "audit-finding-certificate": 1,
-    "guardduty-device-credentials": 1,
-    "guardduty-user": 1,
-    "guardduty-sample": 0,
-    "guardduty-archived": 0,
-    "security-hub-detect": 1,
-    "security-hub-detect-archived": 1,
-    "security-hub-audit": 2,
-    "security-hub-check-summary": 0,
-    "generic-finding": 1,
-    "generic-finding-closed": 1,
-}
+FROM_DETECTORS = [pytest.param(each, id=each.name) for each in of_function("ingest")]
+TO_OUR_FUNCTIONS = [pytest.param(each, id=each.name) for each in SAMPLE_EVENTS.values() if each.function != "ingest"]
 
 
-def test_every_sample_is_read_by_a_test() -> None:
-    assert {path.stem for path in EVENTS.glob("*.json")} == DETECTORS_SEND.keys() | OUR_FUNCTIONS_GET.keys()
+def test_every_sample_has_its_row_and_every_row_its_sample() -> None:
+    assert {path.stem for path in EVENTS.glob("*.json")} == SAMPLE_EVENTS.keys()
 
 
-def test_the_readme_lists_every_sample_once() -> None:
-    listed = [line.split("`")[1] for line in (EVENTS / "README.md").read_text().splitlines() if line.startswith("| `")]
+def test_every_row_is_of_a_function_that_there_is() -> None:
+    functions = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
 
-    assert sorted(listed) == sorted(path.name for path in EVENTS.glob("*.json"))
+    assert {each.function for each in SAMPLE_EVENTS.values()} == functions
 
 
-@pytest.mark.parametrize(("name", "count"), DETECTORS_SEND.items())
-def test_a_detectors_sample_holds_so_many_findings(name: str, count: int) -> None:
-    found = findings_of(name)
+def test_the_readme_has_the_tables_of_the_manifest() -> None:
+    page = PAGE.read_text(encoding="utf-8")
 
-    assert len(found) == count
+    assert page == page_of(page), "run `.venv/bin/python -m tests.sample_events`"
+
+
+@pytest.mark.parametrize("sample", SAMPLE_EVENTS.values(), ids=SAMPLE_EVENTS)
+def test_a_row_says_where_the_shape_is_from(sample: SampleEvent) -> None:
+    assert {"captured", "documented", "unverified", "ours"} & set(re.findall(r"\w+", sample.shape))
+
+
+@pytest.mark.parametrize("sample", SAMPLE_EVENTS.values(), ids=SAMPLE_EVENTS)
+def test_a_row_has_the_keys_of_what_it_is(sample: SampleEvent) -> None:
+    is_from_detector = sample.function == "ingest"
+
+    assert bool(sample.rules) == (is_from_detector and sample.outcome is Outcome.FINDING)
+    assert bool(sample.faults or sample.reason) == is_from_detector
+
+
+def test_every_detector_has_a_sample() -> None:
+    assert {each.source for each in of_function("ingest")} == {_name_of(detector) for detector in DETECTORS}
+
+
+def _name_of(detector: Detector | None) -> str:
+    return getattr(detector, "__name__", "").rpartition(".")[2]
+
+
+@pytest.mark.parametrize("sample", FROM_DETECTORS)
+def test_a_detectors_sample_holds_what_its_row_says(sample: SampleEvent) -> None:
+    message, _ = message_of(sample.name)
+
+    found = findings_of(sample.name)
+
+    assert _name_of(detector_of(message)) == sample.source
+    assert tuple(finding.kind for finding in found) == sample.kinds
+    assert {Outcome.FINDING if finding.is_open else Outcome.OVER for finding in found} == (
+        {sample.outcome} - {Outcome.IGNORED}
+    )
     for finding in found:
         assert_is_safe(finding)
 
@@ -67,9 +88,9 @@ def test_the_queue_changes_nothing_about_a_finding() -> None:
     assert the_finding_of("detect-violation-in-alarm-sqs") == the_finding_of("detect-violation-in-alarm")
 
 
-@pytest.mark.parametrize("path", sorted(EVENTS.glob("*.json")), ids=lambda path: path.stem)
-def test_a_record_of_a_queue_has_the_digest_of_its_body(path: Any) -> None:
-    for record in json.loads(path.read_text()).get("Records", []):
+@pytest.mark.parametrize("name", SAMPLE_EVENTS)
+def test_a_record_of_a_queue_has_the_digest_of_its_body(name: str) -> None:
+    for record in event(name).get("Records", []):
         if record.get("eventSource") == "aws:sqs":
             assert record["md5OfBody"] == hashlib.md5(record["body"].encode(), usedforsecurity=False).hexdigest()
 
@@ -80,85 +101,87 @@ def the_body_of(sample: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def the_case_queues_message(sample: dict[str, Any]) -> None:
-    body = the_body_of(sample)
+def a_finding_for_the_responder(event: dict[str, Any]) -> tuple[str, str]:
+    body = the_body_of(event)
+    finding = Finding.from_message(body["finding"])
 
     assert (body["schema"], body["type"]) == (1, "finding")
-    assert Finding.from_message(body["finding"]) == the_finding_of("detect-violation-in-alarm")
+    assert finding == the_finding_of("detect-violation-in-alarm")
+    return "case-queue", finding.kind
 
 
-def a_certificate_request(sample: dict[str, Any]) -> None:
-    body = the_body_of(sample)
+def a_devices_request(event: dict[str, Any]) -> tuple[str, str]:
+    body = the_body_of(event)
     payload = json.loads(base64.b64decode(body["payload"]))
+    kind = f"{body['resource']}/{body['verb']}"
 
-    assert (body["thing"], body["resource"], body["verb"]) == ("pump-3", "certificate", "create")
-    assert x509.load_pem_x509_csr(payload["csr"].encode()).is_signature_valid
+    assert body["thing"] == "pump-3"
     assert payload["clientToken"]
+    _REQUESTS[kind](body, payload)
+    return "device", kind
 
 
-def a_confirmation(sample: dict[str, Any]) -> None:
-    body = the_body_of(sample)
+def _asks_for_a_certificate(_: dict[str, Any], payload: dict[str, Any]) -> None:
+    assert x509.load_pem_x509_csr(payload["csr"].encode()).is_signature_valid
 
-    assert (body["thing"], body["resource"], body["verb"]) == ("pump-3", "certificate", "confirm")
+
+def _confirms(body: dict[str, Any], _: dict[str, Any]) -> None:
     assert body["principal"] != the_body_of(event("serve-device-certificate-create"))["principal"]
 
 
-def an_upload_request(sample: dict[str, Any]) -> None:
-    body = the_body_of(sample)
-    payload = json.loads(base64.b64decode(body["payload"]))
-
-    assert (body["thing"], body["resource"], body["verb"]) == ("pump-3", "logs", "create")
+def _asks_where_to_upload(_: dict[str, Any], payload: dict[str, Any]) -> None:
     assert [file.keys() for file in payload["files"]] == [{"name", "bytes", "sha256"}]
 
 
-def a_job_that(status: str) -> Callable[[dict[str, Any]], None]:
-    def check(sample: dict[str, Any]) -> None:
-        body = the_body_of(sample)
-
-        assert (body["eventType"], body["status"]) == ("JOB_EXECUTION", status)
-        assert body["operation"] == status.lower()
-        assert body["thingArn"].endswith(":thing/pump-3")
-
-    return check
-
-
-def a_schedule(sample: dict[str, Any]) -> None:
-    assert (sample["source"], sample["detail-type"], sample["detail"]) == ("aws.events", "Scheduled Event", {})
-
-
-def an_operators_call(body: dict[str, str]) -> Callable[[dict[str, Any]], None]:
-    def check(sample: dict[str, Any]) -> None:
-        assert sample["version"] == "2.0"
-        assert sample["requestContext"]["authorizer"]["iam"]["userArn"]
-        assert json.loads(sample["body"]) == body
-
-    return check
-
-
-def a_custom_resource(kind: str) -> Callable[[dict[str, Any]], None]:
-    def check(sample: dict[str, Any]) -> None:
-        assert sample["RequestType"] == kind
-        assert ("PhysicalResourceId" in sample) == (kind != "Create")
-
-    return check
-
-
-OUR_FUNCTIONS_GET: dict[str, Callable[[dict[str, Any]], None]] = {
-    "respond-finding": the_case_queues_message,
-    "serve-device-certificate-create": a_certificate_request,
-    "serve-device-certificate-confirm": a_confirmation,
-    "serve-device-logs-create": an_upload_request,
-    "track-device-job-succeeded": a_job_that("SUCCEEDED"),
-    "track-device-job-timed-out": a_job_that("TIMED_OUT"),
-    "sweep-cases": a_schedule,
-    "sweep-certificates": a_schedule,
-    "operate-list-cases": an_operators_call({"command": "cases"}),
-    "operate-release": an_operators_call({"command": "release", "case": f"{PROBLEM[:12]}-1"}),
-    "set-up-account-create": a_custom_resource("Create"),
-    "set-up-account-delete": a_custom_resource("Delete"),
+_REQUESTS: dict[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
+    "certificate/create": _asks_for_a_certificate,
+    "certificate/confirm": _confirms,
+    "logs/create": _asks_where_to_upload,
 }
 
 
-@pytest.mark.parametrize("name", OUR_FUNCTIONS_GET)
-def test_a_functions_sample_is_what_its_name_says(name: str) -> None:
-    OUR_FUNCTIONS_GET[name](event(name))
+def a_job_event(event: dict[str, Any]) -> tuple[str, str]:
+    body = the_body_of(event)
+
+    assert body["eventType"] == "JOB_EXECUTION"
+    assert body["operation"] == body["status"].lower()
+    assert body["thingArn"].endswith(":thing/pump-3")
+    return "iot-jobs", body["status"]
+
+
+def a_schedule(event: dict[str, Any]) -> tuple[str, str]:
+    assert (event["source"], event["detail"]) == ("aws.events", {})
+    return "schedule", event["detail-type"]
+
+
+def an_operators_call(event: dict[str, Any]) -> tuple[str, str]:
+    body = json.loads(event["body"])
+
+    assert event["version"] == "2.0"
+    assert event["requestContext"]["authorizer"]["iam"]["userArn"]
+    assert body.keys() <= {"command", "case"}
+    assert body.get("case", CASE) == CASE
+    assert ("case" in body) == (body["command"] != "cases")
+    return "operator", body["command"]
+
+
+def a_custom_resource(event: dict[str, Any]) -> tuple[str, str]:
+    assert ("PhysicalResourceId" in event) == (event["RequestType"] != "Create")
+    return "cloudformation", event["RequestType"]
+
+
+READERS: dict[str, Callable[[dict[str, Any]], tuple[str, str]]] = {
+    "respond": a_finding_for_the_responder,
+    "serve_device": a_devices_request,
+    "track_device": a_job_event,
+    "sweep_cases": a_schedule,
+    "sweep_certificates": a_schedule,
+    "operate": an_operators_call,
+    "set_up_account": a_custom_resource,
+}
+"""What each function gets, checked, to its source and its kind."""
+
+
+@pytest.mark.parametrize("sample", TO_OUR_FUNCTIONS)
+def test_a_functions_sample_is_what_its_row_says(sample: SampleEvent) -> None:
+    assert READERS[sample.function](event(sample.name)) == (sample.source, *sample.kinds)
