@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -45,8 +46,13 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 @cache
 def _written() -> str:
-    template = yaml.load(TEMPLATE.read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader with CloudFormation's tags
-    return json.dumps(template, default=str)
+    return json.dumps(read_template(TEMPLATE))
+
+
+def read_template(path: Path) -> dict[str, Any]:
+    """Read a template with the long form of every function."""
+    template = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader with CloudFormation's tags
+    return dict(json.loads(json.dumps(template, default=str)))
 
 
 def written() -> dict[str, Any]:
