@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from warden.campaigns.inventory import Turn, resume_run, sweep_certificates
 from warden.cases.model import Case, CaseState, case_from
+from warden.cases.outbox import Outbox
 from warden.context import Context
 from warden.core.errors import ActionFailed, Conflict, NotSent, Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
@@ -1004,6 +1005,11 @@ class World:
         """The only case."""
         (case,) = self.cases
         return case
+
+    @property
+    def outbox(self) -> Outbox:
+        """The outbox of the only case."""
+        return self.context.cases.outbox(self.case)
 
     def steps(self, case: Case | None = None) -> list[str]:
         """What the timeline of a case (the only one) says happened."""

@@ -30,8 +30,8 @@ _KEY = (
     r"|SWITCH|SWEEP#certificates|CAMPAIGN(?:#[a-z0-9-]+)?"
 )
 _SORT = (
-    rf"CASE|PROBLEM|CONTAINMENT|ROTATION|RENEWAL|RETIREMENT|DIGEST|COUNTER|STOP|RUN|CURRENT|SETTLE|[0-9a-f]{{32}}"
-    rf"|THING#{THING}|KEY#[0-9a-f]{{64}}|STEP#[0-9]{{6}}#[0-9]{{2}}|STEP#|BATCH#[0-9]{{6}}"
+    rf"CASE|OUTBOX|PROBLEM|CONTAINMENT|ROTATION|RENEWAL|RETIREMENT|DIGEST|COUNTER|STOP|RUN|CURRENT|SETTLE|[0-9a-f]{{32}}"
+    rf"|THING#{THING}|KEY#[0-9a-f]{{64}}|STEP#[0-9]{{6}}#(?:n[0-9]{{6}}#)?[0-9]{{2}}|STEP#|BATCH#[0-9]{{6}}"
 )
 _DUE = r"due|(?:waiting|batches|renewals) [a-zA-Z0-9-]+"
 _WRITE = r"dynamodb\.(?:PutItem|TransactWriteItems\.TransactItems\.Put)"

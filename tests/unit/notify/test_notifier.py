@@ -34,7 +34,7 @@ def test_a_notice_that_cannot_be_sent_stops_nothing_and_is_made_up_for() -> None
     world.sweep(after=timedelta(minutes=6))
 
     assert len(world.notices.sent) == 1
-    assert world.case.renotify_at is None
+    assert world.outbox.renotify_at is None
 
 
 def test_an_event_that_cannot_be_published_keeps_no_notice_back() -> None:
@@ -138,5 +138,5 @@ def test_a_case_whose_note_was_lost_keeps_its_place_among_the_notices() -> None:
         world.report(a_finding(f"pump-{number}", id=f"violation-{number}"))
     first, second = world.cases
 
-    assert admits(first, world.context)
-    assert not admits(second, world.context)
+    assert admits(first, world.context.cases.outbox(first), world.context)
+    assert not admits(second, world.context.cases.outbox(second), world.context)

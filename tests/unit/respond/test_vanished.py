@@ -369,13 +369,13 @@ def test_no_logs_are_collected_from_a_device_that_is_never_touched() -> None:
 def test_a_notice_that_still_cannot_be_sent_is_owed_on(world: World) -> None:
     world.notices.down = True
     world.report(a_finding())
-    first = world.case.renotify_at
+    first = world.outbox.renotify_at
     assert first is not None
 
     world.sweep(after=timedelta(minutes=6))
 
-    assert world.case.renotify_at is not None
-    assert world.case.renotify_at > first
+    assert world.outbox.renotify_at is not None
+    assert world.outbox.renotify_at > first
     assert world.notices.sent == []
 
 

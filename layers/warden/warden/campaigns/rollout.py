@@ -36,6 +36,7 @@ from warden.campaigns.records import (
     waiting_in,
 )
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step, case_from, case_key
+from warden.cases.outbox import outbox_put
 from warden.containment.snapshot import read_containment
 from warden.context import Context
 from warden.core.errors import ActionFailed
@@ -409,6 +410,7 @@ def _note(member: Member, word: str, context: Context, asking: Case | None = Non
     else:
         failed = asking.with_outcome(RENEW_CERTIFICATE, Outcome(Progress.FAILED, member.note))
         step = Step(f"{RENEW_CERTIFICATE} {Progress.FAILED}", WARDEN, member.note)
-        context.cases.save(replace(failed, renotify_at=now), now, step, also=writes)
+        owed = outbox_put(replace(context.cases.outbox(failed), renotify_at=now))
+        context.cases.save(failed, now, step, also=(*writes, owed))
     if noted.is_over:
         send_batch_over(context.ports.queue, batch=noted.job_id)

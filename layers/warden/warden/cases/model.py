@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from warden.cases.outbox import Outbox, outbox_from, outbox_key, outbox_put
 from warden.core.clock import from_text, to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
-from warden.core.ledger import EXPIRY, Key, Ledger, Put, retry_on_conflict, version_of
+from warden.core.ledger import EXPIRY, NEW, Key, Ledger, Put, retry_on_conflict, version_of
 from warden.validation.names import shown
 
 _ENDED_FINDINGS_KEPT = 50
@@ -78,11 +79,9 @@ class Case:
     """One problem with one subject.
 
     `thing` is the device it concerns, empty when there is none in the registry. `findings` maps each of the
-    detector's ids to whether it is still open. `announced_states` are the notices sent, `refusals_seen` the kinds of
-    refused device requests noted, `handled_request_ids` the operators' calls taken: each of them once.
-    `held_for_all` says that the governor would hold any other device as well; `renotify_at` is when to tell again;
-    `decided_on` is the finding that the plan was asked about last; `acted_before` when the problem's case before this
-    one, which was acted on, was closed.
+    detector's ids to whether it is still open. `decided_on` is the finding that the plan was asked about last;
+    `acted_before` when the problem's case before this one, which was acted on, was closed. What was sent about the case
+    and is owed stands in its outbox.
     """
 
     id: str
@@ -107,15 +106,8 @@ class Case:
     approved_at: datetime | None = None
     resolution: str = ""
     closed_at: datetime | None = None
-    announced_states: Sequence[str] = ()
-    refusals_seen: Sequence[str] = ()
-    handled_request_ids: Sequence[str] = ()
-    held_for_all: bool = False
     acted_before: datetime | None = None
     decided_on: str = ""
-    announced: str = ""
-    in_security_hub: str = ""
-    renotify_at: datetime | None = None
     version: int = 0
 
     @property
@@ -257,10 +249,12 @@ class Cases:
             return case
         return self.save(replace(case, findings={**case.findings, finding.id: False}), now, step, also=(problem,))
 
-    def close(self, case: Case, resolution: str, now: datetime, *steps: Step) -> Case:
-        """Close a case and the problem with it; later news of the same age or older changes nothing."""
+    def close(self, case: Case, resolution: str, now: datetime, *steps: Step, outbox: Outbox | None = None) -> Case:
+        """Close a case, the problem and the outbox with it; later news of the same age or older changes nothing."""
         key = _problem_key(case.problem)
         head = self._ledger.read(key)
+        # Read before the steps: what is noted from here on meets a conflict, and is written again with its expiry.
+        last = replace(outbox or self.outbox(case), expires_at=self._expiry(now))
         self._let_steps_expire(case, now)
         closed = replace(case, state=CaseState.CLOSED, resolution=resolution, closed_at=now)
         problem: dict[str, Any] = {
@@ -270,7 +264,37 @@ class Cases:
             "acted_at": to_text(now) if case.admitted else "",
             EXPIRY: self._expiry(now),
         }
-        return self.save(closed, now, *steps, also=(Put(key, problem, version_of(head)),))
+        return self.save(closed, now, *steps, also=(Put(key, problem, version_of(head)), outbox_put(last)))
+
+    def outbox(self, case: Case) -> Outbox:
+        """Read what has been sent about a case and what is owed; nothing yet of a case that nobody was told of."""
+        record = self._ledger.read(outbox_key(case.id))
+        return outbox_from(record) if record else Outbox(case_id=case.id, queue_name=case.thing or str(case.subject))
+
+    def save_outbox(self, case: Case, outbox: Outbox, now: datetime, *steps: Step) -> Outbox:
+        """Write the outbox of a case with what it adds to the timeline; the case itself stays as it is.
+
+        Raises:
+            Conflict: when the outbox was changed since it was read.
+        """
+        # These steps stand after those of the case's version that they tell of; the outbox's makes the place unique.
+        place = f"STEP#{case.version:06d}#n{outbox.version + 1:06d}#"
+        entries = _steps(case, place, now, outbox.expires_at, steps)
+        self._ledger.commit(outbox_put(outbox), *entries)
+        return replace(outbox, version=outbox.version + 1)
+
+    def update_outbox(
+        self, case: Case, outbox: Outbox, now: datetime, change: Callable[[Outbox], Outbox], *steps: Step
+    ) -> Outbox:
+        """Write a change of an outbox once; where another write came first, the change is made to what that left."""
+        latest = [outbox]
+
+        def write() -> Outbox:
+            current = latest.pop() if latest else self.outbox(case)
+            changed = change(current)
+            return current if changed == current else self.save_outbox(case, changed, now, *steps)
+
+        return retry_on_conflict(write)
 
     def save(self, case: Case, now: datetime, *steps: Step, also: Sequence[Put] = ()) -> Case:
         """Write a case with the steps that led here, and whatever must be true together with it.
@@ -281,21 +305,9 @@ class Cases:
         record = case_record(case)
         if case.closed_at is not None:
             record[EXPIRY] = self._expiry(case.closed_at)
-        puts = [Put(case.key, record, case.version)]
-        for number, step in enumerate(steps):
-            entry: dict[str, Any] = {
-                "type": "step",
-                "at": to_text(now),
-                "what": step.what,
-                "who": step.who,
-                "why": step.why,
-                "facts": dict(step.facts),
-            }
-            if case.closed_at is not None:
-                entry[EXPIRY] = self._expiry(case.closed_at)
-            # The version makes the place of a step unique: a step is written with the change it tells of, once.
-            puts.append(Put(Key(case.key.partition, f"STEP#{case.version + 1:06d}#{number:02d}"), entry, 0))
-        self._ledger.commit(*puts, *also)
+        # The version makes the place of a step unique: a step is written with the change it tells of, once.
+        entries = _steps(case, f"STEP#{case.version + 1:06d}#", now, record.get(EXPIRY), steps)
+        self._ledger.commit(Put(case.key, record, case.version), *entries, *also)
         return replace(case, version=case.version + 1)
 
     def timeline(self, case_id: str) -> list[TimelineEntry]:
@@ -313,6 +325,21 @@ class Cases:
 
     def _expiry(self, since: datetime) -> int:
         return int((since + self._retention).timestamp())
+
+
+def _steps(case: Case, place: str, now: datetime, expires_at: int | None, steps: Sequence[Step]) -> Iterator[Put]:
+    for number, step in enumerate(steps):
+        entry: dict[str, Any] = {
+            "type": "step",
+            "at": to_text(now),
+            "what": step.what,
+            "who": step.who,
+            "why": step.why,
+            "facts": dict(step.facts),
+        }
+        if expires_at is not None:
+            entry[EXPIRY] = expires_at
+        yield Put(Key(case.key.partition, f"{place}{number:02d}"), entry, NEW)
 
 
 def case_record(case: Case) -> dict[str, Any]:
@@ -344,17 +371,9 @@ def case_record(case: Case) -> dict[str, Any]:
         "approved_at": to_text(case.approved_at) if case.approved_at else "",
         "resolution": case.resolution,
         "closed_at": to_text(case.closed_at) if case.closed_at else "",
-        "announced_states": list(case.announced_states),
-        "refusals_seen": list(case.refusals_seen),
-        "handled_request_ids": list(case.handled_request_ids),
-        "held_for_all": case.held_for_all,
         "acted_before": to_text(case.acted_before) if case.acted_before else "",
         "decided_on": case.decided_on,
-        "announced": case.announced,
-        "in_security_hub": case.in_security_hub,
     }
-    if case.renotify_at is not None:
-        record |= {"thing": case.thing or str(case.subject), "due": "due", "due_at": to_text(case.renotify_at)}
     if case.thing:
         record["case_thing"] = case.thing
     return record
@@ -388,14 +407,7 @@ def case_from(record: Mapping[str, Any]) -> Case:
         approved_at=from_text(record["approved_at"]) if record["approved_at"] else None,
         resolution=record["resolution"],
         closed_at=from_text(record["closed_at"]) if record["closed_at"] else None,
-        announced_states=tuple(record["announced_states"]),
-        refusals_seen=tuple(record["refusals_seen"]),
-        handled_request_ids=tuple(record["handled_request_ids"]),
-        held_for_all=record.get("held_for_all", False),
         acted_before=from_text(record["acted_before"]) if record.get("acted_before") else None,
         decided_on=record.get("decided_on", ""),
-        announced=record.get("announced", ""),
-        in_security_hub=record.get("in_security_hub", ""),
-        renotify_at=from_text(record["due_at"]) if "due_at" in record else None,
         version=int(record["version"]),
     )

@@ -125,7 +125,8 @@ def _note_refusal(request: DeviceRequest, refusal: Refused, context: Context) ->
 
     def write() -> None:
         case = context.cases.read(case_id)
-        if complaint in case.refusals_seen:  # one line for each kind: a device cannot fill its timeline
+        outbox = context.cases.outbox(case)
+        if complaint in outbox.refusals_seen:  # one line for each kind: a device cannot fill its timeline
             return
         step = Step(
             "device request refused",
@@ -133,7 +134,8 @@ def _note_refusal(request: DeviceRequest, refusal: Refused, context: Context) ->
             refusal.reason,
             {"code": refusal.code, "topic": request.topic},
         )
-        context.cases.save(replace(case, refusals_seen=(*case.refusals_seen, complaint)), context.now(), step)
+        noted = replace(outbox, refusals_seen=(*outbox.refusals_seen, complaint))
+        context.cases.save_outbox(case, noted, context.now(), step)
 
     retry_on_conflict(write)
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from warden.cases.model import Case, CaseState, case_from
+from warden.cases.outbox import Outbox
 from warden.context import Context
 from warden.core.clock import from_text, to_text
 from warden.core.ledger import Index, Key, Put, Record, retry_on_conflict, version_of
@@ -19,18 +20,18 @@ _NOTICES_A_WINDOW = 20
 _NAMED = 20
 
 
-def topic_of(case: Case) -> str:
+def topic_of(case: Case, outbox: Outbox) -> str:
     """Name what a notice is about, for counting: a limit that holds everybody is one piece of news."""
-    return f"{case.state}-for-all" if case.held_for_all and case.state is CaseState.HELD else case.state
+    return f"{case.state}-for-all" if outbox.held_for_all and case.state is CaseState.HELD else case.state
 
 
-def admits(case: Case, context: Context) -> bool:
+def admits(case: Case, outbox: Outbox, context: Context) -> bool:
     """Tell whether a case still gets a notice of its own; when not, a digest is on its way.
 
     Raises:
         Conflict: never; it decides anew.
     """
-    return retry_on_conflict(lambda: _admits(topic_of(case), case, context))
+    return retry_on_conflict(lambda: _admits(topic_of(case, outbox), case, context))
 
 
 def _admits(topic: str, case: Case, context: Context) -> bool:

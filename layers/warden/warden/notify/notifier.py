@@ -7,11 +7,12 @@ from datetime import timedelta
 from functools import partial
 
 from warden.cases.model import WARDEN, Case, CaseState, Progress, Step
+from warden.cases.outbox import Outbox
 from warden.cases.views import summary
 from warden.context import Context
 from warden.core.errors import NotSent
 from warden.core.findings import Source
-from warden.core.ledger import Key, Record, retry_on_conflict
+from warden.core.ledger import Key, Record
 from warden.notify.asff import finding_of
 from warden.notify.case_notices import body_of, subject_of
 from warden.notify.digests import admits
@@ -27,77 +28,63 @@ def notify(case: Case, context: Context, reason: str = "") -> Case:
     Each is marked as told after it was: a crash in between tells again rather than never (decision 6). Whoever
     cannot be told now is told by the sweep.
     """
-    told, owed = case, False
-    for channel in (_announce, _tell_security_hub, partial(_notify, reason=reason)):
-        try:
-            told = channel(told, context)
-        except NotSent:
-            owed = True
-    if owed == (told.renotify_at is not None):
-        return told
-    return retry_on_conflict(lambda: _owe(told.id, owed, context))
+    _notify(case, context, reason)
+    return case
 
 
 def retry_notifications(_key: Key, record: Record, context: Context) -> None:
     """Make up for what could not be told."""
-    case = notify(context.cases.read(record["case_id"]), context)
-    if case.renotify_at is not None:
-        retry_on_conflict(lambda: _owe(case.id, True, context))
+    _notify(context.cases.read(record["case_id"]), context, "")
 
 
-def _owe(case_id: str, owed: bool, context: Context) -> Case:
-    case = context.cases.read(case_id)
-    return context.cases.save(replace(case, renotify_at=context.now() + _AGAIN_AFTER if owed else None), context.now())
+def _notify(case: Case, context: Context, reason: str) -> None:
+    outbox, now, owed = context.cases.outbox(case), context.now(), False
+    for channel in (_announce, _tell_security_hub, partial(_tell_people, reason=reason)):
+        try:
+            outbox = channel(case, outbox, context)
+        except NotSent:
+            owed = True
+    again_at = now + _AGAIN_AFTER if owed else None
+    context.cases.update_outbox(case, outbox, now, lambda last: replace(last, renotify_at=again_at))
 
 
-def _announce(case: Case, context: Context) -> Case:
+def _announce(case: Case, outbox: Outbox, context: Context) -> Outbox:
     mark = _mark(case)
-    if case.announced == mark:
-        return case
+    if outbox.announced == mark:
+        return outbox
     # The id is the same however often this is sent: whoever counts can tell a repetition.
     event = {"schema": EVENT_SCHEMA, "id": f"{case.id}:{case.version}", "case": summary(case)}
     context.ports.announcements.publish(event)
-    return _note(case.id, context, announced=mark)
+    return context.cases.update_outbox(case, outbox, context.now(), lambda last: replace(last, announced=mark))
 
 
-def _tell_security_hub(case: Case, context: Context) -> Case:
+def _tell_security_hub(case: Case, outbox: Outbox, context: Context) -> Outbox:
     mark = _mark(case)
-    if case.in_security_hub == mark or not context.settings.security_hub:
-        return case
+    if outbox.in_security_hub == mark or not context.settings.security_hub:
+        return outbox
     context.ports.security_hub.put(finding_of(case, context.settings, context.now()))
-    return _note(case.id, context, in_security_hub=mark)
+    return context.cases.update_outbox(case, outbox, context.now(), lambda last: replace(last, in_security_hub=mark))
 
 
-def _note(case_id: str, context: Context, **marks: str) -> Case:
-    def write() -> Case:
-        return context.cases.save(replace(context.cases.read(case_id), **marks), context.now())  # type: ignore[arg-type]
-
-    return retry_on_conflict(write)
-
-
-def _mark(case: Case) -> str:
-    return f"{case.state}:{_failures(case)}"
-
-
-def _notify(case: Case, context: Context, reason: str) -> Case:
+def _tell_people(case: Case, outbox: Outbox, context: Context, reason: str) -> Outbox:
     mark = _mark(case)
-    if mark in case.announced_states or not _is_news(case, context):
-        return case
-    if admits(case, context):
+    if mark in outbox.announced_states or not _is_news(case, context):
+        return outbox
+    if admits(case, outbox, context):
         context.ports.notices.send(subject_of(case), body_of(case, context.settings, reason))
         step = Step("notified", WARDEN, case.state)
     else:
         step = Step("left for a digest", WARDEN, "there were many notices within the hour")
 
-    def write() -> Case:
-        current = context.cases.read(case.id)
-        if mark in current.announced_states:
-            return current
-        return context.cases.save(
-            replace(current, announced_states=(*current.announced_states, mark)), context.now(), step
-        )
+    def marked(current: Outbox) -> Outbox:
+        told = current.announced_states
+        return current if mark in told else replace(current, announced_states=(*told, mark))
 
-    return retry_on_conflict(write)
+    return context.cases.update_outbox(case, outbox, context.now(), marked, step)
+
+
+def _mark(case: Case) -> str:
+    return f"{case.state}:{_failures(case)}"
 
 
 def _failures(case: Case) -> str:

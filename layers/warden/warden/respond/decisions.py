@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from warden.cases.model import WARDEN, Case, CaseState, Progress, Step
+from warden.cases.outbox import Outbox, outbox_put
 from warden.containment.release import drift_of, release
 from warden.context import Context
 from warden.core.errors import ActionFailed, Refused
@@ -78,15 +79,12 @@ def carry_out(order: Order, context: Context) -> Case:
 
 def _take(order: Order, context: Context) -> Case:
     case = context.cases.read(order.case_id)
-    if _was_taken(case, order):  # by an earlier delivery, or just now by a write whose answer was lost
+    outbox = context.cases.outbox(case)
+    if order.request in outbox.handled_request_ids:
+        # By an earlier delivery, or just now by a write whose answer was lost: only the rest of its work is left.
         return case
     check_decision(order.decision, case, context)
-    return _TAKE[order.decision](case, order, context)
-
-
-def _was_taken(case: Case, order: Order) -> bool:
-    """Tell whether this very order has been taken already: then only the rest of its work is left."""
-    return order.request != "" and order.request in case.handled_request_ids
+    return _TAKE[order.decision](case, outbox.with_request(order.request), order, context)
 
 
 def resume(case: Case, context: Context) -> Case:
@@ -102,52 +100,46 @@ def _said(order: Order) -> Step:
     return Step(order.decision, order.who, order.why, {"request": order.request} if order.request else {})
 
 
-def _taken(case: Case, order: Order) -> Case:
-    return replace(case, handled_request_ids=(*case.handled_request_ids, order.request)) if order.request else case
-
-
-def _approve(case: Case, order: Order, context: Context) -> Case:
+def _approve(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
     view = read_device(case.thing, context) if case.thing else None
     if view is None and case.thing:
         raise Refused("no-device", f"{case.thing} is not in the registry any more")
     affected = reached_by(case.outcomes, view, context) if view else []
     approved = replace(
-        _taken(case, order),
+        case,
         approved_by=order.who,
         approved_at=context.now(),
         affected=tuple(each.name for each in affected),
     )
-    return admit(approved, context.plan.rule_named(case.rule), affected, context, _said(order))
+    return admit(approved, context.plan.rule_named(case.rule), affected, context, _said(order), outbox=outbox)
 
 
-def _dismiss(case: Case, order: Order, context: Context) -> Case:
-    return context.cases.close(_taken(case, order), "dismissed", context.now(), _said(order))
+def _dismiss(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
+    return context.cases.close(case, "dismissed", context.now(), _said(order), outbox=outbox)
 
 
-def _collect(case: Case, order: Order, context: Context) -> Case:
+def _collect(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
     if case.progress(COLLECT_LOGS) in (Progress.PLANNED, Progress.STARTED):
         # It is so already: whoever did not hear the answer to his command, and gave it again, wants no second job.
-        return context.cases.save(_taken(case, order), context.now(), _said(order))
-    again = _taken(case, order).with_outcome(COLLECT_LOGS, planned(case, COLLECT_LOGS))
+        return context.cases.save(case, context.now(), _said(order), also=(outbox_put(outbox),))
+    again = case.with_outcome(COLLECT_LOGS, planned(case, COLLECT_LOGS))
     state = CaseState.RESPONDING if case.state is CaseState.OPEN else case.state
-    return context.cases.save(replace(again, state=state), context.now(), _said(order))
+    return context.cases.save(replace(again, state=state), context.now(), _said(order), also=(outbox_put(outbox),))
 
 
-def _release(case: Case, order: Order, context: Context) -> Case:
+def _release(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
     if drift := drift_of(case.thing, context):
         raise Refused("changed-meanwhile", f"{case.thing} is not as its containment left it: {'; '.join(drift)}")
-    recovering = replace(
-        _taken(case, order), state=CaseState.RECOVERING, approved_by=order.who, approved_at=context.now()
-    )
+    recovering = replace(case, state=CaseState.RECOVERING, approved_by=order.who, approved_at=context.now())
     if order.decision is Decision.RELEASE:
         recovering = recovering.with_outcome(ROTATE_CERTIFICATE, planned(case, ROTATE_CERTIFICATE))
     else:
         kept = {action: outcome for action, outcome in case.outcomes.items() if action != ROTATE_CERTIFICATE}
         recovering = replace(recovering, outcomes=kept)
-    return context.cases.save(recovering, context.now(), _said(order))
+    return context.cases.save(recovering, context.now(), _said(order), also=(outbox_put(outbox),))
 
 
-_TAKE: dict[Decision, Callable[[Case, Order, Context], Case]] = {
+_TAKE: dict[Decision, Callable[[Case, Outbox, Order, Context], Case]] = {
     Decision.APPROVE: _approve,
     Decision.DISMISS: _dismiss,
     Decision.RELEASE: _release,
@@ -179,8 +171,9 @@ def _stay_contained(case_id: str, why: str, context: Context) -> Case:
         case = context.cases.read(case_id)
         if case.state is not CaseState.RECOVERING:
             return case
-        stays = replace(case, state=CaseState.CONTAINED, announced_states=())
-        return context.cases.save(stays, context.now(), Step("release not made", WARDEN, why))
+        stays, step = replace(case, state=CaseState.CONTAINED), Step("release not made", WARDEN, why)
+        told_again = replace(context.cases.outbox(case), announced_states=())
+        return context.cases.save(stays, context.now(), step, also=(outbox_put(told_again),))
 
     return notify(retry_on_conflict(write), context, f"The release was not made: {why}")
 

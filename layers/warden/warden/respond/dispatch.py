@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from warden.campaigns.decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
@@ -68,12 +67,11 @@ def _tell_operator(order: Order, refusal: Refused, context: Context) -> None:
 
     def write() -> None:
         case = context.cases.read(order.case_id)
-        if order.request in case.handled_request_ids:
+        outbox = context.cases.outbox(case)
+        if order.request in outbox.handled_request_ids:
             return
         step = Step("decision refused", order.who, str(refusal), {"decision": order.decision, "request": order.request})
-        context.cases.save(
-            replace(case, handled_request_ids=(*case.handled_request_ids, order.request)), context.now(), step
-        )
+        context.cases.save_outbox(case, outbox.with_request(order.request), context.now(), step)
 
     if refusal.code != "no-such-case":
         retry_on_conflict(write)

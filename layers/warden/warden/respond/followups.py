@@ -176,7 +176,7 @@ _DUE: dict[str, Callable[[Key, Record, Context], None]] = {
     "containment": _containment_due,
     "retirement": _retirement_due,
     "audit-check": settle_check,
-    "case": retry_notifications,
+    "outbox": retry_notifications,
     "digest": send_digest,
     "campaign": advance,
     "sweep": requeue_stalled_run,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from warden.campaigns.enrolment import has_a_place
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
+from warden.cases.outbox import Outbox, outbox_put
 from warden.containment.snapshot import read_containment
 from warden.context import Context
 from warden.core.errors import ActionFailed, Refused
@@ -158,8 +159,15 @@ def _possible(actions: Sequence[str], case: Case, thing: Thing | None) -> Sequen
     return (DEACTIVATE_CERTIFICATE,) if on_certificate else ()
 
 
-def admit(case: Case, rule: Rule, affected: Sequence[Thing], context: Context, *steps: Step) -> Case:
-    """Ask the governor, and begin or hold. What it counts is written in the same commit.
+def admit(
+    case: Case,
+    rule: Rule,
+    affected: Sequence[Thing],
+    context: Context,
+    *steps: Step,
+    outbox: Outbox | None = None,
+) -> Case:
+    """Ask the governor, and begin or hold. What it counts is written in the same commit, and so is a changed outbox.
 
     Raises:
         Conflict: when the case or a counter was changed meanwhile; decide anew.
@@ -167,12 +175,13 @@ def admit(case: Case, rule: Rule, affected: Sequence[Thing], context: Context, *
     counted = are_counted(case.outcomes)
     admission = context.governor.weigh(rule, affected, context.now(), approved=bool(case.approved_by), counted=counted)
     if not admission.allowed:
-        held = replace(case, state=CaseState.HELD, held_for_all=admission.for_all)
-        return context.cases.save(held, context.now(), *steps, Step("held", "governor", admission.reason))
+        held = replace(case, state=CaseState.HELD)
+        owed = replace(outbox or context.cases.outbox(case), held_for_all=admission.for_all)
+        step = Step("held", "governor", admission.reason)
+        return context.cases.save(held, context.now(), *steps, step, also=(outbox_put(owed),))
     begun = replace(case, state=CaseState.RESPONDING, admitted=True)
-    return context.cases.save(
-        begun, context.now(), *steps, Step("admitted", "governor", admission.reason), also=tuple(admission.writes)
-    )
+    writes = (*admission.writes, *([outbox_put(outbox)] if outbox else []))
+    return context.cases.save(begun, context.now(), *steps, Step("admitted", "governor", admission.reason), also=writes)
 
 
 def reached_by(outcomes: Mapping[str, Outcome], view: DeviceView, context: Context) -> Sequence[Thing]:

@@ -1,0 +1,89 @@
+"""The outbox of a case: what people and programs have been told of it, which requests it has answered, what is owed.
+
+It is a record of its own beside the case. A notice that goes out changes no case, and whoever decides about a case
+meets no conflict with a notice. Where both must be true together, both are written in one commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from warden.core.clock import from_text, to_text
+from warden.core.ledger import EXPIRY, Key, Put
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outbox:
+    """What is sent and owed about one case; `queue_name` is what its messages are put in order by.
+
+    `announced_states` are the notices sent, `announced` and `in_security_hub` the marks that programs and Security Hub
+    got last. `refusals_seen` are the kinds of refused device requests noted, `handled_request_ids` the operators' calls
+    handled: each of them once. `held_for_all` says that the governor would hold any other device as well;
+    `renotify_at` is when to send again what could not be sent; `expires_at` is set when the case is closed.
+    """
+
+    case_id: str
+    queue_name: str
+    announced_states: Sequence[str] = ()
+    announced: str = ""
+    in_security_hub: str = ""
+    refusals_seen: Sequence[str] = ()
+    handled_request_ids: Sequence[str] = ()
+    held_for_all: bool = False
+    renotify_at: datetime | None = None
+    expires_at: int | None = None
+    version: int = 0
+
+    def with_request(self, request: str) -> Outbox:
+        """Note that an operator's call was handled; one without an id cannot be told from the next."""
+        return replace(self, handled_request_ids=(*self.handled_request_ids, request)) if request else self
+
+
+def outbox_key(case_id: str) -> Key:
+    """Return where the outbox of a case is kept."""
+    return Key(f"CASE#{case_id}", "OUTBOX")
+
+
+def outbox_put(outbox: Outbox) -> Put:
+    """Return the write of an outbox, for a commit."""
+    return Put(outbox_key(outbox.case_id), outbox_record(outbox), outbox.version)
+
+
+def outbox_record(outbox: Outbox) -> dict[str, Any]:
+    """Return an outbox as a ledger record; the sweep finds it while something is owed."""
+    record: dict[str, Any] = {
+        "type": "outbox",
+        "case_id": outbox.case_id,
+        "thing": outbox.queue_name,
+        "announced_states": list(outbox.announced_states),
+        "announced": outbox.announced,
+        "in_security_hub": outbox.in_security_hub,
+        "refusals_seen": list(outbox.refusals_seen),
+        "handled_request_ids": list(outbox.handled_request_ids),
+        "held_for_all": outbox.held_for_all,
+    }
+    if outbox.renotify_at is not None:
+        record |= {"due": "due", "due_at": to_text(outbox.renotify_at)}
+    if outbox.expires_at is not None:
+        record[EXPIRY] = outbox.expires_at
+    return record
+
+
+def outbox_from(record: Mapping[str, Any]) -> Outbox:
+    """Return the outbox that `outbox_record` wrote."""
+    return Outbox(
+        case_id=record["case_id"],
+        queue_name=record["thing"],
+        announced_states=tuple(record["announced_states"]),
+        announced=record["announced"],
+        in_security_hub=record["in_security_hub"],
+        refusals_seen=tuple(record["refusals_seen"]),
+        handled_request_ids=tuple(record["handled_request_ids"]),
+        held_for_all=record["held_for_all"],
+        renotify_at=from_text(record["due_at"]) if "due_at" in record else None,
+        expires_at=record.get(EXPIRY),
+        version=int(record["version"]),
+    )
