@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter, _SubParsersAction
 from collections.abc import Callable, Mapping, Sequence
 
-from warden.campaigns.decisions import CampaignDecision
+from warden.campaigns.allowed import CampaignDecision
 from warden.cases.model import CaseState
 from warden.core.findings import Severity
 from warden.core.mode import Mode

@@ -1,7 +1,7 @@
 """The command about campaigns: where the one stands that renews certificates, and what is decided about it."""
 
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,11 +14,16 @@ from warden_cli.terminal import as_json, facts, heading, moment, plain, shown, w
 
 _STEPS = {1: "1 of 3, one device", 2: "2 of 3, a percent", 3: "3 of 3, the rest"}
 
-_NEXT = {
-    "awaiting-approval": (("begin it", "start"), ("leave it", "cancel")),
-    "running": (("send no more jobs for now", "pause"), ("end it", "cancel")),
-    "paused": (("go on", "resume"), ("end it", "cancel")),
-    "stopped": (("go on, when the cause is mended", "resume"), ("end it", "cancel")),
+PURPOSES = {
+    "start": "begin it",
+    "pause": "send no more jobs for now",
+    "resume": "go on",
+    "cancel": "end it",
+}
+
+_IN_STATE = {
+    ("stopped", "resume"): "go on, when the cause is mended",
+    ("awaiting-approval", "cancel"): "leave it",
 }
 
 
@@ -62,10 +67,17 @@ def _print(console: Console, told: Mapping[str, Any]) -> None:
     console.print(facts(_standing(told), names=14))
     console.print(heading("Devices"))
     console.print(facts(_devices(told), names=14))
-    if state in _NEXT:
+    if rows := list(_next(state, told.get("allowed", []))):
         console.print(heading("What can be done"))
-        rows = [(words, Text(f"warden campaign {decision}", style="bold")) for words, decision in _NEXT[state]]
         console.print(facts(rows, names=14))
+
+
+def _next(state: str, allowed: Iterable[str]) -> Iterator[tuple[str, Text]]:
+    """List the decisions that the service allows; one that this version of the command does not know is left out."""
+    for decision in allowed:
+        if decision in PURPOSES:
+            purpose = _IN_STATE.get((state, decision), PURPOSES[decision])
+            yield purpose, Text(f"warden campaign {decision}", style="bold")
 
 
 def _standing(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -21,15 +21,19 @@ _CERTIFICATE_DIGITS = 12
 
 _PROGRESS = {"planned": "waiting", "started": "under way", "done": "done", "failed": "FAILED"}
 
-NEXT = {
-    "awaiting-approval": (("do what is planned", "approve"), ("leave the device be", "dismiss")),
-    "held": (("do it all the same", "approve"), ("leave the device be", "dismiss")),
-    "contained": (
-        ("with a new certificate", "release"),
-        ("on the old certificate", "release --keep-certificate"),
-        ("fetch its logs again", "collect-logs"),
-    ),
-    "open": (("close it", "dismiss"),),
+COMMANDS = {
+    "approve": ("do what is planned", "approve {case}"),
+    "dismiss": ("leave the device be", "dismiss {case}"),
+    "release": ("with a new certificate", "release {case}"),
+    "release-keeping-certificate": ("on the old certificate", "release {case} --keep-certificate"),
+    "collect-logs": ("fetch its logs", "collect-logs {case}"),
+}
+"""What each decision does and how it is given; the service says which of them a case can get."""
+
+_IN_STATE = {
+    ("held", "approve"): "do it all the same",
+    ("open", "dismiss"): "close it",
+    ("contained", "collect-logs"): "fetch its logs again",
 }
 
 
@@ -102,7 +106,7 @@ def print_case(console: Console, file: CaseFile, now: datetime) -> None:
         console.print(facts(_containment(file.containment, case.id)))
     console.print(heading("Timeline (UTC)"))
     console.print(_timeline(file.timeline, case.attributes))
-    if rows := list(_next(case)):
+    if rows := list(_next(file)):
         console.print(heading("What you can do"))
         console.print(_commands(rows))
 
@@ -256,9 +260,10 @@ def _commands(rows: Sequence[tuple[str, str]]) -> Table:
     return table
 
 
-def _next(case: Case) -> Iterator[tuple[str, str]]:
-    for purpose, command in NEXT.get(case.state, ()):
-        if case.state == "contained" and command == "collect-logs" and not case.thing:
-            continue
-        verb, _, flag = command.partition(" ")
-        yield f"warden {verb} {shown(case.id)}{f' {flag}' if flag else ''}", purpose
+def _next(file: CaseFile) -> Iterator[tuple[str, str]]:
+    """List the decisions that the service allows; one that this version of the command does not know is left out."""
+    for decision in file.allowed:
+        if decision in COMMANDS:
+            purpose, command = COMMANDS[decision]
+            given = f"warden {command.format(case=shown(file.case.id))}"
+            yield given, _IN_STATE.get((file.case.state, decision), purpose)

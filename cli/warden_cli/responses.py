@@ -73,11 +73,12 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseFile:
-    """Everything about one case."""
+    """Everything about one case. `allowed` are the decisions it can get; a service before it existed tells of none."""
 
     case: Case
     timeline: Sequence[Entry]
     containment: Containment | None
+    allowed: Sequence[str] = ()
 
 
 def understood[T](read: Callable[[Mapping[str, Any]], T], answer: Mapping[str, Any]) -> T:
@@ -107,6 +108,7 @@ def case_file_in(answer: Mapping[str, Any]) -> CaseFile:
         case=case_in(answer["case"]),
         timeline=[_entry_in(each) for each in answer["timeline"]],
         containment=_containment_in(held) if held else None,
+        allowed=[str(each) for each in answer.get("allowed", [])],
     )
 
 

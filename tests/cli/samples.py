@@ -5,10 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from warden.cases.allowed import allowed
 from warden.cases.model import Case, CaseState, Outcome, Progress
 from warden.cases.views import summary
 from warden.core.clock import to_text
 from warden.core.findings import Severity, Source, Subject, SubjectType
+from warden.core.mode import Mode
 
 ALICE = "arn:aws:sts::000000000000:assumed-role/fleet-operator/alice"
 OPENED = datetime(2026, 11, 22, 10, 0, 4, 250_000, tzinfo=UTC)
@@ -63,6 +65,7 @@ def a_file(case: Case, *lines: Mapping[str, Any], contained: Mapping[str, Any] |
         "case": summary(case) | {"attributes": dict(case.attributes), "evidence": dict(case.evidence)},
         "timeline": list(lines),
         "containment": contained,
+        "allowed": allowed(case, Mode.ENFORCE),
     }
 
 

@@ -9,7 +9,8 @@ from tests.cli.answering import Answer, Operate
 from tests.cli.conftest import Shell
 from tests.cli.samples import ALICE
 from tests.unit.campaigns.test_campaigns import TURN, a_campaign
-from warden.campaigns.decisions import CampaignDecision
+from warden.campaigns.allowed import CampaignDecision
+from warden_cli.campaign_commands import PURPOSES
 
 
 @cache
@@ -62,12 +63,36 @@ class TestStanding:
 
     def test_why_it_stopped_stands_on_top(self, answer: dict[str, Any], shell: Shell, operate: Operate) -> None:
         stopped = answer["campaign"] | {"state": "stopped", "why": "2 of 13 devices failed", "who": "fleet-warden"}
+        stopped["allowed"] = ["resume", "cancel"]
         operate.answering("campaign", {"campaign": stopped})
 
         said = shell.warden("campaign").text
 
         assert "stopped 2 of 13 devices failed (fleet-warden) Began" in said
-        assert "warden campaign resume" in said
+        assert "go on, when the cause is mended warden campaign resume" in said
+        assert "end it warden campaign cancel" in said
+
+    @pytest.mark.parametrize("decision", CampaignDecision)
+    def test_every_decision_that_the_service_allows_is_proposed(
+        self, decision: CampaignDecision, answer: dict[str, Any], shell: Shell, operate: Operate
+    ) -> None:
+        operate.answering("campaign", {"campaign": answer["campaign"] | {"allowed": [decision, "of-a-newer-service"]}})
+
+        said = shell.warden("campaign").text
+
+        assert f"What can be done {PURPOSES[decision]} warden campaign {decision}" in said
+        assert "newer" not in said
+
+    def test_a_service_that_says_nothing_of_what_can_be_done_is_read(
+        self, answer: dict[str, Any], shell: Shell, operate: Operate
+    ) -> None:
+        older = {name: value for name, value in answer["campaign"].items() if name != "allowed"}
+        operate.answering("campaign", {"campaign": older})
+
+        said = shell.warden("campaign")
+
+        assert said.code == 0
+        assert "What can be done" not in said.text
 
     def test_no_campaign_is_said_in_words(self, shell: Shell, operate: Operate) -> None:
         operate.answering("campaign", {"campaign": None})

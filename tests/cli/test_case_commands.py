@@ -18,8 +18,8 @@ from tests.cli.samples import (
     a_line,
     listing,
 )
+from warden.cases.allowed import Decision
 from warden.cases.model import CaseState, Outcome, Progress
-from warden.respond.decisions import Decision
 
 QUICKLY = ("--wait", "--poll", "0.01", "--timeout", "20")
 

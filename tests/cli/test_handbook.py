@@ -7,8 +7,9 @@ import pytest
 from tests.cli.answering import Operate
 from tests.cli.conftest import Shell
 from tests.cli.samples import CASE, CONTAINMENT, STORY, a_contained_case, a_file
+from warden.cases.allowed import ALLOWED, Decision
 from warden.cases.model import CaseState
-from warden_cli.case_pages import NEXT
+from warden_cli.case_pages import COMMANDS
 
 HANDBOOK = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 
@@ -48,15 +49,20 @@ def test_every_state_is_explained(state: CaseState) -> None:
     assert f"`{state}`" in HANDBOOK
 
 
-@pytest.mark.parametrize(
-    ("state", "command"), [(state, command) for state, rows in NEXT.items() for _, command in rows]
-)
-def test_every_command_that_a_case_proposes_exists_and_is_for_its_state(
-    state: str, command: str, shell: Shell, operate: Operate
+@pytest.mark.parametrize("decision", Decision)
+def test_the_command_that_a_case_proposes_for_a_decision_is_that_decision(
+    decision: Decision, shell: Shell, operate: Operate
 ) -> None:
-    verb, *flags = command.split()
-    decision = "release-keeping-certificate" if flags else verb
     operate.answering(decision, {"case": CASE, "queued": decision, "who": "x"})
 
-    assert state in CaseState
-    assert shell.warden(verb, CASE, *flags).code == 0
+    assert shell.warden(*COMMANDS[decision][1].format(case=CASE).split()).code == 0
+    assert operate.asked[-1]["command"] == decision
+
+
+@pytest.mark.parametrize("decision", Decision)
+def test_the_handbook_says_for_which_cases_a_decision_is(decision: Decision) -> None:
+    name = COMMANDS[decision][1].replace(" {case}", "")
+    [row] = [line for line in HANDBOOK.splitlines() if line.startswith(f"| `{name}` |")]
+
+    states = {state for state in CaseState if f"`{state}`" in row.split("|")[2]}
+    assert states == {state for state, decisions in ALLOWED.items() if decision in decisions}

@@ -52,7 +52,7 @@ What\ was\ done\n
 (?:\ \ nothing\ but\ this\ notice\n)?
 \n
 What\ to\ do\ next\n
-(?:\ \ [A-Z][a-z\ ]+:\ +warden\ (?:show|approve|dismiss|release)\ {CASE}(?:\ --keep-certificate)?\n
+(?:\ \ [A-Z][a-z\ ]+:\ +warden\ (?:show|approve|dismiss|release|collect-logs)\ {CASE}(?:\ --keep-certificate)?\n
   |\ \ The\ device\ can\ still\ run\ jobs;\ its\ telemetry\ and\ commands\ are\ cut\.\n
   |\ \ Nothing\.\ Read\ it:\ warden\ show\ {CASE}\n)+
 (?:\n

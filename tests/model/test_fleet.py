@@ -26,6 +26,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tests.fakes import OPERATOR, RESTRICTED_POLICY, AwsError, Crash, FakeDevice, a_key
 from tests.model.fleet import FLEET, PUMPS, SHARING, Book, BrokenPromiseError, Member, keys_of
 from warden.campaigns.records import CampaignState, MemberState, open_campaign, read_campaign
+from warden.cases.allowed import Decision
 from warden.cases.model import Case, CaseState
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
@@ -34,7 +35,6 @@ from warden.devices.requests import request_from, serve
 from warden.operate.commands import operate
 from warden.plan.actions import COLLECT_LOGS
 from warden.queues.messages import send_finding
-from warden.respond.decisions import Decision
 
 KINDS = (
     (Source.DETECT, "aws:all-bytes-out"),

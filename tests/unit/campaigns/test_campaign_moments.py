@@ -13,7 +13,8 @@ import pytest
 from tests.fakes import Crash, World, a_finding, an_old_certificate
 from tests.unit.campaigns.test_campaigns import ENFORCED, TURN, a_campaign, campaign, fail, obey
 from tests.unit.campaigns.test_inventory import ROTATION, a_fleet, state_of, verdicts
-from warden.campaigns.decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
+from warden.campaigns.allowed import CampaignDecision
+from warden.campaigns.decisions import CampaignOrder, carry_out_on_campaign
 from warden.campaigns.inventory import sweep_certificates
 from warden.campaigns.inventory_runs import read_run, requeue_stalled_run
 from warden.campaigns.notices import tell_of

@@ -20,13 +20,14 @@ from tests.fakes import (
     an_old_certificate,
     contained,
 )
+from warden.cases.allowed import Decision
 from warden.cases.model import CaseState, Progress
 from warden.containment.snapshot import ContainmentState
 from warden.core.errors import NotYet
 from warden.core.ledger import Put
 from warden.operate.commands import operate
 from warden.plan.actions import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
-from warden.respond.decisions import Decision, Order, carry_out
+from warden.respond.decisions import Order, carry_out
 
 TEN = [f"policy-{number}" for number in range(10)]
 KEEP = "release-keeping-certificate"

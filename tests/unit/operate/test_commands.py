@@ -18,6 +18,7 @@ from tests.fakes import (
     contained,
     its_end,
 )
+from warden.cases.allowed import Decision
 from warden.cases.model import CaseState
 from warden.core.errors import Refused
 from warden.core.findings import Severity, Subject, SubjectType
@@ -25,7 +26,6 @@ from warden.core.ledger import Put
 from warden.core.mode import Mode
 from warden.notify.case_notices import plain
 from warden.operate.commands import operate
-from warden.respond.decisions import Decision
 from warden.respond.dispatch import dispatch
 
 ESCAPES = ["\x1b[31m", "\r\nBcc: eve@example.org", "\u202egnp.exe", "\u200b", "<!channel>\x00", "ü" * 50]

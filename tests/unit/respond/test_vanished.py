@@ -22,6 +22,7 @@ from tests.fakes import (
     contained,
     its_end,
 )
+from warden.cases.allowed import Decision
 from warden.cases.model import CaseState, Progress
 from warden.containment.release import drift_of, release, return_shared_policies
 from warden.containment.snapshot import ContainmentState, containment_key, read_containment, save_containment
@@ -40,7 +41,7 @@ from warden.devices.rotation import (
 )
 from warden.notify.digests import send_digest
 from warden.plan.actions import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
-from warden.respond.decisions import Decision, Order, carry_out
+from warden.respond.decisions import Order, carry_out
 from warden.respond.followups import due, job_ended
 
 KEEP = "release-keeping-certificate"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from warden.campaigns.allowed import LEADS_TO, CampaignDecision, allowed, refusal_of
 from warden.campaigns.records import (
     Campaign,
     CampaignState,
@@ -22,16 +22,6 @@ from warden.context import Context
 from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.ledger import Index, retry_on_conflict
-from warden.core.mode import Mode
-
-
-class CampaignDecision(StrEnum):
-    """What an operator may decide about the open campaign."""
-
-    START = "start"
-    PAUSE = "pause"
-    RESUME = "resume"
-    CANCEL = "cancel"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,26 +35,6 @@ class CampaignOrder:
     request: str
 
 
-_FROM: dict[CampaignDecision, tuple[CampaignState, ...]] = {
-    CampaignDecision.START: (CampaignState.AWAITING_APPROVAL,),
-    CampaignDecision.PAUSE: (CampaignState.RUNNING,),
-    CampaignDecision.RESUME: (CampaignState.PAUSED, CampaignState.STOPPED),
-    CampaignDecision.CANCEL: (
-        CampaignState.AWAITING_APPROVAL,
-        CampaignState.RUNNING,
-        CampaignState.PAUSED,
-        CampaignState.STOPPED,
-    ),
-}
-
-_TO = {
-    CampaignDecision.START: CampaignState.RUNNING,
-    CampaignDecision.PAUSE: CampaignState.PAUSED,
-    CampaignDecision.RESUME: CampaignState.RUNNING,
-    CampaignDecision.CANCEL: CampaignState.CANCELLED,
-}
-
-
 def check_campaign_decision(decision: CampaignDecision, context: Context) -> Campaign:
     """See whether a decision can be carried out now; gives the campaign it is about.
 
@@ -74,16 +44,8 @@ def check_campaign_decision(decision: CampaignDecision, context: Context) -> Cam
     campaign = open_campaign(context.ports.ledger)
     if campaign is None:
         raise Refused("no-campaign", "no campaign is open; the sweep of certificates opens one when any are due")
-    if campaign.state not in _FROM[decision]:
-        states = " or ".join(_FROM[decision])
-        raise Refused(
-            "wrong-state", f"campaign {campaign.id} is {campaign.state}; `{decision}` is for one that is {states}"
-        )
-    begins = _TO[decision] is CampaignState.RUNNING
-    if begins and context.settings.mode is Mode.OBSERVE:
-        raise Refused(
-            "observe-only", "the stack runs with Mode=observe, which touches nothing; deploy it with Mode=approve first"
-        )
+    if refusal := refusal_of(decision, campaign, context.settings.mode):
+        raise refusal
     return campaign
 
 
@@ -104,7 +66,7 @@ def _take(order: CampaignOrder, context: Context) -> Campaign:
         raise Refused("wrong-state", f"campaign {order.campaign} is over; this was not said of {campaign.id}")
     taken = replace(
         campaign,
-        state=_TO[order.decision],
+        state=LEADS_TO[order.decision],
         who=order.who,
         why=order.why,
         requests=(*campaign.requests, order.request),
@@ -133,4 +95,5 @@ def campaign_summary(campaign: Campaign, context: Context) -> dict[str, Any]:
         "roomToday": context.governor.room_for_campaign(context.now()),
         "who": campaign.who,
         "why": campaign.why,
+        "allowed": allowed(campaign, context.settings.mode),
     }

@@ -7,9 +7,11 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
+from warden.campaigns.allowed import CampaignDecision, allowed
 from warden.campaigns.records import Campaign, CampaignState, read_batch, read_campaign, save_campaign
 from warden.context import Context
 from warden.core.ledger import retry_on_conflict
+from warden.core.mode import Mode
 from warden.notify.case_notices import plain
 
 _TOLD = (CampaignState.AWAITING_APPROVAL, CampaignState.STOPPED, CampaignState.FINISHED)
@@ -62,7 +64,7 @@ def _body(campaign: Campaign, context: Context) -> str:
             f"  {campaign.waiting + campaign.out:>9,}  have not had their turn, or are at it",
         ],
         _failed(campaign, context),
-        ["What to do next", *(f"  {line}" for line in _next(campaign))],
+        ["What to do next", *(f"  {line}" for line in _next(campaign, context.settings.mode))],
     ]
     return "\n\n".join("\n".join(lines) for lines in paragraphs if lines) + "\n"
 
@@ -92,19 +94,21 @@ def _failing(campaign: Campaign, context: Context) -> Iterator[str]:
             yield from (thing for thing, word in batch.outcomes.items() if word == "failed")
 
 
-def _next(campaign: Campaign) -> list[str]:
-    if campaign.state is CampaignState.AWAITING_APPROVAL:
-        return [
-            "Look at it:  warden campaign",
-            "Begin it:    warden campaign start",
-            "End it:      warden campaign cancel",
-        ]
-    if campaign.state is CampaignState.STOPPED:
-        return [
-            "Read why:    warden cases --state open",
-            "Go on:       warden campaign resume",
-            "End it:      warden campaign cancel",
-        ]
+_COMMANDS = {
+    CampaignDecision.START: "Begin it",
+    CampaignDecision.PAUSE: "Pause it",
+    CampaignDecision.RESUME: "Go on",
+    CampaignDecision.CANCEL: "End it",
+}
+
+_READ_FIRST = {CampaignState.STOPPED: ("Read why", "cases --state open")}
+
+
+def _next(campaign: Campaign, mode: Mode) -> list[str]:
+    if decisions := allowed(campaign, mode):
+        first = _READ_FIRST.get(campaign.state, ("Look at it", "campaign"))
+        commands = [first, *((_COMMANDS[each], f"campaign {each}") for each in decisions)]
+        return [f"{f'{purpose}:':<12} warden {command}" for purpose, command in commands]
     if campaign.in_all.failed:
         return ["Read why some failed: warden cases --state open"]
     return ["Nothing."]

@@ -11,13 +11,15 @@ from math import ceil
 from tempfile import NamedTemporaryFile
 from typing import IO
 
+from warden.campaigns.allowed import CampaignDecision, allowed
 from warden.campaigns.enrolment import new_campaign
 from warden.campaigns.inventory_runs import ON_NOTHING, InventoryResult, Run, read_run, run_put
-from warden.campaigns.records import Campaign, CampaignState, campaign_put, open_campaign
+from warden.campaigns.records import Campaign, campaign_put, open_campaign
 from warden.context import Context
 from warden.core.clock import from_text
 from warden.core.errors import Conflict
 from warden.core.ledger import Index, retry_on_conflict
+from warden.core.mode import Mode
 from warden.notify.case_notices import plain
 
 _COLUMNS = ("certificate", "created_at", "age_days", "thing", "verdict", "day_of_campaign")
@@ -150,7 +152,7 @@ def _body(run: Run, summary: Summary, campaign: Campaign | None, where: str, con
         _when(summary, context),
         ["Not to be renewed now", *_counted(summary)],
         [f"Every one of them: {where}"],
-        ["What to do next", *(f"  {line}" for line in _next(campaign))],
+        ["What to do next", *(f"  {line}" for line in _next(campaign, context.settings.mode))],
     ]
     return (
         "\n\n".join("\n".join(lines) for lines in paragraphs if len(lines) > 1 or lines[0].startswith("Every")) + "\n"
@@ -197,8 +199,8 @@ def _counted(summary: Summary) -> list[str]:
     return [f"  {summary.verdicts[verdict]:>9,}  {why}" for verdict, why in _WHY.items() if summary.verdicts[verdict]]
 
 
-def _next(campaign: Campaign | None) -> list[str]:
-    if campaign is not None and campaign.state is CampaignState.AWAITING_APPROVAL:
+def _next(campaign: Campaign | None, mode: Mode) -> list[str]:
+    if campaign is not None and CampaignDecision.START in allowed(campaign, mode):
         return ["Begin it:    warden campaign start", "Look at it:  warden campaign"]
     if campaign is not None:
         return ["Watch it:  warden campaign"]

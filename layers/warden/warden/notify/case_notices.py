@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from warden.cases.allowed import Decision, allowed
 from warden.cases.model import Case, CaseState, Progress
 from warden.core.mode import Mode
 from warden.settings import Settings
@@ -49,7 +50,7 @@ def body_of(case: Case, settings: Settings, reason: str) -> str:
             f"Rule      {case.rule}, mode {case.mode}",
         ],
         _what_was_done(case),
-        ["What to do next", *(f"  {line}" for line in _next(case))],
+        ["What to do next", *(f"  {line}" for line in _next(case, settings.mode))],
         _links(case, settings),
     ]
     return "\n\n".join("\n".join(lines) for lines in paragraphs if lines) + "\n"
@@ -73,26 +74,31 @@ def _what_was_done(case: Case) -> list[str]:
     return ["What was done", *lines] if lines else ["What was done", "  nothing but this notice"]
 
 
-def _next(case: Case) -> list[str]:
-    show = f"warden show {case.id}"
-    match case.state:
-        case CaseState.AWAITING_APPROVAL | CaseState.HELD:
-            return [
-                f"Read it:     {show}",
-                f"Do it:       warden approve {case.id}",
-                f"Leave it be: warden dismiss {case.id}",
-            ]
-        case CaseState.CONTAINED:
-            return [
-                "The device can still run jobs; its telemetry and commands are cut.",
-                f"Read it:                        {show}",
-                f"Release with a new certificate: warden release {case.id}",
-                f"Release on the old one:         warden release {case.id} --keep-certificate",
-            ]
-        case CaseState.OPEN:
-            return [f"Read it:     {show}", f"Close it:    warden dismiss {case.id}"]
-        case _:
-            return [f"Nothing. Read it: {show}"]
+_COMMANDS = {
+    Decision.APPROVE: ("Do it", "approve {case}"),
+    Decision.DISMISS: ("Leave it be", "dismiss {case}"),
+    Decision.RELEASE: ("Release with a new certificate", "release {case}"),
+    Decision.RELEASE_KEEPING_CERTIFICATE: ("Release on the old one", "release {case} --keep-certificate"),
+    Decision.COLLECT_LOGS: ("Collect its logs", "collect-logs {case}"),
+}
+
+
+def _next(case: Case, mode: Mode) -> list[str]:
+    decisions = allowed(case, mode)
+    if not decisions:
+        return [f"Nothing. Read it: warden show {case.id}"]
+    commands = [("Read it", "show {case}"), *(_command(decision, case) for decision in decisions)]
+    width = max(len(purpose) for purpose, _ in commands) + 1
+    lines = [f"{f'{purpose}:':<{width}} warden {command.format(case=case.id)}" for purpose, command in commands]
+    if case.state is CaseState.CONTAINED:
+        return ["The device can still run jobs; its telemetry and commands are cut.", *lines]
+    return lines
+
+
+def _command(decision: Decision, case: Case) -> tuple[str, str]:
+    purpose, command = _COMMANDS[decision]
+    is_record = decision is Decision.DISMISS and case.state is CaseState.OPEN
+    return ("Close it" if is_record else purpose), command
 
 
 def _links(case: Case, settings: Settings) -> list[str]:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from warden.campaigns.decisions import CampaignDecision, campaign_summary, check_campaign_decision
+from warden.campaigns.allowed import CampaignDecision
+from warden.campaigns.decisions import campaign_summary, check_campaign_decision
 from warden.campaigns.records import read_campaign
+from warden.cases.allowed import Decision, allowed
 from warden.cases.model import Case, CaseState, TimelineEntry, case_from
 from warden.cases.views import summary
 from warden.containment.snapshot import Containment, read_containment
@@ -19,7 +21,7 @@ from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import Index, Put, retry_on_conflict, version_of
 from warden.plan.governor import STOP_KEY
 from warden.queues.messages import send_campaign_decision, send_decision, send_finding
-from warden.respond.decisions import Decision, check_decision
+from warden.respond.decisions import check_decision
 from warden.validation.fields import is_unicode
 from warden.validation.names import THING_NAME
 
@@ -96,6 +98,7 @@ def _show(call: Call, context: Context) -> dict[str, Any]:
         "case": summary(case) | {"attributes": dict(case.attributes), "evidence": dict(case.evidence)},
         "timeline": [_line(entry) for entry in context.cases.timeline(case.id)],
         "containment": _held(containment) if containment is not None and containment.is_active else None,
+        "allowed": allowed(case, context.settings.mode),
     }
 
 

@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
+from warden.cases.allowed import Decision, refusal_of
 from warden.cases.model import WARDEN, Case, CaseState, Progress, Step
 from warden.cases.outbox import Outbox, outbox_put
 from warden.containment.release import drift_of, release
 from warden.context import Context
 from warden.core.errors import ActionFailed, Refused
 from warden.core.ledger import retry_on_conflict
-from warden.core.mode import Mode
 from warden.devices.device_view import read_device
 from warden.notify.notifier import notify
 from warden.plan.actions import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.respond.responder import admit, carry_on, perform, planned, reached_by, record_outcome
-
-
-class Decision(StrEnum):
-    """What an operator may decide about a case."""
-
-    APPROVE = "approve"
-    DISMISS = "dismiss"
-    RELEASE = "release"
-    RELEASE_KEEPING_CERTIFICATE = "release-keeping-certificate"
-    COLLECT_LOGS = "collect-logs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,30 +35,11 @@ def check_decision(decision: Decision, case: Case, context: Context) -> None:
     Raises:
         Refused: telling why not, and what can be done instead.
     """
-    allowed = _STATES[decision]
-    if case.state not in allowed:
-        states = " or ".join(allowed)
-        raise Refused("wrong-state", f"case {case.id} is {case.state}; `{decision}` is for cases that are {states}")
-    if decision is Decision.APPROVE and context.settings.mode is Mode.OBSERVE:
-        raise Refused(
-            "observe-only", "the stack runs with Mode=observe, which touches nothing; deploy it with Mode=approve first"
-        )
-    if decision is Decision.APPROVE and not any(each.progress is Progress.PLANNED for each in case.outcomes.values()):
-        raise Refused("nothing-planned", f"case {case.id} has no action that waits for approval")
-    if decision is Decision.COLLECT_LOGS and not case.thing:
-        raise Refused("no-device", f"case {case.id} is about {case.subject}, which is no registered thing")
+    if refusal := refusal_of(decision, case, context.settings.mode):
+        raise refusal
     thing = context.ports.registry.thing(case.thing) if decision is Decision.COLLECT_LOGS else None
     if thing is not None and (why := context.governor.protects(thing)):
         raise Refused("never-touch", f"{why}: it is only reported")
-
-
-_STATES: dict[Decision, tuple[CaseState, ...]] = {
-    Decision.APPROVE: (CaseState.AWAITING_APPROVAL, CaseState.HELD, CaseState.OPEN),
-    Decision.DISMISS: (CaseState.AWAITING_APPROVAL, CaseState.HELD, CaseState.OPEN),
-    Decision.RELEASE: (CaseState.CONTAINED,),
-    Decision.RELEASE_KEEPING_CERTIFICATE: (CaseState.CONTAINED,),
-    Decision.COLLECT_LOGS: (CaseState.CONTAINED, CaseState.OPEN),
-}
 
 
 def carry_out(order: Order, context: Context) -> Case:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from warden.campaigns.decisions import CampaignDecision, CampaignOrder, carry_out_on_campaign
+from warden.campaigns.allowed import CampaignDecision
+from warden.campaigns.decisions import CampaignOrder, carry_out_on_campaign
 from warden.campaigns.rollout import advance_campaign
+from warden.cases.allowed import Decision
 from warden.cases.model import Step
 from warden.context import Context
 from warden.core.errors import Refused
@@ -14,7 +16,7 @@ from warden.core.findings import Finding
 from warden.core.ledger import Key, retry_on_conflict
 from warden.queues.messages import SCHEMA
 from warden.refusals import record_refusal
-from warden.respond.decisions import Decision, Order, carry_out
+from warden.respond.decisions import Order, carry_out
 from warden.respond.followups import due, job_ended
 from warden.respond.responder import respond
 from warden.validation.names import shown

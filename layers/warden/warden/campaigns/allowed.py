@@ -1,0 +1,55 @@
+"""What a campaign's state allows: asked by the service before it decides, by `campaign`, by notices and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from warden.campaigns.records import Campaign, CampaignState
+from warden.core.errors import Refused
+from warden.core.mode import Mode
+
+
+class CampaignDecision(StrEnum):
+    """What an operator may decide about the open campaign."""
+
+    START = "start"
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+
+
+ALLOWED: Mapping[CampaignState, Sequence[CampaignDecision]] = {
+    CampaignState.AWAITING_APPROVAL: (CampaignDecision.START, CampaignDecision.CANCEL),
+    CampaignState.RUNNING: (CampaignDecision.PAUSE, CampaignDecision.CANCEL),
+    CampaignState.PAUSED: (CampaignDecision.RESUME, CampaignDecision.CANCEL),
+    CampaignState.STOPPED: (CampaignDecision.RESUME, CampaignDecision.CANCEL),
+    CampaignState.FINISHED: (),
+    CampaignState.CANCELLED: (),
+}
+
+LEADS_TO = {
+    CampaignDecision.START: CampaignState.RUNNING,
+    CampaignDecision.PAUSE: CampaignState.PAUSED,
+    CampaignDecision.RESUME: CampaignState.RUNNING,
+    CampaignDecision.CANCEL: CampaignState.CANCELLED,
+}
+
+
+def allowed(campaign: Campaign, mode: Mode) -> list[CampaignDecision]:
+    """List the decisions that can be made about a campaign on a stack of this mode."""
+    return [decision for decision in ALLOWED[campaign.state] if refusal_of(decision, campaign, mode) is None]
+
+
+def refusal_of(decision: CampaignDecision, campaign: Campaign, mode: Mode) -> Refused | None:
+    """Return why a decision cannot be made about a campaign; None when it can."""
+    if decision not in ALLOWED[campaign.state]:
+        states = " or ".join(state for state, decisions in ALLOWED.items() if decision in decisions)
+        return Refused(
+            "wrong-state", f"campaign {campaign.id} is {campaign.state}; `{decision}` is for one that is {states}"
+        )
+    if LEADS_TO[decision] is CampaignState.RUNNING and mode is Mode.OBSERVE:
+        return Refused(
+            "observe-only", "the stack runs with Mode=observe, which touches nothing; deploy it with Mode=approve first"
+        )
+    return None

@@ -1,0 +1,58 @@
+"""What a state allows: asked by the service before it decides, by `show`, and by the notices that say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from warden.cases.model import Case, CaseState, Progress
+from warden.core.errors import Refused
+from warden.core.mode import Mode
+
+
+class Decision(StrEnum):
+    """What an operator may decide about a case."""
+
+    APPROVE = "approve"
+    DISMISS = "dismiss"
+    RELEASE = "release"
+    RELEASE_KEEPING_CERTIFICATE = "release-keeping-certificate"
+    COLLECT_LOGS = "collect-logs"
+
+
+ALLOWED: Mapping[CaseState, Sequence[Decision]] = {
+    CaseState.OPEN: (Decision.APPROVE, Decision.DISMISS, Decision.COLLECT_LOGS),
+    CaseState.AWAITING_APPROVAL: (Decision.APPROVE, Decision.DISMISS),
+    CaseState.HELD: (Decision.APPROVE, Decision.DISMISS),
+    CaseState.RESPONDING: (),
+    CaseState.CONTAINED: (Decision.RELEASE, Decision.RELEASE_KEEPING_CERTIFICATE, Decision.COLLECT_LOGS),
+    CaseState.RECOVERING: (),
+    CaseState.CLOSED: (),
+}
+
+
+def allowed(case: Case, mode: Mode) -> list[Decision]:
+    """List the decisions that can be made about a case on a stack of this mode."""
+    return [decision for decision in ALLOWED[case.state] if refusal_of(decision, case, mode) is None]
+
+
+def refusal_of(decision: Decision, case: Case, mode: Mode) -> Refused | None:
+    """Return why a decision cannot be made about a case; None when it can, as far as the case itself tells."""
+    if decision not in ALLOWED[case.state]:
+        states = " or ".join(state for state, decisions in ALLOWED.items() if decision in decisions)
+        return Refused("wrong-state", f"case {case.id} is {case.state}; `{decision}` is for cases that are {states}")
+    if decision is Decision.APPROVE:
+        return _why_not_approved(case, mode)
+    if decision is Decision.COLLECT_LOGS and not case.thing:
+        return Refused("no-device", f"case {case.id} is about {case.subject}, which is no registered thing")
+    return None
+
+
+def _why_not_approved(case: Case, mode: Mode) -> Refused | None:
+    if mode is Mode.OBSERVE:
+        return Refused(
+            "observe-only", "the stack runs with Mode=observe, which touches nothing; deploy it with Mode=approve first"
+        )
+    if not any(each.progress is Progress.PLANNED for each in case.outcomes.values()):
+        return Refused("nothing-planned", f"case {case.id} has no action that waits for approval")
+    return None
