@@ -15,10 +15,9 @@ from warden.core.findings import Finding, SubjectType
 from warden.core.ledger import Found, Index, Key, Put, Record
 from warden.core.mode import Mode
 from warden.core.ports import Thing
-from warden.plan.actions import NOTIFY, RENEW_CERTIFICATE
+from warden.plan.actions import NOTIFY, RENEW_CERTIFICATE, are_counted
 from warden.plan.governor import Governor
 from warden.plan.model import Device, Limits, Plan, Rule
-from warden.respond.actions import are_counted
 
 _SUBJECTS_WITH_DEVICES = (SubjectType.THING, SubjectType.CERTIFICATE)
 

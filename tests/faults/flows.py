@@ -5,7 +5,7 @@ To add one, write its steps as functions of the world (world.py has what AWS, pe
 is left to deliver: the engine begins a point at the beginning of its step. What must be true in the end is not said
 here: invariants.py checks it, for every flow the same, and the engine compares the end with the clean run's.
 
-An action that is new in `warden.respond.actions.TOUCHING` has a rule of its own in PLAN and a flow of its own, from
+An action that is new in `warden.plan.actions` has a rule of its own in PLAN and a flow of its own, from
 its name.
 A sample event that is new in events/ says in its row of the manifest which flow it gets; one that ends a finding needs
 a row in `ENDS` as well.
@@ -24,8 +24,8 @@ from tests.fakes import NOON, a_key
 from tests.faults.environment import RESTRICTED, Deployment
 from tests.faults.world import THING, World, sample
 from tests.sample_events import InFaults, in_faults
-from warden.plan.actions import COLLECT_LOGS, QUARANTINE, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
-from warden.respond.actions import TOUCHING
+from warden.plan.actions import COLLECT_LOGS, QUARANTINE, RENEW_CERTIFICATE, ROTATE_CERTIFICATE, TOUCHING
+from warden.respond.actions import action_named
 
 type Step = Callable[[World], object]
 
@@ -33,7 +33,7 @@ SOURCES = in_faults(InFaults.WORKED)
 VARIANTS = in_faults(InFaults.REPORTED)
 """What the same sources send besides: the violations are none that Device Defender knows, and end there."""
 
-JOBS = tuple(name for name, action in TOUCHING.items() if action.is_job)
+JOBS = tuple(name for name in TOUCHING if action_named(name).is_job)
 _AUDIT = "9f71b6e90cfb57d4ac671be3a4898e6a"
 _VIOLATION = "37e18651d207bbc74236c13faf146127"
 

@@ -18,7 +18,7 @@ from tests.faults.environment import environment
 from tests.faults.fault_transport import FaultKind
 from tests.faults.flows import ENDS, FLOWS, Flow
 from tests.sample_events import InFaults, in_faults
-from warden.respond.actions import TOUCHING
+from warden.plan.actions import TOUCHING
 
 PAIRS = os.environ.get("FAULT_POINTS", "") == "pairs"
 _PAIRS_PER_FLOW = 150

@@ -19,13 +19,14 @@ from tests.template.transformed import (
     role_statements,
 )
 from warden.devices.requests import PERMISSIONS
+from warden.plan.actions import TOUCHING
 from warden.plan.governor import STOP_KEY
-from warden.respond.actions import TOUCHING
+from warden.respond.actions import action_named
 
 IOT = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
 
 DECLARED: dict[str, set[str]] = {
-    "RespondRole": {permission for action in TOUCHING.values() for permission in action.permissions},
+    "RespondRole": {permission for name in TOUCHING for permission in action_named(name).permissions},
     "ServeDeviceRole": set(PERMISSIONS),
 }
 

@@ -1,17 +1,22 @@
 """Actions that are one call: the sessions that are closed, the certificates that are set INACTIVE."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.fakes import THING, World, a_finding, a_key, a_world
 from warden.cases.model import Case, Outcome, Progress
 from warden.core.errors import ActionFailed
 from warden.core.findings import Source, Subject, SubjectType
+from warden.plan.actions import DISCONNECT, TOUCHING
+from warden.respond.actions import action_named, judge_of
 from warden.respond.actions.deactivate_certificate import deactivate_certificate
 from warden.respond.actions.disconnect import disconnect
 
 SECOND = "b" * 64
+FOLDER = ROOT / "layers/warden/warden/respond/actions"
 
 
 @pytest.fixture(name="world")
@@ -68,3 +73,22 @@ def test_where_disconnecting_is_switched_off_the_session_stays() -> None:
 
     assert outcome == Outcome(Progress.DONE, "disconnecting is switched off in this deployment")
     assert THING in world.connections.open
+
+
+@pytest.mark.parametrize("name", TOUCHING)
+def test_each_row_of_the_table_has_its_module(name: str) -> None:
+    module = f"respond/actions/{name.replace('-', '_')}.py"
+
+    assert (FOLDER / Path(module).name).is_file(), f"plan/actions.py names {name}: there is no {module}"
+    assert action_named(name).name == name, f"{module} calls its action {action_named(name).name}"
+
+
+def test_each_module_has_its_row_in_the_table() -> None:
+    modules = {path.stem.replace("_", "-") for path in FOLDER.glob("[a-z]*.py")} - {"action"}
+
+    assert modules - {*TOUCHING} == set(), "no row in plan/actions.py names these modules of respond/actions"
+
+
+def test_only_a_job_has_a_judge() -> None:
+    with pytest.raises(LookupError, match=r"^disconnect is no job$"):
+        judge_of(DISCONNECT)

@@ -13,14 +13,13 @@ from warden.context import Context
 from warden.core.clock import from_text, to_text
 from warden.core.ledger import Key, Ledger, Put, version_of
 from warden.core.ports import JobOrder
-from warden.plan.actions import COLLECT_LOGS, ROTATE_CERTIFICATE
+from warden.plan.actions import ROTATE_CERTIFICATE
 
 JOB_ID_PREFIX = "warden-"
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What IoT Jobs takes for an id."""
 
 _LEAST_TIME_TO_END = timedelta(minutes=31)
-_HANDLERS = {COLLECT_LOGS: "warden-collect-logs", ROTATE_CERTIFICATE: "warden-rotate-certificate"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def document(action: str, job: str, key_algorithm: str) -> dict[str, Any]:
                 "action": {
                     "name": action,
                     "type": "runHandler",
-                    "input": {"handler": _HANDLERS[action], "args": [job], "path": "default"},
+                    "input": {"handler": f"warden-{action}", "args": [job], "path": "default"},
                 }
             }
         ],

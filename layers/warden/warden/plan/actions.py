@@ -1,6 +1,9 @@
-"""The actions that a plan may name."""
+"""The actions that a plan may name: one row each, in the order they are carried out."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 QUARANTINE = "quarantine"
 DISCONNECT = "disconnect"
@@ -10,13 +13,32 @@ RENEW_CERTIFICATE = "renew-certificate"
 DEACTIVATE_CERTIFICATE = "deactivate-certificate"
 NOTIFY = "notify"
 
-ACTIONS = (
-    QUARANTINE,
-    DISCONNECT,
-    COLLECT_LOGS,
-    ROTATE_CERTIFICATE,
-    RENEW_CERTIFICATE,
-    DEACTIVATE_CERTIFICATE,
-    NOTIFY,
-)
-"""The words a plan may use, in the order they are carried out whatever order the plan names them in."""
+
+@dataclass(frozen=True, kw_only=True)
+class ActionTerms:
+    """What the limits need to know of an action. One that is not counted touches no device itself."""
+
+    is_counted: bool = True
+
+
+ACTIONS: Mapping[str, ActionTerms] = {
+    QUARANTINE: ActionTerms(),
+    DISCONNECT: ActionTerms(),
+    COLLECT_LOGS: ActionTerms(),
+    ROTATE_CERTIFICATE: ActionTerms(),
+    RENEW_CERTIFICATE: ActionTerms(is_counted=False),
+    DEACTIVATE_CERTIFICATE: ActionTerms(),
+    NOTIFY: ActionTerms(is_counted=False),
+}
+"""The words a plan may use, in the order they are carried out whatever order the plan names them in.
+
+Each but `notify` has a module of that name in `respond/actions`.
+"""
+
+TOUCHING = tuple(name for name in ACTIONS if name != NOTIFY)
+"""Every action but `notify`, which touches no device: it is the notice that follows each change of state."""
+
+
+def are_counted(names: Iterable[str]) -> bool:
+    """Check whether any of these actions uses up the governor's limits."""
+    return any(ACTIONS[name].is_counted for name in names if name in ACTIONS)

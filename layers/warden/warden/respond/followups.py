@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from warden.campaigns.inventory_runs import requeue_stalled_run
 from warden.campaigns.rollout import advance, note_end
-from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
+from warden.cases.model import WARDEN, Case, CaseState, Progress, Step
 from warden.containment.snapshot import ContainmentState, containment_from, save_containment
 from warden.context import Context
 from warden.core.clock import from_text
 from warden.core.ledger import Key, Put, Record, retry_on_conflict, version_of
 from warden.devices.jobs import Job, job_from, read_job, save_job
-from warden.devices.rotation import RotationState, end_rotation, others_on, read_rotation
 from warden.ingest.audit_reports import settle_check
 from warden.notify.digests import send_digest
 from warden.notify.notifier import notify, retry_notifications
-from warden.plan.actions import COLLECT_LOGS, ROTATE_CERTIFICATE
+from warden.plan.actions import ROTATE_CERTIFICATE
+from warden.respond.actions import judge_of
 from warden.respond.decisions import recover
 from warden.respond.responder import record_outcome, settle_after_job
-
-_NAMED = 3
-_USERS_LOOKED_AT = 20
-"""How many users of a shared certificate are named, and of how many it is read whether they are moving."""
 
 
 def job_ended(job_id: str, thing: str, context: Context) -> None:
@@ -48,7 +44,7 @@ def due(key: Key, context: Context) -> None:
 
 def _end(job: Job, status: str, context: Context) -> None:
     """Judge a job that is over and go on with its case. Its clock is stopped last: until then the sweep comes back."""
-    outcome = _JUDGE[job.action](job, status, context)
+    outcome = judge_of(job.action)(job, status, context)
     case = context.cases.read(job.case_id)
     recorded = case.outcomes.get(job.action)
     if recorded is not None and recorded.job_id == job.id:  # otherwise the case has moved on without this job
@@ -70,64 +66,6 @@ def _stop_clock(ended: Job, context: Context) -> None:
     job = read_job(context.ports.ledger, ended.id, ended.thing)
     if job is not None and job.deadline is not None:
         save_job(context.ports.ledger, replace(job, deadline=None))
-
-
-def _judge_rotation(job: Job, status: str, context: Context) -> Outcome:
-    """Success is the new certificate seen in use, whatever the job says of itself."""
-    rotation = read_rotation(context.ports.ledger, job.thing)
-    if rotation is None or rotation.job_id != job.id:
-        return Outcome(Progress.FAILED, f"no rotation is on record; the job is {status}", job.id)
-    ended = end_rotation(rotation, context)
-    if ended.state is RotationState.FINISHED:
-        became = "; ".join(_became(certificate, job.thing, context) for certificate in ended.old)
-        return Outcome(Progress.DONE, f"now on {ended.new[:12]}; {became}", job.id)
-    has_one = bool(context.ports.registry.certificates_of(job.thing))
-    left_with = "back on the old one" if has_one else f"{job.thing} has no certificate any more"
-    return Outcome(
-        Progress.FAILED,
-        f"the new certificate was never seen in use, or is ACTIVE no more; the job is {status}; {left_with}",
-        job.id,
-    )
-
-
-def _became(old: str, thing: str, context: Context) -> str:
-    """Say what became of an old certificate, and name users of a shared one that nobody is moving off it."""
-    others = sorted(others_on(old, thing, context))
-    if not others:
-        return f"{old[:12]} is INACTIVE"
-    rotations = {each: read_rotation(context.ports.ledger, each) for each in others[:_USERS_LOOKED_AT]}
-    unknown = [each for each, rotation in rotations.items() if rotation is None or rotation.is_over]
-    said = f"{old[:12]} stays in use by {_named(others)}"
-    return f"{said}; no rotation is under way for {_named(unknown)}" if unknown else said
-
-
-def _named(things: Sequence[str]) -> str:
-    more = len(things) - _NAMED
-    return ", ".join(things[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _judge_logs(job: Job, status: str, context: Context) -> Outcome:
-    """Success is the object in the bucket, byte for byte what the device announced."""
-    missing = []
-    for upload in job.uploads:
-        there = context.ports.evidence.uploaded(upload.key)
-        if there is None or (there.bytes, there.sha256) != (upload.bytes, upload.sha256):
-            missing.append(upload.name)
-    if missing:
-        return Outcome(
-            Progress.FAILED, f"not in the bucket as announced: {', '.join(missing)}; the job is {status}", job.id
-        )
-    if not job.uploads:
-        return Outcome(Progress.FAILED, f"the device announced no file; the job is {status}", job.id)
-    total = sum(upload.bytes for upload in job.uploads)
-    names = ", ".join(upload.name for upload in job.uploads)
-    return Outcome(Progress.DONE, f"{names}: {total} bytes, sha256 as announced", job.id)
-
-
-_JUDGE: dict[str, Callable[[Job, str, Context], Outcome]] = {
-    ROTATE_CERTIFICATE: _judge_rotation,
-    COLLECT_LOGS: _judge_logs,
-}
 
 
 def _job_due(_key: Key, record: Record, context: Context) -> None:

@@ -18,11 +18,17 @@ from warden.core.ports import Thing
 from warden.devices.device_view import DeviceView, affected_by, read_device
 from warden.devices.jobs import job_id
 from warden.notify.notifier import notify
-from warden.plan.actions import DEACTIVATE_CERTIFICATE, QUARANTINE, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
+from warden.plan.actions import (
+    DEACTIVATE_CERTIFICATE,
+    QUARANTINE,
+    RENEW_CERTIFICATE,
+    ROTATE_CERTIFICATE,
+    TOUCHING,
+    are_counted,
+)
 from warden.plan.model import Device, Rule
 from warden.queues.messages import send_finding
-from warden.respond.actions import TOUCHING, are_counted
-from warden.respond.actions.quarantine import quarantine
+from warden.respond.actions import action_named
 
 
 def respond(finding: Finding, context: Context, *, verified: bool = False) -> Case | None:
@@ -197,7 +203,9 @@ def _planned(case: Case, actions: Sequence[str]) -> dict[str, Outcome]:
 
 def planned(case: Case, action: str) -> Outcome:
     """Plan an action; a job's id is chosen now, so that however often it is begun it is one job."""
-    return Outcome(Progress.PLANNED, job_id=job_id(case.id, action, case.version) if TOUCHING[action].is_job else "")
+    return Outcome(
+        Progress.PLANNED, job_id=job_id(case.id, action, case.version) if action_named(action).is_job else ""
+    )
 
 
 def _act(case: Case, context: Context, view: DeviceView | None) -> Case:
@@ -211,9 +219,7 @@ def _act(case: Case, context: Context, view: DeviceView | None) -> Case:
 def perform(action: str, case: Case, context: Context, view: DeviceView | None = None) -> Outcome:
     """Run one action; what cannot be done on this device is an outcome, and the next action goes on."""
     try:
-        if action == QUARANTINE:  # the one that asks for what the decision has just asked for
-            return quarantine(case, context, view)
-        return TOUCHING[action].run(case, context)
+        return action_named(action).run(case, context, view)
     except ActionFailed as error:
         return Outcome(Progress.FAILED, str(error), case.outcomes[action].job_id)
 

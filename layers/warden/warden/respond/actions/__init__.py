@@ -1,33 +1,29 @@
-"""The actions. To add one: write its module, name it here and in `plan.ACTIONS`, add its permissions to the role."""
+"""The actions, one module each, found by the names in `plan/actions.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from importlib import import_module
 
-from warden.respond.actions import (
-    collect_logs,
-    deactivate_certificate,
-    disconnect,
-    quarantine,
-    renew_certificate,
-    rotate_certificate,
-)
+from warden.cases.model import Outcome
+from warden.context import Context
+from warden.devices.jobs import Job
 from warden.respond.actions.action import Action
 
-TOUCHING: dict[str, Action] = {
-    module.ACTION.name: module.ACTION
-    for module in (
-        quarantine,
-        disconnect,
-        collect_logs,
-        rotate_certificate,
-        renew_certificate,
-        deactivate_certificate,
-    )
-}
-"""Every action but `notify`, which touches no device: it is the notice that follows each change of state."""
+
+def action_named(name: str) -> Action:
+    """Return an action. Its module is imported when it is first asked for; a test holds that each row has one."""
+    action: Action = import_module(f"{__name__}.{name.replace('-', '_')}").ACTION
+    return action
 
 
-def are_counted(names: Iterable[str]) -> bool:
-    """Tell whether any of these actions uses up the governor's limits; `notify` does not."""
-    return any(TOUCHING[name].is_counted for name in names if name in TOUCHING)
+def judge_of(name: str) -> Callable[[Job, str, Context], Outcome]:
+    """Return what judges the jobs of an action.
+
+    Raises:
+        LookupError: when the action is not a job.
+    """
+    judge = action_named(name).judge
+    if judge is None:
+        raise LookupError(f"{name} is no job")
+    return judge

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from warden.cases.model import Case, Outcome, Progress
 from warden.context import Context
+from warden.devices.device_view import DeviceView
 from warden.devices.jobs import Job, order_for, read_job, save_job
 from warden.plan.actions import COLLECT_LOGS
 from warden.respond.actions.action import Action
 
 
-def collect_logs(case: Case, context: Context) -> Outcome:
+def collect_logs(case: Case, context: Context, _view: DeviceView | None = None) -> Outcome:
     """Start the job; what it brings is judged when it ends, by what is in the bucket."""
     job_id = case.outcomes[COLLECT_LOGS].job_id
     ledger, now = context.ports.ledger, context.now()
@@ -22,6 +23,24 @@ def collect_logs(case: Case, context: Context) -> Outcome:
     return Outcome(Progress.STARTED, "job sent", job_id)
 
 
+def judge_logs(job: Job, status: str, context: Context) -> Outcome:
+    """Success is the object in the bucket, byte for byte what the device announced."""
+    missing = []
+    for upload in job.uploads:
+        there = context.ports.evidence.uploaded(upload.key)
+        if there is None or (there.bytes, there.sha256) != (upload.bytes, upload.sha256):
+            missing.append(upload.name)
+    if missing:
+        return Outcome(
+            Progress.FAILED, f"not in the bucket as announced: {', '.join(missing)}; the job is {status}", job.id
+        )
+    if not job.uploads:
+        return Outcome(Progress.FAILED, f"the device announced no file; the job is {status}", job.id)
+    total = sum(upload.bytes for upload in job.uploads)
+    names = ", ".join(upload.name for upload in job.uploads)
+    return Outcome(Progress.DONE, f"{names}: {total} bytes, sha256 as announced", job.id)
+
+
 ACTION = Action(
     name=COLLECT_LOGS,
     run=collect_logs,
@@ -32,5 +51,5 @@ ACTION = Action(
         "s3:GetObject",
         "s3:ListBucket",
     ),
-    is_job=True,
+    judge=judge_logs,
 )

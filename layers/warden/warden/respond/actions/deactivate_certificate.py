@@ -6,11 +6,12 @@ from warden.cases.model import Case, Outcome, Progress
 from warden.context import Context
 from warden.core.errors import ActionFailed
 from warden.core.findings import SubjectType
+from warden.devices.device_view import DeviceView
 from warden.plan.actions import DEACTIVATE_CERTIFICATE
 from warden.respond.actions.action import Action
 
 
-def deactivate_certificate(case: Case, context: Context) -> Outcome:
+def deactivate_certificate(case: Case, context: Context, _view: DeviceView | None = None) -> Outcome:
     """Set the case's certificate, or every certificate of its thing, to INACTIVE.
 
     Raises:

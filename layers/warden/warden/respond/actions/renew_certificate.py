@@ -7,7 +7,20 @@ that finds ten thousand certificates about to expire fills a campaign, and holds
 from __future__ import annotations
 
 from warden.campaigns.enrolment import enrol
+from warden.cases.model import Case, Outcome
+from warden.context import Context
+from warden.devices.device_view import DeviceView
 from warden.plan.actions import RENEW_CERTIFICATE
 from warden.respond.actions.action import Action
 
-ACTION = Action(name=RENEW_CERTIFICATE, run=enrol, permissions=(), is_counted=False)
+
+def renew_certificate(case: Case, context: Context, _view: DeviceView | None = None) -> Outcome:
+    """Give the case's device its place.
+
+    Raises:
+        ActionFailed: when the device is in other hands, or had its turn in this campaign.
+    """
+    return enrol(case, context)
+
+
+ACTION = Action(name=RENEW_CERTIFICATE, run=renew_certificate, permissions=())

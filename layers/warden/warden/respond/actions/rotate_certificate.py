@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from warden.cases.model import Case, Outcome, Progress
 from warden.context import Context
-from warden.devices.rotation import begin_rotation
+from warden.devices.device_view import DeviceView
+from warden.devices.jobs import Job
+from warden.devices.rotation import RotationState, begin_rotation, end_rotation, others_on, read_rotation
 from warden.plan.actions import ROTATE_CERTIFICATE
 from warden.respond.actions.action import Action
 
+_NAMED = 3
+_USERS_LOOKED_AT = 20
+"""How many users of a shared certificate are named, and of how many it is read whether they are moving."""
 
-def rotate_certificate(case: Case, context: Context) -> Outcome:
+
+def rotate_certificate(case: Case, context: Context, _view: DeviceView | None = None) -> Outcome:
     """Start the rotation; it is over when the device has confirmed over its new certificate, or has not.
 
     Raises:
@@ -18,6 +26,40 @@ def rotate_certificate(case: Case, context: Context) -> Outcome:
     job = case.outcomes[ROTATE_CERTIFICATE].job_id
     begin_rotation(case, job, context)
     return Outcome(Progress.STARTED, "job sent", job)
+
+
+def judge_rotation(job: Job, status: str, context: Context) -> Outcome:
+    """Success is the new certificate seen in use, whatever the job says of itself."""
+    rotation = read_rotation(context.ports.ledger, job.thing)
+    if rotation is None or rotation.job_id != job.id:
+        return Outcome(Progress.FAILED, f"no rotation is on record; the job is {status}", job.id)
+    ended = end_rotation(rotation, context)
+    if ended.state is RotationState.FINISHED:
+        became = "; ".join(_became(certificate, job.thing, context) for certificate in ended.old)
+        return Outcome(Progress.DONE, f"now on {ended.new[:12]}; {became}", job.id)
+    has_one = bool(context.ports.registry.certificates_of(job.thing))
+    left_with = "back on the old one" if has_one else f"{job.thing} has no certificate any more"
+    return Outcome(
+        Progress.FAILED,
+        f"the new certificate was never seen in use, or is ACTIVE no more; the job is {status}; {left_with}",
+        job.id,
+    )
+
+
+def _became(old: str, thing: str, context: Context) -> str:
+    """Say what became of an old certificate, and name users of a shared one that nobody is moving off it."""
+    others = sorted(others_on(old, thing, context))
+    if not others:
+        return f"{old[:12]} is INACTIVE"
+    rotations = {each: read_rotation(context.ports.ledger, each) for each in others[:_USERS_LOOKED_AT]}
+    unknown = [each for each, rotation in rotations.items() if rotation is None or rotation.is_over]
+    said = f"{old[:12]} stays in use by {_named(others)}"
+    return f"{said}; no rotation is under way for {_named(unknown)}" if unknown else said
+
+
+def _named(things: Sequence[str]) -> str:
+    more = len(things) - _NAMED
+    return ", ".join(things[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 ACTION = Action(
@@ -38,5 +80,5 @@ ACTION = Action(
         "iot:ListPrincipalThings",
         "iot:ListCertificates",
     ),
-    is_job=True,
+    judge=judge_rotation,
 )
