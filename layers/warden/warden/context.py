@@ -7,28 +7,31 @@ from datetime import datetime
 
 from warden.cases.model import Cases
 from warden.core.clock import Clock
-from warden.core.ports import Ports
+from warden.core.ports import HasLedger, Ports
 from warden.plan.governor import Governor
 from warden.plan.model import Plan
 from warden.settings import Settings
 
 
 @dataclass(frozen=True)
-class Context:
-    """The world, the deployment's terms, the owner's plan, and the time."""
+class Context[P = Ports]:
+    """The world, the deployment's terms, the owner's plan, and the time.
 
-    ports: Ports
+    What uses a few ports only says so: `Context[HasRegistry]` is a context of which no other port is touched.
+    """
+
+    ports: P
     settings: Settings
     plan: Plan
     clock: Clock
 
     @property
-    def cases(self) -> Cases:
+    def cases(self: Context[HasLedger]) -> Cases:
         """The cases in the ledger."""
         return Cases(self.ports.ledger, self.settings.case_retention)
 
     @property
-    def governor(self) -> Governor:
+    def governor(self: Context[HasLedger]) -> Governor:
         """The limits on what may be touched."""
         return Governor(self.plan, self.ports.ledger)
 

@@ -9,11 +9,12 @@ from warden.context import Context
 from warden.core.clock import to_text
 from warden.core.errors import Conflict, Refused
 from warden.core.ledger import EXPIRY, Key, Put
+from warden.core.ports import HasLedger
 
 _KEPT = timedelta(days=90)
 
 
-def record_refusal(context: Context, refusal: Refused, *, what: str, about: str = "") -> None:
+def record_refusal(context: Context[HasLedger], refusal: Refused, *, what: str, about: str = "") -> None:
     """Write a refusal down. The same `what` refused for the same reason on one day is one record."""
     now = context.now()
     digest = sha256(f"{refusal.code} {what}".encode(errors="backslashreplace")).hexdigest()[:32]

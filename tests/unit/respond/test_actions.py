@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args, get_protocol_members, get_type_hints
 
 import pytest
 
@@ -10,6 +12,7 @@ from tests.fakes import THING, World, a_finding, a_key, a_world
 from warden.cases.model import Case, Outcome, Progress
 from warden.core.errors import ActionFailed
 from warden.core.findings import Source, Subject, SubjectType
+from warden.devices.jobs import Job
 from warden.plan.actions import DISCONNECT, TOUCHING
 from warden.respond.actions import action_named, judge_of
 from warden.respond.actions.deactivate_certificate import deactivate_certificate
@@ -87,6 +90,36 @@ def test_each_module_has_its_row_in_the_table() -> None:
     modules = {path.stem.replace("_", "-") for path in FOLDER.glob("[a-z]*.py")} - {"action"}
 
     assert modules - {*TOUCHING} == set(), "no row in plan/actions.py names these modules of respond/actions"
+
+
+def declared(function: Any) -> set[str]:
+    """Name the ports that the context of a function has by its annotation."""
+    ports = get_args(get_type_hints(function)["context"])
+
+    assert ports, f"{function.__module__}.{function.__name__} takes the whole context: declare the ports it touches"
+    return set(get_protocol_members(ports[0]))
+
+
+@pytest.mark.parametrize("name", TOUCHING)
+def test_an_action_touches_the_ports_that_it_declares_and_no_other(world: World, name: str) -> None:
+    """The type checker holds every line to it; here it is seen to be so on one way through."""
+    action = action_named(name)
+    case = a_case(world).with_outcome(name, Outcome(Progress.PLANNED, job_id="warden-1"))
+    ports: Any = SimpleNamespace(**{port: getattr(world.context.ports, port) for port in declared(action.run)})
+
+    outcome = action.run(case, replace(world.context, ports=ports), None)
+
+    assert outcome.progress in (Progress.DONE, Progress.STARTED)
+
+
+@pytest.mark.parametrize("name", [name for name in TOUCHING if action_named(name).is_job])
+def test_a_judge_touches_the_ports_that_it_declares_and_no_other(world: World, name: str) -> None:
+    job = Job(id="warden-1", action=name, case_id="c-1", thing=THING, began_at=world.clock(), deadline=None)
+    ports: Any = SimpleNamespace(**{port: getattr(world.context.ports, port) for port in declared(judge_of(name))})
+
+    outcome = judge_of(name)(job, "SUCCEEDED", replace(world.context, ports=ports))
+
+    assert outcome.progress is Progress.FAILED
 
 
 def test_only_a_job_has_a_judge() -> None:

@@ -25,12 +25,13 @@ from warden.context import Context
 from warden.core.errors import ActionFailed
 from warden.core.ledger import retry_on_conflict
 from warden.core.mode import Mode
+from warden.core.ports import HasLedger
 
 _AHEAD = timedelta(days=36_525)
 """A century: whom a detector names waits ahead of whoever has only an old certificate, in the order of the cases."""
 
 
-def enrol(case: Case, context: Context) -> Outcome:
+def enrol(case: Case, context: Context[HasLedger]) -> Outcome:
     """Give the case's device a place in the open campaign, or open one. Enrolled already is success.
 
     Raises:
@@ -39,7 +40,7 @@ def enrol(case: Case, context: Context) -> Outcome:
     return retry_on_conflict(lambda: _enrol_once(case, context))
 
 
-def _enrol_once(case: Case, context: Context) -> Outcome:
+def _enrol_once(case: Case, context: Context[HasLedger]) -> Outcome:
     ledger, thing = context.ports.ledger, case.thing
     campaign = open_campaign(ledger) or new_campaign(f"{context.now():%Y%m%dT%H%M%SZ}", context, is_told=False)
     enrolled = Outcome(Progress.DONE, f"waits for its turn in campaign {campaign.id}")
@@ -69,13 +70,13 @@ def _enrol_once(case: Case, context: Context) -> Outcome:
     return enrolled
 
 
-def has_a_place(thing: str, context: Context) -> bool:
+def has_a_place(thing: str, context: Context[HasLedger]) -> bool:
     """Tell whether a device waits or has had its turn in the campaign that is open."""
     member, campaign = read_member(context.ports.ledger, thing), open_campaign(context.ports.ledger)
     return member is not None and campaign is not None and member.campaign == campaign.id
 
 
-def new_campaign(campaign_id: str, context: Context, *, is_told: bool) -> Campaign:
+def new_campaign(campaign_id: str, context: Context[HasLedger], *, is_told: bool) -> Campaign:
     """Give a campaign that begins or waits, to be written; one of this name that is over is taken up again.
 
     `is_told` says that whoever opens it tells people so; when not, they hear of one that waits for them from itself.

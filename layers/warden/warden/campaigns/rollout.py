@@ -42,7 +42,7 @@ from warden.context import Context
 from warden.core.errors import ActionFailed
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import Index, Key, Record, retry_on_conflict
-from warden.core.ports import JobOrder, Thing
+from warden.core.ports import HasLedger, JobOrder, Thing
 from warden.devices.jobs import document, end_time, job_id, job_put
 from warden.devices.rotation import new_rotation, read_rotation, rotation_job, rotation_put
 from warden.plan.actions import RENEW_CERTIFICATE, ROTATE_CERTIFICATE
@@ -331,7 +331,7 @@ def _a_case_of_its_own(member: Member, batch: Batch, context: Context) -> Case:
     return replace(case, rule=RULE, mode=context.plan.campaign_mode)
 
 
-def in_other_hands(thing: str, context: Context) -> str:
+def in_other_hands(thing: str, context: Context[HasLedger]) -> str:
     """Say why a device is not to be renewed now; empty when it may be."""
     containment = read_containment(context.ports.ledger, thing)
     if containment is not None and containment.is_active:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
 from warden.context import Context
 from warden.core.errors import NotYet, Refused
 from warden.core.ledger import retry_on_conflict
+from warden.core.ports import HasCertificates, HasConnections, HasLedger, HasRegistry
 
 _POLICIES_PER_CERTIFICATE = 10
 
 
-def drift_of(thing: str, context: Context) -> list[str]:
+class _Ports(HasLedger, HasRegistry, HasCertificates, Protocol):
+    """What giving back touches."""
+
+
+class _PortsToRelease(_Ports, HasConnections, Protocol):
+    """What a release touches."""
+
+
+def drift_of(thing: str, context: Context[_Ports]) -> list[str]:
     """Say, a sentence each, how a contained thing differs from what its containment left; empty when it does not."""
     containment = read_containment(context.ports.ledger, thing)
     if containment is None or not containment.is_active:
@@ -23,7 +33,7 @@ def drift_of(thing: str, context: Context) -> list[str]:
     return [*_certificate_drift(containment, context), *_group_drift(containment, context)]
 
 
-def _certificate_drift(containment: Containment, context: Context) -> list[str]:
+def _certificate_drift(containment: Containment, context: Context[_Ports]) -> list[str]:
     ports, ours = context.ports, context.settings.restricted_policy
     attached = ports.registry.certificates_of(containment.thing)
     drift = [f"certificate {each[:12]} was attached meanwhile" for each in attached if each not in containment.policies]
@@ -40,7 +50,7 @@ def _certificate_drift(containment: Containment, context: Context) -> list[str]:
     return drift
 
 
-def _group_drift(containment: Containment, context: Context) -> list[str]:
+def _group_drift(containment: Containment, context: Context[_Ports]) -> list[str]:
     thing = context.ports.registry.thing(containment.thing, with_type=False)
     if thing is None:
         return [f"{containment.thing} was deleted from the registry meanwhile"]
@@ -54,7 +64,7 @@ def _group_drift(containment: Containment, context: Context) -> list[str]:
     return drift
 
 
-def release(thing: str, case_id: str, context: Context) -> str:
+def release(thing: str, case_id: str, context: Context[_PortsToRelease]) -> str:
     """Let go of a thing for a case; restores it when no other case holds it. Gives a sentence saying what was done.
 
     Raises:
@@ -82,7 +92,7 @@ def release(thing: str, case_id: str, context: Context) -> str:
     return f"{_restored(alone, shared=len(alone.policies) < len(containment.policies))}; {said}; checked"
 
 
-def _mark_releasing(thing: str, context: Context) -> Containment:
+def _mark_releasing(thing: str, context: Context[_Ports]) -> Containment:
     containment = read_containment(context.ports.ledger, thing)
     if containment is None:
         raise Refused("not-contained", f"{thing} is not contained")
@@ -92,7 +102,7 @@ def _mark_releasing(thing: str, context: Context) -> Containment:
     return save_containment(context.ports.ledger, releasing)
 
 
-def _leave_shared_to_others(containment: Containment, context: Context) -> Containment:
+def _leave_shared_to_others(containment: Containment, context: Context[_Ports]) -> Containment:
     """Hand the certificates that another contained thing uses too over to it; gives what is left to restore here."""
     policies = {
         certificate: names
@@ -102,7 +112,7 @@ def _leave_shared_to_others(containment: Containment, context: Context) -> Conta
     return replace(containment, policies=policies)
 
 
-def return_shared_policies(certificate: str, thing: str, context: Context) -> None:
+def return_shared_policies(certificate: str, thing: str, context: Context[_Ports]) -> None:
     """Give a shared certificate that a contained thing moves off its policies back, for the things that stay on it."""
     containment = read_containment(context.ports.ledger, thing)
     if containment is None or not containment.is_active or certificate not in containment.policies:
@@ -113,7 +123,7 @@ def return_shared_policies(certificate: str, thing: str, context: Context) -> No
     context.ports.certificates.detach_policy(certificate, context.settings.restricted_policy)
 
 
-def _hand_over(certificate: str, containment: Containment, context: Context) -> bool:
+def _hand_over(certificate: str, containment: Containment, context: Context[_Ports]) -> bool:
     """Have the containment of another thing on this certificate keep its policies; False when there is none.
 
     Raises:
@@ -133,7 +143,7 @@ def _hand_over(certificate: str, containment: Containment, context: Context) -> 
     return False
 
 
-def _restore(containment: Containment, context: Context) -> None:
+def _restore(containment: Containment, context: Context[_Ports]) -> None:
     ports, ours = context.ports, context.settings
     for certificate, policies in containment.policies.items():
         _give_back(certificate, policies, context)
@@ -144,7 +154,7 @@ def _restore(containment: Containment, context: Context) -> None:
     ports.registry.leave_group(containment.thing, ours.restricted_group)
 
 
-def _give_back(certificate: str, policies: Sequence[str], context: Context) -> None:
+def _give_back(certificate: str, policies: Sequence[str], context: Context[_Ports]) -> None:
     certificates, ours = context.ports.certificates, context.settings.restricted_policy
     has = certificates.policies_of(certificate)
     for policy in policies:
@@ -157,7 +167,7 @@ def _give_back(certificate: str, policies: Sequence[str], context: Context) -> N
         has.append(policy)
 
 
-def _check(containment: Containment, context: Context) -> None:
+def _check(containment: Containment, context: Context[_Ports]) -> None:
     thing = context.ports.registry.thing(containment.thing, with_type=False)
     groups = set(thing.groups) if thing else set()
     missing = set(containment.groups) - groups

@@ -376,3 +376,59 @@ class Ports:
     inbox: Inbox
     renewal_queue: RenewalQueue
     detectors: Detectors
+
+
+class HasLedger(Protocol):
+    """Ports with the ledger among them."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+
+class HasRegistry(Protocol):
+    """Ports with the registry among them."""
+
+    @property
+    def registry(self) -> Registry: ...
+
+
+class HasCertificates(Protocol):
+    """Ports with the certificates among them."""
+
+    @property
+    def certificates(self) -> Certificates: ...
+
+
+class HasConnections(Protocol):
+    """Ports with the connections among them."""
+
+    @property
+    def connections(self) -> Connections: ...
+
+
+class HasJobs(Protocol):
+    """Ports with IoT Jobs among them."""
+
+    @property
+    def jobs(self) -> Jobs: ...
+
+
+class HasEvidence(Protocol):
+    """Ports with the evidence bucket among them."""
+
+    @property
+    def evidence(self) -> Evidence: ...
+
+
+class HasQueue(Protocol):
+    """Ports with the case queue among them."""
+
+    @property
+    def queue(self) -> CaseQueue: ...
+
+
+class HasNotices(Protocol):
+    """Ports with the notices among them."""
+
+    @property
+    def notices(self) -> Notices: ...

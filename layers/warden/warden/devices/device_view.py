@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from warden.context import Context
-from warden.core.ports import Thing
+from warden.core.ports import HasRegistry, Thing
 from warden.plan.model import Plan
 
 _A_MOMENT = timedelta(seconds=10)
@@ -27,14 +27,14 @@ class DeviceView:
         return now - self.at <= _A_MOMENT
 
 
-def read_device(name: str, context: Context) -> DeviceView | None:
+def read_device(name: str, context: Context[HasRegistry]) -> DeviceView | None:
     """Read a thing, its type only if the plan asks for types; None when there is no such thing."""
     at = context.now()
     thing = context.ports.registry.thing(name, with_type=_asks_for_types(context.plan))
     return None if thing is None else DeviceView(thing, at)
 
 
-def affected_by(view: DeviceView, context: Context) -> Sequence[Thing]:
+def affected_by(view: DeviceView, context: Context[HasRegistry]) -> Sequence[Thing]:
     """List every thing that a change of this one's certificates reaches, itself first."""
     if view.affected is None:
         registry = context.ports.registry

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from warden.context import Context
 from warden.core.errors import Refused
+from warden.core.ports import HasLedger, HasQueue
 from warden.devices.jobs import JOB_ID, JOB_ID_PREFIX, read_job
 from warden.queues.messages import send_job_ended
 from warden.validation.names import THING_NAME
@@ -16,7 +17,11 @@ _ENDINGS = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED
 _THING = re.compile(rf"arn:[^:]+:iot:[^:]*:[0-9]*:thing/(?P<name>{THING_NAME})")
 
 
-def track(event: Mapping[str, Any], context: Context) -> str:
+class _Ports(HasLedger, HasQueue, Protocol):
+    """What tracking touches."""
+
+
+def track(event: Mapping[str, Any], context: Context[_Ports]) -> str:
     """Hand on the end of one of our executions; gives a word for what became of the event.
 
     The event's word for the thing counts only where our own record says that the job is for it.

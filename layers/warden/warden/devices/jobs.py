@@ -75,7 +75,7 @@ def document(action: str, job: str, key_algorithm: str) -> dict[str, Any]:
     }
 
 
-def order_for(job: Job, context: Context) -> JobOrder:
+def order_for(job: Job, context: Context[object]) -> JobOrder:
     """Order a job of one device, which IoT Jobs itself ends when its deadline is over: a QUEUED one never times out."""
     return JobOrder(
         id=job.id,

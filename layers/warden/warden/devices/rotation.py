@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from warden.cases.model import Case
 from warden.containment.release import return_shared_policies
@@ -21,8 +21,17 @@ from warden.context import Context
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed
 from warden.core.ledger import Key, Ledger, Put, retry_on_conflict, version_of
+from warden.core.ports import HasCertificates, HasJobs, HasLedger, HasRegistry
 from warden.devices.jobs import Job, job_put, order_for, read_job
 from warden.plan.actions import ROTATE_CERTIFICATE
+
+
+class _PortsToBegin(HasLedger, HasRegistry, HasJobs, Protocol):
+    """What the beginning of a rotation touches."""
+
+
+class _Ports(HasLedger, HasRegistry, HasCertificates, Protocol):
+    """What the end of a rotation touches."""
 
 
 class RotationState(StrEnum):
@@ -112,7 +121,7 @@ def save_rotation(ledger: Ledger, rotation: Rotation, *also: Put) -> Rotation:
     return replace(rotation, version=rotation.version + 1)
 
 
-def begin_rotation(case: Case, job_id: str, context: Context) -> None:
+def begin_rotation(case: Case, job_id: str, context: Context[_PortsToBegin]) -> None:
     """Write down a new rotation and send the job. Beginning the same one again is harmless.
 
     Raises:
@@ -155,7 +164,7 @@ def rotation_job(rotation: Rotation, now: datetime, deadline: datetime) -> Job:
     )
 
 
-def end_rotation(rotation: Rotation, context: Context) -> Rotation:
+def end_rotation(rotation: Rotation, context: Context[_Ports]) -> Rotation:
     """Bring a rotation whose job or time is over to its end: forward if the device confirmed, back if it did not."""
     rotation = retry_on_conflict(lambda: _settle_direction(rotation.thing, context))
     if rotation.is_over:
@@ -167,7 +176,7 @@ def end_rotation(rotation: Rotation, context: Context) -> Rotation:
     return retry_on_conflict(lambda: _finish(rotation, RotationState.ROLLED_BACK, (), context))
 
 
-def _is_usable(rotation: Rotation, context: Context) -> bool:
+def _is_usable(rotation: Rotation, context: Context[_Ports]) -> bool:
     """See that the device is not left without: somebody may have taken its new certificate off it or out of use."""
     certificate = context.ports.certificates.read(rotation.new)
     if certificate is None or not certificate.is_active:
@@ -175,7 +184,7 @@ def _is_usable(rotation: Rotation, context: Context) -> bool:
     return rotation.new in context.ports.registry.certificates_of(rotation.thing)
 
 
-def _settle_direction(thing: str, context: Context) -> Rotation:
+def _settle_direction(thing: str, context: Context[HasLedger]) -> Rotation:
     """Decide once: after this commit a late confirmation is refused, or has come before it."""
     rotation = read_rotation(context.ports.ledger, thing)
     if rotation is None:
@@ -185,7 +194,7 @@ def _settle_direction(thing: str, context: Context) -> Rotation:
     return save_rotation(context.ports.ledger, replace(rotation, state=RotationState.ROLLING_BACK))
 
 
-def _retire(rotation: Rotation, context: Context) -> list[str]:
+def _retire(rotation: Rotation, context: Context[_Ports]) -> list[str]:
     """Take the old certificates away; gives those that are out of use. A shared one is when the last thing has moved.
 
     Whoever leaves a shared one looks again afterwards: of two that leave at once, the later one sees that it was last.
@@ -203,17 +212,17 @@ def _retire(rotation: Rotation, context: Context) -> list[str]:
     return retired
 
 
-def others_on(certificate: str, thing: str, context: Context) -> list[str]:
+def others_on(certificate: str, thing: str, context: Context[HasRegistry]) -> list[str]:
     """List the other things that use a certificate."""
     return [each for each in context.ports.registry.things_of(certificate) if each != thing]
 
 
-def _withdraw(rotation: Rotation, context: Context) -> None:
+def _withdraw(rotation: Rotation, context: Context[HasCertificates]) -> None:
     made = rotation.new or _unrecorded(rotation, context)
     discard((*rotation.spent, *([made] if made else [])), rotation.thing, context)
 
 
-def discard(certificates: Sequence[str], thing: str, context: Context) -> None:
+def discard(certificates: Sequence[str], thing: str, context: Context[HasCertificates]) -> None:
     """Take certificates out of the world that were made for a thing and will never be used."""
     for certificate in certificates:
         context.ports.certificates.deactivate(certificate)
@@ -221,7 +230,7 @@ def discard(certificates: Sequence[str], thing: str, context: Context) -> None:
         context.ports.certificates.delete(certificate)
 
 
-def _unrecorded(rotation: Rotation, context: Context) -> str:
+def _unrecorded(rotation: Rotation, context: Context[HasCertificates]) -> str:
     """Find the certificate that was made just before a crash, if one was."""
     if rotation.state is not RotationState.ROLLING_BACK or rotation.issuing_since is None:
         return ""
@@ -229,7 +238,7 @@ def _unrecorded(rotation: Rotation, context: Context) -> str:
     return found or ""
 
 
-def certificate_with_key(fingerprint: str, since: datetime, context: Context) -> str | None:
+def certificate_with_key(fingerprint: str, since: datetime, context: Context[HasCertificates]) -> str | None:
     """Find an inactive certificate made since a moment for a key: CreateCertificateFromCsr is not idempotent."""
     from warden.devices.csr import key_of_certificate
 
@@ -239,7 +248,7 @@ def certificate_with_key(fingerprint: str, since: datetime, context: Context) ->
     return None
 
 
-def _finish(rotation: Rotation, state: RotationState, retired: Sequence[str], context: Context) -> Rotation:
+def _finish(rotation: Rotation, state: RotationState, retired: Sequence[str], context: Context[HasLedger]) -> Rotation:
     ledger = context.ports.ledger
     current = read_rotation(ledger, rotation.thing) or rotation
     if current.is_over:

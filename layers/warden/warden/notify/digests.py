@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import Protocol
 
 from warden.cases.model import Case, CaseState, case_from
 from warden.cases.outbox import Outbox
 from warden.context import Context
 from warden.core.clock import from_text, to_text
 from warden.core.ledger import Index, Key, Put, Record, retry_on_conflict, version_of
+from warden.core.ports import HasLedger, HasNotices
 from warden.notify.case_notices import plain
 
 _WINDOW = timedelta(hours=1)
@@ -20,12 +22,16 @@ _NOTICES_A_WINDOW = 20
 _NAMED = 20
 
 
+class _Ports(HasLedger, HasNotices, Protocol):
+    """What a digest touches."""
+
+
 def topic_of(case: Case, outbox: Outbox) -> str:
     """Name what a notice is about, for counting: a limit that holds everybody is one piece of news."""
     return f"{case.state}-for-all" if outbox.held_for_all and case.state is CaseState.HELD else case.state
 
 
-def admits(case: Case, outbox: Outbox, context: Context) -> bool:
+def admits(case: Case, outbox: Outbox, context: Context[_Ports]) -> bool:
     """Tell whether a case still gets a notice of its own; when not, a digest is on its way.
 
     Raises:
@@ -34,7 +40,7 @@ def admits(case: Case, outbox: Outbox, context: Context) -> bool:
     return retry_on_conflict(lambda: _admits(topic_of(case, outbox), case, context))
 
 
-def _admits(topic: str, case: Case, context: Context) -> bool:
+def _admits(topic: str, case: Case, context: Context[_Ports]) -> bool:
     """Give the case a place among the window's notices; whoever asks again for the same case has it already."""
     key, now = Key(f"DIGEST#{topic}", "DIGEST"), context.now()
     record = context.ports.ledger.read(key)
@@ -53,7 +59,7 @@ def _admits(topic: str, case: Case, context: Context) -> bool:
     return False
 
 
-def send_digest(key: Key, record: Record, context: Context) -> None:
+def send_digest(key: Key, record: Record, context: Context[_Ports]) -> None:
     """Sum up the cases that came to stand in a state since the window began.
 
     Raises:
@@ -67,7 +73,7 @@ def send_digest(key: Key, record: Record, context: Context) -> None:
     context.ports.ledger.commit(Put(key, settled, version_of(record)))
 
 
-def _since(state: str, since: datetime, context: Context) -> Iterator[Case]:
+def _since(state: str, since: datetime, context: Context[_Ports]) -> Iterator[Case]:
     for _, record in context.ports.ledger.find(Index.STATE, state, newest_first=True):
         case = case_from(record)
         if case.opened_at < since:

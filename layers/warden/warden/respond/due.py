@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from warden.context import Context
 from warden.core.clock import to_text
 from warden.core.ledger import Index
+from warden.core.ports import HasLedger, HasQueue
 from warden.queues.messages import send_due
 
 
-def sweep(context: Context) -> int:
+class _Ports(HasLedger, HasQueue, Protocol):
+    """What the sweep touches."""
+
+
+def sweep(context: Context[_Ports]) -> int:
     """Queue every record that is due; gives how many. One that stays due is queued again by the next sweep."""
     now = context.now()
     # Five minutes, like the schedule and like SQS FIFO's deduplication: a sweep that runs twice queues once.

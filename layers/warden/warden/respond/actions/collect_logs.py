@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from warden.cases.model import Case, Outcome, Progress
 from warden.context import Context
+from warden.core.ports import HasEvidence, HasJobs, HasLedger
 from warden.devices.device_view import DeviceView
 from warden.devices.jobs import Job, order_for, read_job, save_job
 from warden.plan.actions import COLLECT_LOGS
 from warden.respond.actions.action import Action
 
 
-def collect_logs(case: Case, context: Context, _view: DeviceView | None = None) -> Outcome:
+class _Ports(HasLedger, HasJobs, HasEvidence, Protocol):
+    """What this action touches."""
+
+
+def collect_logs(case: Case, context: Context[_Ports], _view: DeviceView | None = None) -> Outcome:
     """Start the job; what it brings is judged when it ends, by what is in the bucket."""
     job_id = case.outcomes[COLLECT_LOGS].job_id
     ledger, now = context.ports.ledger, context.now()
@@ -23,7 +30,7 @@ def collect_logs(case: Case, context: Context, _view: DeviceView | None = None) 
     return Outcome(Progress.STARTED, "job sent", job_id)
 
 
-def judge_logs(job: Job, status: str, context: Context) -> Outcome:
+def judge_logs(job: Job, status: str, context: Context[_Ports]) -> Outcome:
     """Success is the object in the bucket, byte for byte what the device announced."""
     missing = []
     for upload in job.uploads:

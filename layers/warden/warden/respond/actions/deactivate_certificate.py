@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from warden.cases.model import Case, Outcome, Progress
 from warden.context import Context
 from warden.core.errors import ActionFailed
 from warden.core.findings import SubjectType
+from warden.core.ports import HasCertificates, HasRegistry
 from warden.devices.device_view import DeviceView
 from warden.plan.actions import DEACTIVATE_CERTIFICATE
 from warden.respond.actions.action import Action
 
 
-def deactivate_certificate(case: Case, context: Context, _view: DeviceView | None = None) -> Outcome:
+class _Ports(HasRegistry, HasCertificates, Protocol):
+    """What this action touches."""
+
+
+def deactivate_certificate(case: Case, context: Context[_Ports], _view: DeviceView | None = None) -> Outcome:
     """Set the case's certificate, or every certificate of its thing, to INACTIVE.
 
     Raises:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from warden.cases.model import Case, Outcome, Progress
 from warden.context import Context
+from warden.core.ports import HasConnections
 from warden.devices.device_view import DeviceView
 from warden.plan.actions import DISCONNECT
 from warden.respond.actions.action import Action
 
 
-def disconnect(case: Case, context: Context, _view: DeviceView | None = None) -> Outcome:
+def disconnect(case: Case, context: Context[HasConnections], _view: DeviceView | None = None) -> Outcome:
     """Close the session of the case's thing (its client id is the thing's name)."""
     if not context.settings.disconnect:
         return Outcome(Progress.DONE, "disconnecting is switched off in this deployment")

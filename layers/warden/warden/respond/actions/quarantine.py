@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Protocol
 
 from warden.cases.model import Case, Outcome, Progress
 from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
@@ -18,6 +19,7 @@ from warden.context import Context
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed, Conflict, NotYet
 from warden.core.ledger import Key, Put, retry_on_conflict, version_of
+from warden.core.ports import HasCertificates, HasConnections, HasLedger, HasRegistry
 from warden.devices.device_view import DeviceView
 from warden.devices.rotation import read_rotation
 from warden.plan.actions import QUARANTINE
@@ -30,6 +32,10 @@ _GROUPS_REMEMBERED = timedelta(hours=1)
 """How long the ledger's word on a group's policies is taken; what it misses, `_is_effective` finds."""
 
 
+class _Ports(HasLedger, HasRegistry, HasCertificates, HasConnections, Protocol):
+    """What a containment touches."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Device:
     """What a device can use: each certificate with its policies, its groups but ours, those of them with policies."""
@@ -40,7 +46,7 @@ class _Device:
     is_in_ours: bool
 
 
-def quarantine(case: Case, context: Context, view: DeviceView | None = None) -> Outcome:
+def quarantine(case: Case, context: Context[_Ports], view: DeviceView | None = None) -> Outcome:
     """Contain the case's thing: snapshot, restrict, strip, disconnect, check.
 
     Raises:
@@ -64,7 +70,7 @@ def quarantine(case: Case, context: Context, view: DeviceView | None = None) -> 
     return Outcome(Progress.DONE, f"{_what_is_restricted(containment)}; {said}; checked")
 
 
-def _hold(case: Case, context: Context) -> Containment:
+def _hold(case: Case, context: Context[_Ports]) -> Containment:
     """Write down that this thing is being contained, before anything is changed: a new certificate sees it."""
     ledger = context.ports.ledger
     containment = read_containment(ledger, case.thing)
@@ -83,7 +89,7 @@ def _hold(case: Case, context: Context) -> Containment:
     return save_containment(ledger, replace(containment, cases=(*containment.cases, case.id)))
 
 
-def _read_quickly(thing: str, view: DeviceView | None, context: Context) -> _Device:
+def _read_quickly(thing: str, view: DeviceView | None, context: Context[_Ports]) -> _Device:
     """Read a device, without what was read a moment ago or is remembered."""
     if view is not None and not view.is_recent(context.now()):
         view = None
@@ -95,24 +101,26 @@ def _read_quickly(thing: str, view: DeviceView | None, context: Context) -> _Dev
     return _device(certificates, groups, carrying, context)
 
 
-def _was_given_another(thing: str, certificates: Sequence[str], context: Context) -> bool:
+def _was_given_another(thing: str, certificates: Sequence[str], context: Context[_Ports]) -> bool:
     """Tell whether a rotation may have attached a certificate before it could see that the thing is being contained."""
     rotation = read_rotation(context.ports.ledger, thing)
     return rotation is not None and (not rotation.is_over or rotation.new not in ("", *certificates))
 
 
-def _read_anew(thing: str, context: Context) -> _Device:
+def _read_anew(thing: str, context: Context[_Ports]) -> _Device:
     groups, certificates = _groups_of(thing, context), context.ports.registry.certificates_of(thing)
     carrying = [group for group in _others(groups, context) if _ask_for_policies(group, context)]
     return _device(certificates, groups, carrying, context)
 
 
-def _groups_of(thing: str, context: Context) -> Sequence[str]:
+def _groups_of(thing: str, context: Context[_Ports]) -> Sequence[str]:
     registered = context.ports.registry.thing(thing, with_type=False)
     return registered.groups if registered else ()
 
 
-def _device(certificates: Iterable[str], groups: Sequence[str], carrying: Sequence[str], context: Context) -> _Device:
+def _device(
+    certificates: Iterable[str], groups: Sequence[str], carrying: Sequence[str], context: Context[_Ports]
+) -> _Device:
     return _Device(
         policies={each: context.ports.certificates.policies_of(each) for each in certificates},
         groups=_others(groups, context),
@@ -121,11 +129,11 @@ def _device(certificates: Iterable[str], groups: Sequence[str], carrying: Sequen
     )
 
 
-def _others(groups: Sequence[str], context: Context) -> list[str]:
+def _others(groups: Sequence[str], context: Context[_Ports]) -> list[str]:
     return [group for group in groups if group != context.settings.restricted_group]
 
 
-def _remembers_policies(group: str, context: Context) -> bool:
+def _remembers_policies(group: str, context: Context[_Ports]) -> bool:
     """Tell whether a group carries policies, by the ledger's word if that is young enough."""
     record = context.ports.ledger.read(_group_key(group))
     if record is not None and context.now() - from_text(record["read_at"]) < _GROUPS_REMEMBERED:
@@ -133,7 +141,7 @@ def _remembers_policies(group: str, context: Context) -> bool:
     return _ask_for_policies(group, context)
 
 
-def _ask_for_policies(group: str, context: Context) -> bool:
+def _ask_for_policies(group: str, context: Context[_Ports]) -> bool:
     """Tell whether a group carries policies, and remember it for the next device of the group."""
     ledger = context.ports.ledger
     carries = bool(context.ports.registry.policies_of_group(group))
@@ -147,7 +155,7 @@ def _group_key(group: str) -> Key:
     return Key(f"GROUP#{group}", "POLICIES")
 
 
-def _restrict(containment: Containment, device: _Device, context: Context) -> Containment:
+def _restrict(containment: Containment, device: _Device, context: Context[_Ports]) -> Containment:
     ports, ours = context.ports, context.settings
     containment = _remember(containment, device, context)
     for certificate, policies in device.policies.items():
@@ -161,7 +169,7 @@ def _restrict(containment: Containment, device: _Device, context: Context) -> Co
     return _move(containment, device, context)
 
 
-def _remember(containment: Containment, device: _Device, context: Context) -> Containment:
+def _remember(containment: Containment, device: _Device, context: Context[_Ports]) -> Containment:
     """Add to the snapshot what is about to be taken and is not in it yet, and write it down first."""
     ours = context.settings.restricted_policy
     before = dict(containment.policies)
@@ -181,7 +189,7 @@ def _remember(containment: Containment, device: _Device, context: Context) -> Co
     return containment if grown == containment else save_containment(context.ports.ledger, grown)
 
 
-def _taken_already(certificate: str, thing: str, context: Context) -> list[str]:
+def _taken_already(certificate: str, thing: str, context: Context[_Ports]) -> list[str]:
     """List what the containment of another thing on this certificate took from it: it is this thing's right as well.
 
     Without it a thing that moves to a certificate of its own inside its quarantine would be released without rights.
@@ -191,7 +199,7 @@ def _taken_already(certificate: str, thing: str, context: Context) -> list[str]:
     return [name for each in holders if each and each.is_active for name in each.policies.get(certificate, ())]
 
 
-def _move(containment: Containment, device: _Device, context: Context) -> Containment:
+def _move(containment: Containment, device: _Device, context: Context[_Ports]) -> Containment:
     """Put the thing into our group and take it out of those that carry policies."""
     registry, ours, thing = context.ports.registry, context.settings.restricted_group, containment.thing
     if containment.in_restricted_group and not device.is_in_ours:
@@ -212,13 +220,13 @@ def _move(containment: Containment, device: _Device, context: Context) -> Contai
     return containment
 
 
-def _disconnect(thing: str, context: Context) -> str:
+def _disconnect(thing: str, context: Context[_Ports]) -> str:
     if not context.settings.disconnect:
         return "disconnecting is switched off in this deployment"
     return context.ports.connections.disconnect(thing)
 
 
-def _is_effective(thing: str, certificates: Iterable[str], context: Context) -> bool:
+def _is_effective(thing: str, certificates: Iterable[str], context: Context[_Ports]) -> bool:
     """Ask AWS IoT whether our policy is all that decides over the device, whichever of its certificates it uses.
 
     False as well when there is no certificate to ask about, and where AWS IoT does not tell.
@@ -227,13 +235,13 @@ def _is_effective(thing: str, certificates: Iterable[str], context: Context) -> 
     return bool(told) and all(names is not None and {*names} == {context.settings.restricted_policy} for names in told)
 
 
-def _has_rights(device: _Device, containment: Containment, context: Context) -> bool:
+def _has_rights(device: _Device, containment: Containment, context: Context[_Ports]) -> bool:
     """Tell whether anything is left to take, or to put in place."""
     only_ours = all(list(policies) == [context.settings.restricted_policy] for policies in device.policies.values())
     return not only_ours or bool(device.carrying) or (containment.in_restricted_group and not device.is_in_ours)
 
 
-def _check(containment: Containment, context: Context) -> None:
+def _check(containment: Containment, context: Context[_Ports]) -> None:
     """See that it worked: nothing but our policy on any certificate, no group left that grants anything."""
     ports, ours = context.ports, context.settings
     for certificate in ports.registry.certificates_of(containment.thing):

@@ -9,12 +9,13 @@ from __future__ import annotations
 from warden.campaigns.enrolment import enrol
 from warden.cases.model import Case, Outcome
 from warden.context import Context
+from warden.core.ports import HasLedger
 from warden.devices.device_view import DeviceView
 from warden.plan.actions import RENEW_CERTIFICATE
 from warden.respond.actions.action import Action
 
 
-def renew_certificate(case: Case, context: Context, _view: DeviceView | None = None) -> Outcome:
+def renew_certificate(case: Case, context: Context[HasLedger], _view: DeviceView | None = None) -> Outcome:
     """Give the case's device its place.
 
     Raises:

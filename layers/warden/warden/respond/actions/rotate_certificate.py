@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from warden.cases.model import Case, Outcome, Progress
 from warden.context import Context
+from warden.core.ports import HasCertificates, HasJobs, HasLedger, HasRegistry
 from warden.devices.device_view import DeviceView
 from warden.devices.jobs import Job
 from warden.devices.rotation import RotationState, begin_rotation, end_rotation, others_on, read_rotation
@@ -17,7 +19,11 @@ _USERS_LOOKED_AT = 20
 """How many users of a shared certificate are named, and of how many it is read whether they are moving."""
 
 
-def rotate_certificate(case: Case, context: Context, _view: DeviceView | None = None) -> Outcome:
+class _Ports(HasLedger, HasRegistry, HasCertificates, HasJobs, Protocol):
+    """What this action touches."""
+
+
+def rotate_certificate(case: Case, context: Context[_Ports], _view: DeviceView | None = None) -> Outcome:
     """Start the rotation; it is over when the device has confirmed over its new certificate, or has not.
 
     Raises:
@@ -28,7 +34,7 @@ def rotate_certificate(case: Case, context: Context, _view: DeviceView | None = 
     return Outcome(Progress.STARTED, "job sent", job)
 
 
-def judge_rotation(job: Job, status: str, context: Context) -> Outcome:
+def judge_rotation(job: Job, status: str, context: Context[_Ports]) -> Outcome:
     """Success is the new certificate seen in use, whatever the job says of itself."""
     rotation = read_rotation(context.ports.ledger, job.thing)
     if rotation is None or rotation.job_id != job.id:
@@ -46,7 +52,7 @@ def judge_rotation(job: Job, status: str, context: Context) -> Outcome:
     )
 
 
-def _became(old: str, thing: str, context: Context) -> str:
+def _became(old: str, thing: str, context: Context[_Ports]) -> str:
     """Say what became of an old certificate, and name users of a shared one that nobody is moving off it."""
     others = sorted(others_on(old, thing, context))
     if not others:
