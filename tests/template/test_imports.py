@@ -1,10 +1,11 @@
 """Functions import the package; inside it only `aws` and the composition root know AWS; one module reads the
-environment."""
+environment; the rooms import one way."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,12 @@ MODULES = sorted(WARDEN.rglob("*.py"))
 FUNCTIONS = sorted((ROOT / "functions").glob("*/*.py"))
 AWS = ("boto3", "botocore")
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb"}
+
+LOOSE = {"account", "bootstrap", "context", "refusals", "settings"}
+"""The only modules outside a folder."""
+MOST_ROOMS = 25
+LONGEST_CHAIN = 10
+"""Rooms that import each other in a row, from the one that nothing imports down to `core`."""
 
 
 def name_of(path: Path) -> str:
@@ -94,3 +101,65 @@ def test_the_composition_root_types_every_port() -> None:
     }
 
     assert "Any" not in names
+
+
+Rooms = dict[str, dict[str, str]]
+"""For each room the rooms that it imports, each with one import that does so."""
+
+
+def rooms() -> Rooms:
+    """Read every import inside the package, also those that only a type checker sees."""
+    modules = {".".join(path.relative_to(WARDEN.parent).with_suffix("").parts): path for path in MODULES}
+    modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
+    found: Rooms = {room_of(path): {} for path in MODULES if path != WARDEN / "__init__.py"}
+    for path in MODULES:
+        for line, name in imports_of_the_package(path):
+            target = modules.get(name) or modules[name.rpartition(".")[0]]
+            if room_of(target) != room_of(path):
+                found[room_of(path)].setdefault(room_of(target), f"{name_of(path)}:{line} imports {name}")
+    return found
+
+
+def imports_of_the_package(path: Path) -> Iterator[tuple[int, str]]:
+    """List the line and the full name of each."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names if alias.name.startswith("warden."))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "warden":
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def room_of(path: Path) -> str:
+    """Return the folder of a module, or the module's own name if it lies loose at the top."""
+    inside = path.relative_to(WARDEN)
+    return inside.stem if len(inside.parts) == 1 else str(inside.parent)
+
+
+def longest_chain(graph: Rooms, room: str, above: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the longest way down from a room; fail at a circle."""
+    assert room not in above, "a circle:\n" + ways(graph, (*above[above.index(room) :], room))
+
+    below = (longest_chain(graph, other, (*above, room)) for other in graph[room])
+    return (room, *max(below, key=len, default=()))
+
+
+def ways(graph: Rooms, chain: tuple[str, ...]) -> str:
+    return "\n".join(f"  {graph[a][b]}" for a, b in pairwise(chain))
+
+
+def test_the_rooms_import_one_way_in_a_short_chain() -> None:
+    graph = rooms()
+
+    longest = max((longest_chain(graph, room) for room in graph), key=len)
+
+    assert len(longest) <= LONGEST_CHAIN, f"{' > '.join(longest)}\n{ways(graph, longest)}"
+
+
+def test_there_are_few_rooms() -> None:
+    assert len(rooms()) <= MOST_ROOMS, sorted(rooms())
+
+
+def test_the_modules_that_lie_loose_are_the_ones_that_every_room_may_need() -> None:
+    loose = {path.stem for path in WARDEN.glob("*.py")} - {"__init__"}
+
+    assert loose == LOOSE, f"put {sorted(loose - LOOSE)} into the folder of its capability"
