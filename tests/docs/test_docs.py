@@ -13,12 +13,14 @@ from warden.plan.parser import read_plan
 
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
+    *(ROOT / "baseline").glob("*.md"),
     *(ROOT / "device").glob("*.md"),
     *(ROOT / "events").glob("*.md"),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 README = (ROOT / "README.md").read_text()
 TEMPLATE = (ROOT / "template.yaml").read_text()
+BASELINE = (ROOT / "baseline/template.yaml").read_text()
 PACKAGE = ROOT / "layers/warden/warden"
 
 EXAMPLES = {
@@ -29,7 +31,15 @@ EXAMPLES = {
 }
 """Paths that a page makes up to show a form."""
 
-STARTS = (Path(), Path("layers/warden/warden"), Path("device"), Path("events"), Path("docs"), Path("tests"))
+STARTS = (
+    Path(),
+    Path("layers/warden/warden"),
+    Path("baseline"),
+    Path("device"),
+    Path("events"),
+    Path("docs"),
+    Path("tests"),
+)
 """Where a path in backticks may begin: at the root, or in the folder that its page is about."""
 
 MADE = {".venv-sam", ".venv", ".aws-sam", "collected"}
@@ -105,6 +115,7 @@ def test_every_parameter_and_output_that_the_pages_name_is_in_the_template() -> 
     declared = set(re.findall(r"^  (\w+):", section("Parameters"), re.MULTILINE))
     outputs = set(re.findall(r"^  (\w+):", TEMPLATE.split("\nOutputs:\n")[1], re.MULTILINE))
     resources = set(re.findall(r"^  (\w+):", section("Resources"), re.MULTILINE))
+    baseline = set(re.findall(r"^  (\w+):", BASELINE, re.MULTILINE))
     text = "\n".join(prose(page) for page in PAGES if page.parent.name != "device")
     # Two words written together, in backticks or as a placeholder, are names of the template unless AWS's.
     aws = {"CreateJob", "DeleteConnection", "CreateCertificateFromCsr", "GetStatistics", "ListThings", "NotResource"}
@@ -118,13 +129,13 @@ def test_every_parameter_and_output_that_the_pages_name_is_in_the_template() -> 
     }
     aws |= {"ListPrincipalThings", "ListAttachedPolicies", "AttachPolicy", "DetachPolicy", "UpdateThingGroupsForThing"}
     aws |= {"AddThingToThingGroup", "RemoveThingFromThingGroup"}
-    aws |= {"SendMessage", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes"}
+    aws |= {"SendMessage", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "RetainExceptOnCreate"}
     ours = {"Refused", "ActionFailed", "Conflict", "NotYet"}
     metrics = {"SweepQueued", "Findings", "Handled", "DeviceRequests", "JobEvents"}
     named = set(re.findall(r"[`<]([A-Z][a-z]+(?:[A-Z][A-Za-z]*)+)[`>=]", text))
 
     assert {"Mode", "NoticesEmail"} <= declared
-    assert named - declared - outputs - resources - aws - ours - metrics == set()
+    assert named - declared - outputs - resources - baseline - aws - ours - metrics == set()
 
 
 def test_the_deployments_parameters_in_readme_have_the_defaults_of_the_template() -> None:
