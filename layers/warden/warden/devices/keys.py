@@ -1,0 +1,59 @@
+"""Keys in signing requests and certificates, as cryptography reads them. Imported late: see `devices.csr`."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from warden.core.errors import Refused
+
+_RSA_BITS = 2048
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")
+"""The keys AWS IoT signs for (API reference, CreateCertificateFromCsr)."""
+
+
+class ReadRequest(NamedTuple):
+    """A signing request that is sound: encoded again, and the fingerprint of its key."""
+
+    pem: str
+    key_sha256: str
+
+
+def read_request(pem: str) -> ReadRequest:
+    """Read a signing request that is signed with its own, strong key.
+
+    Raises:
+        Refused: csr-unreadable, csr-signature, csr-weak-key.
+    """
+    try:
+        request = x509.load_pem_x509_csr(pem.encode())
+        sound = request.is_signature_valid
+        key = request.public_key()
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm, InvalidSignature) as error:
+        raise Refused("csr-unreadable", "`csr` is no PKCS#10 signing request in PEM") from error
+    if not sound:
+        raise Refused("csr-signature", "the signing request is not signed with its own key")
+    if not _is_strong(key):
+        raise Refused("csr-weak-key", "the key must be RSA of at least 2048 bits, or on P-256, P-384 or P-521")
+    return ReadRequest(request.public_bytes(Encoding.PEM).decode(), _fingerprint(key))
+
+
+def fingerprint_of_certificate(pem: str) -> str:
+    """Return the fingerprint of the key in a certificate."""
+    return _fingerprint(x509.load_pem_x509_certificate(pem.encode()).public_key())
+
+
+def _is_strong(key: PublicKeyTypes) -> bool:
+    if isinstance(key, rsa.RSAPublicKey):
+        return key.key_size >= _RSA_BITS
+    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES
+
+
+def _fingerprint(key: PublicKeyTypes) -> str:
+    return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
