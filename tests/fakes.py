@@ -45,7 +45,8 @@ from warden.core.ports import (
 )
 from warden.devices.csr import key_of_certificate
 from warden.devices.job_events import track
-from warden.devices.requests import request_from, serve
+from warden.devices.requests import request_from
+from warden.devices.router import serve
 from warden.operate.commands import operate
 from warden.plan.parser import read_plan
 from warden.queues.messages import send_finding

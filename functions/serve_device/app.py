@@ -10,7 +10,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from warden import bootstrap
 from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
-from warden.devices.requests import request_from, serve
+from warden.devices.requests import request_from
+from warden.devices.router import serve
 from warden.queues.batches import process_batch
 from warden.refusals import record_refusal
 from warden.validation.strict_json import message_in

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from tests.fakes import THING, AwsError, Crash, World, a_world, an_old_certificate
 from tests.model.handover import Effect, Model, Record, check
 from tests.model.record_transport import Wire, wired
-from warden.devices.rotation import rotation_key
+from warden.devices.rotation_records import rotation_key
 from warden.plan.actions import ROTATE_CERTIFICATE
 from warden.respond.followups import job_ended
 

@@ -31,7 +31,8 @@ from warden.cases.model import Case, CaseState
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.devices.job_events import track
-from warden.devices.requests import request_from, serve
+from warden.devices.requests import request_from
+from warden.devices.router import serve
 from warden.operate.commands import operate
 from warden.plan.actions import COLLECT_LOGS
 from warden.queues.messages import send_finding

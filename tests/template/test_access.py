@@ -18,7 +18,7 @@ from tests.template.transformed import (
     resources,
     role_statements,
 )
-from warden.devices.requests import PERMISSIONS
+from warden.devices.router import PERMISSIONS, PRIVATE_CA_PERMISSIONS
 from warden.plan.actions import TOUCHING
 from warden.plan.governor import STOP_KEY
 from warden.respond.actions import action_named
@@ -27,7 +27,7 @@ IOT = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
 
 DECLARED: dict[str, set[str]] = {
     "RespondRole": {permission for name in TOUCHING for permission in action_named(name).permissions},
-    "ServeDeviceRole": set(PERMISSIONS),
+    "ServeDeviceRole": {*PERMISSIONS, *PRIVATE_CA_PERMISSIONS},
 }
 
 WITHOUT_A_SOURCE = {

@@ -33,7 +33,7 @@ from tests.fakes import (
 from warden.cases.model import CaseState, Progress
 from warden.core.errors import Refused
 from warden.devices.requests import request_from
-from warden.devices.rotation import RotationState, read_rotation
+from warden.devices.rotation_records import RotationState, read_rotation
 from warden.plan.actions import COLLECT_LOGS, ROTATE_CERTIFICATE
 
 ENDINGS = ["SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED"]

@@ -24,13 +24,11 @@ from warden.cases.model import CaseState, Progress
 from warden.containment.snapshot import read_containment
 from warden.core.ledger import Key, Put
 from warden.core.ports import Certificate
-from warden.devices.rotation import (
+from warden.devices.rotation import certificate_with_key, end_rotation, new_rotation
+from warden.devices.rotation_records import (
     Rotation,
     RotationState,
-    certificate_with_key,
-    end_rotation,
     key_record,
-    new_rotation,
     read_rotation,
     retirement_key,
     retirement_put,

@@ -27,7 +27,7 @@ from tests.fakes import (
 )
 from warden.cases.model import CaseState
 from warden.core.findings import Subject, SubjectType
-from warden.devices.rotation import retirement_key
+from warden.devices.rotation_records import retirement_key
 from warden.plan.actions import ROTATE_CERTIFICATE
 
 GRACE = timedelta(days=7)

@@ -28,7 +28,7 @@ from warden.campaigns.inventory import Turn, sweep_certificates
 from warden.campaigns.records import MemberState, read_batch, read_member
 from warden.cases.model import Case, CaseState, Progress
 from warden.devices.jobs import read_job
-from warden.devices.rotation import Rotation, RotationState, read_rotation
+from warden.devices.rotation_records import Rotation, RotationState, read_rotation
 from warden.plan.actions import ROTATE_CERTIFICATE
 
 PAGE = (ROOT / "docs" / "rotation.md").read_text()

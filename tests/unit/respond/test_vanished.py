@@ -31,14 +31,8 @@ from warden.core.findings import Subject, SubjectType
 from warden.core.ledger import Key, Put
 from warden.core.mode import Mode
 from warden.core.ports import Certificate, Thing
-from warden.devices.rotation import (
-    RotationState,
-    begin_rotation,
-    end_rotation,
-    read_rotation,
-    rotation_key,
-    save_rotation,
-)
+from warden.devices.rotation import begin_rotation, end_rotation
+from warden.devices.rotation_records import RotationState, read_rotation, rotation_key, save_rotation
 from warden.notify.digests import send_digest
 from warden.plan.actions import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
 from warden.respond.decisions import Order, carry_out

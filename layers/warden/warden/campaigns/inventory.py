@@ -30,7 +30,7 @@ from warden.core.errors import Conflict, Refused
 from warden.core.ledger import Record, retry_on_conflict
 from warden.core.mode import Mode
 from warden.core.ports import Certificate, CertificatePage, Thing
-from warden.devices.rotation import read_rotation
+from warden.devices.rotation_records import read_rotation
 from warden.plan.renewal_terms import Cleaning
 
 _LEAST_TIME = timedelta(seconds=30)

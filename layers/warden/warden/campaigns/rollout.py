@@ -43,8 +43,9 @@ from warden.core.errors import ActionFailed
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import Index, Key, Record, retry_on_conflict
 from warden.core.ports import HasLedger, JobOrder, Thing
-from warden.devices.jobs import document, end_time, job_id, job_put
-from warden.devices.rotation import new_rotation, read_rotation, rotation_job, rotation_put
+from warden.devices.jobs import document, end_time, job_id
+from warden.devices.rotation import new_rotation, opening_puts
+from warden.devices.rotation_records import read_rotation
 from warden.plan.actions import RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.queues.messages import send_batch_over, send_job_ended
 
@@ -310,8 +311,7 @@ def _prepare(thing: str, batch: Batch, ends_at: datetime, context: Context) -> N
         f"campaign {batch.campaign}, batch {batch.number}",
         {"job": batch.job_id},
     )
-    job = rotation_job(rotation, now, ends_at)
-    context.cases.save(begun, now, step, also=(rotation_put(rotation), job_put(job), member_put(sent)))
+    context.cases.save(begun, now, step, also=(*opening_puts(rotation, now, ends_at), member_put(sent)))
 
 
 def _asking_case(member: Member, context: Context) -> tuple[Case | None, str]:

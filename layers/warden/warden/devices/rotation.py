@@ -3,126 +3,56 @@
 requested ─▶ issuing ─▶ issued ─▶ confirmed ─▶ finished        the device proved the new certificate
      └──────────┴──────────┴────▶ rolling-back ─▶ rolled-back   it did not, and the job or the time is over
 
-The device moves it as far as `confirmed` (devices/requests.py); the responder ends it, one way or the other.
+Every transition is here. A device's requests move a rotation as far as `confirmed` (`issue_certificate`, `confirm`);
+the responder ends it, one way or the other (`end_rotation`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
-from warden.cases.model import Case
+from warden.cases.model import Case, Step
 from warden.containment.release import return_shared_policies
 from warden.containment.snapshot import containment_put, read_containment
 from warden.context import Context
-from warden.core.clock import from_text, to_text
-from warden.core.errors import ActionFailed
-from warden.core.ledger import Key, Ledger, Put, retry_on_conflict, version_of
-from warden.core.ports import HasCertificates, HasJobs, HasLedger, HasRegistry
+from warden.core.errors import ActionFailed, Conflict, Refused
+from warden.core.ledger import Put, retry_on_conflict, version_of
+from warden.core.ports import Certificate, HasCertificates, HasJobs, HasLedger, HasRegistry
+from warden.devices.csr import SigningRequest, key_of_certificate
 from warden.devices.jobs import Job, job_put, order_for, read_job
+from warden.devices.rotation_records import (
+    Rotation,
+    RotationState,
+    key_record,
+    read_rotation,
+    retirement_key,
+    retirement_put,
+    rotation_put,
+    save_rotation,
+)
 from warden.plan.actions import ROTATE_CERTIFICATE
+
+_CERTIFICATES_PER_ROTATION = 5
+"""A device that loses its key again and again is given up; its operator hears of it when the job fails."""
 
 
 class _PortsToBegin(HasLedger, HasRegistry, HasJobs, Protocol):
     """What the beginning of a rotation touches."""
 
 
+class _PortsToIssue(HasLedger, HasCertificates, Protocol):
+    """What the issue of a certificate touches."""
+
+
 class _Ports(HasLedger, HasRegistry, HasCertificates, Protocol):
-    """What the end of a rotation touches."""
-
-
-class RotationState(StrEnum):
-    """How far a rotation has come."""
-
-    REQUESTED = "requested"
-    ISSUING = "issuing"
-    ISSUED = "issued"
-    CONFIRMED = "confirmed"
-    FINISHED = "finished"
-    ROLLING_BACK = "rolling-back"
-    ROLLED_BACK = "rolled-back"
-
-
-ENDED = (RotationState.FINISHED, RotationState.ROLLED_BACK)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rotation:
-    """The one rotation of a thing: the last one, whether over or not.
-
-    `old` are the certificates it is to replace; `new` is empty until one has been issued. `request` is the
-    digest of the signing request that `new` answers, `key` the fingerprint of its key. `spent` were issued before
-    it and are given up: the device lost their keys.
-    """
-
-    thing: str
-    job_id: str
-    case_id: str
-    state: RotationState
-    old: Sequence[str]
-    new: str = ""
-    request: str = ""
-    key: str = ""
-    issuing_since: datetime | None = None
-    issued: int = 0
-    spent: Sequence[str] = ()
-    version: int = 0
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.state in ENDED
-
-
-def rotation_key(thing: str) -> Key:
-    """Tell where a thing's rotation is kept."""
-    return Key(f"THING#{thing}", "ROTATION")
-
-
-def key_record(thing: str, fingerprint: str, certificate: str) -> Put:
-    """Give the write that remembers a key this thing has had: it is never certified again."""
-    record = {"type": "key", "thing": thing, "certificate": certificate}
-    return Put(Key(f"THING#{thing}", f"KEY#{fingerprint}"), record, 0)
-
-
-def retirement_put(certificate: str, thing: str, delete_at: datetime, seen: int) -> Put:
-    """Give the write that has a retired certificate deleted when its grace is over."""
-    record = {
-        "type": "retirement",
-        "certificate": certificate,
-        "thing": thing,
-        "due": "due",
-        "due_at": to_text(delete_at),
-    }
-    return Put(retirement_key(certificate), record, seen)
-
-
-def retirement_key(certificate: str) -> Key:
-    """Tell where it is kept that a certificate is retired."""
-    return Key(f"CERTIFICATE#{certificate}", "RETIREMENT")
-
-
-def read_rotation(ledger: Ledger, thing: str) -> Rotation | None:
-    """Read a thing's last rotation; None when it never had one."""
-    record = ledger.read(rotation_key(thing))
-    return _from(record) if record else None
-
-
-def save_rotation(ledger: Ledger, rotation: Rotation, *also: Put) -> Rotation:
-    """Write a rotation, and what must be true together with it.
-
-    Raises:
-        Conflict: when it was changed since it was read.
-    """
-    ledger.commit(rotation_put(rotation), *also)
-    return replace(rotation, version=rotation.version + 1)
+    """What the rest of a rotation touches."""
 
 
 def begin_rotation(case: Case, job_id: str, context: Context[_PortsToBegin]) -> None:
-    """Write down a new rotation and send the job. Beginning the same one again is harmless.
+    """Record a new rotation and send its job. Beginning the same one again is harmless.
 
     Raises:
         ActionFailed: when the thing has no certificate, or another rotation is under way on it.
@@ -137,7 +67,7 @@ def begin_rotation(case: Case, job_id: str, context: Context[_PortsToBegin]) -> 
             raise ActionFailed(f"{thing} has no certificate to rotate")
         deadline = context.now() + context.settings.rotation_deadline
         rotation = new_rotation(rotation, thing=thing, job_id=job_id, case_id=case.id, old=old)
-        save_rotation(ledger, rotation, job_put(rotation_job(rotation, context.now(), deadline)))
+        ledger.commit(*opening_puts(rotation, context.now(), deadline))
     job = read_job(ledger, job_id, thing)
     if job is not None:
         context.ports.jobs.start(order_for(job, context))
@@ -146,15 +76,15 @@ def begin_rotation(case: Case, job_id: str, context: Context[_PortsToBegin]) -> 
 def new_rotation(
     before: Rotation | None, *, thing: str, job_id: str, case_id: str, old: Sequence[str] = ()
 ) -> Rotation:
-    """Give a new rotation in the place of a thing's last; `old` may be left until the device has asked."""
+    """Return a new rotation in the place of a thing's last; `old` may be left until the device has asked."""
     version = before.version if before else 0
     state = RotationState.REQUESTED
     return Rotation(thing=thing, job_id=job_id, case_id=case_id, state=state, old=tuple(old), version=version)
 
 
-def rotation_job(rotation: Rotation, now: datetime, deadline: datetime) -> Job:
-    """Give the record of the job that asks the device for it."""
-    return Job(
+def opening_puts(rotation: Rotation, now: datetime, deadline: datetime) -> tuple[Put, Put]:
+    """Return the writes that begin a rotation: its record, and the record of the job that asks the device for it."""
+    job = Job(
         id=rotation.job_id,
         action=ROTATE_CERTIFICATE,
         case_id=rotation.case_id,
@@ -162,10 +92,204 @@ def rotation_job(rotation: Rotation, now: datetime, deadline: datetime) -> Job:
         began_at=now,
         deadline=deadline,
     )
+    return rotation_put(rotation), job_put(job)
+
+
+def require_open(rotation: Rotation | None, thing: str) -> Rotation:
+    """Check that a device may still ask in a rotation.
+
+    Raises:
+        Refused: no-job, rotation-over.
+    """
+    if rotation is None or rotation.is_over:
+        raise Refused("no-job", f"no rotation is under way for {thing}; wait for the job")
+    if rotation.state is RotationState.ROLLING_BACK:
+        raise Refused("rotation-over", "this rotation was given up; go on with the certificate you have")
+    return rotation
+
+
+def issue_certificate(
+    rotation: Rotation, csr: SigningRequest, asked_with: str, attached: Sequence[str], context: Context[_Ports]
+) -> Certificate:
+    """Return the usable certificate for a signing request; the same request is given the same one.
+
+    `asked_with` is the certificate the request came with, `attached` are all of the thing's.
+
+    Raises:
+        Refused: already-confirmed, not-the-old-certificate, too-many-requests, csr-known-key, not-issued,
+            restricted, policy-gone, rotation-over.
+        Conflict: when somebody else changed the rotation or the containment meanwhile: read again, ask again.
+    """
+    if not rotation.old:  # a campaign asks nothing about a device before the device does
+        rotation = replace(rotation, old=tuple(attached))
+    if rotation.state is RotationState.CONFIRMED:
+        if csr.sha256 != rotation.request:
+            raise Refused("already-confirmed", "the new certificate was confirmed already; use it")
+        return _certificate_of(rotation, context)
+    if asked_with not in rotation.old:
+        raise Refused("not-the-old-certificate", "ask with the certificate that is to be replaced")
+    if rotation.state is not RotationState.ISSUED or csr.sha256 != rotation.request:
+        rotation = _issue(rotation, csr, context)
+    _make_usable(rotation, asked_with, context)
+    return _certificate_of(rotation, context)
+
+
+def _certificate_of(rotation: Rotation, context: Context[HasCertificates]) -> Certificate:
+    certificate = context.ports.certificates.read(rotation.new)
+    if certificate is None:
+        raise Refused("rotation-over", "the certificate made for this request is gone; wait for another job")
+    return certificate
+
+
+def _issue(rotation: Rotation, csr: SigningRequest, context: Context[_PortsToIssue]) -> Rotation:
+    """Have the certificate made, exactly once: the intent is recorded first, and found again after a crash."""
+    ledger, certificates = context.ports.ledger, context.ports.certificates
+    if rotation.state is not RotationState.ISSUING or rotation.request != csr.sha256:
+        rotation = _intend(rotation, csr, context)
+    discard(rotation.spent, rotation.thing, context)
+    since = rotation.issuing_since or context.now()
+    made = certificate_with_key(csr.key_sha256, since, context) or _made(csr, rotation.thing, context)
+    known = key_record(rotation.thing, csr.key_sha256, made)
+    issued = replace(rotation, state=RotationState.ISSUED, new=made, issued=rotation.issued + 1)
+    puts = [known] if ledger.read(known.key) is None else []
+    try:
+        return save_rotation(ledger, issued, *puts)
+    except Conflict:
+        now = read_rotation(ledger, rotation.thing)
+        if now is None or (now.new != made and not _still_wants(now, csr)):
+            certificates.delete(made)  # the rotation went on without it
+        raise
+
+
+def _made(csr: SigningRequest, thing: str, context: Context[HasCertificates]) -> str:
+    try:
+        return context.ports.certificates.issue(csr.pem, thing).id
+    except ActionFailed as error:
+        raise Refused("not-issued", str(error)) from error
+
+
+def _still_wants(rotation: Rotation, csr: SigningRequest) -> bool:
+    """Whether the next to answer this request will look for a certificate already made for it."""
+    return rotation.state is RotationState.ISSUING and rotation.request == csr.sha256
+
+
+def _intend(rotation: Rotation, csr: SigningRequest, context: Context[_PortsToIssue]) -> Rotation:
+    if rotation.issued >= _CERTIFICATES_PER_ROTATION:
+        raise Refused("too-many-requests", f"this rotation has been given {rotation.issued} certificates already")
+    replaced = _refuse_known_key(rotation, csr, context)
+    # The device lost the key of the one before. That goes once this is written: a confirmation over it is refused then.
+    given_up = _recorded_or_found(rotation, context)
+    spent = (*rotation.spent, given_up) if given_up else rotation.spent
+    # AWS IoT keeps creation dates in whole seconds: look from the beginning of this one.
+    since = context.now().replace(microsecond=0)
+    intent = replace(
+        rotation,
+        state=RotationState.ISSUING,
+        new="",
+        request=csr.sha256,
+        key=csr.key_sha256,
+        issuing_since=since,
+        spent=spent,
+    )
+    return save_rotation(context.ports.ledger, intent, *replaced)
+
+
+def _recorded_or_found(rotation: Rotation, context: Context[HasCertificates]) -> str:
+    """Return the certificate made for a rotation, also when the function was gone before it could record it."""
+    if rotation.new or rotation.issuing_since is None:
+        return rotation.new
+    return certificate_with_key(rotation.key, rotation.issuing_since, context) or ""
+
+
+def _refuse_known_key(rotation: Rotation, csr: SigningRequest, context: Context[_PortsToIssue]) -> list[Put]:
+    """Check that the key is new to the thing; return the writes that remember the keys which this rotation replaces.
+
+    A certificate that somebody else issued, as at the enrolment, is deleted one day: its key must still be known then.
+    """
+    ledger, replaced = context.ports.ledger, {}
+    for certificate_id in rotation.old:
+        certificate = context.ports.certificates.read(certificate_id)
+        if certificate is not None:
+            replaced[key_of_certificate(certificate.pem)] = certificate_id
+    asked = key_record(rotation.thing, csr.key_sha256, "")
+    if csr.key_sha256 in replaced or ledger.read(asked.key) is not None:
+        current = read_rotation(ledger, rotation.thing)
+        if current is None or current.version != rotation.version:
+            raise Conflict(f"the rotation of {rotation.thing} went on meanwhile: it may be by this very request")
+        raise Refused("csr-known-key", f"{rotation.thing} has had this key already; make a new one")
+    puts = [key_record(rotation.thing, key, certificate) for key, certificate in replaced.items()]
+    return [put for put in puts if ledger.read(put.key) is None]
+
+
+def _make_usable(rotation: Rotation, asked_with: str, context: Context[_Ports]) -> None:
+    """Give the new certificate its thing and policies, and only then let it in.
+
+    The thing comes first and the containment is read again after the policies: a quarantine that begins
+    meanwhile either sees this certificate among the thing's, or is seen here.
+
+    Raises:
+        Conflict: when a quarantine began or ended meanwhile: the request is answered again.
+    """
+    certificates = context.ports.certificates
+    certificates.attach_thing(rotation.new, rotation.thing)
+    contained = _is_contained(rotation.thing, context)
+    wanted = [context.settings.restricted_policy] if contained else _policies_for(rotation.thing, asked_with, context)
+    if not contained and context.settings.restricted_policy in wanted:
+        _refuse_while_shared_restricted(rotation.thing, context)
+    for policy in certificates.policies_of(rotation.new):  # there from an attempt that a quarantine overtook
+        if policy not in wanted:
+            certificates.detach_policy(rotation.new, policy)
+    _attach(rotation.new, wanted, context)
+    if _is_contained(rotation.thing, context) is not contained:
+        raise Conflict(f"the containment of {rotation.thing} changed meanwhile")
+    certificates.activate(rotation.new)
+
+
+def _policies_for(thing: str, asked_with: str, context: Context[_Ports]) -> list[str]:
+    """Return what a new certificate may do: what the plan says for its thing's type, or what the old one may."""
+    has = context.ports.certificates.policies_of(asked_with)
+    if not context.plan.rotation.policies_by_type or context.settings.restricted_policy in has:
+        return has
+    described = context.ports.registry.thing(thing)
+    planned = context.plan.rotation.policies_for(described.thing_type) if described else None
+    return has if planned is None else list(planned)
+
+
+def _refuse_while_shared_restricted(thing: str, context: Context[HasLedger]) -> None:
+    if _is_contained(thing, context):
+        raise Conflict(f"the containment of {thing} changed meanwhile")
+    raise Refused("restricted", f"{thing} shares its certificate with a contained device; ask again when that is free")
+
+
+def _attach(certificate: str, policies: list[str], context: Context[HasCertificates]) -> None:
+    try:
+        for policy in policies:
+            context.ports.certificates.attach_policy(certificate, policy)
+    except ActionFailed as error:
+        raise Refused("policy-gone", str(error)) from error
+
+
+def _is_contained(thing: str, context: Context[HasLedger]) -> bool:
+    containment = read_containment(context.ports.ledger, thing)
+    return containment is not None and containment.is_active
+
+
+def confirm(rotation: Rotation, certificate: str, context: Context[HasLedger]) -> None:
+    """Record that the device uses its new certificate: it sent a message over it.
+
+    Raises:
+        Refused: not-the-new-certificate.
+        Conflict: when the rotation or its case was changed meanwhile.
+    """
+    if rotation.state is not RotationState.ISSUED or certificate != rotation.new:
+        raise Refused("not-the-new-certificate", "confirm over the new certificate, once it has been issued")
+    step = Step("new certificate in use", f"certificate {certificate[:12]}", "confirmed by the device over it")
+    confirmed = rotation_put(replace(rotation, state=RotationState.CONFIRMED))
+    context.cases.save(context.cases.read(rotation.case_id), context.now(), step, also=(confirmed,))
 
 
 def end_rotation(rotation: Rotation, context: Context[_Ports]) -> Rotation:
-    """Bring a rotation whose job or time is over to its end: forward if the device confirmed, back if it did not."""
+    """End a rotation whose job or time is over: forward if the device confirmed, back if it did not."""
     rotation = retry_on_conflict(lambda: _settle_direction(rotation.thing, context))
     if rotation.is_over:
         return rotation
@@ -177,7 +301,7 @@ def end_rotation(rotation: Rotation, context: Context[_Ports]) -> Rotation:
 
 
 def _is_usable(rotation: Rotation, context: Context[_Ports]) -> bool:
-    """See that the device is not left without: somebody may have taken its new certificate off it or out of use."""
+    """Check that the device is not left without: somebody may have taken its new certificate off it or out of use."""
     certificate = context.ports.certificates.read(rotation.new)
     if certificate is None or not certificate.is_active:
         return False
@@ -195,9 +319,9 @@ def _settle_direction(thing: str, context: Context[HasLedger]) -> Rotation:
 
 
 def _retire(rotation: Rotation, context: Context[_Ports]) -> list[str]:
-    """Take the old certificates away; gives those that are out of use. A shared one is when the last thing has moved.
+    """Retire the old certificates; return those that are out of use. A shared one is when the last thing has moved.
 
-    Whoever leaves a shared one looks again afterwards: of two that leave at once, the later one sees that it was last.
+    After a shared one is detached its users are read again: of two things that leave at once, the later one was last.
     """
     ports, retired = context.ports, []
     for certificate in rotation.old:
@@ -218,30 +342,20 @@ def others_on(certificate: str, thing: str, context: Context[HasRegistry]) -> li
 
 
 def _withdraw(rotation: Rotation, context: Context[HasCertificates]) -> None:
-    made = rotation.new or _unrecorded(rotation, context)
+    made = _recorded_or_found(rotation, context)
     discard((*rotation.spent, *([made] if made else [])), rotation.thing, context)
 
 
 def discard(certificates: Sequence[str], thing: str, context: Context[HasCertificates]) -> None:
-    """Take certificates out of the world that were made for a thing and will never be used."""
+    """Delete certificates that were made for a thing and will never be used."""
     for certificate in certificates:
         context.ports.certificates.deactivate(certificate)
         context.ports.certificates.detach_thing(certificate, thing)
         context.ports.certificates.delete(certificate)
 
 
-def _unrecorded(rotation: Rotation, context: Context[HasCertificates]) -> str:
-    """Find the certificate that was made just before a crash, if one was."""
-    if rotation.state is not RotationState.ROLLING_BACK or rotation.issuing_since is None:
-        return ""
-    found = certificate_with_key(rotation.key, rotation.issuing_since, context)
-    return found or ""
-
-
 def certificate_with_key(fingerprint: str, since: datetime, context: Context[HasCertificates]) -> str | None:
     """Find an inactive certificate made since a moment for a key: CreateCertificateFromCsr is not idempotent."""
-    from warden.devices.csr import key_of_certificate
-
     for certificate in context.ports.certificates.issued_since(since):
         if key_of_certificate(certificate.pem) == fingerprint:
             return certificate.id
@@ -266,39 +380,3 @@ def _finish(rotation: Rotation, state: RotationState, retired: Sequence[str], co
         if record is None or "due_at" not in record  # settled once already: it was in use again, and is not now
     )
     return save_rotation(ledger, replace(current, state=state), *puts)
-
-
-def rotation_put(rotation: Rotation) -> Put:
-    """Give the write that belongs into somebody's commit."""
-    record = {
-        "type": "rotation",
-        "thing": rotation.thing,
-        "job_id": rotation.job_id,
-        "case_id": rotation.case_id,
-        "state": rotation.state,
-        "old": list(rotation.old),
-        "new": rotation.new,
-        "request": rotation.request,
-        "key": rotation.key,
-        "issuing_since": to_text(rotation.issuing_since) if rotation.issuing_since else "",
-        "issued": rotation.issued,
-        "spent": list(rotation.spent),
-    }
-    return Put(rotation_key(rotation.thing), record, rotation.version)
-
-
-def _from(record: Mapping[str, Any]) -> Rotation:
-    return Rotation(
-        thing=record["thing"],
-        job_id=record["job_id"],
-        case_id=record["case_id"],
-        state=RotationState(record["state"]),
-        old=tuple(record["old"]),
-        new=record["new"],
-        request=record["request"],
-        key=record["key"],
-        issuing_since=from_text(record["issuing_since"]) if record["issuing_since"] else None,
-        issued=int(record["issued"]),
-        spent=tuple(record["spent"]),
-        version=version_of(record),
-    )

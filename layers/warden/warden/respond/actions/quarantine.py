@@ -21,7 +21,7 @@ from warden.core.errors import ActionFailed, Conflict, NotYet
 from warden.core.ledger import Key, Put, retry_on_conflict, version_of
 from warden.core.ports import HasCertificates, HasConnections, HasLedger, HasRegistry
 from warden.devices.device_view import DeviceView
-from warden.devices.rotation import read_rotation
+from warden.devices.rotation_records import read_rotation
 from warden.plan.actions import QUARANTINE
 from warden.respond.actions.action import Action
 

@@ -10,7 +10,8 @@ from warden.context import Context
 from warden.core.ports import HasCertificates, HasJobs, HasLedger, HasRegistry
 from warden.devices.device_view import DeviceView
 from warden.devices.jobs import Job
-from warden.devices.rotation import RotationState, begin_rotation, end_rotation, others_on, read_rotation
+from warden.devices.rotation import begin_rotation, end_rotation, others_on
+from warden.devices.rotation_records import RotationState, read_rotation
 from warden.plan.actions import ROTATE_CERTIFICATE
 from warden.respond.actions.action import Action
 

@@ -1,0 +1,142 @@
+"""The record of a rotation, and those beside it: the keys a thing has had, and the certificates that are retired.
+
+Only `devices/rotation.py` writes a rotation; everybody else reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from warden.core.clock import from_text, to_text
+from warden.core.ledger import Key, Ledger, Put, version_of
+
+
+class RotationState(StrEnum):
+    """How far a rotation has come."""
+
+    REQUESTED = "requested"
+    ISSUING = "issuing"
+    ISSUED = "issued"
+    CONFIRMED = "confirmed"
+    FINISHED = "finished"
+    ROLLING_BACK = "rolling-back"
+    ROLLED_BACK = "rolled-back"
+
+
+ENDED = (RotationState.FINISHED, RotationState.ROLLED_BACK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rotation:
+    """The one rotation of a thing: the last one, whether over or not.
+
+    `old` are the certificates it is to replace; `new` is empty until one has been issued. `request` is the
+    digest of the signing request that `new` answers, `key` the fingerprint of its key. `spent` were issued before
+    it and are given up: the device lost their keys.
+    """
+
+    thing: str
+    job_id: str
+    case_id: str
+    state: RotationState
+    old: Sequence[str]
+    new: str = ""
+    request: str = ""
+    key: str = ""
+    issuing_since: datetime | None = None
+    issued: int = 0
+    spent: Sequence[str] = ()
+    version: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.state in ENDED
+
+    def is_confirmed_over(self, certificate: str) -> bool:
+        """Whether the device has confirmed over this certificate."""
+        return certificate == self.new and self.state in (RotationState.CONFIRMED, RotationState.FINISHED)
+
+
+def rotation_key(thing: str) -> Key:
+    """Return where a thing's rotation is kept."""
+    return Key(f"THING#{thing}", "ROTATION")
+
+
+def key_record(thing: str, fingerprint: str, certificate: str) -> Put:
+    """Return the write that remembers a key this thing has had: it is never certified again."""
+    record = {"type": "key", "thing": thing, "certificate": certificate}
+    return Put(Key(f"THING#{thing}", f"KEY#{fingerprint}"), record, 0)
+
+
+def retirement_put(certificate: str, thing: str, delete_at: datetime, seen: int) -> Put:
+    """Return the write that has a retired certificate deleted when its grace is over."""
+    record = {
+        "type": "retirement",
+        "certificate": certificate,
+        "thing": thing,
+        "due": "due",
+        "due_at": to_text(delete_at),
+    }
+    return Put(retirement_key(certificate), record, seen)
+
+
+def retirement_key(certificate: str) -> Key:
+    """Return where it is kept that a certificate is retired."""
+    return Key(f"CERTIFICATE#{certificate}", "RETIREMENT")
+
+
+def read_rotation(ledger: Ledger, thing: str) -> Rotation | None:
+    """Read a thing's last rotation; None when it never had one."""
+    record = ledger.read(rotation_key(thing))
+    return _from(record) if record else None
+
+
+def save_rotation(ledger: Ledger, rotation: Rotation, *also: Put) -> Rotation:
+    """Write a rotation, and what must be true together with it.
+
+    Raises:
+        Conflict: when it was changed since it was read.
+    """
+    ledger.commit(rotation_put(rotation), *also)
+    return replace(rotation, version=rotation.version + 1)
+
+
+def rotation_put(rotation: Rotation) -> Put:
+    """Return the write of a rotation, for a commit together with others."""
+    record = {
+        "type": "rotation",
+        "thing": rotation.thing,
+        "job_id": rotation.job_id,
+        "case_id": rotation.case_id,
+        "state": rotation.state,
+        "old": list(rotation.old),
+        "new": rotation.new,
+        "request": rotation.request,
+        "key": rotation.key,
+        "issuing_since": to_text(rotation.issuing_since) if rotation.issuing_since else "",
+        "issued": rotation.issued,
+        "spent": list(rotation.spent),
+    }
+    return Put(rotation_key(rotation.thing), record, rotation.version)
+
+
+def _from(record: Mapping[str, Any]) -> Rotation:
+    return Rotation(
+        thing=record["thing"],
+        job_id=record["job_id"],
+        case_id=record["case_id"],
+        state=RotationState(record["state"]),
+        old=tuple(record["old"]),
+        new=record["new"],
+        request=record["request"],
+        key=record["key"],
+        issuing_since=from_text(record["issuing_since"]) if record["issuing_since"] else None,
+        issued=int(record["issued"]),
+        spent=tuple(record["spent"]),
+        version=version_of(record),
+    )

@@ -1,0 +1,100 @@
+"""What devices ask for, and what they are told.
+
+Asking again gets the same answer: a device that lost power asks with the same request and is given the same
+certificate. Whatever is refused is answered with a code, and noted on the case of the thing it concerns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+from warden.cases.model import Step
+from warden.containment.snapshot import read_containment
+from warden.context import Context
+from warden.core.errors import Refused
+from warden.core.ledger import retry_on_conflict
+from warden.devices import certificate_requests, upload_requests
+from warden.devices.requests import DeviceRequest, body_of, token_of
+from warden.devices.rotation_records import read_rotation
+from warden.refusals import record_refusal
+from warden.validation.names import shown
+
+_ANSWERS: dict[tuple[str, str], Callable[[DeviceRequest, Mapping[str, Any], Context], dict[str, Any]]] = {
+    ("certificate", "create"): certificate_requests.create_certificate,
+    ("certificate", "confirm"): certificate_requests.confirm_certificate,
+    ("logs", "create"): upload_requests.create_uploads,
+}
+
+PERMISSIONS = frozenset(("iot:Publish", *certificate_requests.PERMISSIONS, *upload_requests.PERMISSIONS))
+"""What the role of `serve_device` needs; a test holds template.yaml against it."""
+
+PRIVATE_CA_PERMISSIONS = (
+    "acm-pca:DescribeCertificateAuthority",
+    "acm-pca:IssueCertificate",
+    "acm-pca:GetCertificate",
+    "iot:RegisterCertificateWithoutCA",
+)
+"""What it needs besides, where an authority in AWS Private CA signs the certificates."""
+
+
+def serve(request: DeviceRequest, context: Context) -> str:
+    """Answer a device's request on `.../accepted` or `.../rejected`; gives `accepted`, or the code of the refusal."""
+    answer = _ANSWERS.get((request.resource, request.verb))
+    if answer is None:
+        unknown = Refused("unknown-request", f"there is no {shown(request.resource)}/{shown(request.verb)}")
+        _note_refusal(request, unknown, context)
+        return unknown.code
+    token = ""  # nosec B105 # none was read yet
+    try:
+        body = body_of(request)
+        token = token_of(body)
+        said = retry_on_conflict(lambda: answer(request, body, context))
+    except Refused as refusal:
+        _note_refusal(request, refusal, context)
+        _reply(request, "rejected", {"clientToken": token, "code": refusal.code, "message": refusal.reason}, context)
+        return refusal.code
+    _reply(request, "accepted", {"clientToken": token, **said}, context)
+    return "accepted"
+
+
+def _reply(request: DeviceRequest, verdict: str, payload: Mapping[str, Any], context: Context) -> None:
+    context.ports.replies.publish(f"{request.topic}/{verdict}", payload)
+
+
+def _note_refusal(request: DeviceRequest, refusal: Refused, context: Context) -> None:
+    """Put a refusal on record, and on the case that the thing named in the topic has with us, if it has one."""
+    seen = f"{request.topic} {request.principal} {refusal.code} {sha256(request.payload).hexdigest()}"
+    record_refusal(context, refusal, what=seen, about=request.thing)
+    case_id = _case_of(request.thing, context)
+    if case_id is None:
+        return
+    complaint = f"{request.resource}/{request.verb} {refusal.code} {request.certificate[:12]}"
+
+    def write() -> None:
+        case = context.cases.read(case_id)
+        outbox = context.cases.outbox(case)
+        if complaint in outbox.refusals_seen:  # one line for each kind: a device cannot fill its timeline
+            return
+        step = Step(
+            "device request refused",
+            f"certificate {request.certificate[:12]}",
+            refusal.reason,
+            {"code": refusal.code, "topic": request.topic},
+        )
+        noted = replace(outbox, refusals_seen=(*outbox.refusals_seen, complaint))
+        context.cases.save_outbox(case, noted, context.now(), step)
+
+    retry_on_conflict(write)
+
+
+def _case_of(thing: str, context: Context) -> str | None:
+    rotation = read_rotation(context.ports.ledger, thing)
+    if rotation is not None and not rotation.is_over:
+        return rotation.case_id
+    containment = read_containment(context.ports.ledger, thing)
+    if containment is not None and containment.is_active and containment.cases:
+        return containment.cases[-1]
+    return rotation.case_id if rotation else None
