@@ -62,24 +62,10 @@ def _read(body: str, envelope: Envelope) -> Message:
             return Message(refused="unknown-message", reason=f"no detector writes a message with these keys: {keys}")
         findings = tuple(detector.findings(message, envelope))
     except Refused as refusal:
-        return Message(refused=refusal.code, reason=refusal.reason, detector=_name_of(detector) if detector else "")
+        return Message(refused=refusal.code, reason=refusal.reason, detector=detector.TITLE if detector else "")
     if findings:
-        return Message(findings=findings, detector=_name_of(detector))
-    return Message(ignored=_why_nothing(detector, message), detector=_name_of(detector))
-
-
-def _name_of(detector: Detector) -> str:
-    return _WORDS[detector.__name__.rpartition(".")[2]] if hasattr(detector, "__name__") else "a detector"
-
-
-_WORDS = {
-    "detect": "Device Defender Detect",
-    "audit": "Device Defender Audit",
-    "audit_finding": "Device Defender Audit (one finding)",
-    "guardduty": "GuardDuty",
-    "security_hub": "Security Hub",
-    "generic": "generic finding",
-}
+        return Message(findings=findings, detector=detector.TITLE)
+    return Message(ignored=_why_nothing(detector, message), detector=detector.TITLE)
 
 
 def _why_nothing(detector: Detector, message: Mapping[str, Any]) -> str:

@@ -55,6 +55,9 @@ MACHINE_LEARNING = {
 }
 """The metrics that AWS trains models for."""
 
+_TOLD_OF = (Source.DETECT, Source.AUDIT, Source.GUARDDUTY, Source.GENERIC, Source.SECURITY_HUB, Source.SCHEDULE)
+"""Sources whose kinds are known. Security Hub's findings keep the source that made them, the schedule meets no rule."""
+
 GUARDDUTY_FAMILIES = (
     "AttackSequence:IAM/CompromisedCredentials",
     "CredentialAccess:IAMUser/AnomalousBehavior",
@@ -129,7 +132,9 @@ def kinds() -> Iterator[Kind]:
         has_device=False,
     )
     yield Kind(section="Other", source=Source.GENERIC, name="your.detector/any-kind", severities=tuple(Severity))
-    yield Kind(section="Other", source=Source.OPERATOR, name="any-kind", severities=tuple(Severity))
+    for source in Source:
+        if source not in _TOLD_OF:
+            yield Kind(section="Other", source=source, name="any-kind", severities=tuple(Severity))
 
 
 def _detect(section: str, metrics: Sequence[str]) -> Iterator[Kind]:

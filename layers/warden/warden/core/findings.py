@@ -7,21 +7,29 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any
+from typing import Any, Self
 
 from warden.core.clock import from_text, to_text
 
 
 class Source(StrEnum):
-    """Who said it."""
+    """Who said it, with the modules of `ingest/detectors` that read its messages."""
 
-    DETECT = "device-defender-detect"
-    AUDIT = "device-defender-audit"
-    GUARDDUTY = "guardduty"
-    SECURITY_HUB = "security-hub"
-    GENERIC = "generic"
+    DETECT = "device-defender-detect", "detect"
+    AUDIT = "device-defender-audit", "audit", "audit_finding"
+    GUARDDUTY = "guardduty", "guardduty"
+    SECURITY_HUB = "security-hub", "security_hub"
+    GENERIC = "generic", "generic"
     OPERATOR = "operator"
     SCHEDULE = "schedule"
+
+    detectors: tuple[str, ...]
+
+    def __new__(cls, value: str, *detectors: str) -> Self:
+        source = str.__new__(cls, value)
+        source._value_ = value
+        source.detectors = detectors
+        return source
 
 
 class Severity(StrEnum):

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from importlib import import_module
+from typing import Any, cast
 
 from warden.context import Context
 from warden.core.errors import Refused
-from warden.core.findings import Finding
+from warden.core.findings import Finding, Source
 from warden.ingest import audit_reports
-from warden.ingest.detectors import Detector, Envelope, audit, audit_finding, detect, generic, guardduty, security_hub
+from warden.ingest.detectors import Detector, Envelope, audit
 from warden.queues.messages import send_findings
 from warden.refusals import record_refusal
 from warden.validation.names import shown
 from warden.validation.strict_json import message_in
 
-DETECTORS: tuple[Detector, ...] = (detect, audit, audit_finding, guardduty, security_hub, generic)
-"""Every detector we understand. The first that recognises a message reads it; no two recognise the same."""
+DETECTORS = tuple(
+    cast("Detector", import_module(f"warden.ingest.detectors.{module}"))
+    for source in Source
+    for module in source.detectors
+)
+"""Every detector we understand: those that the sources name. No two recognise the same message."""
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,15 @@ from typing import Any
 from tests.sample_events import SAMPLE_EVENTS
 from warden.core.errors import Refused
 from warden.core.findings import Finding
-from warden.ingest.detectors import Detector, Envelope, audit, audit_finding, detect, generic, guardduty, security_hub
+from warden.ingest import intake
+from warden.ingest.detectors import Detector, Envelope
 from warden.validation.evidence import BYTES
 
 ROOT = Path(__file__).parents[4]
 CORPUS = ROOT / "tests" / "corpus"
 
-DETECTORS: tuple[Detector, ...] = (guardduty, security_hub, generic, detect, audit, audit_finding)
+DETECTORS = tuple(reversed(intake.DETECTORS))
+"""In another order than the service's: whichever is asked first, one recognises the message."""
 
 ACCOUNT = "000000000000"
 CERTIFICATE = "3c7d9f0a4b1e62858d0f7c2a91b6e4d3508f2c1a7be94d6603f5a8c2e719b4d0"

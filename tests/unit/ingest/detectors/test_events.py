@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from cryptography import x509
@@ -24,7 +24,7 @@ from tests.unit.ingest.detectors.samples import (
     the_finding_of,
 )
 from warden.core.findings import Finding
-from warden.ingest.detectors import Detector
+from warden.ingest.detectors import Detector, Envelope
 
 CASE = f"{the_finding_of('detect-violation-in-alarm').problem[:12]}-1"
 
@@ -62,7 +62,28 @@ def test_a_row_has_the_keys_of_what_it_is(sample: SampleEvent) -> None:
 
 
 def test_every_detector_has_a_sample() -> None:
-    assert {each.source for each in of_function("ingest")} == {_name_of(detector) for detector in DETECTORS}
+    samples, detectors = {each.source for each in of_function("ingest")}, {_name_of(each) for each in DETECTORS}
+
+    assert detectors - samples == set(), (
+        "events/manifest.toml has no sample that these modules of ingest/detectors read"
+    )
+    assert samples - detectors == set(), "core/findings.Source names no such module of ingest/detectors"
+
+
+def test_every_module_is_one_that_a_source_names() -> None:
+    modules = {path.stem for path in (ROOT / "layers/warden/warden/ingest/detectors").glob("[a-z]*.py")}
+
+    assert modules - {"event_bridge"} == {_name_of(each) for each in DETECTORS}, "core/findings.Source is their table"
+
+
+@pytest.mark.parametrize("detector", DETECTORS, ids=lambda each: each.__name__)
+def test_a_module_offers_what_the_intake_asks_it_for(detector: Detector) -> None:
+    """The modules are found by name, so the type checker cannot see it."""
+    assert isinstance(detector.TITLE, str)
+    for name in ("recognises", "findings"):
+        assert get_type_hints(getattr(detector, name), {**vars(detector), "Envelope": Envelope}) == {
+            hint: type_ for hint, type_ in get_type_hints(getattr(Detector, name)).items() if hint != "self"
+        }
 
 
 def _name_of(detector: Detector | None) -> str:

@@ -1,6 +1,6 @@
 """The detectors: one module each, and nothing outside a detector's module knows its payload.
 
-A module offers two functions. `recognises(message)` tells by shape alone whether a message is this
+A module offers its `TITLE` and two functions. `recognises(message)` tells by shape alone whether a message is this
 detector's. `findings(message, envelope)` reads it; it raises `Refused` when the message claims to be this
 detector's and cannot be read, and yields nothing when there is nothing to act on.
 """
@@ -30,7 +30,9 @@ class Envelope:
 
 
 class Detector(Protocol):
-    """What a source module offers."""
+    """What a detector's module offers."""
+
+    TITLE: str
 
     def recognises(self, message: Mapping[str, Any]) -> bool: ...
 

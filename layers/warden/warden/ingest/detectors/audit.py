@@ -19,6 +19,8 @@ from warden.validation.names import shown, subject, without_arn
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
     from warden.ingest.detectors import Envelope
 
+TITLE = "Device Defender Audit"
+
 CHECKS: Mapping[str, Severity] = MappingProxyType(
     {
         "AUTHENTICATED_COGNITO_ROLE_OVERLY_PERMISSIVE_CHECK": Severity.CRITICAL,

@@ -14,6 +14,8 @@ from warden.ingest.detectors.audit import finding_of
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
     from warden.ingest.detectors import Envelope
 
+TITLE = "Device Defender Audit (one finding)"
+
 
 def recognises(message: Mapping[str, Any]) -> bool:
     """Tell an audit's finding, also a damaged one."""

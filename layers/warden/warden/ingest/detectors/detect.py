@@ -19,6 +19,8 @@ from warden.validation.names import device, shown
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
     from warden.ingest.detectors import Envelope
 
+TITLE = "Device Defender Detect"
+
 CLOUD_SIDE_METRICS = frozenset(
     {
         "aws:disconnect-duration",

@@ -21,6 +21,8 @@ from warden.validation.names import shown, subject
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
     from warden.ingest.detectors import Envelope
 
+TITLE = "generic finding"
+
 DETAIL_TYPE = "Fleet Warden Finding"
 SCHEMA = 1
 STATUSES = ("open", "closed")

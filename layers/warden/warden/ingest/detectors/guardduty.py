@@ -32,6 +32,8 @@ from warden.validation.names import shown, subject
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
     from warden.ingest.detectors import Envelope
 
+TITLE = "GuardDuty"
+
 _DEVICE_SESSION = re.compile(r"[A-Z0-9]+:(?P<certificate>[0-9a-f]{64})")
 
 # GuardDuty's own scale ends at 10; each row holds from its value upwards.

@@ -28,6 +28,8 @@ from warden.validation.fields import (
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
     from warden.ingest.detectors import Envelope
 
+TITLE = "Security Hub"
+
 _PRODUCT = re.compile(r"arn:aws[a-z-]*:securityhub:[a-z0-9-]+::product/aws/iot-device-defender-(?P<name>audit|detect)")
 
 _CRITERIA = MappingProxyType(
