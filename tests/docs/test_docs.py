@@ -9,6 +9,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.sample_events import SAMPLE_EVENTS
+from warden.core.findings import Source
+from warden.plan.actions import ACTIONS
 from warden.plan.parser import read_plan
 
 PAGES = [
@@ -217,6 +219,15 @@ def test_a_rule_in_the_pages_can_be_put_into_the_plan() -> None:
     assert len(shown) >= 2
     for block in shown:
         read_plan(f"{head}{block}\n[[rule]]{rest}")
+
+
+def test_the_plans_page_lists_every_action_and_every_source() -> None:
+    page = (ROOT / "docs/response-plan.md").read_text()
+    rows = dict(re.findall(r"^\| `(actions|source)` \| (.*)$", page, re.MULTILINE))
+    sources = set(Source) - {Source.SECURITY_HUB, Source.SCHEDULE}  # Security Hub hands on, the schedule meets no rule
+
+    assert [name for name in ACTIONS if f"`{name}`" not in rows["actions"]] == [], "docs/response-plan.md, row actions"
+    assert [name for name in sources if f"`{name}`" not in rows["source"]] == [], "docs/response-plan.md, row source"
 
 
 def test_the_costs_count_the_alarms_that_there_are() -> None:
