@@ -1,14 +1,20 @@
 """docs/operations.md shows what the commands really print, and leaves out none of them."""
 
+import re
+from argparse import ArgumentParser, _SubParsersAction
 from pathlib import Path
 
 import pytest
 
+import warden_cli
 from tests.cli.answering import Operate
 from tests.cli.conftest import Shell
 from tests.cli.samples import CASE, CONTAINMENT, STORY, a_contained_case, a_file
+from warden.campaigns.allowed import CampaignDecision
 from warden.cases.allowed import ALLOWED, Decision
 from warden.cases.model import CaseState
+from warden.operate import commands as operate_commands
+from warden_cli.__main__ import _parser
 from warden_cli.case_pages import COMMANDS
 
 HANDBOOK = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
@@ -23,25 +29,38 @@ def test_the_example_of_show_is_what_it_prints(shell: Shell, operate: Operate) -
     assert [line for line in printed if " ago" not in line] == [line for line in shown if " ago" not in line]
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "cases",
-        "show",
-        "approve",
-        "release",
-        "dismiss",
-        "collect-logs",
-        "campaign",
-        "stop",
-        "resume",
-        "plan check",
-        "plan explain",
-    ],
-)
+def commands() -> list[str]:
+    """Name every command that there is, those of `plan` with both words."""
+    return [name for parser, prefix in ((_parser({}), ""), (_plan(), "plan ")) for name in _below(parser, prefix)]
+
+
+def _plan() -> ArgumentParser:
+    return _choices(_parser({}))["plan"]
+
+
+def _choices(parser: ArgumentParser) -> dict[str, ArgumentParser]:
+    (subparsers,) = [each for each in parser._actions if isinstance(each, _SubParsersAction)]
+    return dict(subparsers.choices)
+
+
+def _below(parser: ArgumentParser, prefix: str) -> list[str]:
+    return [f"{prefix}{name}" for name in _choices(parser) if name != "plan"]
+
+
+def test_what_the_command_asks_is_what_the_service_answers() -> None:
+    sources = [path.read_text() for path in Path(warden_cli.__file__).parent.glob("*.py")]
+    asked = {name for source in sources for name in re.findall(r'\.ask\(\s*"([a-z-]+)"', source)}
+    answered = {*operate_commands._COMMANDS} - {*Decision} - {f"campaign-{each}" for each in CampaignDecision}
+
+    assert asked - answered == set(), "operate/commands.py does not answer these"
+    assert answered - asked == set(), "cli/warden_cli asks for none of these"
+
+
+@pytest.mark.parametrize("command", commands())
 def test_every_command_is_in_the_handbook(command: str, shell: Shell) -> None:
     assert shell.warden(*command.split(), "--help").code == 0
-    assert f"warden {command}" in HANDBOOK or f"`{command}`" in HANDBOOK
+    named = f"warden {command}" in HANDBOOK or f"`{command}`" in HANDBOOK
+    assert named, f"docs/operations.md does not say what `warden {command}` is for"
 
 
 @pytest.mark.parametrize("state", CaseState)

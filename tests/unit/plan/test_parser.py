@@ -9,15 +9,14 @@ import pytest
 from warden.core.errors import PlanError
 from warden.core.findings import Severity
 from warden.core.mode import Mode
+from warden.plan.actions import ACTIONS
 from warden.plan.model import Limits, NeverTouch, Plan, Rule
 from warden.plan.parser import read_plan
 from warden.plan.renewal_terms import Cleaning, HygieneTerms, RotationTerms, Window
 
 HEAD = "# a plan\n\nversion = 1\n[limits]\ndevices_per_hour = 20\n"
 LAST = '[[rule]]\nname = "rest"\nactions = ["notify"]\n'
-ALL_ACTIONS = (
-    "quarantine, disconnect, collect-logs, rotate-certificate, renew-certificate, deactivate-certificate, notify"
-)
+ALL_ACTIONS = ", ".join(ACTIONS)
 EVERYTHING = """
 version = 1
 mode = "approve"
