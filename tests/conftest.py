@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Set at import, before any module under test can make a client: a fixture would come too late for those.
 for name in [name for name in os.environ if name.startswith(("AWS_", "POWERTOOLS_"))]:
@@ -21,6 +22,10 @@ os.environ |= {
 }
 
 ROOT = Path(__file__).parents[1]
+
+# How long an example takes says how busy the machine is, and nothing else.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 UNTRACED = ("e2e", "faults", "hostile", "model", "container", "storm")
 """Tests that go the same ways again a thousand times, or in another process."""

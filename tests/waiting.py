@@ -1,10 +1,13 @@
-"""Waiting for what happens elsewhere, in a thread or a process: by asking again, never by guessing how long."""
+"""Wait for what happens elsewhere, in a thread or a process: by asking again, never by guessing how long."""
 
 import time
 from collections.abc import Callable
 
+PATIENCE = 180.0
+"""How long anything may take, in seconds. It bounds a failure; a success is seen at once, also under a load of ten."""
 
-def until[T](condition: Callable[[], T], seconds: float = 20, *, what: str = "") -> T:
+
+def until[T](condition: Callable[[], T], seconds: float = PATIENCE, *, what: str = "") -> T:
     """Ask until the answer is true and return it. Raises TimeoutError naming what was waited for."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):

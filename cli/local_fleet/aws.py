@@ -27,8 +27,8 @@ ACCESS_KEY_ID = "test"
 SECRET_ACCESS_KEY = "test"  # noqa: S105 # nosec B105 # MiniStack's fixed root key, good on this machine only
 
 _HOST = "127.0.0.1"
-_READY_SECONDS = 60
-_STOP_SECONDS = 10
+_READY_SECONDS = 180
+_STOP_SECONDS = 60
 # Two free ports are found, let go and taken again by MiniStack: somebody else may take one in between.
 _ATTEMPTS = 3
 

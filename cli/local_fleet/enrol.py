@@ -21,7 +21,7 @@ from warden_agent.storage import ENROLMENT_CERTIFICATE, ENROLMENT_KEY
 DEVICE_CODE = Path(__file__).parents[2] / "device"
 DEVICE_POLICY_NAME = "fleet-device"
 
-_STOP_SECONDS = 10
+_STOP_SECONDS = 60
 
 
 class AgentError(Exception):

@@ -77,7 +77,7 @@ class Stage:
         )
         ended = subprocess.run(  # noqa: S603 # nosec B603 # our own module, our own arguments
             [sys.executable, "-m", "warden_cli", *arguments],
-            env=environment, capture_output=True, text=True, check=False, timeout=60,
+            env=environment, capture_output=True, text=True, check=False, timeout=180,
         )  # fmt: skip
         return ended.returncode, ended.stdout or ended.stderr
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.cli.answering import Answer, Operate
 from tests.cli.conftest import Shell
 from tests.cli.samples import ALICE, CASE, a_contained_case, a_file, a_line, listing
+from tests.waiting import PATIENCE
 from warden.core.findings import Subject, SubjectType
 from warden_cli.terminal import as_json, shown, who
 
@@ -94,7 +95,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[byte
         env={"PATH": path, "WARDEN_PYTHON": sys.executable, **environment},
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 
@@ -108,7 +109,7 @@ def test_the_launcher_works_from_anywhere_also_through_a_link(tmp_path: Path) ->
         env={"PATH": os.environ["PATH"], "WARDEN_PYTHON": sys.executable},
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
     assert (done.returncode, done.stderr) == (0, b"")
@@ -130,7 +131,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
         env={"PATH": os.environ["PATH"], "WARDEN_PYTHON": sys.executable},
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
     assert done.stderr == b""

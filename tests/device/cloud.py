@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from local_fleet.aws import LocalAws
 from local_fleet.enrol import DEVICE_POLICY_NAME
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE
 from warden_agent.config import AgentConfig
 from warden_agent.connection import SdkDialer, SdkSession
 from warden_agent.identity import Identity, identity_of
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 BUCKET = "evidence"
-PATIENCE_SECONDS = 40.0
 EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}]}
 
 
@@ -77,7 +77,7 @@ class Cloud:
 
     def hear(self, topic: str) -> dict[str, Any]:
         """Return the next message on the topic, once it is there."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             for number, (heard_on, body) in enumerate(self._heard):
                 if heard_on == topic:

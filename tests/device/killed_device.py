@@ -21,6 +21,7 @@ from types import CodeType
 from typing import IO, Any
 
 from tests.device.fakes import THING, FakeClock, Idle, a_token
+from tests.waiting import PATIENCE
 from warden_agent import storage
 from warden_agent.agent import Agent
 from warden_agent.exchange import Topics
@@ -82,7 +83,7 @@ class Wire:
 
     def __init__(self, path: str, steps: Steps) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(30)
+        self._socket.settimeout(PATIENCE)
         self._socket.connect(path)
         self._file = self._socket.makefile("rw", encoding="utf-8")
         self._steps = steps

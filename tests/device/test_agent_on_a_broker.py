@@ -12,13 +12,13 @@ from local_fleet.aws import LocalAws
 from local_fleet.enrol import AgentProcess, Device, enrol
 from tests.device.cloud import Cloud
 from tests.device.fakes import FakeAuthority
+from tests.waiting import PATIENCE
 from warden_agent.identity import Identity
 from warden_agent.ports import ConnectError, ConnectionLostError
 from warden_agent.storage import FileStore
 
 pytestmark = pytest.mark.e2e
 
-PATIENCE_SECONDS = 30
 LOG = b"2026-11-22 pump started\n" * 100
 NO_NEW_KEYS = "the only private key on the device is the one in use"
 
@@ -72,8 +72,8 @@ def test_connects_under_the_certificate_id_that_aws_gave_and_publishes_telemetry
     cloud: Cloud, device: OnTheShelf
 ) -> None:
     with device.switched_on() as agent:
-        agent.await_event("connected", PATIENCE_SECONDS, certificateId=device.made.certificate_id)
-        agent.await_event("telemetry-accepted", PATIENCE_SECONDS, sequence=2)
+        agent.await_event("connected", PATIENCE, certificateId=device.made.certificate_id)
+        agent.await_event("telemetry-accepted", PATIENCE, sequence=2)
         heard = cloud.hear(f"telemetry/{device.thing_name}")
 
     assert heard["sequence"] == 1
@@ -88,8 +88,8 @@ def test_uploads_the_logs_it_may_and_names_those_it_could_not(cloud: Cloud, devi
         cloud.accept(
             device.topic("logs/create"), request, uploads=cloud.upload_forms(device.thing_name, request["files"])
         )
-        agent.await_event("log-uploaded", PATIENCE_SECONDS, label="app")
-        agent.await_event("job-ended", PATIENCE_SECONDS, jobId="logs-1", status="SUCCEEDED")
+        agent.await_event("log-uploaded", PATIENCE, label="app")
+        agent.await_event("job-ended", PATIENCE, jobId="logs-1", status="SUCCEEDED")
 
     status, details = cloud.job(device.thing_name, "logs-1")
     assert cloud.uploaded(device.thing_name, "app") == LOG
@@ -103,7 +103,7 @@ def test_rotates_through_a_power_cut_and_ends_with_the_new_certificate_alone(
     create, confirm = device.topic("certificate/create"), device.topic("certificate/confirm")
     job_id = f"rotate-{algorithm}"
     with device.switched_on() as agent:
-        agent.await_event("connected", PATIENCE_SECONDS)
+        agent.await_event("connected", PATIENCE)
         cloud.start_job(device.thing_name, job_id, "rotate-certificate", keyAlgorithm=algorithm)
         request = cloud.hear(create)
         agent.kill()
@@ -113,22 +113,22 @@ def test_rotates_through_a_power_cut_and_ends_with_the_new_certificate_alone(
         assert again == request, "asking again must be the same request"
         new_id, pem = cloud.certify(device.thing_name, again["csr"])
         cloud.accept(create, again, certificateId=new_id, certificatePem=pem)
-        agent.await_event("connected", PATIENCE_SECONDS, certificateId=new_id)
+        agent.await_event("connected", PATIENCE, certificateId=new_id)
         first_confirm = cloud.hear(confirm)
         agent.kill()
 
     with device.switched_on() as agent:
-        agent.await_event("connected", PATIENCE_SECONDS, certificateId=new_id)
+        agent.await_event("connected", PATIENCE, certificateId=new_id)
         assert cloud.hear(confirm) == first_confirm
         cloud.accept(confirm, first_confirm)
-        agent.await_event("old-key-destroyed", PATIENCE_SECONDS, certificateId=device.made.certificate_id)
-        agent.await_event("job-ended", PATIENCE_SECONDS, jobId=job_id, status="SUCCEEDED")
+        agent.await_event("old-key-destroyed", PATIENCE, certificateId=device.made.certificate_id)
+        agent.await_event("job-ended", PATIENCE, jobId=job_id, status="SUCCEEDED")
         cloud.switch_off(device.made.certificate_id)
         agent.kill()
 
     with device.switched_on() as agent:
-        agent.await_event("connected", PATIENCE_SECONDS, certificateId=new_id)
-        agent.await_event("telemetry-accepted", PATIENCE_SECONDS)
+        agent.await_event("connected", PATIENCE, certificateId=new_id)
+        agent.await_event("telemetry-accepted", PATIENCE)
 
     assert cloud.job(device.thing_name, job_id)[0] == "SUCCEEDED"
     assert device.certificate_id == new_id
@@ -144,8 +144,8 @@ def test_goes_back_to_the_old_certificate_when_the_new_one_is_refused(cloud: Clo
         request = cloud.hear(create)
         new_id, pem = cloud.certify(device.thing_name, request["csr"], active=False)
         cloud.accept(create, request, certificateId=new_id, certificatePem=pem)
-        agent.await_event("connect-failed", PATIENCE_SECONDS, certificateId=new_id)
-        agent.await_event("job-ended", PATIENCE_SECONDS, jobId="rotate-refused", status="FAILED")
+        agent.await_event("connect-failed", PATIENCE, certificateId=new_id)
+        agent.await_event("job-ended", PATIENCE, jobId="rotate-refused", status="FAILED")
 
     status, details = cloud.job(device.thing_name, "rotate-refused")
     assert status == "FAILED"
@@ -158,13 +158,13 @@ def test_a_restricted_device_reports_its_refused_telemetry_and_still_runs_jobs(
 ) -> None:
     cloud.restrict(device.made.certificate_id)
     with device.switched_on() as agent:
-        agent.await_event("telemetry-refused", PATIENCE_SECONDS)
+        agent.await_event("telemetry-refused", PATIENCE)
         cloud.start_job(device.thing_name, "logs-restricted", "collect-logs")
         request = cloud.hear(device.topic("logs/create"))
         cloud.accept(
             device.topic("logs/create"), request, uploads=cloud.upload_forms(device.thing_name, request["files"])
         )
-        agent.await_event("job-ended", PATIENCE_SECONDS, jobId="logs-restricted", status="SUCCEEDED")
+        agent.await_event("job-ended", PATIENCE, jobId="logs-restricted", status="SUCCEEDED")
 
     assert [event for event in agent.events if event["event"] == "telemetry-accepted"] == []
 
@@ -174,17 +174,17 @@ def test_rejects_a_job_that_is_not_one_of_ours(cloud: Cloud, device: OnTheShelf)
     document = {"version": "1.0", "steps": [], "warden": {"operation": "format-disk", "jobId": "strange"}}
     cloud.iot.create_job(jobId="strange", targets=[arn], document=json.dumps(document))
     with device.switched_on() as agent:
-        agent.await_event("job-ended", PATIENCE_SECONDS, jobId="strange", status="REJECTED")
+        agent.await_event("job-ended", PATIENCE, jobId="strange", status="REJECTED")
 
     assert cloud.job(device.thing_name, "strange") == ("REJECTED", {"reason": "unknown operation 'format-disk'"})
 
 
 def test_a_connection_that_somebody_takes_over_is_told_and_made_again(cloud: Cloud, device: OnTheShelf) -> None:
     with device.switched_on() as agent:
-        agent.await_event("connected", PATIENCE_SECONDS)
+        agent.await_event("connected", PATIENCE)
         cloud.dial(device.thing_name, FileStore(device.made.state_dir).load().identity).close()
-        lost = agent.await_event("connection-lost", PATIENCE_SECONDS)
-        agent.await_event("connected", PATIENCE_SECONDS, after=agent.events.index(lost))
+        lost = agent.await_event("connection-lost", PATIENCE)
+        agent.await_event("connected", PATIENCE, after=agent.events.index(lost))
 
     assert "SESSION_TAKEN_OVER" in lost["reason"]
 
@@ -193,8 +193,8 @@ def test_a_broker_that_is_away_is_waited_for(cloud: Cloud, device: OnTheShelf) -
     config = device.made.config_file.read_text()
     device.made.config_file.write_text(config.replace(f"port = {cloud.aws.mqtt_port}", "port = 1"))
     with device.switched_on() as agent:
-        first = agent.await_event("connect-failed", PATIENCE_SECONDS)
-        agent.await_event("connect-failed", PATIENCE_SECONDS, after=agent.events.index(first) + 1)
+        first = agent.await_event("connect-failed", PATIENCE)
+        agent.await_event("connect-failed", PATIENCE, after=agent.events.index(first) + 1)
 
         assert agent.running
     assert agent.events[-1]["event"] == "stopped"
@@ -212,7 +212,7 @@ class TestDialling:
     def test_a_certificate_that_was_switched_off_is_refused(self, cloud: Cloud, device: OnTheShelf) -> None:
         cloud.switch_off(device.made.certificate_id)
         with device.switched_on() as agent:
-            agent.await_event("connect-failed", PATIENCE_SECONDS)
+            agent.await_event("connect-failed", PATIENCE)
         with pytest.raises(ConnectError) as error:
             cloud.dial(device.thing_name, FileStore(device.made.state_dir).load().identity)
 

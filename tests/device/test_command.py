@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE
 
 
 def started(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -14,7 +15,7 @@ def started(*arguments: str) -> subprocess.CompletedProcess[str]:
         env={"PYTHONPATH": str(ROOT / "device"), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -21,6 +21,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.device.fakes import THING, FakeClock, FakeCloud, FakeDialer, FakeSession, Fate, Idle
 from tests.device.killed_device import say
+from tests.waiting import PATIENCE
 from warden_agent.identity import Identity
 from warden_agent.ports import ConnectError, ConnectionLostError
 from warden_agent.state import DeviceState
@@ -28,7 +29,6 @@ from warden_agent.storage import ENROLMENT_CERTIFICATE, ENROLMENT_KEY, FileStore
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - only the folder that a temporary one is made in
 KILLED = -signal.SIGKILL
-PATIENCE_SECONDS = 30.0
 NEVER = 0
 
 
@@ -53,7 +53,7 @@ class Nursery:
 
     def close(self) -> None:
         self._orders.close()
-        self._process.wait(PATIENCE_SECONDS)
+        self._process.wait(PATIENCE)
         self.told.close()
 
 
@@ -110,7 +110,7 @@ class Device:
             waiting.register(self._listener, selectors.EVENT_READ, None)
             waiting.register(self._nursery.told, selectors.EVENT_READ, None)
             while True:
-                ready = [key for key, _ in waiting.select(PATIENCE_SECONDS)]
+                ready = [key for key, _ in waiting.select(PATIENCE)]
                 assert ready, "the device is neither done nor dead"
                 if any(key.fileobj is self._listener for key in ready):
                     connection, _ = self._listener.accept()

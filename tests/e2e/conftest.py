@@ -20,8 +20,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
             # One worker runs them all, so that one local AWS and one deployment serve them all.
             item.add_marker(pytest.mark.xdist_group("local-aws"))
-            # The first of them pays for the deployment.
-            item.add_marker(pytest.mark.timeout(300))
+            # The first of them pays for the deployment, and the machine may be busy.
+            item.add_marker(pytest.mark.timeout(1800))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import requests
 
 from local_fleet.aws import REGION, LocalAws
 from local_fleet.enrol import DEVICE_POLICY_NAME, Device
-from tests.e2e.stack_driver import PATIENCE, Around
+from tests.e2e.stack_driver import Around
+from tests.waiting import PATIENCE
 from warden_agent.config import AgentConfig
 from warden_agent.connection import SdkDialer, SdkSession
 from warden_agent.identity import Identity, KeyAlgorithm, identity_of, new_key, signing_request

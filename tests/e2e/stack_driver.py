@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 from local_fleet.aws import REGION, LocalAws
 from local_fleet.enrol import Device
 from tests.conftest import ROOT
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 from warden_agent.config import AgentConfig
 from warden_agent.connection import SdkDialer, SdkSession
 from warden_agent.identity import identity_of
@@ -23,9 +23,6 @@ from warden_agent.storage import ENROLMENT_CERTIFICATE, ENROLMENT_KEY
 
 if TYPE_CHECKING:
     from mypy_boto3_iot import IoTClient
-
-PATIENCE = 40.0
-"""A function's first start takes seconds on a busy machine."""
 
 
 class Stack(Protocol):

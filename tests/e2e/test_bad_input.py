@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_fleet.enrol import DEVICE_POLICY_NAME, AgentProcess, Device, enrol
-from tests.e2e.stack_driver import PATIENCE, Around, Stack
-from tests.waiting import until
+from tests.e2e.stack_driver import Around, Stack
+from tests.waiting import PATIENCE, until
 from warden_agent.identity import KeyAlgorithm, new_key, signing_request
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE
 
 
 def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -17,14 +18,14 @@ def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=1500,
     )
 
 
 def test_ends_well_and_sums_up_what_was_proved(tmp_path: Path) -> None:
     picture = tmp_path / "demo.svg"
 
-    ended = demo("--svg", str(picture))
+    ended = demo("--svg", str(picture), "--patience", f"{PATIENCE:g}")
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.count("✓ proved") == 13
@@ -33,7 +34,7 @@ def test_ends_well_and_sums_up_what_was_proved(tmp_path: Path) -> None:
 
 
 def test_ends_badly_and_names_the_step_when_nothing_is_contained() -> None:
-    ended = demo("--mode", "observe", "--patience", "8")
+    ended = demo("--mode", "observe", "--patience", "30")
 
     assert ended.returncode == 1
     assert "NOT SEEN: pump-3's telemetry is refused" in ended.stdout

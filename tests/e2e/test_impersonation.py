@@ -31,8 +31,8 @@ from tests.e2e.rogue_clients import (
     upload,
     what_it_has,
 )
-from tests.e2e.stack_driver import PATIENCE, Around, Stack
-from tests.waiting import until
+from tests.e2e.stack_driver import Around, Stack
+from tests.waiting import PATIENCE, until
 from warden_agent.identity import Identity, identity_of, signing_request
 from warden_agent.ports import ConnectError
 

@@ -19,7 +19,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 
 from local_fleet.aws import ACCOUNT_ID, REGION, LocalAws
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 ARN = f"arn:aws:iot:{REGION}:{ACCOUNT_ID}:"
 CERTIFICATE = f"{ARN}cert/{'a' * 64}"
@@ -120,7 +120,7 @@ class TestFunctionUrlsSayWhoCalls:
         url = function_url(local_aws)
         mallory = a_user(local_aws, "lambda:InvokeFunctionUrl", ["arn:aws:lambda:*:*:function:another"])
 
-        assert requests.post(local_aws.function_url(url), timeout=10).status_code == 403
+        assert requests.post(local_aws.function_url(url), timeout=PATIENCE).status_code == 403
         assert signed_post(local_aws, mallory, url).status_code == 403
 
     def test_still_needs_its_bridge(self, bare_aws: LocalAws) -> None:
@@ -232,7 +232,7 @@ def signed_post(aws: LocalAws, session: boto3.Session, url: str) -> requests.Res
     credentials = session.get_credentials()
     assert credentials
     SigV4Auth(credentials, "lambda", REGION).add_auth(request)
-    return requests.post(aws.function_url(url), data=b"{}", headers=dict(request.headers), timeout=30)
+    return requests.post(aws.function_url(url), data=b"{}", headers=dict(request.headers), timeout=PATIENCE)
 
 
 def what_a_function_sees(aws: LocalAws) -> Any:

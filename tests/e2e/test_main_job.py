@@ -6,8 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from local_fleet.enrol import DEVICE_POLICY_NAME, AgentProcess, enrol
-from tests.e2e.stack_driver import PATIENCE, Around, Stack
-from tests.waiting import until
+from tests.e2e.stack_driver import Around, Stack
+from tests.waiting import PATIENCE, until
 
 THING, BYSTANDER = "main:pump-3", "main:pump-4"
 VIOLATION = "main-job-violation"

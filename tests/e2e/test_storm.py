@@ -183,7 +183,7 @@ def poison(storm: Storm, thing: str) -> None:
         attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
         return bool(attributes["ApproximateNumberOfMessagesNotVisible"] == "1")
 
-    until(tried, 60, what="the poisoned message is tried")
+    until(tried, what="the poisoned message is tried")
 
 
 @pytest.mark.timeout(1800)

@@ -23,6 +23,8 @@ import sys
 
 from local_fleet.aws import LocalAws
 
+# Where the tests run in the background of a shell, it was started with SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with LocalAws() as aws:
     subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], process_group=aws.pid)
     print(aws.pid, aws.directory, flush=True)
