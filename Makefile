@@ -58,6 +58,10 @@ invoke: set-up  ## Run one function in a container (FUNCTION=IngestFunction EVEN
 test: set-up  ## Run every test, end to end included (TEST_ARGS="-k quarantine" for some)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(or $(TEST_ARGS),$(COVERAGE))
 
+.PHONY: quick
+quick: lint types  ## For every save, under a minute: lint, types, unit tests (no coverage, no local AWS)
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --no-cov tests/unit
+
 .PHONY: check lint types template checkers
 check: lint types template checkers  ## Lint, types, template and security: everything that needs no test run
 
