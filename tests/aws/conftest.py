@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from tests.aws.strict import StrictAws, watch
+from tests.aws_stand_in.strict import StrictAws, watch
 
 REGION = "us-east-1"
 

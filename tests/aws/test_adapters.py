@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from tests.aws.backends import PREFIX
 from tests.aws.conftest import REGION
-from tests.aws.strict import StrictAws
+from tests.aws_stand_in.strict import StrictAws
 from tests.fakes import SETTINGS, FakeNotices, World, a_finding, a_world
 from warden.aws.account import IotAccountSettings
 from warden.aws.connections import IotConnections

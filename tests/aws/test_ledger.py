@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.aws.conftest import REGION
-from tests.aws.strict import StrictAws
+from tests.aws_stand_in.strict import StrictAws
 from tests.fakes import FakeLedger
 from tests.template.transformed import resources
 from warden.aws.ledger import DynamoLedger

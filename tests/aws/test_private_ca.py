@@ -19,8 +19,8 @@ from moto.acmpca.models import CertificateAuthority, acmpca_backends
 
 from tests.aws.backends import ACCOUNT, PREFIX
 from tests.aws.conftest import REGION
-from tests.aws.private_ca import AUTHORITY, certificate_as_asked
-from tests.aws.strict import StrictAws
+from tests.aws_stand_in.private_ca import AUTHORITY, certificate_as_asked
+from tests.aws_stand_in.strict import StrictAws
 from tests.fakes import a_key
 from warden.aws.certificates import IotCertificates
 from warden.aws.private_ca import PrivateAuthority, common_name

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from tests.aws.backends import PREFIX
 from tests.aws.conftest import REGION
-from tests.aws.strict import StrictAws
+from tests.aws_stand_in.strict import StrictAws
 
 pytestmark = pytest.mark.usefixtures("aws")
 

@@ -1,4 +1,4 @@
-"""AWS behind the wire: moto, made as strict as AWS, and stand-ins for what moto lacks, all in STAND_INS.
+"""AWS behind the wire: moto with AWS's behaviour (tests/aws_stand_in), and the engine's own table, queues and topic.
 
 Everything that can be looked at later, or must be as it was for the next point, is in `CloudState` or in moto's own
 backends; `snapshot` and `restore` keep and bring back both.
@@ -10,30 +10,27 @@ import json
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import cache
+from datetime import datetime
 from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 from moto.backends import get_backend
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.request import normalize_request
-from moto.iot.models import FakeCertificate, IoTBackend, iot_backends
+from moto.iot.models import IoTBackend, iot_backends
 from moto.iot.responses import IoTResponse
 from werkzeug.exceptions import HTTPException
 
-from tests.aws.rules import ACCOUNT, PAGED, Refusal, check, corrected
-from tests.fakes import NOON, FakeClock, a_job_event
+from tests.aws_stand_in import behaviour
+from tests.aws_stand_in.answers import AwsState
+from tests.aws_stand_in.behaviour import BEHAVIOUR, check, corrected
+from tests.aws_stand_in.rules import ACCOUNT, REGION, Refusal
+from tests.aws_stand_in.shapes import shaped
+from tests.fakes import FakeClock, a_job_event
 from tests.faults import direct, table
-from tests.faults.authority import Authority
 from tests.faults.fault_transport import Call, answered, refused, response
 from tests.faults.queues import Queue, queues
 
-REGION = "us-east-1"
 PAGE = 2
 """The largest page of any list: nothing that is read has only one."""
 
@@ -59,28 +56,23 @@ class Reached:
     reads: bool = False
 
 
-@dataclass
-class CloudState:
-    """What the stand-ins remember."""
+@dataclass(kw_only=True)
+class CloudState(AwsState):
+    """What the stand-ins remember, on a clock that is set."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     queues: dict[str, Queue] = field(default_factory=queues)
     ledger: table.Items = field(default_factory=dict)
-    violations: dict[str, list[str]] = field(default_factory=dict)
-    audit_findings: dict[str, dict[str, Any]] = field(default_factory=dict)
-    sessions: set[str] = field(default_factory=set)
-    event_configurations: dict[str, Any] = field(default_factory=dict)
-    replies: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    announced: list[dict[str, Any]] = field(default_factory=list)
-    hub: dict[str, Any] = field(default_factory=dict)
     stack_answers: list[str] = field(default_factory=list)
-    certificates_made: int = 0
-    authority: Authority = field(default_factory=Authority)
     job_events: int = 0
     reached: list[Reached] = field(default_factory=list)
     """What was carried out and changes something; of what is only read, the first of a run, to say when it began."""
     effects: list[Reached] = field(default_factory=list)
     """The same of the invocation that is under way, with what was refused."""
+
+    def now(self) -> datetime:
+        """Tell the time that is set."""
+        return self.clock()
 
 
 class MotoCloud:
@@ -110,8 +102,8 @@ class MotoCloud:
         """Do what was asked, or refuse it as AWS would."""
         try:
             check(call.service, call.operation, call.parameters, REGION)
-            stand_in = STAND_INS.get((call.service, call.operation))
-            answer = answered(call, stand_in(self, call.parameters)) if stand_in else self._by_moto(call, request)
+            given = self._given(call, call.parameters)
+            answer = self._by_moto(call, request) if given is None else answered(call, given)
         except Refusal as refusal:
             self._note(call, done=False)
             return refused(call, refusal)
@@ -121,8 +113,6 @@ class MotoCloud:
     def at_once(self, call: Call) -> dict[str, Any] | None:
         """Have a stand-in answer without the SDK. A refusal changes nothing, so the SDK can ask for it again."""
         by_moto = call.service == "iot" and call.operation in direct.OPERATIONS
-        if not by_moto and (call.service, call.operation) not in STAND_INS:
-            return None
         try:
             check(call.service, call.operation, call.parameters, REGION)
             answer = self._by_moto_itself(call) if by_moto else self._by_stand_in(call)
@@ -134,17 +124,30 @@ class MotoCloud:
 
     def _by_moto_itself(self, call: Call) -> dict[str, Any] | None:
         answer = direct.answered(self.iot, call)
-        if answer is None or call.operation not in PAGED:
-            return answer
+        if answer is None:
+            return None
         return corrected(call.service, call.operation, call.parameters, answer, page=PAGE)
 
-    def _by_stand_in(self, call: Call) -> dict[str, Any]:
+    def _given(self, call: Call, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Answer in the place of moto; None where it is moto that answers."""
+        own = STAND_INS.get((call.service, call.operation))
+        given = own(self, asked) if own else behaviour.answer(self.state, call.service, call.operation, asked)
+        return None if given is None else corrected(call.service, call.operation, asked, given, page=PAGE)
+
+    def _by_stand_in(self, call: Call) -> dict[str, Any] | None:
+        if not self._stands_in(call):
+            return None
         # Data goes through JSON both ways, as on the wire: nobody holds what another may change.
         asked = call.parameters if call.service in _BYTES else json.loads(json.dumps(call.parameters))
-        answer: dict[str, Any] = json.loads(json.dumps(STAND_INS[call.service, call.operation](self, asked)))
+        answer: dict[str, Any] = json.loads(json.dumps(self._given(call, asked)))
         shape = call.model.operation_model(call.operation).output_shape
         # Of what is not AWS IoT's nothing has to be made: records are too many to look into.
-        return direct.shaped(shape, answer) if call.service == "iot" and shape else answer
+        return shaped(shape, answer) if call.service == "iot" and shape else answer
+
+    @staticmethod
+    def _stands_in(call: Call) -> bool:
+        place = call.service, call.operation
+        return place in STAND_INS or (place in BEHAVIOUR and BEHAVIOUR[place].answers is not None)
 
     def _note(self, call: Call, *, done: bool) -> None:
         reads = call.operation.startswith(_READS)
@@ -176,7 +179,7 @@ class MotoCloud:
         if answered is None:
             raise AssertionError(f"neither moto nor a stand-in knows {call}")
         status, headers, body = answered
-        if status < 300 and call.service == "iot" and call.operation in PAGED:
+        if status < 300 and BEHAVIOUR.get((call.service, call.operation), behaviour.AS_MOTO).pages:
             paged = corrected(call.service, call.operation, call.parameters, json.loads(body), page=PAGE)
             body = json.dumps(paged)
         given = body.encode() if isinstance(body, str) else bytes(body)
@@ -221,132 +224,14 @@ def _backend(name: Any) -> Any:
     return get_backend(name)[ACCOUNT][_BACKENDS[name]]
 
 
-# --- what moto lacks ---------------------------------------------------------------------------------------------
+# --- what the engine has in the place of moto, to be quicker or on its own clock -----------------------------------
 
 type _StandIn = Callable[[MotoCloud, Mapping[str, Any]], dict[str, Any]]
-
-
-@cache
-def _authority() -> ec.EllipticCurvePrivateKey:
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-@cache
-def _certified(request: str, number: int) -> str:
-    """Certify a key. A signature is made with a random number: kept, it is the same in every run."""
-    csr = x509.load_pem_x509_csr(request.encode())
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(csr.subject)
-        .issuer_name(csr.subject)
-        .public_key(csr.public_key())
-        .serial_number(1000 + number)
-        .not_valid_before(NOON)
-        .not_valid_after(NOON + timedelta(days=9000))
-        .sign(_authority(), hashes.SHA256())
-    )
-    return certificate.public_bytes(Encoding.PEM).decode()
-
-
-def _certificate_from_csr(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Certify the key in the request, anew each time: moto makes a key of its own, and the certificate ACTIVE."""
-    cloud.state.certificates_made += 1
-    status = "ACTIVE" if asked.get("setAsActive") else "INACTIVE"
-    pem = _certified(asked["certificateSigningRequest"], cloud.state.certificates_made)
-    made = FakeCertificate(pem, status, ACCOUNT, REGION)
-    cloud.iot.certificates[made.certificate_id] = made
-    return {
-        "certificateArn": made.arn,
-        "certificateId": made.certificate_id,
-        "certificatePem": made.certificate_pem,
-    }
-
-
-def _delete_certificate(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Delete what the rules let be deleted: moto stumbles over groups that have policies."""
-    del cloud.iot.certificates[asked["certificateId"]]
-    return {}
-
-
-def _effective_policies(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Add up what a certificate and its thing's groups give."""
-    groups = cloud.iot.list_thing_groups_for_thing(asked["thingName"])
-    targets = [asked["principal"], *(group["groupArn"] for group in groups)]
-    found = {policy.name: policy.arn for target in targets for policy in cloud.iot.list_attached_policies(target)}
-    return {"effectivePolicies": [{"policyName": name, "policyArn": arn} for name, arn in found.items()]}
-
-
-def _close_session(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
-    if asked["clientId"] not in cloud.state.sessions:
-        raise Refusal("ResourceNotFoundException", "no such client is connected")
-    cloud.state.sessions.remove(asked["clientId"])
-    return {}
-
-
-def _publish(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
-    cloud.state.replies.append((asked["topic"], json.loads(asked["payload"])))
-    return {}
-
-
-def _active_violations(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
-    found = cloud.state.violations.get(asked["thingName"], [])
-    begin = int(asked.get("nextToken", "0"))
-    following = {"nextToken": str(begin + PAGE)} if begin + PAGE < len(found) else {}
-    return {"activeViolations": [{"violationId": each} for each in found[begin : begin + PAGE]], **following}
-
-
-def _audit_finding(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
-    found = cloud.state.audit_findings.get(asked["findingId"])
-    if found is None:
-        raise Refusal("ResourceNotFoundException", "there is no such finding")
-    return {"finding": found}
-
-
-def _audit_findings(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
-    found = [
-        each
-        for each in cloud.state.audit_findings.values()
-        if (each["taskId"], each["checkName"]) == (asked["taskId"], asked["checkName"])
-    ]
-    begin = int(asked.get("nextToken", "0"))
-    following = {"nextToken": str(begin + PAGE)} if begin + PAGE < len(found) else {}
-    return {"findings": found[begin : begin + PAGE], **following}
-
-
-def _event_configurations(cloud: MotoCloud, _asked: Mapping[str, Any]) -> dict[str, Any]:
-    return {"eventConfigurations": cloud.state.event_configurations}
-
-
-def _enable_events(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
-    cloud.state.event_configurations = dict(asked["eventConfigurations"])
-    return {}
-
-
-def _put_events(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
-    cloud.state.announced.extend(json.loads(entry["Detail"]) for entry in asked["Entries"])
-    return {"FailedEntryCount": 0, "Entries": [{"EventId": str(len(cloud.state.announced))} for _ in asked["Entries"]]}
-
-
-def _import_findings(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
-    cloud.state.hub.update({finding["Id"]: finding for finding in asked["Findings"]})
-    return {"FailedCount": 0, "SuccessCount": len(asked["Findings"])}
 
 
 def _notify(_cloud: MotoCloud, _asked: Mapping[str, Any]) -> dict[str, Any]:
     """Take a notice: what was told is among what was reached."""
     return {"MessageId": "1"}
-
-
-def _describe_authority(cloud: MotoCloud, _asked: Mapping[str, Any]) -> dict[str, Any]:
-    return cloud.state.authority.described()
-
-
-def _sign(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
-    return cloud.state.authority.issue(asked, cloud.state.clock())
-
-
-def _signed(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
-    return cloud.state.authority.get(asked)
 
 
 def _send_message(cloud: MotoCloud, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -370,25 +255,10 @@ def _on_table(do: Callable[[table.Items, Mapping[str, Any]], dict[str, Any]]) ->
 
 
 STAND_INS: dict[tuple[str, str], _StandIn] = {
-    ("iot", "CreateCertificateFromCsr"): _certificate_from_csr,
-    ("iot", "DeleteCertificate"): _delete_certificate,
-    ("iot", "GetEffectivePolicies"): _effective_policies,
-    ("iot", "ListActiveViolations"): _active_violations,
-    ("iot", "DescribeAuditFinding"): _audit_finding,
-    ("iot", "ListAuditFindings"): _audit_findings,
-    ("iot", "DescribeEventConfigurations"): _event_configurations,
-    ("iot", "UpdateEventConfigurations"): _enable_events,
-    ("iot-data", "DeleteConnection"): _close_session,
-    ("iot-data", "Publish"): _publish,
-    ("acm-pca", "DescribeCertificateAuthority"): _describe_authority,
-    ("acm-pca", "IssueCertificate"): _sign,
-    ("acm-pca", "GetCertificate"): _signed,
     ("dynamodb", "GetItem"): _on_table(table.get),
     ("dynamodb", "PutItem"): _on_table(table.put),
     ("dynamodb", "TransactWriteItems"): _on_table(table.transact),
     ("dynamodb", "Query"): _on_table(table.query),
-    ("events", "PutEvents"): _put_events,
-    ("securityhub", "BatchImportFindings"): _import_findings,
     ("sns", "Publish"): _notify,
     ("sqs", "SendMessage"): _send_message,
     ("sqs", "SendMessageBatch"): _send_messages,

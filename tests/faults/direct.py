@@ -7,15 +7,13 @@ the types that the SDK makes of it; test_engine.py holds it against the SDK's, i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
-from botocore.model import ListShape, MapShape, Shape, StructureShape
-from botocore.utils import parse_timestamp
 from moto.iot.models import IoTBackend
 from moto.iot.responses import IoTResponse
 from werkzeug.exceptions import HTTPException
 
+from tests.aws_stand_in.shapes import shaped
 from tests.faults.fault_transport import Call
 
 OPERATIONS = {
@@ -67,24 +65,3 @@ def answered(backend: IoTBackend, call: Call) -> dict[str, Any] | None:
     shape = call.model.operation_model(call.operation).output_shape
     answer: dict[str, Any] = shaped(shape, result) if shape and result else {}
     return answer
-
-
-def shaped(shape: Shape, value: Any) -> Any:
-    """Give what the SDK makes of a value: what its model names, times as times."""
-    if isinstance(shape, StructureShape):
-        there = {name: value[name] for name in shape.members if value.get(name) is not None}
-        return {name: shaped(shape.members[name], each) for name, each in there.items()}
-    if isinstance(shape, ListShape):
-        return [shaped(shape.member, each) for each in value]
-    if isinstance(shape, MapShape):
-        return {name: shaped(shape.value, each) for name, each in value.items()}
-    if shape.type_name == "timestamp":
-        return _moment(value)
-    return value
-
-
-def _moment(value: Any) -> datetime:
-    if isinstance(value, datetime):
-        value = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    moment: datetime = parse_timestamp(value)
-    return moment

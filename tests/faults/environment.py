@@ -27,8 +27,8 @@ from botocore.signers import RequestSigner
 from botocore.useragent import UserAgentString
 from moto.core.common_models import BaseModel
 
-from tests.aws.rules import ACCOUNT
-from tests.faults.cloud import REGION, MotoCloud, on_clock
+from tests.aws_stand_in.rules import ACCOUNT, REGION
+from tests.faults.cloud import MotoCloud, on_clock
 from tests.faults.fault_transport import Wire
 from tests.faults.queues import urls
 from warden import bootstrap

@@ -28,8 +28,8 @@ from botocore.model import ServiceModel
 from botocore.response import StreamingBody
 from botocore.validate import ParamValidator
 
-from tests.aws.rules import Refusal
-from tests.aws.strict import INVALID, malformed
+from tests.aws_stand_in.rules import Refusal
+from tests.aws_stand_in.shapes import INVALID, malformed
 from tests.fakes import Crash
 
 
@@ -221,7 +221,7 @@ class Wire:
         """Have a request be one that the SDK and AWS take; what was taken once is taken again."""
         if (request := hash(f"{call} {call.parameters}")) in self.taken:
             return
-        if wrong := malformed(client, call.operation, call.parameters):
+        if wrong := malformed(call.model, call.operation, call.parameters):
             raise AssertionError(f"AWS would answer {INVALID.get(call.service, 'ValidationException')}: {wrong}")
         _validate(client, call)
         self.taken.add(request)

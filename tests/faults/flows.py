@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from tests.aws.private_ca import AUTHORITY
+from tests.aws_stand_in.private_ca import AUTHORITY
 from tests.fakes import NOON, a_key
 from tests.faults.environment import RESTRICTED, Deployment
 from tests.faults.world import THING, World, sample

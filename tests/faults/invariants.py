@@ -14,7 +14,7 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer
 from moto.backends import get_backend
 
-from tests.aws.rules import ACCOUNT
+from tests.aws_stand_in.rules import ACCOUNT
 from tests.fakes import a_key
 from tests.faults.environment import RESTRICTED
 from tests.faults.fault_transport import Call

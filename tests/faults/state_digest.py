@@ -17,7 +17,7 @@ from typing import Any
 
 from moto.backends import get_backend
 
-from tests.aws.rules import ACCOUNT
+from tests.aws_stand_in.rules import ACCOUNT
 from tests.faults import invariants
 from tests.faults.queues import DEDUPLICATION, Queue
 from tests.faults.world import World

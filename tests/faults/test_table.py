@@ -9,9 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.aws.rules import Refusal
+from tests.aws_stand_in.rules import REGION, Refusal
 from tests.faults import table
-from tests.faults.cloud import REGION
 from tests.template.transformed import written
 from warden.aws.ledger import DynamoLedger
 from warden.core.errors import Conflict

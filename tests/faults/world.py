@@ -17,10 +17,9 @@ from typing import Any
 import boto3
 from moto.backends import get_backend
 
-from tests.aws.rules import ACCOUNT
+from tests.aws_stand_in.rules import ACCOUNT, REGION
 from tests.conftest import ROOT
 from tests.fakes import LOG, OPERATOR, Crash, a_key
-from tests.faults.cloud import REGION
 from tests.faults.environment import RESTRICTED, Ground
 from tests.faults.queues import functions_of_queues, name_of
 

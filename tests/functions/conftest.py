@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.iot.models import iot_backends
 
-from tests.aws.strict import StrictAws, watch
+from tests.aws_stand_in.strict import StrictAws, watch
 from tests.conftest import ROOT
 from tests.fakes import a_key
 from tests.template.transformed import resources
@@ -88,6 +88,7 @@ class Deployment:
             iot.create_policy(policyName="fleet-device", policyDocument=_POLICY)
         iot.attach_policy(policyName="fleet-device", target=made["certificateArn"])
         iot.attach_thing_principal(thingName=thing, principal=made["certificateArn"])
+        self.strict.state.sessions.add(thing)
         return str(made["certificateId"])
 
     def queued(self) -> list[dict[str, Any]]:

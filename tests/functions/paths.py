@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.resources import files
@@ -17,8 +16,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
-from cryptography.hazmat.primitives.asymmetric import ec
 from moto.iot.models import iot_backends
 
 from functions.ingest import app as ingest_app
@@ -29,8 +26,9 @@ from functions.set_up_account import app as set_up_app
 from functions.sweep_cases import app as sweep_app
 from functions.sweep_certificates import app as sweep_certificates_app
 from functions.track_device import app as track_app
-from tests.aws.calls import Calls
-from tests.aws.private_ca import certificate_as_asked
+from tests.aws_stand_in.answers import AwsState
+from tests.aws_stand_in.calls import Calls
+from tests.aws_stand_in.rules import Refusal
 from tests.fakes import LOG, a_key
 from tests.functions.conftest import ACCOUNT, REGION, Context, Deployment, batch, sample
 from tests.functions.test_devices import a_request
@@ -76,22 +74,27 @@ class Fleet:
     def __init__(self, deployment: Deployment, calls: Calls) -> None:
         self.deployment = deployment
         self.calls = calls
-        self.audit_findings: list[dict[str, Any]] = []
-        calls.answers |= {
-            "BatchImportFindings": lambda _: {"FailedCount": 0, "SuccessCount": 1},
-            "DeleteConnection": lambda _: {},
-            "DescribeAuditFinding": lambda asked: {"finding": {"findingId": asked["findingId"]}},
-            "DescribeEventConfigurations": lambda _: {"eventConfigurations": {"THING": {"Enabled": True}}},
-            "ListActiveViolations": lambda _: {"activeViolations": [{"violationId": _violation()}]},
-            "ListAuditFindings": lambda _: {"findings": self.audit_findings},
-            "UpdateEventConfigurations": lambda _: {},
-        }
+        self.aws.event_configurations = {"THING": {"Enabled": True}}
+
+    @property
+    def aws(self) -> AwsState:
+        """What AWS has beside what moto has a place for."""
+        return self.deployment.strict.state
 
     def respond(self, *messages: object) -> None:
-        """Work off some messages and whatever they put on the case queue."""
+        """Work off some messages, whose findings Device Defender knows, and whatever they put on the case queue."""
+        for message in messages:
+            self._have_found(message)
         while messages:
             assert respond_app.lambda_handler(batch(*messages), Context()) == {"batchItemFailures": []}
             messages = tuple(self.deployment.queued())
+
+    def _have_found(self, message: object) -> None:
+        match message:
+            case {"finding": {"source": "device-defender-detect", "id": found, "subject": {"name": thing}}}:
+                self.aws.violations.setdefault(thing, []).append(found)
+            case {"finding": {"source": "device-defender-audit", "id": found}}:
+                self.aws.audit_findings[found] = {"findingId": found}
 
     def operate(self, **command: object) -> dict[str, Any]:
         """Ask as the `warden` command does, and have what was decided carried out."""
@@ -168,20 +171,21 @@ class Fleet:
         made = self.calls.made["serve_device"]
         before = len(made)
 
-        def fail(operation: str, _: dict[str, Any]) -> None:
+        def fail(_: Mapping[str, Any]) -> None:
             if any(call.operation == "CreateCertificateFromCsr" for call in made[before:]):
-                raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, operation)
+                raise Refusal("ThrottlingException", "slow down")
 
-        writes = {operation: partial(fail, operation) for operation in ("PutItem", "TransactWriteItems")}
-        self.calls.answers |= writes
+        faults = self.deployment.strict.faults
+        faults |= dict.fromkeys(("PutItem", "TransactWriteItems"), fail)
         yield
         assert len([call for call in made[before:] if call.operation == "CreateCertificateFromCsr"]) == 1
-        for operation in writes:
-            del self.calls.answers[operation]
+        faults.clear()
 
 
-def _violation() -> str:
-    return str(json.loads(sample("respond-finding")["Records"][0]["body"])["finding"]["id"])
+def _reported() -> dict[str, Any]:
+    """Write the sample's finding as ListAuditFindings does: the API counts seconds, messages count milliseconds."""
+    message: dict[str, Any] = json.loads(sample("audit-finding")["Records"][0]["Sns"]["Message"])
+    return message | {name: message[name] // 1000 for name in ("findingTime", "taskStartTime")}
 
 
 def a_finding(thing: str, **changes: object) -> dict[str, Any]:
@@ -205,7 +209,7 @@ def whatever_detectors_send(fleet: Fleet) -> None:
     ingest_app.lambda_handler(batch("not JSON"), Context())
     inbox = boto3.client("sqs", region_name=REGION)
     url = inbox.get_queue_url(QueueName="inbox")["QueueUrl"]
-    fleet.audit_findings = [json.loads(sample("audit-finding")["Records"][0]["Sns"]["Message"])]
+    fleet.aws.audit_findings["reported"] = _reported()
     readings = inbox.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     assert readings
     ingest_app.lambda_handler(batch(*(each["Body"] for each in readings)), Context())
@@ -223,8 +227,6 @@ def a_device_is_contained_gives_its_logs_and_is_released_on_a_new_certificate(fl
     fleet.operate(command="collect-logs", case=fleet.case("pump-3"))
     _logs(fleet, old, arrive=False)
     fleet.pass_time("containment")
-    # moto deletes no certificate while a policy hangs on a group.
-    iot.detach_policy(policyName="fleet-device", target=f"{PREFIX}thinggroup/site-4")
 
     fleet.operate(command="release", case=fleet.case("pump-3"))
     job = fleet.job("pump-3", "rotate-certificate")
@@ -267,23 +269,12 @@ def a_quarantine_overtakes_a_new_certificate(fleet: Fleet) -> None:
 def an_authority_of_ones_own_signs(fleet: Fleet) -> None:
     certificate = fleet.deployment.enrol("valve-1", 15)
     fleet.ask_to_rotate("valve-1", certificate)
-    key, made = ec.generate_private_key(ec.SECP256R1()), []
-    configuration = {"CertificateAuthorityConfiguration": {"KeyAlgorithm": "EC_prime256v1"}}
-
-    def issue(asked: dict[str, Any]) -> dict[str, Any]:
-        made.append(certificate_as_asked(asked, key))
-        return {"CertificateArn": f"{AUTHORITY}/certificate/{'0' * 32}"}
-
-    fleet.calls.answers |= {
-        "DescribeCertificateAuthority": lambda _: {"CertificateAuthority": configuration},
-        "GetCertificate": lambda _: {"Certificate": made[-1]},
-        "IssueCertificate": issue,
-    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WARDEN_PRIVATE_CA", AUTHORITY)
         bootstrap.context.cache_clear()
         ask = {"clientToken": "t", "csr": a_key(16).csr}
-        assert fleet.ask("certificate/create", certificate, ask, "valve-1")["certificatePem"] == made[-1]
+        answer = fleet.ask("certificate/create", certificate, ask, "valve-1")
+    assert [answer["certificatePem"]] == list(fleet.aws.authority.signed.values())
     bootstrap.context.cache_clear()
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from tests.aws.calls import listen
-from tests.aws.strict import watch
+from tests.aws_stand_in.calls import listen
+from tests.aws_stand_in.strict import watch
 from tests.conftest import ROOT
 from tests.functions.conftest import _deployed
 from tests.functions.paths import PATHS, PLAN, Fleet

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from moto.iot.models import iot_backends
 
-from tests.aws.calls import listen
+from tests.aws_stand_in.calls import listen
 from tests.conftest import ROOT
 from tests.functions.conftest import ACCOUNT, REGION, RESTRICTED, Deployment
 from tests.functions.paths import PREFIX, Fleet, a_finding

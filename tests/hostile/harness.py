@@ -22,8 +22,8 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.iot.models import iot_backends
 from moto.sqs.models import sqs_backends
 
-from tests.aws.calls import Calls, listen
-from tests.aws.strict import watch
+from tests.aws_stand_in.calls import Calls, listen
+from tests.aws_stand_in.strict import watch
 from tests.functions.conftest import ACCOUNT, REGION, Deployment, _deployed
 from tests.functions.paths import Fleet, Patient
 from tests.hostile.allowed_values import assert_is_in_its_place

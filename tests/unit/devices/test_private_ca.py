@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.aws.private_ca import AUTHORITY, TOKENS_LAST, FakeAuthority, says
+from tests.aws_stand_in.private_ca import AUTHORITY, TOKENS_LAST, FakeAuthority, says
 from tests.fakes import World, _StoredCertificate, a_key, a_world, an_old_certificate
 from tests.unit.respond.test_crashes import RECEIVES, Fate, Tripwire, Wired, wired
 from tests.unit.test_settings import LEAST

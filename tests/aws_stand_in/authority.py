@@ -1,4 +1,4 @@
-"""AWS Private CA behind the wire: an authority that signs what it is asked to, and keeps to its tokens."""
+"""AWS Private CA: an authority that signs what it is asked to, and keeps to its tokens."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.aws.private_ca import AUTHORITY, TOKENS_LAST, certificate_as_asked
-from tests.aws.rules import Refusal
+from tests.aws_stand_in.private_ca import TOKENS_LAST, certificate_as_asked
+from tests.aws_stand_in.rules import Refusal
 
 
 @dataclass
@@ -23,10 +23,16 @@ class Authority:
     signed: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, tuple[datetime, str]] = field(default_factory=dict)
 
-    def described(self) -> dict[str, Any]:
+    @staticmethod
+    def described(asked: Mapping[str, Any]) -> dict[str, Any]:
         """Tell what it signs with."""
         about = {"KeyAlgorithm": "EC_prime256v1", "SigningAlgorithm": "SHA256WITHECDSA", "Subject": {}}
-        return {"CertificateAuthority": {"Arn": AUTHORITY, "CertificateAuthorityConfiguration": about}}
+        return {
+            "CertificateAuthority": {
+                "Arn": asked["CertificateAuthorityArn"],
+                "CertificateAuthorityConfiguration": about,
+            }
+        }
 
     def issue(self, asked: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """Sign a request; one that carries a token of the last five minutes is the same request."""
@@ -34,7 +40,7 @@ class Authority:
         if known and now < began + TOKENS_LAST:
             return {"CertificateArn": known}
         number = len(self.signed) + 1
-        arn = f"{AUTHORITY}/certificate/{number:032x}"
+        arn = f"{asked['CertificateAuthorityArn']}/certificate/{number:032x}"
         self.signed[arn] = _signed(json.dumps(asked, default=lambda csr: b64encode(csr).decode()), asked["Csr"], number)
         self.tokens[asked["IdempotencyToken"]] = now, arn
         return {"CertificateArn": arn}

@@ -14,11 +14,8 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from botocore.awsrequest import AWSResponse
 from botocore.client import BaseClient
-from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
-from botocore.model import OperationModel
 from botocore.signers import S3PostPresigner
 
 from tests.conftest import ROOT
@@ -26,20 +23,14 @@ from tests.template.authorisation import Call
 
 _FUNCTIONS = ROOT / "functions"
 
-type Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
-"""Gives what AWS would answer to a request's parameters, or raises its error; None leaves it to moto."""
-
 
 class Calls:
     """The calls so far: the name of a function's folder to what it called."""
 
     def __init__(self) -> None:
         self.made: defaultdict[str, list[Call]] = defaultdict(list)
-        self.answers: dict[str, Answer] = {}
-        """By operation, in the place of moto: for what it lacks, and for what is to fail."""
         self.then: Callable[[Call], None] = lambda _: None
         """What is to be done after each call, as seen by whoever looks from outside."""
-        self._asked: dict[str, Any] = {}
 
     def keep(self, service: str, operation: str, parameters: Mapping[str, Any], error: str = "") -> None:
         """Keep a call that is being made by a handler."""
@@ -47,22 +38,6 @@ class Calls:
             call = Call(service, operation, dict(parameters), error)
             self.made[function].append(call)
             self.then(call)
-
-    def stand_in(self, client: BaseClient, operation: str, parameters: dict[str, Any]) -> None:
-        """Have botocore take our answer in the place of the wire's, once it has checked and written the request."""
-        if operation in self.answers:
-            self._asked = parameters
-            event = f"before-call.{client.meta.service_model.service_id.hyphenize()}.{operation}"
-            events: Any = client.meta.events  # its stubs do not know that an answer may be given
-            events.register(event, self._answer, unique_id=event)
-
-    def _answer(self, model: OperationModel, **_: object) -> tuple[AWSResponse, dict[str, Any]] | None:
-        answer = self.answers.get(model.name, _left_to_moto)(self._asked)
-        return None if answer is None else (AWSResponse("https://stand-in", 200, HTTPHeaders(), None), answer)
-
-
-def _left_to_moto(_: dict[str, Any]) -> None:
-    return None
 
 
 def running_function() -> str:
@@ -84,7 +59,6 @@ def listen(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
     def made(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
         service = client.meta.service_model.service_name
-        calls.stand_in(client, operation, parameters)
         try:
             answer = make(client, operation, parameters)
         except ClientError as error:

@@ -1,20 +1,15 @@
-"""The stateful rules of AWS that moto lacks, asked of its own state: what AWS would refuse, and how it would answer.
-
-`check` is asked before a request reaches moto, `corrected` after; both know nothing of how the request got there, so
-that they hold for clients (strict.py) and on the wire (tests/faults). Facts are AWS's API reference and quotas.
-"""
+"""What AWS refuses in a state in which moto does not: rules that are asked of moto's own state before a request."""
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
-from binascii import Error
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from moto.iot.models import FakeThingGroup, IoTBackend, iot_backends
+from moto.iot.models import FakeThingGroup, IoTBackend
 
 ACCOUNT = "123456789012"
 """The account that moto plays."""
+REGION = "us-east-1"
 
 _GROUPS_PER_THING = 10
 _POLICIES_PER_CERTIFICATE = 10
@@ -22,7 +17,6 @@ _POLICIES_PER_GROUP = 2
 _TARGETS_PER_JOB = 100
 _TIMEOUT_MINUTES = 10080
 _SUBJECT_CHARACTERS = 100
-_DEFAULT_PAGE = 25
 _SETTABLE = ("ACTIVE", "INACTIVE", "REVOKED")
 _OPEN = ("QUEUED", "IN_PROGRESS")
 
@@ -38,72 +32,11 @@ class Refusal(Exception):  # noqa: N818 - what AWS answers, not a fault of the p
         self.message = message
 
 
-class Pages(NamedTuple):
-    """How a list is paged: the key of its entries, and the names of the size, of the place asked for, of the next."""
-
-    entries: str
-    size: str
-    place: str
-    following: str
-
-
-PAGED = {
-    "ListCertificates": Pages("certificates", "pageSize", "marker", "nextMarker"),
-    "ListAttachedPolicies": Pages("policies", "pageSize", "marker", "nextMarker"),
-    "ListTargetsForPolicy": Pages("targets", "pageSize", "marker", "nextMarker"),
-    "ListThingPrincipals": Pages("principals", "maxResults", "nextToken", "nextToken"),
-    "ListPrincipalThings": Pages("things", "maxResults", "nextToken", "nextToken"),
-    "ListThingGroupsForThing": Pages("thingGroups", "maxResults", "nextToken", "nextToken"),
-}
-"""The lists of AWS IoT that moto gives whole, whatever is asked for."""
-
-
-def check(service: str, operation: str, parameters: Mapping[str, Any], region: str = "us-east-1") -> None:
-    """Refuse what AWS would refuse in the state that moto is in.
-
-    Raises:
-        Refusal: with AWS's own code.
-    """
-    backend = iot_backends[ACCOUNT][region]
-    if service == "iot" and operation in PAGED:
-        _place(parameters.get(PAGED[operation].place, ""))
-    for rule in _RULES.get((service, operation), ()):
-        rule(backend, parameters)
-
-
-def corrected(
-    service: str, operation: str, parameters: Mapping[str, Any], answer: dict[str, Any], *, page: int = 250
-) -> dict[str, Any]:
-    """Give moto's answer as AWS would: in pages of what was asked for, `page` at most, certificates in their order."""
-    if service != "iot" or operation not in PAGED:
-        return answer
-    names = PAGED[operation]
-    entries = list(answer[names.entries])
-    if operation == "ListCertificates" and not parameters.get("ascendingOrder"):
-        entries.reverse()  # moto lists them in the order they were made
-    begin = _place(parameters.get(names.place, ""))
-    end = begin + min(int(parameters.get(names.size, _DEFAULT_PAGE)), page)
-    kept = {key: value for key, value in answer.items() if key not in (names.entries, names.following)}
-    following = {names.following: b64encode(f"at {end}".encode()).decode()} if end < len(entries) else {}
-    return {**kept, names.entries: entries[begin:end], **following}
-
-
-def _place(marker: str) -> int:
-    if not marker:
-        return 0
-    try:
-        word, number = b64decode(marker, validate=True).decode().split(" ")
-        if word == "at":
-            return int(number)
-    except (Error, ValueError):
-        pass
-    raise Refusal("InvalidRequestException", "the marker is none that was given")
-
-
 # --- jobs --------------------------------------------------------------------------------------------------------
 
 
-def _new_job(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+def new_job(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+    """Refuse a job id that is taken, a timeout out of range, too many targets and targets that are not there."""
     if asked["jobId"] in backend.jobs:
         raise Refusal("ResourceAlreadyExistsException", "the job exists, whatever its document and targets are")
     minutes = asked.get("timeoutConfig", {}).get("inProgressTimeoutInMinutes", 1)
@@ -116,12 +49,14 @@ def _new_job(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
         raise Refusal("ResourceNotFoundException", f"there is no {unknown[0]}")
 
 
-def _known_job(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+def known_job(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+    """Refuse a job that is not there."""
     if asked["jobId"] not in backend.jobs:
         raise Refusal("ResourceNotFoundException", "there is no such job")
 
 
-def _open_execution(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+def open_execution(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+    """Refuse an execution that is not there or has ended."""
     execution = backend.job_executions.get((asked["jobId"], asked["thingName"]))
     if execution is None:
         raise Refusal("ResourceNotFoundException", "there is no such execution")
@@ -132,8 +67,8 @@ def _open_execution(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
 # --- groups ------------------------------------------------------------------------------------------------------
 
 
-def _room_in_groups(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
-    """See that a thing may join groups: one by AddThingToThingGroup, or many while it leaves others."""
+def room_in_groups(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+    """Refuse an eleventh group, and a second one of a hierarchy."""
     arn = _arn_of_thing(backend, asked["thingName"])
     leaves = asked.get("thingGroupsToRemove", ())
     joins = asked.get("thingGroupsToAdd", [asked["thingGroupName"]] if "thingGroupName" in asked else ())
@@ -165,19 +100,22 @@ def _root(group: FakeThingGroup) -> str:
 # --- policies and certificates -----------------------------------------------------------------------------------
 
 
-def _room_for_policy(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+def room_for_policy(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+    """Refuse a policy more than a certificate or a group carries."""
     attached = [policy for target, policy in backend.principal_policies if target == asked["target"]]
     most = _POLICIES_PER_GROUP if ":thinggroup/" in asked["target"] else _POLICIES_PER_CERTIFICATE
     if asked["policyName"] not in attached and len(attached) >= most:
         raise Refusal("LimitExceededException", f"{asked['target']} carries {most} policies already")
 
 
-def _settable_status(_backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+def settable_status(_backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+    """Refuse a status that only AWS IoT sets."""
     if asked["newStatus"] not in _SETTABLE:
         raise Refusal("InvalidRequestException", f"a certificate cannot be set {asked['newStatus']}")
 
 
-def _deletable(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+def deletable(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+    """Refuse to delete a certificate that is ACTIVE or in use."""
     certificate = backend.certificates.get(asked["certificateId"])
     if certificate is None:
         raise Refusal("ResourceNotFoundException", "there is no such certificate")
@@ -189,7 +127,8 @@ def _deletable(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
         raise Refusal("DeleteConflictException", "policies must be detached before")
 
 
-def _for_this_thing_alone(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+def for_this_thing_alone(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+    """Refuse a second thing for a principal that is attached to one exclusively."""
     others = [
         thing
         for principal, thing in backend.principal_things
@@ -208,22 +147,9 @@ def _exclusive(backend: IoTBackend) -> set[str]:
     return kept
 
 
-def _sendable_subject(_backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+def sendable_subject(_backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+    """Refuse a subject that is not a line of printable ASCII under 100 characters."""
     subject = asked.get("Subject", "a subject")
     fits = subject.isascii() and subject.isprintable() and not subject.startswith(" ")
     if not fits or not 0 < len(subject) < _SUBJECT_CHARACTERS:
         raise Refusal("InvalidParameter", "Invalid parameter: Subject")
-
-
-_RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
-    ("iot", "CreateJob"): (_new_job,),
-    ("iot", "CancelJob"): (_known_job,),
-    ("iot", "CancelJobExecution"): (_open_execution,),
-    ("iot", "AddThingToThingGroup"): (_room_in_groups,),
-    ("iot", "UpdateThingGroupsForThing"): (_room_in_groups,),
-    ("iot", "AttachPolicy"): (_room_for_policy,),
-    ("iot", "UpdateCertificate"): (_settable_status,),
-    ("iot", "DeleteCertificate"): (_deletable,),
-    ("iot", "AttachThingPrincipal"): (_for_this_thing_alone,),
-    ("sns", "Publish"): (_sendable_subject,),
-}

@@ -1,0 +1,184 @@
+"""What AWS answers where moto knows no such operation, or another than AWS's, and what it remembers of it.
+
+Each answer takes that memory and the request's parameters. A list is answered whole: its pages are cut where the table
+says how (behaviour.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from moto.acmpca.models import acmpca_backends
+from moto.iot.models import FakeCertificate, IoTBackend, iot_backends
+
+from tests.aws_stand_in.authority import Authority
+from tests.aws_stand_in.rules import ACCOUNT, REGION, Refusal
+
+_SIGNED_AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@dataclass(kw_only=True)
+class AwsState:
+    """What moto has no place for. A test puts in what it wants to be there, and looks at what has become of it."""
+
+    violations: dict[str, list[str]] = field(default_factory=dict)
+    """By thing: the ids of the violations that Device Defender lists as active."""
+    audit_findings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sessions: set[str] = field(default_factory=set)
+    """The ids of the clients that are connected."""
+    event_configurations: dict[str, Any] = field(default_factory=dict)
+    replies: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    announced: list[dict[str, Any]] = field(default_factory=list)
+    hub: dict[str, Any] = field(default_factory=dict)
+    certificates_made: int = 0
+    authority: Authority = field(default_factory=Authority)
+
+    def now(self) -> datetime:
+        """Tell the time."""
+        return datetime.now(UTC)
+
+
+def _iot() -> IoTBackend:
+    backend: IoTBackend = iot_backends[ACCOUNT][REGION]
+    return backend
+
+
+@cache
+def _signing_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+@cache
+def _certified(request: str, number: int) -> str:
+    """Certify a key. A signature is made with a random number: kept, it is the same in every run."""
+    try:
+        csr = x509.load_pem_x509_csr(request.encode())
+    except ValueError as error:
+        raise Refusal("InvalidRequestException", "the CSR cannot be read") from error
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(csr.subject)
+        .issuer_name(csr.subject)
+        .public_key(csr.public_key())
+        .serial_number(1000 + number)
+        .not_valid_before(_SIGNED_AT)
+        .not_valid_after(_SIGNED_AT + timedelta(days=9000))
+        .sign(_signing_key(), hashes.SHA256())
+    )
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def certificate_from_csr(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Certify the key in the request, a new certificate each time."""
+    pem = _certified(asked["certificateSigningRequest"], state.certificates_made + 1)
+    state.certificates_made += 1
+    made = FakeCertificate(pem, "ACTIVE" if asked.get("setAsActive") else "INACTIVE", ACCOUNT, REGION)
+    _iot().certificates[made.certificate_id] = made
+    return {
+        "certificateArn": made.arn,
+        "certificateId": made.certificate_id,
+        "certificatePem": made.certificate_pem,
+    }
+
+
+def delete_certificate(_state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Delete what the rules let be deleted."""
+    del _iot().certificates[asked["certificateId"]]
+    return {}
+
+
+def effective_policies(_state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Add up what a certificate and its thing's groups give."""
+    iot = _iot()
+    groups = iot.list_thing_groups_for_thing(asked["thingName"])
+    targets = [asked["principal"], *(group["groupArn"] for group in groups)]
+    found = {policy.name: policy.arn for target in targets for policy in iot.list_attached_policies(target)}
+    return {"effectivePolicies": [{"policyName": name, "policyArn": arn} for name, arn in found.items()]}
+
+
+def close_session(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Close a client's session."""
+    if asked["clientId"] not in state.sessions:
+        raise Refusal("ResourceNotFoundException", "no such client is connected")
+    state.sessions.remove(asked["clientId"])
+    return {}
+
+
+def publish(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Take a message for a device."""
+    state.replies.append((asked["topic"], json.loads(asked["payload"])))
+    return {}
+
+
+def active_violations(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List a thing's active violations."""
+    return {"activeViolations": [{"violationId": each} for each in state.violations.get(asked["thingName"], [])]}
+
+
+def audit_finding(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Read a finding of an audit."""
+    found = state.audit_findings.get(asked["findingId"])
+    if found is None:
+        raise Refusal("ResourceNotFoundException", "there is no such finding")
+    return {"finding": found}
+
+
+def audit_findings(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List what a check of an audit found; what was suppressed only when it is asked for."""
+    wanted = (asked["taskId"], asked["checkName"])
+    found = [each for each in state.audit_findings.values() if (each.get("taskId"), each.get("checkName")) == wanted]
+    if not asked.get("listSuppressedFindings"):
+        found = [each for each in found if not each.get("isSuppressed")]
+    return {"findings": found}
+
+
+def event_configurations(state: AwsState, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell which events AWS IoT publishes."""
+    return {"eventConfigurations": state.event_configurations}
+
+
+def enable_events(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the configurations as one: the new ones are all there are."""
+    state.event_configurations = dict(asked["eventConfigurations"])
+    return {}
+
+
+def put_events(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Take events for the bus."""
+    state.announced.extend(json.loads(entry["Detail"]) for entry in asked["Entries"])
+    return {"FailedEntryCount": 0, "Entries": [{"EventId": str(len(state.announced))} for _ in asked["Entries"]]}
+
+
+def import_findings(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep each finding as it is now, by its id."""
+    state.hub.update({finding["Id"]: finding for finding in asked["Findings"]})
+    return {"FailedCount": 0, "SuccessCount": len(asked["Findings"])}
+
+
+def describe_authority(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Describe an authority."""
+    return None if _is_motos(asked) else state.authority.described(asked)
+
+
+def sign(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Have an authority sign a request."""
+    return None if _is_motos(asked) else state.authority.issue(asked, state.now())
+
+
+def signed(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Hand out what an authority signed."""
+    return None if _is_motos(asked) else state.authority.get(asked)
+
+
+def _is_motos(asked: Mapping[str, Any]) -> bool:
+    """Tell whether a test had moto make this authority, which then signs as moto does."""
+    return asked["CertificateAuthorityArn"] in acmpca_backends[ACCOUNT][REGION].certificate_authorities

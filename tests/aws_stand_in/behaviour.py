@@ -1,0 +1,176 @@
+"""How AWS behaves where moto does not: one table by service and operation, with the source of each row.
+
+moto has the state. A row says what AWS refuses in that state (rules.py), what it answers where moto has no such
+operation or answers otherwise (answers.py), and how its list comes in pages (paging.py). What has no row is moto's.
+Two ways lead here: a client in this process (strict.py) and the wire (tests/faults/cloud.py); both ask `check` before,
+`answer` in the place of moto where there is one, and `corrected` after.
+
+This is the place for everything else that AWS does and moto or the local AWS does not: the parents that
+ListThingGroupsForThing lists too, dynamic groups, lists that lag behind a write. Each is a row or a part of one, with
+its source, and a scenario in tests/aws/test_contracts.py, so that the fakes of the ports keep up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from moto.iot.models import iot_backends
+
+from tests.aws_stand_in import answers, rules
+from tests.aws_stand_in.answers import AwsState
+from tests.aws_stand_in.paging import Pages, by_marker, by_token, page_of, place
+from tests.aws_stand_in.rules import ACCOUNT, Rule
+
+type Answer = Callable[[AwsState, Mapping[str, Any]], dict[str, Any] | None]
+"""Gives what AWS answers; None leaves it to moto."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behaviour:
+    """What AWS does with an operation beside what moto does."""
+
+    source: str
+    refuses: tuple[Rule, ...] = ()
+    answers: Answer | None = None
+    pages: Pages | None = None
+    newest_first: bool = False
+    """Whether the list, which moto gives in the order in which it was made, is the other way round unless asked for."""
+
+
+_IOT = "API reference of AWS IoT: "
+_QUOTAS = "AWS General Reference, quotas of AWS IoT Core: "
+
+BEHAVIOUR: Mapping[tuple[str, str], Behaviour] = {
+    ("iot", "CreateJob"): Behaviour(
+        source=_IOT + "CreateJob (a job id is used once; timeout of 1 to 10080 minutes; 100 targets, which exist)",
+        refuses=(rules.new_job,),
+    ),
+    ("iot", "CancelJob"): Behaviour(source=_IOT + "CancelJob, ResourceNotFoundException", refuses=(rules.known_job,)),
+    ("iot", "CancelJobExecution"): Behaviour(
+        source=_IOT + "CancelJobExecution, InvalidStateTransitionException", refuses=(rules.open_execution,)
+    ),
+    ("iot", "AddThingToThingGroup"): Behaviour(
+        source=_QUOTAS + "ten groups for a thing; developer guide, static groups: one group of a hierarchy",
+        refuses=(rules.room_in_groups,),
+    ),
+    ("iot", "UpdateThingGroupsForThing"): Behaviour(
+        source=_QUOTAS + "as AddThingToThingGroup", refuses=(rules.room_in_groups,)
+    ),
+    ("iot", "AttachPolicy"): Behaviour(
+        source=_QUOTAS + "ten policies on a certificate, two on a group", refuses=(rules.room_for_policy,)
+    ),
+    ("iot", "AttachThingPrincipal"): Behaviour(
+        source=_IOT + "AttachThingPrincipal, thingPrincipalType", refuses=(rules.for_this_thing_alone,)
+    ),
+    ("iot", "UpdateCertificate"): Behaviour(
+        source=_IOT + "UpdateCertificate, newStatus", refuses=(rules.settable_status,)
+    ),
+    ("iot", "DeleteCertificate"): Behaviour(
+        source=_IOT + "DeleteCertificate, CertificateStateException and DeleteConflictException; moto stumbles over "
+        "groups that have policies",
+        refuses=(rules.deletable,),
+        answers=answers.delete_certificate,
+    ),
+    ("iot", "CreateCertificateFromCsr"): Behaviour(
+        source=_IOT
+        + "CreateCertificateFromCsr, setAsActive; each call makes another certificate. moto certifies a key "
+        "of its own, ACTIVE whatever is asked for",
+        answers=answers.certificate_from_csr,
+    ),
+    ("iot", "GetEffectivePolicies"): Behaviour(
+        source=_IOT + "GetEffectivePolicies", answers=answers.effective_policies
+    ),
+    ("iot", "ListActiveViolations"): Behaviour(
+        source=_IOT + "ListActiveViolations", answers=answers.active_violations, pages=by_token("activeViolations")
+    ),
+    ("iot", "DescribeAuditFinding"): Behaviour(
+        source=_IOT + "DescribeAuditFinding, ResourceNotFoundException", answers=answers.audit_finding
+    ),
+    ("iot", "ListAuditFindings"): Behaviour(
+        source=_IOT + "ListAuditFindings, listSuppressedFindings is false by default",
+        answers=answers.audit_findings,
+        pages=by_token("findings"),
+    ),
+    ("iot", "DescribeEventConfigurations"): Behaviour(
+        source=_IOT + "DescribeEventConfigurations", answers=answers.event_configurations
+    ),
+    ("iot", "UpdateEventConfigurations"): Behaviour(
+        source=_IOT + "UpdateEventConfigurations", answers=answers.enable_events
+    ),
+    ("iot", "ListCertificates"): Behaviour(
+        source=_IOT + "ListCertificates, ascendingOrder", pages=by_marker("certificates"), newest_first=True
+    ),
+    ("iot", "ListAttachedPolicies"): Behaviour(source=_IOT + "ListAttachedPolicies", pages=by_marker("policies")),
+    ("iot", "ListTargetsForPolicy"): Behaviour(source=_IOT + "ListTargetsForPolicy", pages=by_marker("targets")),
+    ("iot", "ListThingPrincipals"): Behaviour(source=_IOT + "ListThingPrincipals", pages=by_token("principals")),
+    ("iot", "ListPrincipalThings"): Behaviour(source=_IOT + "ListPrincipalThings", pages=by_token("things")),
+    ("iot", "ListThingGroupsForThing"): Behaviour(
+        source=_IOT + "ListThingGroupsForThing", pages=by_token("thingGroups")
+    ),
+    ("iot-data", "DeleteConnection"): Behaviour(
+        source="API reference of AWS IoT data: DeleteConnection, ResourceNotFoundException",
+        answers=answers.close_session,
+    ),
+    ("iot-data", "Publish"): Behaviour(source="API reference of AWS IoT data: Publish", answers=answers.publish),
+    ("acm-pca", "DescribeCertificateAuthority"): Behaviour(
+        source="API reference of AWS Private CA: DescribeCertificateAuthority", answers=answers.describe_authority
+    ),
+    ("acm-pca", "IssueCertificate"): Behaviour(
+        source="API reference of AWS Private CA: IssueCertificate, IdempotencyToken and ApiPassthrough, which moto "
+        "leaves out",
+        answers=answers.sign,
+    ),
+    ("acm-pca", "GetCertificate"): Behaviour(
+        source="API reference of AWS Private CA: GetCertificate", answers=answers.signed
+    ),
+    ("events", "PutEvents"): Behaviour(
+        source="API reference of EventBridge: PutEvents; moto's default bus shows nobody what was put",
+        answers=answers.put_events,
+    ),
+    ("securityhub", "BatchImportFindings"): Behaviour(
+        source="API reference of Security Hub: BatchImportFindings", answers=answers.import_findings
+    ),
+    ("sns", "Publish"): Behaviour(
+        source="API reference of SNS: Publish, Subject is a line of ASCII under 100 characters",
+        refuses=(rules.sendable_subject,),
+    ),
+}
+
+AS_MOTO = Behaviour(source="moto")
+
+
+def check(service: str, operation: str, parameters: Mapping[str, Any], region: str = "us-east-1") -> None:
+    """Refuse what AWS would refuse in the state that moto is in.
+
+    Raises:
+        Refusal: with AWS's own code.
+    """
+    row = BEHAVIOUR.get((service, operation), AS_MOTO)
+    if row.pages:
+        place(row.pages, parameters)
+    for rule in row.refuses:
+        rule(iot_backends[ACCOUNT][region], parameters)
+
+
+def answer(state: AwsState, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Answer in the place of moto, a list as a whole; None where moto answers.
+
+    Raises:
+        Refusal: with AWS's own code.
+    """
+    row = BEHAVIOUR.get((service, operation), AS_MOTO)
+    return row.answers(state, parameters) if row.answers else None
+
+
+def corrected(
+    service: str, operation: str, parameters: Mapping[str, Any], answer: dict[str, Any], *, page: int = 250
+) -> dict[str, Any]:
+    """Give an answer as AWS would: in pages of what was asked for, `page` at most, certificates in their order."""
+    row = BEHAVIOUR.get((service, operation), AS_MOTO)
+    if not row.pages:
+        return answer
+    if row.newest_first and not parameters.get("ascendingOrder"):
+        answer = {**answer, row.pages.entries: list(reversed(answer[row.pages.entries]))}
+    return page_of(row.pages, parameters, answer, page)
