@@ -76,12 +76,12 @@ template: set-up
 	$(SAM) validate --lint --region us-east-1
 	$(BIN)/cfn-lint --config-file tools/cfn-lint.yaml
 
-# checkov reads the template as it is written (what SAM makes of it gives the same findings, tried); parliament the IAM
+# checkov reads the templates as they are written (what SAM makes of one gives the same findings, tried); parliament the IAM
 # policies as they are deployed. Both work from what is installed: nothing is fetched, nothing is sent.
 checkers: set-up
 	$(CHECKS)/bandit --quiet --configfile pyproject.toml --recursive cli device functions layers
 	$(CHECKS)/checkov --config-file tools/checkov.yaml
-	$(BIN)/python -m tools.deployed_policies build/policies
+	PYTHONPATH=.:layers/warden $(BIN)/python -m tools.deployed_policies build/policies
 	$(CHECKS)/python -m tools.check_policies build/policies
 
 .PHONY: nightly

@@ -1,4 +1,4 @@
-"""Write the IAM policies of the deployed template into a folder, one file each, every name filled in.
+"""Write the IAM policies of both templates into a folder, one file each, every name filled in.
 
 `python -m tools.deployed_policies FOLDER`. Trust policies are left out: parliament takes them for policies without a
 resource; tests/template/test_access.py holds each against a table. AWS IoT's policies are not IAM's.
@@ -14,7 +14,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.template.transformed import ACCOUNT, REGION, deployed, filled
+from tests.baseline.account import Account
+from tests.baseline.stack import Stack
+from tests.conftest import ROOT
+from tests.template.transformed import ACCOUNT, REGION, deployed, filled, read_template
 
 _HERE = f"{REGION}:{ACCOUNT}"
 _ARNS = {
@@ -41,6 +44,18 @@ def policies() -> dict[str, dict[str, Any]]:
             for name, document in _documents(logical, filled(resource.get("Properties", {}))):
                 found[name] = _with_arns(document)
     return found
+
+
+def baseline_policies() -> dict[str, dict[str, Any]]:
+    """Return every policy of the baseline with all controls made, by its name with `Baseline` before it."""
+    stack = Stack(Account())
+    modes = ("TrailMode", "UnusedAccessAnalyzerMode", "DetectMode", "CustomMetricsMode")
+    stack.create(read_template(ROOT / "baseline" / "template.yaml"), **dict.fromkeys(modes, "create"))
+    return {
+        f"Baseline{name}": document
+        for logical, resource in stack.resources.items()
+        for name, document in _documents(logical, resource.properties)
+    }
 
 
 def _documents(logical: str, properties: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -70,7 +85,7 @@ def main(folder: Path) -> None:
     """Write them all into a folder that holds nothing else."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name, document in policies().items():
+    for name, document in (policies() | baseline_policies()).items():
         (folder / f"{name}.json").write_text(json.dumps(document, indent=2))
 
 
