@@ -78,12 +78,12 @@ def test_a_case_is_written_whole_and_read_as_it_was_written() -> None:
 
     assert record == {
         "type": "case",
+        "v": 1,
         "case_id": "case-1",
         "problem": "problem-1",
         "source": "guardduty",
         "kind": "stolen",
-        "subject_type": "certificate",
-        "subject_name": "a" * 64,
+        "subject": {"type": "certificate", "name": "a" * 64},
         "severity": "low",
         "title": "title",
         "case_state": "contained",

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import NOON, FakeLedger, a_finding, a_world
 from warden.cases.model import Cases, CaseState, Step
-from warden.cases.outbox import Outbox, outbox_from, outbox_key, outbox_put, outbox_record
+from warden.cases.outbox import OUTBOX, Outbox, outbox_key, outbox_put, outbox_record
 from warden.core.errors import Conflict
 from warden.core.findings import Subject, SubjectType
 from warden.core.ledger import Key, Put, Record
@@ -68,6 +68,7 @@ def test_an_outbox_is_written_whole_and_read_as_it_was_written() -> None:
 
     assert record == {
         "type": "outbox",
+        "v": 1,
         "case_id": "case-1",
         "thing": "pump-3",
         "announced_states": ["contained:"],
@@ -80,14 +81,14 @@ def test_an_outbox_is_written_whole_and_read_as_it_was_written() -> None:
         "due_at": "2026-11-22T12:00:00.000000Z",
         "expires_at": 1_900_000_000,
     }
-    assert outbox_from({**record, "version": 7}) == EVERYTHING
+    assert OUTBOX.value({**record, "version": 7}) == EVERYTHING
 
 
 def test_an_outbox_that_owes_nothing_is_found_by_no_sweep_and_does_not_expire() -> None:
     record = outbox_record(replace(EVERYTHING, renotify_at=None, expires_at=None))
 
     assert not {"due", "due_at", "expires_at"} & record.keys()
-    assert outbox_from({**record, "version": 7}) == replace(EVERYTHING, renotify_at=None, expires_at=None)
+    assert OUTBOX.value({**record, "version": 7}) == replace(EVERYTHING, renotify_at=None, expires_at=None)
 
 
 def test_the_outbox_of_a_case_that_nobody_was_told_of_is_empty_and_not_written_yet(book: Book) -> None:

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from warden.cases.outbox import Outbox, outbox_from, outbox_key, outbox_put
+from warden.cases.outbox import OUTBOX, Outbox, outbox_key, outbox_put
 from warden.core.clock import from_text, to_text
 from warden.core.errors import Refused
-from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.findings import Finding, Severity, Source, Subject
 from warden.core.ledger import EXPIRY, NEW, Key, Ledger, Put, retry_on_conflict, version_of
+from warden.core.records import RecordType
 from warden.validation.names import shown
 
 _ENDED_FINDINGS_KEPT = 50
@@ -269,7 +270,7 @@ class Cases:
     def outbox(self, case: Case) -> Outbox:
         """Read what has been sent about a case and what is owed; nothing yet of a case that nobody was told of."""
         record = self._ledger.read(outbox_key(case.id))
-        return outbox_from(record) if record else Outbox(case_id=case.id, queue_name=case.thing or str(case.subject))
+        return OUTBOX.value(record) if record else Outbox(case_id=case.id, queue_name=case.thing or str(case.subject))
 
     def save_outbox(self, case: Case, outbox: Outbox, now: datetime, *steps: Step) -> Outbox:
         """Write the outbox of a case with what it adds to the timeline; the case itself stays as it is.
@@ -342,72 +343,12 @@ def _steps(case: Case, place: str, now: datetime, expires_at: int | None, steps:
         yield Put(Key(case.key.partition, f"{place}{number:02d}"), entry, NEW)
 
 
-def case_record(case: Case) -> dict[str, Any]:
-    """Write a case as a ledger record, with the attributes its indexes list it by."""
-    record: dict[str, Any] = {
-        "type": "case",
-        "case_id": case.id,
-        "problem": case.problem,
-        "source": case.source,
-        "kind": case.kind,
-        "subject_type": case.subject.type,
-        "subject_name": case.subject.name,
-        "severity": case.severity,
-        "title": case.title,
-        "case_state": case.state,
-        "opened_at": to_text(case.opened_at),
-        "findings": dict(case.findings),
-        "attributes": dict(case.attributes),
-        "evidence": dict(case.evidence),
-        "rule": case.rule,
-        "mode": case.mode,
-        "outcomes": {
-            action: {"progress": outcome.progress, "detail": outcome.detail, "job_id": outcome.job_id}
-            for action, outcome in case.outcomes.items()
-        },
-        "admitted": case.admitted,
-        "affected": list(case.affected),
-        "approved_by": case.approved_by,
-        "approved_at": to_text(case.approved_at) if case.approved_at else "",
-        "resolution": case.resolution,
-        "closed_at": to_text(case.closed_at) if case.closed_at else "",
-        "acted_before": to_text(case.acted_before) if case.acted_before else "",
-        "decided_on": case.decided_on,
-    }
-    if case.thing:
-        record["case_thing"] = case.thing
-    return record
+_CASE = RecordType(
+    name="case",
+    of=Case,
+    attributes={"id": "case_id", "state": "case_state", "thing": "case_thing"},
+    sparse=("thing",),
+)
+"""`case_state`, `case_thing` and `opened_at` are what the indexes list cases by."""
 
-
-def case_from(record: Mapping[str, Any]) -> Case:
-    """Read what `case_record` wrote."""
-    return Case(
-        id=record["case_id"],
-        problem=record["problem"],
-        source=Source(record["source"]),
-        kind=record["kind"],
-        subject=Subject(SubjectType(record["subject_type"]), record["subject_name"]),
-        thing=record.get("case_thing", ""),
-        severity=Severity(record["severity"]),
-        title=record["title"],
-        state=CaseState(record["case_state"]),
-        opened_at=from_text(record["opened_at"]),
-        findings=record["findings"],
-        attributes=record["attributes"],
-        evidence=record["evidence"],
-        rule=record["rule"],
-        mode=record["mode"],
-        outcomes={
-            action: Outcome(Progress(outcome["progress"]), outcome["detail"], outcome["job_id"])
-            for action, outcome in record["outcomes"].items()
-        },
-        admitted=record["admitted"],
-        affected=tuple(record["affected"]),
-        approved_by=record["approved_by"],
-        approved_at=from_text(record["approved_at"]) if record["approved_at"] else None,
-        resolution=record["resolution"],
-        closed_at=from_text(record["closed_at"]) if record["closed_at"] else None,
-        acted_before=from_text(record["acted_before"]) if record.get("acted_before") else None,
-        decided_on=record.get("decided_on", ""),
-        version=int(record["version"]),
-    )
+case_record, case_from = _CASE.record, _CASE.value

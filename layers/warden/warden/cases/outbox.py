@@ -6,13 +6,13 @@ meets no conflict with a notice. Where both must be true together, both are writ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from warden.core.clock import from_text, to_text
 from warden.core.ledger import EXPIRY, Key, Put
+from warden.core.records import RecordType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,36 +54,12 @@ def outbox_put(outbox: Outbox) -> Put:
 
 def outbox_record(outbox: Outbox) -> dict[str, Any]:
     """Return an outbox as a ledger record; the sweep finds it while something is owed."""
-    record: dict[str, Any] = {
-        "type": "outbox",
-        "case_id": outbox.case_id,
-        "thing": outbox.queue_name,
-        "announced_states": list(outbox.announced_states),
-        "announced": outbox.announced,
-        "in_security_hub": outbox.in_security_hub,
-        "refusals_seen": list(outbox.refusals_seen),
-        "handled_request_ids": list(outbox.handled_request_ids),
-        "held_for_all": outbox.held_for_all,
-    }
-    if outbox.renotify_at is not None:
-        record |= {"due": "due", "due_at": to_text(outbox.renotify_at)}
-    if outbox.expires_at is not None:
-        record[EXPIRY] = outbox.expires_at
-    return record
+    return OUTBOX.record(outbox) | ({"due": "due"} if outbox.renotify_at else {})
 
 
-def outbox_from(record: Mapping[str, Any]) -> Outbox:
-    """Return the outbox that `outbox_record` wrote."""
-    return Outbox(
-        case_id=record["case_id"],
-        queue_name=record["thing"],
-        announced_states=tuple(record["announced_states"]),
-        announced=record["announced"],
-        in_security_hub=record["in_security_hub"],
-        refusals_seen=tuple(record["refusals_seen"]),
-        handled_request_ids=tuple(record["handled_request_ids"]),
-        held_for_all=record["held_for_all"],
-        renotify_at=from_text(record["due_at"]) if "due_at" in record else None,
-        expires_at=record.get(EXPIRY),
-        version=int(record["version"]),
-    )
+OUTBOX = RecordType(
+    name="outbox",
+    of=Outbox,
+    attributes={"queue_name": "thing", "renotify_at": "due_at", "expires_at": EXPIRY},
+    sparse=("renotify_at", "expires_at"),
+)

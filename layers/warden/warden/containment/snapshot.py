@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from warden.core.clock import from_text, to_text
-from warden.core.ledger import Key, Ledger, Put, version_of
+from warden.core.ledger import Key, Ledger, Put
+from warden.core.records import RecordType
 
 
 class ContainmentState(StrEnum):
@@ -80,35 +80,13 @@ def containment_put(containment: Containment) -> Put:
 
 
 def _record(containment: Containment) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "type": "containment",
-        "thing": containment.thing,
-        "state": containment.state,
-        "policies": {certificate: list(names) for certificate, names in containment.policies.items()},
-        "groups": list(containment.groups),
-        "all_groups": list(containment.all_groups),
-        "cases": list(containment.cases),
-        "began_at": to_text(containment.began_at),
-        "in_restricted_group": containment.in_restricted_group,
-        "released_at": to_text(containment.released_at) if containment.released_at else "",
-    }
-    if containment.disconnect_at is not None:
-        record |= {"due": "due", "due_at": to_text(containment.disconnect_at)}
-    return record
+    return _CONTAINMENT.record(containment) | ({"due": "due"} if containment.disconnect_at else {})
 
 
-def containment_from(record: Mapping[str, Any]) -> Containment:
-    """Read what was written."""
-    return Containment(
-        thing=record["thing"],
-        state=ContainmentState(record["state"]),
-        policies={certificate: tuple(names) for certificate, names in record["policies"].items()},
-        groups=tuple(record["groups"]),
-        all_groups=tuple(record["all_groups"]),
-        cases=tuple(record["cases"]),
-        began_at=from_text(record["began_at"]),
-        in_restricted_group=record["in_restricted_group"],
-        released_at=from_text(record["released_at"]) if record["released_at"] else None,
-        disconnect_at=from_text(record["due_at"]) if "due_at" in record else None,
-        version=version_of(record),
-    )
+_CONTAINMENT = RecordType(
+    name="containment",
+    of=Containment,
+    attributes={"disconnect_at": "due_at"},
+    sparse=("disconnect_at",),
+)
+containment_from = _CONTAINMENT.value

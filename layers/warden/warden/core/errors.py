@@ -6,6 +6,7 @@ WardenError
 ├── NotYet         what was asked for is not to be seen yet; the message is delivered again
 ├── ActionFailed   this action cannot be done to this device; goes on the case, and the next action runs
 ├── NotSent        nobody could be told; the sweep tells again, and what was done stays done
+├── NewerRecord    a newer version of the service wrote this record; the message waits until that one is back
 └── Conflict       somebody wrote the same record first; read it again and decide anew
 
 Every other error (a throttle, a 5xx, a denial) is left to rise: the message is delivered again, and
@@ -50,3 +51,7 @@ class NotSent(WardenError):
 
 class Conflict(WardenError):
     """Raised when a record was changed since it was read."""
+
+
+class NewerRecord(WardenError):
+    """Raised when a record has a form that only a newer version of the service can read."""
