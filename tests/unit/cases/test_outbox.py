@@ -9,11 +9,15 @@ from datetime import timedelta
 import pytest
 
 from tests.fakes import NOON, FakeLedger, a_finding, a_world
+from warden.cases.allowed import Decision
 from warden.cases.model import Cases, CaseState, Step
 from warden.cases.outbox import OUTBOX, Outbox, outbox_key, outbox_put, outbox_record
 from warden.core.errors import Conflict
 from warden.core.findings import Subject, SubjectType
 from warden.core.ledger import Key, Put, Record
+from warden.core.mode import Mode
+from warden.notify.notifier import notify
+from warden.respond.decisions import Order, carry_out
 from warden.respond.responder import respond
 
 KEPT = timedelta(days=400)
@@ -24,6 +28,7 @@ NOTIFIED = Step("notified", "fleet-warden", "open")
 EVERYTHING = Outbox(
     case_id="case-1",
     queue_name="pump-3",
+    told_version=5,
     announced_states=("contained:",),
     announced="contained:",
     in_security_hub="closed:",
@@ -71,6 +76,7 @@ def test_an_outbox_is_written_whole_and_read_as_it_was_written() -> None:
         "v": 1,
         "case_id": "case-1",
         "thing": "pump-3",
+        "told_version": 5,
         "announced_states": ["contained:"],
         "announced": "contained:",
         "in_security_hub": "closed:",
@@ -87,8 +93,10 @@ def test_an_outbox_is_written_whole_and_read_as_it_was_written() -> None:
 def test_an_outbox_that_owes_nothing_is_found_by_no_sweep_and_does_not_expire() -> None:
     record = outbox_record(replace(EVERYTHING, renotify_at=None, expires_at=None))
 
-    assert not {"due", "due_at", "expires_at"} & record.keys()
-    assert OUTBOX.value({**record, "version": 7}) == replace(EVERYTHING, renotify_at=None, expires_at=None)
+    assert not {"thing", "due", "due_at", "expires_at"} & record.keys()
+    assert OUTBOX.value({**record, "version": 7}) == replace(
+        EVERYTHING, queue_name="", renotify_at=None, expires_at=None
+    )
 
 
 def test_the_outbox_of_a_case_that_nobody_was_told_of_is_empty_and_not_written_yet(book: Book) -> None:
@@ -100,6 +108,13 @@ def test_an_outbox_is_queued_by_the_subject_where_there_is_no_device(book: Book)
     case = replace(book.case, thing="", subject=Subject(SubjectType.CERTIFICATE, "a" * 64))
 
     assert book.cases.outbox(case).queue_name == f"certificate {'a' * 64}"
+
+
+def test_an_outbox_that_is_kept_is_queued_by_the_subject_too(book: Book) -> None:
+    case = replace(book.case, thing="", subject=Subject(SubjectType.CLIENT_ID, "x"))
+    book.cases.save_outbox(case, told(book.cases.outbox(case)), NOON)
+
+    assert book.cases.outbox(case).queue_name == "client-id x"
 
 
 def test_what_is_sent_changes_the_outbox_and_the_timeline_and_not_the_case(book: Book) -> None:
@@ -215,3 +230,36 @@ def test_a_finding_told_again_reads_the_outbox_once_and_writes_nothing(monkeypat
 
     assert world.ledger.records == before
     assert keys.count(outbox_key(world.case.id)) == 1
+
+
+def test_what_a_late_delivery_read_before_the_case_moved_on_is_told_to_nobody() -> None:
+    world = a_world(security_hub=True, mode=Mode.APPROVE)
+    world.report(a_finding())
+    stale = world.case
+    world.order("dismiss", stale.id)
+    before, published = world.ledger.records.copy(), len(world.announcements.published)
+
+    notify(stale, world.context)
+
+    [finding] = world.security_hub.findings.values()
+    assert finding["RecordState"] == "ARCHIVED"
+    assert len(world.announcements.published) == published
+    assert world.ledger.records == before
+
+
+def test_a_decision_that_another_delivery_has_just_carried_out_is_gone_on_with_from_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = a_world(mode=Mode.APPROVE)
+    world.report(a_finding())
+    order = Order(decision=Decision.DISMISS, case_id=world.case.id, who="dana", request="request-7")
+    read, waiting = world.ledger.read, [order]
+
+    def interrupted(key: Key) -> Record | None:
+        if key.sort == "OUTBOX" and waiting:
+            carry_out(waiting.pop(), world.context)
+        return read(key)
+
+    monkeypatch.setattr(world.ledger, "read", interrupted)
+
+    assert carry_out(order, world.context).state is CaseState.CLOSED

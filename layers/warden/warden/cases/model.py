@@ -269,8 +269,10 @@ class Cases:
 
     def outbox(self, case: Case) -> Outbox:
         """Read what has been sent about a case and what is owed; nothing yet of a case that nobody was told of."""
-        record = self._ledger.read(outbox_key(case.id))
-        return OUTBOX.value(record) if record else Outbox(case_id=case.id, queue_name=case.thing or str(case.subject))
+        record, queue_name = self._ledger.read(outbox_key(case.id)), case.thing or str(case.subject)
+        if record is None:
+            return Outbox(case_id=case.id, queue_name=queue_name)
+        return replace(OUTBOX.value(record), queue_name=queue_name)
 
     def save_outbox(self, case: Case, outbox: Outbox, now: datetime, *steps: Step) -> Outbox:
         """Write the outbox of a case with what it adds to the timeline; the case itself stays as it is.

@@ -22,11 +22,13 @@ class Outbox:
     `announced_states` are the notices sent, `announced` and `in_security_hub` the marks that programs and Security Hub
     got last. `refusals_seen` are the kinds of refused device requests noted, `handled_request_ids` the operators' calls
     handled: each of them once. `held_for_all` says that the governor would hold any other device as well;
-    `renotify_at` is when to send again what could not be sent; `expires_at` is set when the case is closed.
+    `told_version` is the version of the case that was told of last: an older one is no news. `renotify_at` is when to
+    send again what could not be sent; `expires_at` is set when the case is closed.
     """
 
     case_id: str
     queue_name: str
+    told_version: int = 0
     announced_states: Sequence[str] = ()
     announced: str = ""
     in_security_hub: str = ""
@@ -53,13 +55,15 @@ def outbox_put(outbox: Outbox) -> Put:
 
 
 def outbox_record(outbox: Outbox) -> dict[str, Any]:
-    """Return an outbox as a ledger record; the sweep finds it while something is owed."""
-    return OUTBOX.record(outbox) | ({"due": "due"} if outbox.renotify_at else {})
+    """Return an outbox as a ledger record; the sweep finds it, and who to queue it for, while something is owed."""
+    if outbox.renotify_at is None:
+        return OUTBOX.record(replace(outbox, queue_name=""))
+    return OUTBOX.record(outbox) | {"due": "due"}
 
 
 OUTBOX = RecordType(
     name="outbox",
     of=Outbox,
     attributes={"queue_name": "thing", "renotify_at": "due_at", "expires_at": EXPIRY},
-    sparse=("renotify_at", "expires_at"),
+    sparse=("queue_name", "renotify_at", "expires_at"),
 )

@@ -39,6 +39,8 @@ def retry_notifications(_key: Key, record: Record, context: Context) -> None:
 
 def _notify(case: Case, context: Context, reason: str) -> None:
     outbox, now, owed = context.cases.outbox(case), context.now(), False
+    if case.version < outbox.told_version:
+        return  # another delivery has moved the case on and told of that
     for channel in (_announce, _tell_security_hub, partial(_tell_people, reason=reason)):
         try:
             outbox = channel(case, outbox, context)
@@ -55,7 +57,11 @@ def _announce(case: Case, outbox: Outbox, context: Context) -> Outbox:
     # The id is the same however often this is sent: whoever counts can tell a repetition.
     event = {"schema": EVENT_SCHEMA, "id": f"{case.id}:{case.version}", "case": summary(case)}
     context.ports.announcements.publish(event)
-    return context.cases.update_outbox(case, outbox, context.now(), lambda last: replace(last, announced=mark))
+    return context.cases.update_outbox(case, outbox, context.now(), lambda last: _told(last, case, announced=mark))
+
+
+def _told(outbox: Outbox, case: Case, **marks: str) -> Outbox:
+    return replace(outbox, told_version=max(case.version, outbox.told_version), **marks)  # type: ignore[arg-type]
 
 
 def _tell_security_hub(case: Case, outbox: Outbox, context: Context) -> Outbox:
@@ -63,7 +69,9 @@ def _tell_security_hub(case: Case, outbox: Outbox, context: Context) -> Outbox:
     if outbox.in_security_hub == mark or not context.settings.security_hub:
         return outbox
     context.ports.security_hub.put(finding_of(case, context.settings, context.now()))
-    return context.cases.update_outbox(case, outbox, context.now(), lambda last: replace(last, in_security_hub=mark))
+    return context.cases.update_outbox(
+        case, outbox, context.now(), lambda last: _told(last, case, in_security_hub=mark)
+    )
 
 
 def _tell_people(case: Case, outbox: Outbox, context: Context, reason: str) -> Outbox:

@@ -51,8 +51,8 @@ def _take(order: Order, context: Context) -> Case:
     case = context.cases.read(order.case_id)
     outbox = context.cases.outbox(case)
     if order.request in outbox.handled_request_ids:
-        # By an earlier delivery, or just now by a write whose answer was lost: only the rest of its work is left.
-        return case
+        # By another delivery, or just now by a write whose answer was lost: only the rest of its work is left.
+        return context.cases.read(order.case_id)
     check_decision(order.decision, case, context)
     return _TAKE[order.decision](case, outbox.with_request(order.request), order, context)
 
