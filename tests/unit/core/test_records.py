@@ -128,6 +128,7 @@ def test_a_field_that_an_earlier_record_lacks_has_its_default() -> None:
     record = {name: value for name, value in CART.record(EVERYTHING).items() if name not in ("price", "v")}
 
     assert CART.value(record) == replace(EVERYTHING, price=0)
+    assert CART.value({**record, "best": {"size": 9}}).best == Wheel(9)
 
 
 def test_a_record_of_an_earlier_version_is_upgraded_step_by_step() -> None:

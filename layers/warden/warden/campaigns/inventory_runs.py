@@ -9,9 +9,10 @@ from enum import StrEnum
 from typing import Any
 
 from warden.context import Context
-from warden.core.clock import from_text, to_text
+from warden.core.clock import to_text
 from warden.core.ledger import EXPIRY, Key, Ledger, Put, Record, version_of
 from warden.core.ports import Certificate
+from warden.core.records import RecordType
 
 ON_NOTHING = "*"
 """In the place of a thing's name, which has no such sign: DynamoDB takes no empty name in a map."""
@@ -70,22 +71,12 @@ class Run:
         return f"renewals {self.id}"
 
 
+_RUN = RecordType(name="sweep", of=Run, attributes={"id": "run"})
+
+
 def run_put(run: Run) -> Put:
-    """Give the write that belongs into somebody's commit."""
-    record: dict[str, Any] = {
-        "type": "sweep",
-        "thing": "sweep of certificates",
-        "run": run.id,
-        "campaign": run.campaign,
-        "began_at": to_text(run.began_at),
-        "touched_at": to_text(run.touched_at),
-        "trigger": run.trigger,
-        "page": run.page,
-        "inactive": run.inactive,
-        "ended_at": to_text(run.ended_at) if run.ended_at else "",
-        "enlarged": run.enlarged,
-        "reported": run.reported,
-    }
+    """Return the write of a run, for a commit; it is due until its report is out."""
+    record = _RUN.record(run) | {"thing": "sweep of certificates"}
     if not run.reported:
         record |= {"due": "due", "due_at": to_text(run.touched_at + AT_WORK_FOR)}
     return Put(RUN_KEY, record, run.version)
@@ -94,21 +85,7 @@ def run_put(run: Run) -> Put:
 def read_run(ledger: Ledger) -> Run | None:
     """Read the last sweep; None when there was none yet."""
     record = ledger.read(RUN_KEY)
-    if record is None:
-        return None
-    return Run(
-        id=record["run"],
-        campaign=record["campaign"],
-        began_at=from_text(record["began_at"]),
-        touched_at=from_text(record["touched_at"]),
-        trigger=record["trigger"],
-        page=record["page"],
-        inactive=record["inactive"],
-        ended_at=from_text(record["ended_at"]) if record["ended_at"] else None,
-        enlarged=record["enlarged"],
-        reported=record["reported"],
-        version=version_of(record),
-    )
+    return _RUN.value(record) if record else None
 
 
 def verdict_key(certificate: str) -> Key:

@@ -15,10 +15,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from math import ceil
-from typing import Any
 
-from warden.core.clock import from_text, to_text
-from warden.core.ledger import EXPIRY, Key, Ledger, Put, version_of
+from warden.core.ledger import EXPIRY, Key, Ledger, Put
+from warden.core.records import RecordType
 from warden.plan.renewal_terms import RotationTerms
 
 _KEPT = timedelta(days=400)
@@ -213,29 +212,18 @@ def open_campaign(ledger: Ledger) -> Campaign | None:
     return campaign if campaign is not None and not campaign.is_over else None
 
 
+_CAMPAIGN = RecordType(
+    name="campaign", of=Campaign, attributes={"id": "campaign", "next_at": "due_at"}, sparse=("next_at",)
+)
+
+
 def campaign_put(campaign: Campaign) -> Put:
-    """Give the write that belongs into somebody's commit."""
-    record: dict[str, Any] = {
-        "type": "campaign",
-        "thing": "campaign",
-        "campaign": campaign.id,
-        "state": campaign.state,
-        "size": campaign.size,
-        "began_at": to_text(campaign.began_at),
-        "step": campaign.step,
-        "batches": campaign.batches,
-        "out": campaign.out,
-        "of_step": vars(campaign.of_step),
-        "in_all": vars(campaign.in_all),
-        "why": campaign.why,
-        "who": campaign.who,
-        "requests": list(campaign.requests),
-        "announced_states": list(campaign.announced_states),
-        "quiet_since": to_text(campaign.quiet_since) if campaign.quiet_since else "",
-    }
-    if campaign.next_at is not None:
-        record |= {"due": "due", "due_at": to_text(campaign.next_at)}
+    """Return the write of a campaign, for a commit."""
+    record = _CAMPAIGN.record(campaign) | {"thing": "campaign"} | ({"due": "due"} if campaign.next_at else {})
     return Put(CAMPAIGN_KEY, record, campaign.version)
+
+
+campaign_from = _CAMPAIGN.value
 
 
 def save_campaign(ledger: Ledger, campaign: Campaign, *also: Put) -> Campaign:
@@ -246,28 +234,6 @@ def save_campaign(ledger: Ledger, campaign: Campaign, *also: Put) -> Campaign:
     """
     ledger.commit(campaign_put(campaign), *also)
     return replace(campaign, version=campaign.version + 1)
-
-
-def campaign_from(record: Mapping[str, Any]) -> Campaign:
-    """Read what was written."""
-    return Campaign(
-        id=record["campaign"],
-        state=CampaignState(record["state"]),
-        size=record["size"],
-        began_at=from_text(record["began_at"]),
-        step=record["step"],
-        batches=record["batches"],
-        out=record["out"],
-        of_step=Tally(**record["of_step"]),
-        in_all=Tally(**record["in_all"]),
-        why=record["why"],
-        who=record["who"],
-        requests=tuple(record["requests"]),
-        announced_states=tuple(record["announced_states"]),
-        quiet_since=from_text(record["quiet_since"]) if record["quiet_since"] else None,
-        next_at=from_text(record["due_at"]) if "due_at" in record else None,
-        version=version_of(record),
-    )
 
 
 def waiting_in(campaign_id: str) -> str:
@@ -291,45 +257,18 @@ def read_member(ledger: Ledger, thing: str) -> Member | None:
     return member_from(record) if record else None
 
 
+_MEMBER = RecordType(name="member", of=Member)
+
+
 def member_put(member: Member) -> Put:
-    """Give the write that belongs into somebody's commit."""
-    record: dict[str, Any] = {
-        "type": "member",
-        "thing": member.thing,
-        "campaign": member.campaign,
-        "certificate": member.certificate,
-        "created_at": to_text(member.created_at),
-        "state": member.state,
-        "waits_since": to_text(member.waits_since),
-        "enrolled_by": member.enrolled_by,
-        "attempts": member.attempts,
-        "batch": member.batch,
-        "job_id": member.job_id,
-        "note": member.note,
-        "case_id": member.case_id,
-    }
+    """Return the write of a device's place, for a commit; one that waits is listed by how long it does."""
+    record = _MEMBER.record(member)
     if member.state is MemberState.WAITING:
-        record |= {"due": waiting_in(member.campaign), "due_at": to_text(member.waits_since)}
+        record |= {"due": waiting_in(member.campaign), "due_at": record["waits_since"]}
     return Put(member_key(member.thing), record, member.version)
 
 
-def member_from(record: Mapping[str, Any]) -> Member:
-    """Read what was written."""
-    return Member(
-        thing=record["thing"],
-        campaign=record["campaign"],
-        certificate=record["certificate"],
-        created_at=from_text(record["created_at"]),
-        state=MemberState(record["state"]),
-        waits_since=from_text(record["waits_since"]),
-        enrolled_by=record["enrolled_by"],
-        attempts=record["attempts"],
-        batch=record["batch"],
-        job_id=record["job_id"],
-        note=record["note"],
-        case_id=record.get("case_id", ""),
-        version=version_of(record),
-    )
+member_from = _MEMBER.value
 
 
 def batch_key(campaign_id: str, number: int) -> Key:
@@ -337,44 +276,22 @@ def batch_key(campaign_id: str, number: int) -> Key:
     return Key(f"CAMPAIGN#{campaign_id}", f"BATCH#{number:06d}")
 
 
+_BATCH = RecordType(name="batch", of=Batch)
+
+
 def batch_put(batch: Batch) -> Put:
-    """Give the write that belongs into somebody's commit. A batch that is counted is listed no more, and expires."""
-    record: dict[str, Any] = {
-        "type": "batch",
-        "thing": "campaign",
-        "campaign": batch.campaign,
-        "number": batch.number,
-        "job_id": batch.job_id,
-        "step": batch.step,
-        "things": list(batch.things),
-        "began_at": to_text(batch.began_at),
-        "sent": batch.sent,
-        "outcomes": dict(batch.outcomes),
-        "counted": batch.counted,
-        EXPIRY: int((batch.began_at + _KEPT).timestamp()),
-    }
+    """Return the write of a batch, for a commit. One that is counted is listed no more, and expires."""
+    expires_at = int((batch.began_at + _KEPT).timestamp())
+    record = _BATCH.record(batch) | {"thing": "campaign", EXPIRY: expires_at}
     if not batch.counted:
-        record |= {"due": open_batches_of(batch.campaign), "due_at": to_text(batch.began_at)}
+        record |= {"due": open_batches_of(batch.campaign), "due_at": record["began_at"]}
     return Put(batch_key(batch.campaign, batch.number), record, batch.version)
+
+
+batch_from = _BATCH.value
 
 
 def read_batch(ledger: Ledger, campaign_id: str, number: int) -> Batch | None:
     """Read a batch; None when there is none of that number."""
     record = ledger.read(batch_key(campaign_id, number))
     return batch_from(record) if record else None
-
-
-def batch_from(record: Mapping[str, Any]) -> Batch:
-    """Read what was written."""
-    return Batch(
-        campaign=record["campaign"],
-        number=record["number"],
-        job_id=record["job_id"],
-        step=record["step"],
-        things=tuple(record["things"]),
-        began_at=from_text(record["began_at"]),
-        sent=record["sent"],
-        outcomes=record["outcomes"],
-        counted=record["counted"],
-        version=version_of(record),
-    )

@@ -109,7 +109,7 @@ def _plain_reader(hint: type[Any]) -> Read:
         return from_text
     if is_dataclass(hint):
         readers = _readers_of(hint)
-        return lambda stored: hint(**{name: read(stored[name]) for name, read in readers.items()})
+        return lambda stored: hint(**{name: read(stored[name]) for name, read in readers.items() if name in stored})
     return hint if isinstance(hint, EnumType) else _as_it_is
 
 
