@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 from warden.context import Context
-from warden.core.clock import from_text, to_text
-from warden.core.ledger import Key, Ledger, Put, version_of
+from warden.core.ledger import Key, Ledger, Put
 from warden.core.ports import JobOrder
+from warden.core.records import RecordType
 from warden.plan.actions import ROTATE_CERTIFICATE
 
 JOB_ID_PREFIX = "warden-"
@@ -111,37 +111,13 @@ def save_job(ledger: Ledger, job: Job) -> Job:
     return replace(job, version=job.version + 1)
 
 
+_JOB = RecordType(name="job", of=Job, attributes={"id": "job_id", "deadline": "due_at"}, sparse=("deadline",))
+
+
 def job_put(job: Job) -> Put:
-    """Give the write that belongs into somebody's commit."""
-    record: dict[str, Any] = {
-        "type": "job",
-        "job_id": job.id,
-        "action": job.action,
-        "case_id": job.case_id,
-        "thing": job.thing,
-        "began_at": to_text(job.began_at),
-        "uploads": [
-            {"name": upload.name, "bytes": upload.bytes, "sha256": upload.sha256, "key": upload.key}
-            for upload in job.uploads
-        ],
-    }
-    if job.deadline is not None:
-        record |= {"due": "due", "due_at": to_text(job.deadline)}
+    """Return the write of a job's record, for a commit; the sweep finds it while the job has a deadline."""
+    record = _JOB.record(job) | ({"due": "due"} if job.deadline else {})
     return Put(_key(job.id, job.thing), record, job.version)
 
 
-def job_from(record: Mapping[str, Any]) -> Job:
-    """Read what was written."""
-    return Job(
-        id=record["job_id"],
-        action=record["action"],
-        case_id=record["case_id"],
-        thing=record["thing"],
-        began_at=from_text(record["began_at"]),
-        deadline=from_text(record["due_at"]) if "due_at" in record else None,
-        uploads=tuple(
-            Upload(upload["name"], int(upload["bytes"]), upload["sha256"], upload["key"])
-            for upload in record["uploads"]
-        ),
-        version=version_of(record),
-    )
+job_from = _JOB.value
