@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from warden.core import quotas
 from warden.core.mode import Mode
+
+_LOOKUPS_PER_MINUTE = 57 * quotas.PRINCIPAL_LOOKUPS_PER_SECOND
+"""95 % of what AWS IoT allows, as the template has it: the rest is for others in the account."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +44,8 @@ class Settings:
     """How long a device may work on a job once it has begun."""
     rotate_after: timedelta = timedelta(days=365)
     """The age at which a certificate is due to be renewed, where the plan gives its thing's type no other."""
-    lookups_per_second: float = 9.5
-    """How often a second the sweep asks which things a certificate is on; AWS IoT gives 10 (ListPrincipalThings)."""
+    lookups_per_second: float = _LOOKUPS_PER_MINUTE / 60
+    """How often a second the sweep asks which things a certificate is on."""
     private_ca: str = ""
     """The ARN of the authority in AWS Private CA that signs new certificates; without one, AWS IoT's own does."""
     private_ca_validity: timedelta = timedelta(days=730)
@@ -103,7 +107,7 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
         second_disconnect_after=timedelta(seconds=_number(environment, "WARDEN_SECOND_DISCONNECT_SECONDS", 480)),
         rotation_deadline=timedelta(hours=_number(environment, "WARDEN_ROTATION_DEADLINE_HOURS", 24)),
         rotate_after=timedelta(days=_number(environment, "WARDEN_ROTATE_AFTER_DAYS", 365)),
-        lookups_per_second=_number(environment, "WARDEN_LOOKUPS_PER_MINUTE", 570) / 60,
+        lookups_per_second=_number(environment, "WARDEN_LOOKUPS_PER_MINUTE", _LOOKUPS_PER_MINUTE) / 60,
         private_ca=environment.get("WARDEN_PRIVATE_CA", ""),
         private_ca_validity=timedelta(days=_number(environment, "WARDEN_PRIVATE_CA_VALIDITY_DAYS", 730)),
         certificate_grace=timedelta(hours=_number(environment, "WARDEN_CERTIFICATE_GRACE_HOURS", 168)),

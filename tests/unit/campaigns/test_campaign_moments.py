@@ -240,7 +240,7 @@ def test_a_campaign_that_was_quiet_goes_on_when_somebody_waits_again() -> None:
 @pytest.fixture(name="one_by_one")
 def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> World:
     """A campaign of nine in its last step, whose every device is a job of its own."""
-    monkeypatch.setattr("warden.campaigns.rollout._THINGS_A_JOB", 1)
+    monkeypatch.setattr("warden.core.quotas.TARGETS_PER_JOB", 1)
     world = a_campaign(9, rotation=f"{ENFORCED}canary_percent = 1\n")
     while campaign(world).step < 2:
         world.sweep(after=TURN)

@@ -396,6 +396,7 @@ WINDOW = (
         (f'policies_by_type = {{ "pump-*" = {[f"p{number}" for number in range(11)]} }}', POLICIES),
         ('policies_by_type = { "pump-*" = [7] }', POLICIES),
         ('policies_by_type = { "pump-*" = ["a b"] }', POLICIES),
+        ('policies_by_type = { "pump-*" = ["gerät"] }', POLICIES),
         (f'policies_by_type = {{ "pump-*" = ["{"a" * 129}"] }}', POLICIES),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from warden.core import quotas
 from warden.core.errors import ActionFailed, NotYet, Refused
 from warden.core.ports import Certificate, CertificatePage
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from warden.aws.private_ca import PrivateAuthority
 
 _SERVER_ERROR = 500
-_PAGE = 250
-"""The largest page ListCertificates gives."""
 
 
 class IotCertificates:
@@ -46,7 +45,7 @@ class IotCertificates:
             return [
                 policy["policyName"]
                 for page in self._iot.get_paginator("list_attached_policies").paginate(
-                    target=self._arn(certificate_id), PaginationConfig={"PageSize": _PAGE}
+                    target=self._arn(certificate_id), PaginationConfig={"PageSize": quotas.LIST_PAGE}
                 )
                 for policy in page["policies"]
             ]
@@ -122,7 +121,7 @@ class IotCertificates:
         """List inactive certificates newest first, and stop at the first one that is older."""
         found: list[Certificate] = []
         pages = self._iot.get_paginator("list_certificates").paginate(
-            ascendingOrder=False, PaginationConfig={"PageSize": _PAGE}
+            ascendingOrder=False, PaginationConfig={"PageSize": quotas.LIST_PAGE}
         )
         for page in pages:
             for listed in page["certificates"]:
@@ -136,7 +135,7 @@ class IotCertificates:
         """List one page by creation date, ascending."""
         marker = {"marker": page} if page else {}
         try:
-            listed = self._iot.list_certificates(ascendingOrder=True, pageSize=_PAGE, **marker)
+            listed = self._iot.list_certificates(ascendingOrder=True, pageSize=quotas.LIST_PAGE, **marker)
         except self._iot.exceptions.InvalidRequestException as error:
             if not page:
                 raise

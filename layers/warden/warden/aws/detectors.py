@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from warden.core import quotas
 from warden.core.findings import Finding, Source
 from warden.core.ports import AuditPage
 
 if TYPE_CHECKING:
     from mypy_boto3_iot import IoTClient
-
-
-_PAGE = 250
 
 
 class AwsDetectors:
@@ -32,7 +30,7 @@ class AwsDetectors:
 
     def _violation_is_active(self, finding: Finding) -> bool:
         pages = self._iot.get_paginator("list_active_violations").paginate(
-            thingName=finding.subject.name, PaginationConfig={"PageSize": 250}
+            thingName=finding.subject.name, PaginationConfig={"PageSize": quotas.LIST_PAGE}
         )
         return any(violation["violationId"] == finding.id for page in pages for violation in page["activeViolations"])
 
@@ -44,8 +42,8 @@ class AwsDetectors:
         return not described.get("isSuppressed", False)
 
     def audit_page(self, task_id: str, check: str, page: str) -> AuditPage:
-        """Read a page of an audit's findings, 250 at a time, the most there can be."""
-        asked: dict[str, Any] = {"taskId": task_id, "checkName": check, "maxResults": _PAGE}
+        """Read a page of an audit's findings, of the greatest size there is."""
+        asked: dict[str, Any] = {"taskId": task_id, "checkName": check, "maxResults": quotas.LIST_PAGE}
         if page:
             asked["nextToken"] = page
         answer = self._iot.list_audit_findings(**asked)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from warden.core import quotas
 from warden.core.errors import NotSent, NotYet
 from warden.core.ports import QueueEntry
 
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
-_BATCH = 10
-"""The most messages, and 256 KiB with them, that SQS takes in a call; a finding has at most 12 KB."""
-
-
 class SqsCaseQueue:
     """The case queue on SQS FIFO: one group per device."""
 
@@ -32,8 +29,8 @@ class SqsCaseQueue:
         self._url = url
 
     def put_all(self, entries: Sequence[QueueEntry]) -> None:
-        """Send messages, ten in a call; what SQS did not take is sent again by whoever runs this again."""
-        for batch in batched(entries, _BATCH, strict=False):
+        """Send messages, as many in a call as SQS takes; the next delivery sends again what it did not take."""
+        for batch in batched(entries, quotas.MESSAGES_PER_BATCH, strict=False):
             answer = self._sqs.send_message_batch(
                 QueueUrl=self._url,
                 Entries=[

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
+from warden.core import quotas
 from warden.core.errors import ActionFailed, NotYet
 
 _PAUSES = (0.5, 0.5, 1.0, 1.0, 1.0)
@@ -33,9 +34,6 @@ _WILL_NOT = {
     "ValidationException",
 }
 """Answers that a repetition does not change: a person has to look at the authority, or at the request."""
-
-_COMMON_NAME_CHARACTERS = 64
-_TOKEN_CHARACTERS = 36
 
 # Nothing of the request but its key: without these the template would take the subject and its other names from there.
 _EXTENSIONS: Mapping[str, Any] = {
@@ -88,7 +86,7 @@ class PrivateAuthority:
                 TemplateArn=f"arn:{self._arn.split(':')[1]}:acm-pca:::template/BlankEndEntityCertificate_APIPassthrough/V1",
                 Validity={"Type": "DAYS", "Value": self._days},
                 # Two things that send one request must not be given one certificate.
-                IdempotencyToken=sha256(f"{thing}\n{csr}".encode()).hexdigest()[:_TOKEN_CHARACTERS],
+                IdempotencyToken=sha256(f"{thing}\n{csr}".encode()).hexdigest()[: quotas.IDEMPOTENCY_TOKEN_CHARACTERS],
                 ApiPassthrough={
                     "Subject": {"CommonName": subject},
                     "Extensions": {**_EXTENSIONS, "SubjectAlternativeNames": names},
@@ -127,7 +125,7 @@ class PrivateAuthority:
 
 def common_name(thing: str) -> str:
     """Give the CN of a thing: its name, or the digest of one too long for a CN."""
-    return thing if len(thing) <= _COMMON_NAME_CHARACTERS else sha256(thing.encode()).hexdigest()
+    return thing if len(thing) <= quotas.COMMON_NAME_CHARACTERS else sha256(thing.encode()).hexdigest()
 
 
 def _require_as_asked(pem: str, csr: str, subject: str, uri: str) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from warden.core import quotas
 from warden.core.errors import ActionFailed
 from warden.core.ports import Thing
 
 if TYPE_CHECKING:
     from mypy_boto3_iot import IoTClient
-
-_GROUPS_PAGE = 250
-_PRINCIPALS_PAGE = 250
 
 
 class IotRegistry:
@@ -29,7 +27,7 @@ class IotRegistry:
             groups = [
                 group["groupName"]
                 for page in self._iot.get_paginator("list_thing_groups_for_thing").paginate(
-                    thingName=name, PaginationConfig={"PageSize": _GROUPS_PAGE}
+                    thingName=name, PaginationConfig={"PageSize": quotas.LIST_PAGE}
                 )
                 for group in page["thingGroups"]
             ]
@@ -43,7 +41,7 @@ class IotRegistry:
             principals = [
                 principal
                 for page in self._iot.get_paginator("list_thing_principals").paginate(
-                    thingName=thing, PaginationConfig={"PageSize": _PRINCIPALS_PAGE}
+                    thingName=thing, PaginationConfig={"PageSize": quotas.LIST_PAGE}
                 )
                 for principal in page["principals"]
             ]
@@ -59,7 +57,7 @@ class IotRegistry:
                 thing
                 for page in self._iot.get_paginator("list_principal_things").paginate(
                     principal=f"{self._arn_prefix}cert/{certificate_id}",
-                    PaginationConfig={"PageSize": _PRINCIPALS_PAGE},
+                    PaginationConfig={"PageSize": quotas.LIST_PAGE},
                 )
                 for thing in page["things"]
             ]
@@ -74,7 +72,7 @@ class IotRegistry:
                 for page in self._iot.get_paginator("list_attached_policies").paginate(
                     target=f"{self._arn_prefix}thinggroup/{group}",
                     recursive=True,
-                    PaginationConfig={"PageSize": _PRINCIPALS_PAGE},
+                    PaginationConfig={"PageSize": quotas.LIST_PAGE},
                 )
                 for policy in page["policies"]
             ]

@@ -39,6 +39,7 @@ from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step,
 from warden.cases.outbox import outbox_put
 from warden.containment.snapshot import read_containment
 from warden.context import Context
+from warden.core import quotas
 from warden.core.errors import ActionFailed
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import Index, Key, Record, retry_on_conflict
@@ -53,9 +54,6 @@ RULE = "campaign"
 """What stands in the place of a rule's name on the case of a device that a campaign renews."""
 
 KIND = "certificate-age"
-
-_THINGS_A_JOB = 100
-"""IoT Jobs' quota of targets (general reference, AWS IoT Device Management)."""
 
 _BATCHES_A_TURN = 4
 """Four hundred devices are prepared in well under a minute, half of what the responder has."""
@@ -214,8 +212,8 @@ def _let_go(campaign: Campaign, context: Context) -> None:
 
 def _room(campaign: Campaign, context: Context) -> int:
     planned = campaign.step_size(context.plan.rotation)
-    of_step = _THINGS_A_JOB if planned is None else max(0, planned - campaign.of_step.judged - campaign.out)
-    return min(of_step, _THINGS_A_JOB, context.governor.room_for_campaign(context.now()))
+    of_step = quotas.TARGETS_PER_JOB if planned is None else max(0, planned - campaign.of_step.judged - campaign.out)
+    return min(of_step, quotas.TARGETS_PER_JOB, context.governor.room_for_campaign(context.now()))
 
 
 def _waiting(campaign: Campaign, context: Context) -> Iterator[str]:

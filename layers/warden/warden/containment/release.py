@@ -8,11 +8,10 @@ from typing import Protocol
 
 from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
 from warden.context import Context
+from warden.core import quotas
 from warden.core.errors import NotYet, Refused
 from warden.core.ledger import retry_on_conflict
 from warden.core.ports import HasCertificates, HasConnections, HasLedger, HasRegistry
-
-_POLICIES_PER_CERTIFICATE = 10
 
 
 class _Ports(HasLedger, HasRegistry, HasCertificates, Protocol):
@@ -160,7 +159,7 @@ def _give_back(certificate: str, policies: Sequence[str], context: Context[_Port
     for policy in policies:
         if policy in has:
             continue
-        if len(has) >= _POLICIES_PER_CERTIFICATE and ours in has:
+        if len(has) >= quotas.POLICIES_PER_CERTIFICATE and ours in has:
             certificates.detach_policy(certificate, ours)  # nine of its own are back: it is not without any
             has.remove(ours)
         certificates.attach_policy(certificate, policy)

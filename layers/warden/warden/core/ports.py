@@ -144,7 +144,7 @@ class Certificates(Protocol):
         ...
 
     def oldest_page(self, page: str) -> CertificatePage:
-        """List up to 250 certificates, oldest first; `page` is empty for the first.
+        """List a page of certificates, oldest first; `page` is empty for the first.
 
         Raises:
             Refused: with code `no-such-page` when AWS IoT does not know the page any more.
@@ -184,9 +184,9 @@ class Execution:
 class JobOrder:
     """A job, and the bounds that IoT Jobs itself keeps on it.
 
-    `things` are at most 100, the quota of targets. `work_timeout` is how long a device may take once it has begun,
+    `things` are at most `quotas.TARGETS_PER_JOB`. `work_timeout` is how long a device may take once it has begun,
     a minute to seven days. At `ends_at`, at least half an hour ahead, whatever is not over is cancelled.
-    `per_minute` is how many devices are told of it a minute, at most 1,000; None tells them all at once.
+    `per_minute` is how many devices are told of it a minute; None tells them all at once.
     `abort_percent` of executions that ended badly, `abort_after` having ended at all, cancels the rest; None never.
     """
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 
+from warden.core import quotas
 from warden.core.errors import Refused
 
 # cryptography takes 40 ms to import, and only a device that asks for a certificate needs it: `devices.keys` is imported
 # in the two functions that read keys, and nowhere else.
-
-_CHARACTERS = 4096
-"""What AWS IoT reads (API reference, CreateCertificateFromCsr). A request for a 4096-bit RSA key is under 2 KB."""
 
 
 @dataclass(frozen=True)
@@ -54,5 +52,7 @@ def key_of_certificate(pem: str) -> str:
 
 
 def _require_short(pem: str) -> None:
-    if len(pem) > _CHARACTERS:
-        raise Refused("csr-too-large", f"the signing request has {len(pem)} characters; at most {_CHARACTERS} are read")
+    if len(pem) > quotas.CSR_CHARACTERS:
+        raise Refused(
+            "csr-too-large", f"the signing request has {len(pem)} characters; at most {quotas.CSR_CHARACTERS} are read"
+        )

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from warden.context import Context
+from warden.core import quotas
 from warden.core.errors import Refused
 from warden.core.ports import HasLedger, HasQueue
-from warden.devices.jobs import JOB_ID, JOB_ID_PREFIX, read_job
+from warden.devices.jobs import JOB_ID_PREFIX, read_job
 from warden.queues.messages import send_job_ended
-from warden.validation.names import THING_NAME
 
 _ENDINGS = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED", "DELETED")
-_THING = re.compile(rf"arn:[^:]+:iot:[^:]*:[0-9]*:thing/(?P<name>{THING_NAME})")
+_THING = re.compile(rf"arn:[^:]+:iot:[^:]*:[0-9]*:thing/(?P<name>{quotas.THING_NAME})")
 
 
 class _Ports(HasLedger, HasQueue, Protocol):
@@ -31,7 +31,7 @@ def track(event: Mapping[str, Any], context: Context[_Ports]) -> str:
     """
     job_id = event.get("jobId")
     status = event.get("status") or str(event.get("operation", "")).upper()
-    if not isinstance(job_id, str) or not JOB_ID.fullmatch(job_id):
+    if not isinstance(job_id, str) or not re.fullmatch(quotas.JOB_ID, job_id):
         raise Refused("not-a-job-event", "the event has no `jobId` that IoT Jobs could have made")
     if not job_id.startswith(JOB_ID_PREFIX):
         return "somebody else's"

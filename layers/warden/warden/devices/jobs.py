@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,16 +9,14 @@ from hashlib import sha256
 from typing import Any
 
 from warden.context import Context
+from warden.core import quotas
 from warden.core.ledger import Key, Ledger, Put
 from warden.core.ports import JobOrder
 from warden.core.records import RecordType
 from warden.plan.actions import ROTATE_CERTIFICATE
 
 JOB_ID_PREFIX = "warden-"
-JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What IoT Jobs takes for an id."""
-
-_LEAST_TIME_TO_END = timedelta(minutes=31)
+_SPARE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class Job:
 
 
 def job_id(case_id: str, action: str, nth: int) -> str:
-    """Name a job: the same decision gives the same id. IoT Jobs allows 64 characters of `[a-zA-Z0-9_-]`."""
+    """Name a job: the same decision gives the same id."""
     return f"{JOB_ID_PREFIX}{action}-{sha256(f'{case_id} {action} {nth}'.encode()).hexdigest()[:24]}"
 
 
@@ -87,8 +84,8 @@ def order_for(job: Job, context: Context[object]) -> JobOrder:
 
 
 def end_time(deadline: datetime | None, now: datetime) -> datetime:
-    """Give a deadline as an end time that IoT Jobs accepts: half an hour ahead or more (API, SchedulingConfig)."""
-    return max(deadline or now, now + _LEAST_TIME_TO_END)
+    """Give a deadline as an end time that IoT Jobs accepts: no sooner than its quota allows, and a minute to spare."""
+    return max(deadline or now, now + quotas.LEAST_TIME_TO_END + _SPARE)
 
 
 def _key(job: str, thing: str) -> Key:

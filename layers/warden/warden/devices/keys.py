@@ -11,11 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from warden.core import quotas
 from warden.core.errors import Refused
-
-_RSA_BITS = 2048
-_CURVES = ("secp256r1", "secp384r1", "secp521r1")
-"""The keys AWS IoT signs for (API reference, CreateCertificateFromCsr)."""
 
 
 class ReadRequest(NamedTuple):
@@ -51,8 +48,8 @@ def fingerprint_of_certificate(pem: str) -> str:
 
 def _is_strong(key: PublicKeyTypes) -> bool:
     if isinstance(key, rsa.RSAPublicKey):
-        return key.key_size >= _RSA_BITS
-    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES
+        return key.key_size >= quotas.LEAST_RSA_BITS
+    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in quotas.CURVES
 
 
 def _fingerprint(key: PublicKeyTypes) -> str:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from warden.context import Context
+from warden.core import quotas
 from warden.core.errors import Refused
-from warden.validation.names import THING_NAME
 from warden.validation.strict_json import message_in
 
 _PAYLOAD_BYTES = 64 * 1024
@@ -54,7 +54,7 @@ def request_from(message: Mapping[str, Any]) -> DeviceRequest:
         message.get("payload"), str
     ):
         raise Refused("not-a-device-request", f"the message lacks one of {', '.join((*names, 'payload'))}")
-    if not re.fullmatch(THING_NAME, str(fields["thing"])):  # a topic can hold any text, the registry cannot
+    if not re.fullmatch(quotas.THING_NAME, str(fields["thing"])):  # a topic can hold any text, the registry cannot
         raise Refused("not-a-device-request", "the topic names no thing that could be registered")
     try:
         payload = b64decode(message["payload"], validate=True)

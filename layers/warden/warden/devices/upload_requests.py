@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -9,8 +10,9 @@ from typing import Any
 
 from warden.cases.model import Step
 from warden.context import Context
+from warden.core import quotas
 from warden.core.errors import Refused
-from warden.devices.jobs import JOB_ID, Job, Upload, job_put, read_job
+from warden.devices.jobs import Job, Upload, job_put, read_job
 from warden.devices.requests import DeviceRequest, require_in_progress, require_own
 from warden.plan.actions import COLLECT_LOGS
 
@@ -29,7 +31,7 @@ def create_uploads(request: DeviceRequest, body: Mapping[str, Any], context: Con
     """
     require_own(request, context)
     job_id = body.get("jobId")
-    named = isinstance(job_id, str) and JOB_ID.fullmatch(job_id)
+    named = isinstance(job_id, str) and re.fullmatch(quotas.JOB_ID, job_id)
     job = read_job(context.ports.ledger, str(job_id), request.thing) if named else None
     if job is None or job.action != COLLECT_LOGS:
         raise Refused("no-job", "`jobId` names no log collection of this thing")

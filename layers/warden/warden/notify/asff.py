@@ -6,12 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from warden.cases.model import Case
+from warden.core import quotas
 from warden.core.clock import to_text
 from warden.notify.case_notices import plain
 from warden.settings import Settings
-
-_TITLE, _DESCRIPTION, _FIELD = 256, 1024, 2048
-"""Security Hub's limits on these, in characters (API reference, AwsSecurityFinding)."""
 
 
 def finding_of(case: Case, settings: Settings, now: datetime) -> dict[str, Any]:
@@ -28,17 +26,20 @@ def finding_of(case: Case, settings: Settings, now: datetime) -> dict[str, Any]:
         "CreatedAt": to_text(case.opened_at),
         "UpdatedAt": to_text(now),
         "Severity": {"Label": case.severity.upper()},
-        "Title": plain(case.title, _TITLE),
-        "Description": plain(f"{case.title}. Case {case.id} is {case.state}; `warden show {case.id}`.", _DESCRIPTION),
+        "Title": plain(case.title, quotas.FINDING_TITLE_CHARACTERS),
+        "Description": plain(
+            f"{case.title}. Case {case.id} is {case.state}; `warden show {case.id}`.",
+            quotas.FINDING_DESCRIPTION_CHARACTERS,
+        ),
         "Resources": [_resource(case, settings)],
         "RecordState": "ACTIVE" if case.is_open else "ARCHIVED",
         "ProductFields": {
             "fleet-warden/case": case.id,
             "fleet-warden/state": case.state,
-            "fleet-warden/resolution": plain(case.resolution, _FIELD) or "none",
+            "fleet-warden/resolution": plain(case.resolution, quotas.FINDING_FIELD_CHARACTERS) or "none",
             "fleet-warden/mode": case.mode or "none",
             "fleet-warden/source": case.source,
-            "fleet-warden/kind": plain(case.kind, _FIELD),
+            "fleet-warden/kind": plain(case.kind, quotas.FINDING_FIELD_CHARACTERS),
             "fleet-warden/actions": _actions(case),
         },
     }
@@ -48,7 +49,7 @@ def _resource(case: Case, settings: Settings) -> dict[str, Any]:
     name = f"{settings.arn_prefix}thing/{case.thing}" if case.thing else f"{case.subject.type}/{case.subject.name}"
     return {
         "Type": "Other",
-        "Id": plain(name, 512),
+        "Id": plain(name, quotas.FINDING_RESOURCE_CHARACTERS),
         "Partition": settings.partition,
         "Region": settings.region,
     }
@@ -56,4 +57,4 @@ def _resource(case: Case, settings: Settings) -> dict[str, Any]:
 
 def _actions(case: Case) -> str:
     said = ", ".join(f"{action} {outcome.progress}" for action, outcome in case.outcomes.items())
-    return plain(said, _FIELD) or "none"
+    return plain(said, quotas.FINDING_FIELD_CHARACTERS) or "none"

@@ -6,11 +6,9 @@ from urllib.parse import quote
 
 from warden.cases.allowed import Decision, allowed
 from warden.cases.model import Case, CaseState, Progress
+from warden.core import quotas
 from warden.core.mode import Mode
 from warden.settings import Settings
-
-_SUBJECT_LENGTH = 99
-"""SNS takes subjects of up to 100 characters, ASCII, without line breaks (API reference, Publish)."""
 
 _HEADLINES = {
     CaseState.OPEN: "recorded",
@@ -34,7 +32,7 @@ def plain(text: str, length: int = 200) -> str:
 def subject_of(case: Case) -> str:
     """Write the subject line, always of one form. A long name is cut: it must not push the severity out of sight."""
     begin, end = f"Fleet Warden: {_HEADLINES[case.state]}: ", f" ({case.severity})"
-    return begin + plain(case.thing or case.subject.name, _SUBJECT_LENGTH - len(begin) - len(end)) + end
+    return begin + plain(case.thing or case.subject.name, quotas.SUBJECT_CHARACTERS - len(begin) - len(end)) + end
 
 
 def body_of(case: Case, settings: Settings, reason: str) -> str:

@@ -15,6 +15,7 @@ from warden.cases.model import Case, CaseState, TimelineEntry, case_from
 from warden.cases.views import summary
 from warden.containment.snapshot import Containment, read_containment
 from warden.context import Context
+from warden.core import quotas
 from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
@@ -23,7 +24,6 @@ from warden.plan.governor import STOP_KEY
 from warden.queues.messages import send_campaign_decision, send_decision, send_finding
 from warden.respond.decisions import check_decision
 from warden.validation.fields import is_unicode
-from warden.validation.names import THING_NAME
 
 _WHY_CHARACTERS = 500
 _PAGE = 200
@@ -78,7 +78,7 @@ def _cases(call: Call, context: Context) -> dict[str, Any]:
 
 
 def _require_thing(name: str) -> None:
-    if not re.fullmatch(THING_NAME, name):
+    if not re.fullmatch(quotas.THING_NAME, name):
         raise Refused("bad-argument", "`thing` must be the name of a thing: letters, digits and : _ -, at most 128")
 
 

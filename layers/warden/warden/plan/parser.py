@@ -15,6 +15,7 @@ from typing import Any
 
 from cronsim import CronSim, CronSimError
 
+from warden.core import quotas
 from warden.core.errors import PlanError
 from warden.core.findings import Severity, Source
 from warden.core.mode import Mode
@@ -94,12 +95,12 @@ _ROTATION_NUMBERS = {
     "devices_per_day": 1_000_000.0,
     "canary_percent": 100.0,
     "success_percent": 100.0,
-    "jobs_per_minute": 1_000.0,
+    "jobs_per_minute": float(quotas.NOTIFIED_PER_MINUTE),
     "attempts": 100.0,
     "days_to_answer": 365.0,
     "window_minutes": 1_440.0,
 }
-"""The greatest each may be; 1,000 a minute is IoT Jobs' own quota (maximumPerMinute)."""
+"""The greatest value of each."""
 _PERCENTS = ("percent_of_fleet_per_day", "canary_percent", "success_percent")
 _ROTATION_KEYS = {"mode", "window", "key_algorithm", "days_by_type", "policies_by_type", *_ROTATION_NUMBERS}
 _HYGIENE_KEYS = {"on_no_thing", "inactive", "inactive_days"}
@@ -126,12 +127,11 @@ _MOST = {
     **_ROTATION_NUMBERS,
 }
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
-_POLICIES_PER_CERTIFICATE = 10
 
 
 def _is_policy(name: object) -> bool:
-    """Tell whether AWS IoT would take it for a policy's name (API reference, policyName)."""
-    return isinstance(name, str) and re.fullmatch(r"[\w+=,.@-]{1,128}", name) is not None
+    """Tell whether AWS IoT would take it for a policy's name ."""
+    return isinstance(name, str) and re.fullmatch(quotas.POLICY_NAME, name) is not None
 
 
 class _Reader:
@@ -239,7 +239,9 @@ class _Reader:
     def _policies_by_type(self, table: Mapping[str, Any]) -> dict[str, Sequence[str]]:
         policies = table.get("policies_by_type", {})
         if not isinstance(policies, dict) or not all(
-            isinstance(names, list) and 1 <= len(names) <= _POLICIES_PER_CERTIFICATE and all(map(_is_policy, names))
+            isinstance(names, list)
+            and 1 <= len(names) <= quotas.POLICIES_PER_CERTIFICATE
+            and all(map(_is_policy, names))
             for names in policies.values()
         ):
             self._fault(

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from warden.core import quotas
 from warden.core.clock import to_text
 from warden.validation.fields import is_unicode
 
 BYTES = 8_000
 """Size of a finding's evidence, as ASCII JSON. A case and its timeline share one 400 KB item limit per record."""
-
-_NUMBER_DIGITS = 38  # what DynamoDB keeps of a number
 
 
 @dataclass
@@ -92,4 +91,4 @@ def _number(value: int | float) -> int | str:
     if isinstance(value, float):
         # 54.0 is a count that went through a float; other fractions are text, for no store keeps them alike.
         return int(value) if math.isfinite(value) and value.is_integer() and abs(value) < 2**53 else repr(value)
-    return value if abs(value) < 10**_NUMBER_DIGITS else "(a number too long to keep)"
+    return value if abs(value) < 10**quotas.NUMBER_DIGITS else "(a number too long to keep)"

@@ -6,22 +6,20 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from warden.core import quotas
 from warden.core.errors import Refused
 from warden.core.findings import Subject, SubjectType
-
-THING_NAME = r"[a-zA-Z0-9:_-]{1,128}"
-CLIENT_ID_BYTES = 128
 
 # What a name of each type looks like, by the service model of its API. A client id can be any text.
 _PATTERNS: Mapping[SubjectType, str] = MappingProxyType(
     {
-        SubjectType.THING: THING_NAME,
+        SubjectType.THING: quotas.THING_NAME,
         SubjectType.CERTIFICATE: r"[0-9a-f]{64}",
         # A CA that is not registered with AWS IoT is known by its issuer id or serial number.
         SubjectType.CA_CERTIFICATE: r"(0x)?[0-9a-fA-F:]{1,64}",
-        SubjectType.POLICY: r"[A-Za-z0-9_+=,.@-]{1,128}",
-        SubjectType.ROLE_ALIAS: r"[A-Za-z0-9_=,@-]{1,128}",
-        SubjectType.IAM_ROLE: r"[A-Za-z0-9_+=,.@-]{1,64}",
+        SubjectType.POLICY: quotas.POLICY_NAME,
+        SubjectType.ROLE_ALIAS: quotas.ROLE_ALIAS_NAME,
+        SubjectType.IAM_ROLE: quotas.ROLE_NAME,
         SubjectType.IDENTITY_POOL: r"[A-Za-z0-9_-]{1,55}:[0-9a-fA-F-]{1,64}",
         SubjectType.ACCOUNT: r"[0-9]{12}",
     }
@@ -77,7 +75,7 @@ def shown(name: str, limit: int = SHOWN) -> str:
 
 def _is_possible(kind: SubjectType, name: str) -> bool:
     if kind is SubjectType.CLIENT_ID:
-        return 0 < len(name.encode()) <= CLIENT_ID_BYTES
+        return 0 < len(name.encode()) <= quotas.CLIENT_ID_BYTES
     return re.fullmatch(_PATTERNS[kind], name) is not None
 
 

@@ -16,6 +16,7 @@ from typing import Protocol
 from warden.cases.model import Case, Outcome, Progress
 from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
 from warden.context import Context
+from warden.core import quotas
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed, Conflict, NotYet
 from warden.core.ledger import Key, Put, retry_on_conflict, version_of
@@ -24,9 +25,6 @@ from warden.devices.device_view import DeviceView
 from warden.devices.rotation_records import read_rotation
 from warden.plan.actions import QUARANTINE
 from warden.respond.actions.action import Action
-
-_POLICIES_PER_CERTIFICATE = 10
-"""AWS IoT's quota of policies attached to one certificate."""
 
 _GROUPS_REMEMBERED = timedelta(hours=1)
 """How long the ledger's word on a group's policies is taken; what it misses, `_is_effective` finds."""
@@ -160,7 +158,7 @@ def _restrict(containment: Containment, device: _Device, context: Context[_Ports
     containment = _remember(containment, device, context)
     for certificate, policies in device.policies.items():
         others = [policy for policy in policies if policy != ours.restricted_policy]
-        if len(policies) >= _POLICIES_PER_CERTIFICATE and len(others) == len(policies):
+        if len(policies) >= quotas.POLICIES_PER_CERTIFICATE and len(others) == len(policies):
             ports.certificates.detach_policy(certificate, others.pop())  # makes room; nine remain until ours is there
         if ours.restricted_policy not in policies:
             ports.certificates.attach_policy(certificate, ours.restricted_policy)

@@ -1,0 +1,97 @@
+"""AWS's quotas and name forms, each with its source. What we chose ourselves stands where it is used.
+
+The docstring of each names the page: an API reference states it at the operation or the data type, the AWS General
+Reference under "endpoints and quotas" of the service.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+# --- AWS IoT: names ---
+
+THING_NAME = r"[a-zA-Z0-9:_-]{1,128}"
+"""AWS IoT API reference, CreateThing, `thingName`."""
+
+POLICY_NAME = r"[A-Za-z0-9_+=,.@-]{1,128}"
+"""AWS IoT API reference, CreatePolicy, `policyName`."""
+
+ROLE_ALIAS_NAME = r"[A-Za-z0-9_=,@-]{1,128}"
+"""AWS IoT API reference, CreateRoleAlias, `roleAlias`."""
+
+ROLE_NAME = r"[A-Za-z0-9_+=,.@-]{1,64}"
+"""IAM API reference, CreateRole, `RoleName`."""
+
+JOB_ID = r"[A-Za-z0-9_-]{1,64}"
+"""AWS IoT API reference, CreateJob, `jobId`."""
+
+CLIENT_ID_BYTES = 128
+"""UTF-8 bytes of an MQTT client id. AWS General Reference, AWS IoT Core, message broker, "Client ID size"."""
+
+# --- AWS IoT: certificates and policies ---
+
+POLICIES_PER_CERTIFICATE = 10
+"""AWS General Reference, AWS IoT Core, security, "Maximum number of policies that can be attached to a certificate"."""
+
+CSR_CHARACTERS = 4096
+"""AWS IoT API reference, CreateCertificateFromCsr, `certificateSigningRequest`."""
+
+LEAST_RSA_BITS = 2048
+"""AWS IoT API reference, CreateCertificateFromCsr: RSA keys of at least this length."""
+
+CURVES = ("secp256r1", "secp384r1", "secp521r1")
+"""AWS IoT API reference, CreateCertificateFromCsr: P-256, P-384 and P-521, by the names that SEC 2 gives them."""
+
+# --- AWS IoT: calls ---
+
+LIST_PAGE = 250
+"""The largest page of a list, `pageSize` or `maxResults`.
+
+AWS IoT API reference, ListCertificates, ListAttachedPolicies, ListThingPrincipals, ListPrincipalThings,
+ListThingGroupsForThing, ListActiveViolations and ListAuditFindings.
+"""
+
+PRINCIPAL_LOOKUPS_PER_SECOND = 10
+"""AWS General Reference, AWS IoT Core, thing registry, ListPrincipalThings; adjustable."""
+
+# --- AWS IoT Jobs ---
+
+TARGETS_PER_JOB = 100
+"""AWS General Reference, AWS IoT Device Management, jobs, "Job targets"."""
+
+NOTIFIED_PER_MINUTE = 1_000
+"""Devices told of a job. AWS General Reference, AWS IoT Device Management, jobs, `maximumPerMinute`."""
+
+LEAST_TIME_TO_END = timedelta(minutes=30)
+"""How far ahead a job's end must be. AWS IoT API reference, SchedulingConfig, `endTime`."""
+
+# --- AWS Private CA ---
+
+COMMON_NAME_CHARACTERS = 64
+"""AWS Private CA API reference, ASN1Subject, `CommonName`."""
+
+IDEMPOTENCY_TOKEN_CHARACTERS = 36
+"""AWS Private CA API reference, IssueCertificate, `IdempotencyToken`."""
+
+# --- Messages, notices and records ---
+
+MESSAGES_PER_BATCH = 10
+"""Amazon SQS API reference, SendMessageBatch."""
+
+SUBJECT_CHARACTERS = 99
+"""ASCII, without line breaks, "less than 100 characters long". Amazon SNS API reference, Publish, `Subject`."""
+
+FINDING_TITLE_CHARACTERS = 256
+"""AWS Security Hub API reference, AwsSecurityFinding, `Title`."""
+
+FINDING_DESCRIPTION_CHARACTERS = 1024
+"""AWS Security Hub API reference, AwsSecurityFinding, `Description`."""
+
+FINDING_FIELD_CHARACTERS = 2048
+"""AWS Security Hub API reference, AwsSecurityFinding, a value of `ProductFields`."""
+
+FINDING_RESOURCE_CHARACTERS = 512
+"""AWS Security Hub User Guide, AWS Security Finding Format, `Resources`: `Id`."""
+
+NUMBER_DIGITS = 38
+"""Significant digits of a number. Amazon DynamoDB Developer Guide, "Constraints", data types."""
