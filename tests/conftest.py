@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
-UNTRACED = ("e2e", "faults", "hostile", "model", "container", "storm")
+UNTRACED = ("adding", "e2e", "faults", "hostile", "model", "container", "storm")
 """Tests that go the same ways again a thousand times, or in another process."""
 
 

@@ -1,5 +1,6 @@
 """docs/operations.md shows what the commands really print, and leaves out none of them."""
 
+import inspect
 import re
 from argparse import ArgumentParser, _SubParsersAction
 from pathlib import Path
@@ -14,6 +15,7 @@ from warden.campaigns.allowed import CampaignDecision
 from warden.cases.allowed import ALLOWED, Decision
 from warden.cases.model import CaseState
 from warden.operate import commands as operate_commands
+from warden_cli import campaign_commands, case_commands, plan_commands
 from warden_cli.__main__ import _parser
 from warden_cli.case_pages import COMMANDS
 
@@ -54,6 +56,20 @@ def test_what_the_command_asks_is_what_the_service_answers() -> None:
 
     assert asked - answered == set(), "operate/commands.py does not answer these"
     assert answered - asked == set(), "cli/warden_cli asks for none of these"
+
+
+def test_every_command_that_is_written_can_be_given() -> None:
+    written = {
+        function
+        for module in (case_commands, campaign_commands, plan_commands)
+        for name, function in vars(module).items()
+        if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
+        if [*inspect.signature(function).parameters] == ["arguments", "console"]
+    }
+    parsers = [*_choices(_parser({})).values(), *_choices(_plan()).values()]
+    led_to = {parser.get_default("run") for parser in parsers}
+
+    assert {each.__name__ for each in written - led_to} == set(), "cli/warden_cli/__main__.py leads to none of these"
 
 
 @pytest.mark.parametrize("command", commands())

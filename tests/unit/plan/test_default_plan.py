@@ -110,8 +110,10 @@ def expected(kind: Kind, severity: Severity) -> str:
             return MISUSED
         case Source.GENERIC:
             return ANOTHER if serious else REST
-        case _:
+        case Source.OPERATOR:
             return OPERATOR if serious else REST
+        case _:
+            return REST
 
 
 def chosen(plan: Plan, finding: Finding) -> str:
