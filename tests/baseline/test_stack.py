@@ -324,6 +324,35 @@ class TestUpdates:
 
         assert_everything_works(account)
 
+    def test_what_a_failed_update_made_goes_and_what_was_there_stays(self, backwards: bool) -> None:
+        account = Account(detect_is_open=False)
+        stack = Stack(account, backwards)
+        stack.create(TEMPLATE)
+        before = account.settings()
+
+        with pytest.raises(StackFailedError, match="no longer available to new customers"):
+            stack.update(TEMPLATE, **EVERYTHING)
+
+        after = without_remains(account.settings())
+        assert after == before
+        stack.update(TEMPLATE, TrailMode="create")
+        assert account.trails
+
+    @pytest.mark.parametrize("logical", FOREIGN)
+    def test_what_was_adopted_is_refused_when_it_is_to_be_made(self, logical: str) -> None:
+        mode, fill = FOREIGN[logical]
+        account = Account()
+        fill(account)
+        stack = Stack(account)
+        stack.create(TEMPLATE, **{mode: "adopt"})
+        before = account.settings()
+
+        with pytest.raises(StackFailedError) as refusal:
+            stack.update(TEMPLATE, **{mode: "create"})
+
+        assert refusal.value.logical == logical
+        assert without_remains(account.settings()) == before
+
     def test_a_threshold_changes_and_nothing_else(self) -> None:
         account, stack = created(**EVERYTHING)
         account.calls.clear()
