@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from warden.campaigns.inventory import Turn, resume_run, sweep_certificates
-from warden.cases.model import Case, CaseState, case_from
+from warden.cases.model import Case, CaseState, Step, StepKind, case_from
 from warden.cases.outbox import Outbox
 from warden.context import Context
 from warden.core.errors import ActionFailed, Conflict, NotSent, Refused
@@ -1013,8 +1013,8 @@ class World:
         return self.context.cases.outbox(self.case)
 
     def steps(self, case: Case | None = None) -> list[str]:
-        """What the timeline of a case (the only one) says happened."""
-        return [entry.step.what for entry in self.context.cases.timeline((case or self.case).id)]
+        """The kinds in the timeline of a case (the only one), with what was done or decided named in them."""
+        return [_named(entry.step) for entry in self.context.cases.timeline((case or self.case).id)]
 
     @property
     def refusals(self) -> list[str]:
@@ -1036,6 +1036,12 @@ class World:
     def is_restricted(self, thing: str = THING) -> bool:
         """Whether nothing but the restricted policy is left to a thing."""
         return all(names == {RESTRICTED_POLICY} for names in self.policies(thing).values())
+
+
+def _named(step: Step) -> str:
+    if step.kind is StepKind.DECISION_TAKEN:
+        return str(step.facts["decision"])
+    return step.kind.replace("action-", f"{step.facts.get('action')}-")
 
 
 SETTINGS = Settings(

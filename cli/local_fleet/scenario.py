@@ -307,9 +307,9 @@ def renewed(stage: Stage) -> None:
     shown = story.until(
         lambda: _closed(stage, case_id), f"case {case_id} closed", lambda: stage.warden("show", case_id)
     )
-    steps = [step["why"] for step in (shown or {})["timeline"] if step["what"] == "rotate-certificate started"]
-    if [step.rsplit(", ", 1)[-1] for step in steps] != ["batch 1"]:
-        raise NotSeen(f"{EXPIRES}, which the audit named, was not the first to be asked: {steps}")
+    asked = [step["facts"] for step in (shown or {})["timeline"] if step["kind"] == "action-started"]
+    if [facts.get("batch") for facts in asked] != [1]:
+        raise NotSeen(f"{EXPIRES}, which the audit named, was not the first to be asked: {asked}")
     story.prove("what expires goes before what is only old", f"{EXPIRES} was the first, case {case_id} is closed")
 
 

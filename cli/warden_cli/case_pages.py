@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from warden.cases.model import StepKind
 from warden_cli.responses import Action, Case, CaseFile, Containment, Entry
 from warden_cli.terminal import age, facts, heading, moment, plain, shown, who, word
 
@@ -17,6 +18,13 @@ _EVIDENCE_LINES = 24
 _WIDE = 110
 _FOR_PROGRAMS = ("request",)
 """Facts that only --json gives: they find a call in CloudTrail, and tell a reader of the timeline nothing."""
+_IN_THE_WORDS: dict[str, str] = {
+    StepKind.ACTION_STARTED: "action",
+    StepKind.ACTION_DONE: "action",
+    StepKind.ACTION_FAILED: "action",
+    StepKind.DECISION_TAKEN: "decision",
+}
+"""The fact that a step's own words name already."""
 _CERTIFICATE_DIGITS = 12
 
 _PROGRESS = {"planned": "waiting", "started": "under way", "done": "done", "failed": "FAILED"}
@@ -223,12 +231,13 @@ def _timeline(entries: Sequence[Entry], known: Mapping[str, str], *, days: bool 
 
 def _entry(entry: Entry, known: Mapping[str, str]) -> Text:
     text = Text()
-    bad = entry.what.endswith(("failed", "not made", "refused")) or entry.what == "held"
+    bad = entry.is_failure or entry.kind == StepKind.DEVICE_REQUEST_REFUSED
     text.append(shown(entry.what), style="bold red" if bad else "bold")
     text.append(f"  {shown(who(entry.who))}", style="dim")
     if entry.why:
         text.append(f"\n{shown(entry.why)}")
-    for line in _entry_facts(entry.facts, known):
+    named = _IN_THE_WORDS.get(entry.kind, "")
+    for line in _entry_facts({name: value for name, value in entry.facts.items() if name != named}, known):
         text.append(f"\n{line}", style="dim")
     return text
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from warden.cases.model import StepKind
 from warden_cli.errors import NotReached
 
 
@@ -20,13 +21,22 @@ class Action:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One line of a timeline."""
+    """One line of a timeline: `kind` for programs, `what` in words."""
 
     at: datetime
+    kind: str
     what: str
     who: str
     why: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the service did not do what was asked of it."""
+        return self.kind in _FAILURES
+
+
+_FAILURES = (StepKind.HELD, StepKind.ACTION_FAILED, StepKind.RELEASE_NOT_MADE, StepKind.DECISION_REFUSED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +160,7 @@ def _action_in(name: str, answer: Mapping[str, Any]) -> Action:
 def _entry_in(answer: Mapping[str, Any]) -> Entry:
     return Entry(
         at=datetime.fromisoformat(answer["at"]),
+        kind=str(answer["kind"]),
         what=str(answer["what"]),
         who=str(answer["who"]),
         why=str(answer.get("why", "")),

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from warden.cases.model import StepKind
 from warden_cli.errors import NotReached, NotYet
 from warden_cli.responses import CaseFile, Entry, case_file_in, understood
 from warden_cli.terminal import shown
@@ -30,7 +31,7 @@ class Ending:
     """How a followed case came to rest."""
 
     file: CaseFile
-    went_wrong: Sequence[str]
+    went_wrong: Sequence[Entry]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,12 @@ class Awaited:
         """Tell whether the service has begun with it."""
         if any(self.request and entry.facts.get("request") == self.request for entry in new):
             return True
-        return not self.request and any(entry.what in (self.decision, "decision refused") for entry in new)
+        return not self.request and any(
+            entry.kind in _TAKEN and entry.facts.get("decision") == self.decision for entry in new
+        )
+
+
+_TAKEN = (StepKind.DECISION_TAKEN, StepKind.DECISION_REFUSED)
 
 
 def follow(service: Service, awaited: Awaited, told: Told, *, seconds: float, pause: float = 2.0) -> Ending:
@@ -73,7 +79,7 @@ def follow(service: Service, awaited: Awaited, told: Told, *, seconds: float, pa
             new = file.timeline[awaited.lines_before :]
             taken = awaited.is_taken(new)
             if taken and _is_at_rest(file):
-                return Ending(file=file, went_wrong=[_in_words(entry) for entry in new if _is_bad(entry)])
+                return Ending(file=file, went_wrong=[entry for entry in new if entry.is_failure])
         if time.monotonic() >= deadline:
             raise NotYet(_still(awaited, taken, seconds))
         time.sleep(pause)
@@ -88,14 +94,6 @@ def _is_at_rest(file: CaseFile) -> bool:
     # On a contained device an action that is planned is one that was just asked for.
     busy = ("started", "planned") if case.state == "contained" else ("started",)
     return not any(action.progress in busy for action in case.actions)
-
-
-def _is_bad(entry: Entry) -> bool:
-    return entry.what in ("held", "release not made", "decision refused") or entry.what.endswith(" failed")
-
-
-def _in_words(entry: Entry) -> str:
-    return f"{entry.what}: {entry.why}" if entry.why else entry.what
 
 
 def _still(awaited: Awaited, taken: bool, seconds: float) -> str:

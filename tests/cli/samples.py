@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from warden.cases.allowed import allowed
-from warden.cases.model import Case, CaseState, Outcome, Progress
+from warden.cases.model import Case, CaseState, Outcome, Progress, Step, StepKind
 from warden.cases.views import summary
+from warden.cases.wording import words_of
 from warden.core.clock import to_text
 from warden.core.findings import Severity, Source, Subject, SubjectType
 from warden.core.mode import Mode
@@ -56,8 +57,15 @@ def listing(*cases: Case, more: bool = False) -> dict[str, Any]:
     return {"cases": [summary(case) for case in cases], "more": more}
 
 
-def a_line(what: str, who: str = "fleet-warden", why: str = "", after: float = 0, **facts: Any) -> dict[str, Any]:
-    return {"at": to_text(OPENED + timedelta(seconds=after)), "what": what, "who": who, "why": why, "facts": facts}
+def a_line(kind: StepKind, who: str = "fleet-warden", why: str = "", after: float = 0, **facts: Any) -> dict[str, Any]:
+    return {
+        "at": to_text(OPENED + timedelta(seconds=after)),
+        "kind": kind,
+        "what": words_of(Step(kind, who, why, facts)),
+        "who": who,
+        "why": why,
+        "facts": facts,
+    }
 
 
 def a_file(case: Case, *lines: Mapping[str, Any], contained: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -71,23 +79,32 @@ def a_file(case: Case, *lines: Mapping[str, Any], contained: Mapping[str, Any] |
 
 STORY = (
     a_line(
-        "finding",
+        StepKind.FINDING,
         "device-defender-detect",
         "Device Defender Detect: aws:all-bytes-out of pump-3 in alarm (profile pump-baseline)",
         finding="37e18651d207bbc74236c13faf146127",
         metric="aws:all-bytes-out",
     ),
-    a_line("decided", why="rule data-leaves-the-device: quarantine, collect-logs, notify; mode enforce", after=1),
-    a_line("admitted", "governor", "within the limits", after=1),
     a_line(
-        "quarantine done",
+        StepKind.DECIDED, why="rule data-leaves-the-device: quarantine, collect-logs, notify; mode enforce", after=1
+    ),
+    a_line(StepKind.ADMITTED, "governor", "within the limits", after=1),
+    a_line(
+        StepKind.ACTION_DONE,
         why="1 certificate restricted, 1 policy detached, taken out of pumps; session closed; checked",
         after=3,
+        action="quarantine",
     ),
-    a_line("collect-logs started", why="job sent", after=4, job="warden-collect-logs-f47e11a36461a5ed2ba627c7"),
-    a_line("contained", why="stays restricted until an operator releases it", after=4),
     a_line(
-        "logs announced",
+        StepKind.ACTION_STARTED,
+        why="job sent",
+        after=4,
+        job="warden-collect-logs-f47e11a36461a5ed2ba627c7",
+        action="collect-logs",
+    ),
+    a_line(StepKind.CONTAINED, why="stays restricted until an operator releases it", after=4),
+    a_line(
+        StepKind.LOGS_ANNOUNCED,
         "thing pump-3",
         after=7,
         files=[
@@ -99,8 +116,8 @@ STORY = (
             }
         ],
     ),
-    a_line("collect-logs done", why="agent: 5120 bytes, sha256 as announced", after=9),
-    a_line("second disconnect", why="no session was open", after=90_000),
+    a_line(StepKind.ACTION_DONE, why="agent: 5120 bytes, sha256 as announced", after=9, action="collect-logs"),
+    a_line(StepKind.SECOND_DISCONNECT, why="no session was open", after=90_000),
 )
 
 CONTAINMENT = {

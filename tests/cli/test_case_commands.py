@@ -19,7 +19,7 @@ from tests.cli.samples import (
     listing,
 )
 from warden.cases.allowed import Decision
-from warden.cases.model import CaseState, Outcome, Progress
+from warden.cases.model import CaseState, Outcome, Progress, StepKind
 
 QUICKLY = ("--wait", "--poll", "0.01", "--timeout", "20")
 
@@ -182,10 +182,10 @@ class TestDecisions:
 
 class TestWaiting:
     def test_a_release_is_followed_to_its_end(self, shell: Shell, operate: Operate) -> None:
-        taken = a_line("release", ALICE, "seen on site", 100_000, request="r-1")
-        rotating = a_line("rotate-certificate started", why="job sent", after=100_001)
-        done = a_line("rotate-certificate done", why="now on aaaaaaaaaaaa", after=100_009)
-        released = a_line("released", why="policies pump-telemetry given back", after=100_010)
+        taken = a_line(StepKind.DECISION_TAKEN, ALICE, "seen on site", 100_000, request="r-1", decision="release")
+        rotating = a_line(StepKind.ACTION_STARTED, why="job sent", after=100_001, action="rotate-certificate")
+        done = a_line(StepKind.ACTION_DONE, why="now on aaaaaaaaaaaa", after=100_009, action="rotate-certificate")
+        released = a_line(StepKind.RELEASED, why="policies pump-telemetry given back", after=100_010)
         before = a_contained_case()
         during = a_contained_case(
             state=CaseState.RECOVERING, outcomes={"rotate-certificate": Outcome(Progress.STARTED)}
@@ -209,13 +209,13 @@ class TestWaiting:
         assert said.text.endswith(f"Case {CASE} is closed (released).")
 
     def test_a_release_that_was_not_made_is_a_failure(self, shell: Shell, operate: Operate) -> None:
-        taken = a_line("release", ALICE, after=100_000)
+        taken = a_line(StepKind.DECISION_TAKEN, ALICE, after=100_000, decision="release")
         why = "the rotation failed: the new certificate was never seen in use; the job is TIMED_OUT"
         operate.answering("release", {"case": CASE, "queued": "release", "who": ALICE})
         operate.answering(
             "show",
             a_file(a_contained_case(), *STORY),
-            a_file(a_contained_case(), *STORY, taken, a_line("release not made", why=why, after=100_001)),
+            a_file(a_contained_case(), *STORY, taken, a_line(StepKind.RELEASE_NOT_MADE, why=why, after=100_001)),
         )
 
         said = shell.warden("release", CASE, *QUICKLY)
@@ -224,7 +224,9 @@ class TestWaiting:
         assert f"Not all went well. release not made: {why}" in said.text
 
     def test_a_decision_that_is_refused_later_is_a_failure(self, shell: Shell, operate: Operate) -> None:
-        refused = a_line("decision refused", why="pump-3 is not as its containment left it", after=9e4, request="r-1")
+        refused = a_line(
+            StepKind.DECISION_REFUSED, why="pump-3 is not as its containment left it", after=9e4, request="r-1"
+        )
         operate.answering("release", {"case": CASE, "queued": "release", "who": ALICE, "request": "r-1"})
         operate.answering("show", a_file(a_contained_case()), a_file(a_contained_case(), refused))
 
@@ -234,9 +236,9 @@ class TestWaiting:
         assert "pump-3 is not as its containment left it" in said.text
 
     def test_logs_just_asked_for_on_a_contained_device_are_awaited(self, shell: Shell, operate: Operate) -> None:
-        taken = a_line("collect-logs", ALICE, after=90_000, request="r-1")
+        taken = a_line(StepKind.DECISION_TAKEN, ALICE, after=90_000, request="r-1", decision="collect-logs")
         asked = a_contained_case(outcomes={"collect-logs": Outcome(Progress.PLANNED)})
-        ended = a_line("collect-logs done", why="agent: 5120 bytes", after=90_005)
+        ended = a_line(StepKind.ACTION_DONE, why="agent: 5120 bytes", after=90_005, action="collect-logs")
         operate.answering("collect-logs", {"case": CASE, "queued": "collect-logs", "who": ALICE, "request": "r-1"})
         operate.answering(
             "show", a_file(a_contained_case()), a_file(asked, taken), a_file(a_contained_case(), taken, ended)
@@ -249,7 +251,9 @@ class TestWaiting:
     def test_a_closed_case_is_at_rest_whatever_its_device_was_still_asked_for(
         self, shell: Shell, operate: Operate
     ) -> None:
-        taken = a_line("release-keeping-certificate", ALICE, after=90_000, request="r-1")
+        taken = a_line(
+            StepKind.DECISION_TAKEN, ALICE, after=90_000, request="r-1", decision="release-keeping-certificate"
+        )
         logs = {"collect-logs": Outcome(Progress.STARTED, "job sent")}
         closed = a_contained_case(state=CaseState.CLOSED, resolution="released", outcomes=logs)
         operate.answering(
@@ -260,7 +264,7 @@ class TestWaiting:
         assert shell.warden("release", CASE, "--keep-certificate", *QUICKLY).code == 0
 
     def test_waiting_ends_and_says_that_the_service_goes_on(self, shell: Shell, operate: Operate) -> None:
-        taken = a_line("approve", ALICE, after=1)
+        taken = a_line(StepKind.DECISION_TAKEN, ALICE, after=1, decision="approve")
         operate.answering("approve", {"case": CASE, "queued": "approve", "who": ALICE})
         operate.answering("show", a_file(a_case()), a_file(a_case(state=CaseState.RESPONDING), taken))
 
@@ -270,7 +274,7 @@ class TestWaiting:
         assert "still under way after 0.05 s; the service goes on by itself" in said.err
 
     def test_a_service_that_stumbles_in_between_is_asked_again(self, shell: Shell, operate: Operate) -> None:
-        taken = a_line("dismiss", ALICE, after=1)
+        taken = a_line(StepKind.DECISION_TAKEN, ALICE, after=1, decision="dismiss")
         operate.answering("dismiss", {"case": CASE, "queued": "dismiss", "who": ALICE})
         operate.answering(
             "show",

@@ -14,6 +14,7 @@ from tests.cli.answering import Answer, Operate
 from tests.cli.conftest import Shell
 from tests.cli.samples import ALICE, CASE, a_contained_case, a_file, a_line, listing
 from tests.waiting import PATIENCE
+from warden.cases.model import StepKind
 from warden.core.findings import Subject, SubjectType
 from warden_cli.terminal import as_json, shown, who
 
@@ -63,7 +64,7 @@ class TestHostileText:
             affected=(HOSTILE,),
         )
         facts = {HOSTILE: HOSTILE, "files": [{"name": HOSTILE}, HOSTILE]}
-        line = a_line(HOSTILE, HOSTILE, HOSTILE) | {"facts": facts}
+        line = a_line(StepKind.HELD, HOSTILE, HOSTILE) | {"kind": HOSTILE, "what": HOSTILE, "facts": facts}
         held = {
             "state": HOSTILE,
             "since": line["at"],

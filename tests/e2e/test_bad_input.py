@@ -62,7 +62,7 @@ class TestMessages:
         case = until(opened, PATIENCE, what="a case about a stranger")
         assert case
         steps = until(
-            lambda: [step for step in around.timeline(case["id"]) if step["what"] == "decided"],
+            lambda: [step for step in around.timeline(case["id"]) if step["kind"] == "decided"],
             PATIENCE,
             what="what is decided about a stranger",
         )

@@ -456,7 +456,7 @@ class TestReplays:
                 job = released(victim)
                 ended = agent.await_event("job-ended", PATIENCE, jobId=job)
                 until(
-                    lambda: [step for step in around.timeline(victim.case) if step["what"] == "release not made"],
+                    lambda: [step for step in around.timeline(victim.case) if step["kind"] == "release-not-made"],
                     PATIENCE,
                     what="the release is not made",
                 )

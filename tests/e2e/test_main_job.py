@@ -33,7 +33,7 @@ def test_the_main_job(stack: Stack, tmp_path: Path) -> None:
         assert around.policies_of(device.certificate_id) == [restricted]
         assert sorted(around.groups_of(THING)) == sorted([stack.outputs["RestrictedGroupName"], "pumps"])
         until(lambda: _progress(around, "collect-logs") == "done", PATIENCE, what="the logs are collected")
-        [announced] = [step for step in around.timeline(case["id"]) if step["what"] == "logs announced"]
+        [announced] = [step for step in around.timeline(case["id"]) if step["kind"] == "logs-announced"]
         [file] = announced["facts"]["files"]
         assert (file["name"], file["sha256"]) == ("system", sha256(LOG).hexdigest())
         assert around.object(file["key"]) == LOG

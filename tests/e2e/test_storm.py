@@ -247,9 +247,9 @@ def nothing_was_done_twice(storm: Storm, contained: set[str]) -> None:
     recorded = storm.records("job")
     assert Counter(job["thing"] for job in recorded) == dict.fromkeys(contained, 1)
     assert sorted(jobs) == sorted(job["job_id"] for job in recorded)
-    taken = Counter((step["pk"], step["what"]) for step in storm.records("step"))
+    taken = Counter((step["pk"], step["kind"], step["facts"].get("action")) for step in storm.records("step"))
     assert set(taken.values()) == {1}
-    assert Counter(what for _, what in taken)["quarantine done"] == SIZE.limit
+    assert Counter(step[1:] for step in taken)["action-done", "quarantine"] == SIZE.limit
 
 
 def nobody_else_was_touched(storm: Storm, things: list[str], contained: set[str]) -> None:
@@ -276,5 +276,5 @@ def people_were_told_once(storm: Storm, things: list[str]) -> None:
     assert headlines == {"contained": NOTICES_OF_A_STATE, "NOT TOUCHED, decide": 1}
     digests = {row["state"] for row in storm.records("digest") if "due_at" in row}
     assert digests == {"contained", "held"}
-    told = Counter(step["what"] for step in storm.records("step"))
-    assert told["notified"] + told["left for a digest"] == len(things)
+    told = Counter(step["kind"] for step in storm.records("step"))
+    assert told["notified"] + told["left-for-a-digest"] == len(things)

@@ -69,7 +69,7 @@ def test_a_contained_device_is_disconnected_a_second_time(world: World) -> None:
     world.sweep(after=timedelta(minutes=2))
     world.sweep(after=timedelta(minutes=30))
     assert world.connections.asked == [THING, THING]
-    assert world.steps().count("second disconnect") == 1
+    assert world.steps().count("second-disconnect") == 1
 
 
 def test_a_release_restores_what_was_taken_on_a_new_certificate(world: World) -> None:
@@ -152,16 +152,16 @@ def test_the_timeline_tells_the_whole_story_once(world: World) -> None:
         "finding",
         "decided",
         "admitted",
-        "quarantine done",
-        "collect-logs started",
+        "quarantine-done",
+        "collect-logs-started",
         "contained",
         "notified",
-        "logs announced",
-        "collect-logs done",
+        "logs-announced",
+        "collect-logs-done",
         "release",
-        "rotate-certificate started",
-        "new certificate in use",
-        "rotate-certificate done",
+        "rotate-certificate-started",
+        "new-certificate-in-use",
+        "rotate-certificate-done",
         "released",
         "notified",
     ]

@@ -98,11 +98,11 @@ def test_the_campaign_renews_them_within_its_own_steps_and_each_case_tells_the_w
         "finding",
         "decided",
         "admitted",
-        "renew-certificate done",
+        "renew-certificate-done",
         "responded",
-        "rotate-certificate started",
-        "new certificate in use",
-        "rotate-certificate done",
+        "rotate-certificate-started",
+        "new-certificate-in-use",
+        "rotate-certificate-done",
         "closed",
     ]
     for thing in things:
@@ -146,7 +146,7 @@ def test_the_same_again_changes_nothing() -> None:
     world.report(it_expires(audit=2))
 
     assert campaign(world).size == 1
-    assert world.steps().count("renew-certificate done") == 1
+    assert world.steps().count("renew-certificate-done") == 1
 
 
 def test_a_campaign_that_was_quiet_goes_on() -> None:
@@ -369,7 +369,7 @@ def test_one_that_is_contained_before_its_turn_is_left_out_and_its_case_says_so(
         CaseState.OPEN,
         "contained; releasing it renews the certificate",
     )
-    assert world.steps(case)[-2:] == ["renew-certificate failed", "notified"]
+    assert world.steps(case)[-2:] == ["renew-certificate-failed", "notified"]
     assert [notice.subject for notice in world.notices.sent] == [
         "Fleet Warden: recorded: pump-3 (high)",
         "Fleet Warden: certificate campaign finished: 0 of 1 renewed",

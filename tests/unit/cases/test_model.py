@@ -9,15 +9,26 @@ from typing import Any
 import pytest
 
 from tests.fakes import NOON, FakeLedger, a_finding, an_old_certificate, its_end
-from warden.cases.model import Case, Cases, CaseState, Outcome, Progress, Step, TimelineEntry, case_from, case_record
+from warden.cases.model import (
+    Case,
+    Cases,
+    CaseState,
+    Outcome,
+    Progress,
+    Step,
+    StepKind,
+    TimelineEntry,
+    case_from,
+    case_record,
+)
 from warden.core.errors import Refused
 from warden.core.findings import Severity, Source, Subject, SubjectType
 from warden.core.ledger import Key
 
 KEPT = timedelta(days=400)
 AN_HOUR = timedelta(hours=1)
-OPENED = Step("finding", "device-defender-detect", "too much", {"finding": "violation-1"})
-OVER = Step("finding over", "device-defender-detect", "alarm-cleared", {})
+OPENED = Step(StepKind.FINDING, "device-defender-detect", "too much", {"finding": "violation-1"})
+OVER = Step(StepKind.FINDING_OVER, "device-defender-detect", "alarm-cleared", {})
 
 EVERYTHING = Case(
     id="case-1",
@@ -157,7 +168,7 @@ def test_a_new_case_is_its_record_its_problem_and_its_first_step() -> None:
         "STEP#000001#00": {
             "type": "step",
             "at": "2026-11-22T12:00:00.000000Z",
-            "what": "finding",
+            "kind": "finding",
             "who": "device-defender-detect",
             "why": "too much",
             "facts": {"finding": "violation-1"},
@@ -172,12 +183,12 @@ def test_every_change_has_its_place_in_the_timeline_and_a_version() -> None:
     book = Book()
     case = book.open()
 
-    first = book.cases.save(case, NOON + AN_HOUR, Step("a", "who"), Step("b", "who"))
-    second = book.cases.save(first, NOON + AN_HOUR, Step("c", "who"))
+    first = book.cases.save(case, NOON + AN_HOUR, Step(StepKind.DECIDED, "who"), Step(StepKind.HELD, "who"))
+    second = book.cases.save(first, NOON + AN_HOUR, Step(StepKind.CLOSED, "who"))
 
     assert [first.version, second.version] == [2, 3]
     assert list(book.steps(case)) == ["STEP#000001#00", "STEP#000002#00", "STEP#000002#01", "STEP#000003#00"]
-    assert [entry.step.what for entry in book.cases.timeline(case.id)] == ["finding", "a", "b", "c"]
+    assert [entry.step.kind for entry in book.cases.timeline(case.id)] == ["finding", "decided", "held", "closed"]
     assert book.cases.read(case.id) == second
 
 
@@ -203,7 +214,7 @@ def test_another_finding_of_an_open_problem_joins_its_case() -> None:
 
     assert again == case
     assert joined.findings == {"violation-1": True, "violation-2": True}
-    assert [entry.step.what for entry in book.cases.timeline(case.id)] == ["finding", "finding"]
+    assert [entry.step.kind for entry in book.cases.timeline(case.id)] == ["finding", "finding"]
 
 
 def test_what_an_audit_says_every_day_takes_the_place_of_what_it_said_before() -> None:
@@ -289,9 +300,9 @@ def test_the_latest_ends_are_remembered_and_the_oldest_forgotten() -> None:
 @pytest.mark.parametrize(("admitted", "acted_at"), [(True, "2026-11-22T13:00:00.000000Z"), (False, "")])
 def test_a_closed_case_everything_of_it_expires_together(admitted: bool, acted_at: str) -> None:
     book = Book()
-    case = book.cases.save(replace(book.open(), admitted=admitted), NOON, Step("a", "who"))
+    case = book.cases.save(replace(book.open(), admitted=admitted), NOON, Step(StepKind.DECIDED, "who"))
 
-    closed = book.cases.close(case, "released", NOON + AN_HOUR, Step("closed", "warden"))
+    closed = book.cases.close(case, "released", NOON + AN_HOUR, Step(StepKind.CLOSED, "warden"))
 
     assert (closed.state, closed.resolution, closed.closed_at) == (CaseState.CLOSED, "released", NOON + AN_HOUR)
     assert book.cases.read(case.id) == closed
@@ -325,7 +336,7 @@ def test_what_happens_to_a_closed_case_does_not_lengthen_its_time() -> None:
     closed = book.cases.close(book.open(), "dismissed", NOON + AN_HOUR)
     before = {sort: step["version"] for sort, step in book.steps(closed).items()}
 
-    book.cases.save(closed, NOON + 2 * AN_HOUR, Step("told", "warden"))
+    book.cases.save(closed, NOON + 2 * AN_HOUR, Step(StepKind.NOTIFIED, "warden"))
     book.cases.close(book.cases.read(closed.id), "dismissed", NOON + 3 * AN_HOUR)
 
     steps = book.steps(closed)

@@ -354,7 +354,7 @@ def test_a_policy_deleted_meanwhile_stops_the_release_and_repeating_it_after_rep
 
     world.order(KEEP, world.case.id)
     assert world.case.state is CaseState.CONTAINED
-    assert "release not made" in world.steps()
+    assert "release-not-made" in world.steps()
 
     world.certificates.gone_policies.clear()
     world.order(KEEP, world.case.id)

@@ -242,7 +242,7 @@ def test_an_authority_that_will_not_is_told_to_the_device_and_put_on_its_case() 
     assert (verdict, answer["code"]) == ("rejected", "not-issued")
     assert "InvalidStateException" in answer["message"]
     assert AUTHORITY not in answer["message"]
-    assert "device request refused" in private.world.steps()
+    assert "device-request-refused" in private.world.steps()
     assert private.world.refusals == ["not-issued"]
 
 

@@ -203,7 +203,7 @@ def test_a_certificate_out_of_use_opens_nothing_over_a_session_that_is_still_ope
 
     assert (verdict, answer["code"]) == ("rejected", "not-active")
     assert (world.certificates.issued, world.refusals) == (0, ["not-active"])
-    assert world.steps().count("device request refused") == 1
+    assert world.steps().count("device-request-refused") == 1
 
 
 def test_a_confirmation_over_a_new_certificate_that_is_out_of_use_is_none() -> None:

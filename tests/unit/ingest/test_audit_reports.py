@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import World, a_finding, a_world
-from warden.cases.model import CaseState
+from warden.cases.model import CaseState, StepKind
 from warden.ingest import intake
 from warden.ingest.detectors import Envelope
 
@@ -94,7 +94,7 @@ def test_what_is_found_again_tomorrow_is_the_same_case(world: World) -> None:
 
     [case] = world.cases
     assert case.findings == {"f-t-3": True}
-    assert [entry.step.what for entry in world.context.cases.timeline(case.id)].count("finding") == 1
+    assert [entry.step.kind for entry in world.context.cases.timeline(case.id)].count(StepKind.FINDING) == 1
 
 
 def test_what_the_next_audit_does_not_find_is_closed(world: World) -> None:

@@ -19,7 +19,8 @@ from tests.fakes import (
     its_end,
 )
 from warden.cases.allowed import Decision
-from warden.cases.model import CaseState
+from warden.cases.model import CaseState, StepKind
+from warden.cases.wording import words_of
 from warden.core.errors import Refused
 from warden.core.findings import Severity, Subject, SubjectType
 from warden.core.ledger import Put
@@ -94,7 +95,9 @@ def test_a_case_is_shown_with_its_timeline_and_what_is_held(world: World) -> Non
     shown = asked(world, command="show", case=world.case.id)
 
     assert shown["case"]["state"] == "contained"
-    assert [line["what"] for line in shown["timeline"]] == world.steps()
+    entries = [entry.step for entry in world.context.cases.timeline(world.case.id)]
+    assert [(line["kind"], line["what"]) for line in shown["timeline"]] == [(x.kind, words_of(x)) for x in entries]
+    assert {"kind": "action-done", "what": "quarantine done"}.items() <= shown["timeline"][3].items()
     assert shown["containment"]["policies"] == {world.device.certificate: ["pump-policy"]}
 
 
@@ -160,7 +163,9 @@ def test_who_decided_stands_in_the_timeline_by_the_name_aws_gave() -> None:
 
     world.order("approve", world.case.id, why="seen on site")
 
-    step = next(entry.step for entry in world.context.cases.timeline(world.case.id) if entry.step.what == "approve")
+    steps = [entry.step for entry in world.context.cases.timeline(world.case.id)]
+    [step] = [step for step in steps if step.kind is StepKind.DECISION_TAKEN]
+    assert step.facts["decision"] == "approve"
     assert (step.who, step.why) == (OPERATOR, "seen on site")
     assert world.case.approved_by == OPERATOR
 
@@ -217,7 +222,7 @@ def test_an_order_that_two_refuse_at_once_is_told_once(world: World) -> None:
     said.append(dispatch(order, world.context))
 
     assert [each.partition(": ")[0] for each in said] == ["wrong-state", "wrong-state"]
-    assert world.steps().count("decision refused") == 1
+    assert world.steps().count("decision-refused") == 1
 
 
 def test_an_order_about_a_case_that_there_is_not_is_refused_on_record(world: World) -> None:

@@ -276,14 +276,14 @@ def case_open(scene: Scene) -> None:
     outcome = scene.case.outcomes[ROTATE_CERTIFICATE]
     assert scene.case.state is CaseState.OPEN
     assert (outcome.progress, outcome.job_id) == (Progress.FAILED, scene.job)
-    assert scene.world.steps(scene.case).count("rotate-certificate failed") == 1
+    assert scene.world.steps(scene.case).count("rotate-certificate-failed") == 1
 
 
 def case_closed(scene: Scene) -> None:
     outcome = scene.case.outcomes[ROTATE_CERTIFICATE]
     assert (scene.case.state, scene.case.resolution) == (CaseState.CLOSED, "rotated")
     assert (outcome.progress, outcome.job_id) == (Progress.DONE, scene.job)
-    assert scene.world.steps(scene.case).count("rotate-certificate done") == 1
+    assert scene.world.steps(scene.case).count("rotate-certificate-done") == 1
 
 
 WORDS: dict[str, Callable[[Scene], None]] = {

@@ -35,7 +35,18 @@ from warden.campaigns.records import (
     save_campaign,
     waiting_in,
 )
-from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step, case_from, case_key
+from warden.cases.model import (
+    WARDEN,
+    Case,
+    CaseState,
+    Outcome,
+    Progress,
+    Step,
+    StepKind,
+    action_step,
+    case_from,
+    case_key,
+)
 from warden.cases.outbox import outbox_put
 from warden.containment.snapshot import read_containment
 from warden.context import Context
@@ -297,18 +308,14 @@ def _prepare(thing: str, batch: Batch, ends_at: datetime, context: Context) -> N
     sent = replace(
         member, state=MemberState.SENT, batch=batch.number, job_id=batch.job_id, attempts=member.attempts + 1
     )
+    outcome = Outcome(Progress.STARTED, "job sent", batch.job_id)
     begun = replace(
-        case.with_outcome(ROTATE_CERTIFICATE, Outcome(Progress.STARTED, "job sent", batch.job_id)),
+        case.with_outcome(ROTATE_CERTIFICATE, outcome),
         state=CaseState.RESPONDING,
         admitted=True,
         affected=(thing,),
     )
-    step = Step(
-        f"{ROTATE_CERTIFICATE} {Progress.STARTED}",
-        WARDEN,
-        f"campaign {batch.campaign}, batch {batch.number}",
-        {"job": batch.job_id},
-    )
+    step = action_step(ROTATE_CERTIFICATE, outcome, campaign=batch.campaign, batch=batch.number)
     context.cases.save(begun, now, step, also=(*opening_puts(rotation, now, ends_at), member_put(sent)))
 
 
@@ -356,7 +363,7 @@ def _finding(member: Member, batch: Batch, now: datetime) -> Finding:
 
 def _said(member: Member) -> Step:
     facts = {"certificate": member.certificate, "campaign": member.campaign}
-    return Step("finding", Source.SCHEDULE, f"its certificate was made {member.created_at:%Y-%m-%d}", facts)
+    return Step(StepKind.FINDING, Source.SCHEDULE, f"its certificate was made {member.created_at:%Y-%m-%d}", facts)
 
 
 # --- ends --------------------------------------------------------------------------------------------------------
@@ -406,8 +413,8 @@ def _note(member: Member, word: str, context: Context, asking: Case | None = Non
     if asking is None:
         context.ports.ledger.commit(*writes)
     else:
-        failed = asking.with_outcome(RENEW_CERTIFICATE, Outcome(Progress.FAILED, member.note))
-        step = Step(f"{RENEW_CERTIFICATE} {Progress.FAILED}", WARDEN, member.note)
+        outcome = Outcome(Progress.FAILED, member.note)
+        failed, step = asking.with_outcome(RENEW_CERTIFICATE, outcome), action_step(RENEW_CERTIFICATE, outcome)
         owed = outbox_put(replace(context.cases.outbox(failed), renotify_at=now))
         context.cases.save(failed, now, step, also=(*writes, owed))
     if noted.is_over:

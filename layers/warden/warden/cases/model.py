@@ -57,14 +57,54 @@ class Outcome:
     job_id: str = ""
 
 
+class StepKind(StrEnum):
+    """What happened, in one line of a timeline. `cases/wording.py` has the words that people read."""
+
+    FINDING = "finding"
+    FINDING_OVER = "finding-over"
+    DECIDED = "decided"
+    ADMITTED = "admitted"
+    HELD = "held"
+    ACTION_STARTED = "action-started"
+    ACTION_DONE = "action-done"
+    ACTION_FAILED = "action-failed"
+    CONTAINED = "contained"
+    RESPONDED = "responded"
+    SECOND_DISCONNECT = "second-disconnect"
+    DECISION_TAKEN = "decision-taken"
+    DECISION_REFUSED = "decision-refused"
+    RELEASE_NOT_MADE = "release-not-made"
+    RELEASED = "released"
+    CLOSED = "closed"
+    DEVICE_REQUEST_REFUSED = "device-request-refused"
+    NEW_CERTIFICATE_IN_USE = "new-certificate-in-use"
+    LOGS_ANNOUNCED = "logs-announced"
+    NOTIFIED = "notified"
+    LEFT_FOR_A_DIGEST = "left-for-a-digest"
+
+
 @dataclass(frozen=True)
 class Step:
-    """One line of a case's timeline: what happened, who did it, and why."""
+    """One line of a case's timeline. Programs read `kind` and `facts`; `why` is for people and never compared."""
 
-    what: str
+    kind: StepKind
     who: str
     why: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def action_step(action: str, outcome: Outcome, **facts: object) -> Step:
+    """Return the line that says how far an action has come."""
+    job = {"job": outcome.job_id} if outcome.job_id else {}
+    return Step(_KIND_OF_PROGRESS[outcome.progress], WARDEN, outcome.detail, {"action": action, **job, **facts})
+
+
+_KIND_OF_PROGRESS = {
+    Progress.STARTED: StepKind.ACTION_STARTED,
+    Progress.DONE: StepKind.ACTION_DONE,
+    Progress.FAILED: StepKind.ACTION_FAILED,
+}
+"""An action that is only planned has no line of its own: it was `decided`."""
 
 
 @dataclass(frozen=True)
@@ -316,7 +356,10 @@ class Cases:
     def timeline(self, case_id: str) -> list[TimelineEntry]:
         """Read a case's steps, oldest first."""
         return [
-            TimelineEntry(from_text(record["at"]), Step(record["what"], record["who"], record["why"], record["facts"]))
+            TimelineEntry(
+                from_text(record["at"]),
+                Step(StepKind(record["kind"]), record["who"], record["why"], record["facts"]),
+            )
             for _, record in self._ledger.partition(case_key(case_id).partition, prefix="STEP#")
         ]
 
@@ -335,7 +378,7 @@ def _steps(case: Case, place: str, now: datetime, expires_at: int | None, steps:
         entry: dict[str, Any] = {
             "type": "step",
             "at": to_text(now),
-            "what": step.what,
+            "kind": step.kind,
             "who": step.who,
             "why": step.why,
             "facts": dict(step.facts),

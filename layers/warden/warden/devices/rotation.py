@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from warden.cases.model import Case, Step
+from warden.cases.model import Case, Step, StepKind
 from warden.containment.release import return_shared_policies
 from warden.containment.snapshot import containment_put, read_containment
 from warden.context import Context
@@ -283,7 +283,8 @@ def confirm(rotation: Rotation, certificate: str, context: Context[HasLedger]) -
     """
     if rotation.state is not RotationState.ISSUED or certificate != rotation.new:
         raise Refused("not-the-new-certificate", "confirm over the new certificate, once it has been issued")
-    step = Step("new certificate in use", f"certificate {certificate[:12]}", "confirmed by the device over it")
+    who, why = f"certificate {certificate[:12]}", "confirmed by the device over it"
+    step = Step(StepKind.NEW_CERTIFICATE_IN_USE, who, why)
     confirmed = rotation_put(replace(rotation, state=RotationState.CONFIRMED))
     context.cases.save(context.cases.read(rotation.case_id), context.now(), step, also=(confirmed,))
 

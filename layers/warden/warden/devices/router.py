@@ -11,7 +11,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from warden.cases.model import Step
+from warden.cases.model import Step, StepKind
 from warden.containment.snapshot import read_containment
 from warden.context import Context
 from warden.core.errors import Refused
@@ -79,7 +79,7 @@ def _note_refusal(request: DeviceRequest, refusal: Refused, context: Context) ->
         if complaint in outbox.refusals_seen:  # one line for each kind: a device cannot fill its timeline
             return
         step = Step(
-            "device request refused",
+            StepKind.DEVICE_REQUEST_REFUSED,
             f"certificate {request.certificate[:12]}",
             refusal.reason,
             {"code": refusal.code, "topic": request.topic},

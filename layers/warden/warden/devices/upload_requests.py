@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from warden.cases.model import Step
+from warden.cases.model import Step, StepKind
 from warden.context import Context
 from warden.core import quotas
 from warden.core.errors import Refused
@@ -56,7 +56,7 @@ def _remember_uploads(job: Job, uploads: tuple[Upload, ...], context: Context) -
     facts = {
         "files": [{"name": each.name, "bytes": each.bytes, "sha256": each.sha256, "key": each.key} for each in uploads]
     }
-    step = Step("logs announced", f"thing {job.thing}", "", facts)
+    step = Step(StepKind.LOGS_ANNOUNCED, f"thing {job.thing}", "", facts)
     announced = job_put(replace(job, uploads=uploads))
     context.cases.save(context.cases.read(job.case_id), context.now(), step, also=(announced,))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from warden.cases.model import WARDEN, Case, CaseState, Progress, Step
+from warden.cases.model import WARDEN, Case, CaseState, Progress, Step, StepKind
 from warden.cases.outbox import Outbox
 from warden.cases.views import summary
 from warden.context import Context
@@ -80,9 +80,9 @@ def _tell_people(case: Case, outbox: Outbox, context: Context, reason: str) -> O
         return outbox
     if admits(case, outbox, context):
         context.ports.notices.send(subject_of(case), body_of(case, context.settings, reason))
-        step = Step("notified", WARDEN, case.state)
+        step = Step(StepKind.NOTIFIED, WARDEN, case.state)
     else:
-        step = Step("left for a digest", WARDEN, "there were many notices within the hour")
+        step = Step(StepKind.LEFT_FOR_A_DIGEST, WARDEN, "there were many notices within the hour")
 
     def marked(current: Outbox) -> Outbox:
         told = current.announced_states

@@ -13,6 +13,7 @@ from warden.campaigns.records import read_campaign
 from warden.cases.allowed import Decision, allowed
 from warden.cases.model import Case, CaseState, TimelineEntry, case_from
 from warden.cases.views import summary
+from warden.cases.wording import words_of
 from warden.containment.snapshot import Containment, read_containment
 from warden.context import Context
 from warden.core import quotas
@@ -178,7 +179,14 @@ def _switch(stopped: bool, why: str, who: str, context: Context) -> dict[str, An
 
 def _line(entry: TimelineEntry) -> dict[str, Any]:
     step = entry.step
-    return {"at": to_text(entry.at), "what": step.what, "who": step.who, "why": step.why, "facts": dict(step.facts)}
+    return {
+        "at": to_text(entry.at),
+        "kind": step.kind,
+        "what": words_of(step),
+        "who": step.who,
+        "why": step.why,
+        "facts": dict(step.facts),
+    }
 
 
 def _held(containment: Containment) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from warden.cases.allowed import Decision, refusal_of
-from warden.cases.model import WARDEN, Case, CaseState, Progress, Step
+from warden.cases.model import WARDEN, Case, CaseState, Progress, Step, StepKind
 from warden.cases.outbox import Outbox, outbox_put
 from warden.containment.release import drift_of, release
 from warden.context import Context
@@ -67,7 +67,8 @@ def resume(case: Case, context: Context) -> Case:
 
 
 def _said(order: Order) -> Step:
-    return Step(order.decision, order.who, order.why, {"request": order.request} if order.request else {})
+    facts = {"decision": order.decision} | ({"request": order.request} if order.request else {})
+    return Step(StepKind.DECISION_TAKEN, order.who, order.why, facts)
 
 
 def _approve(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
@@ -141,7 +142,7 @@ def _stay_contained(case_id: str, why: str, context: Context) -> Case:
         case = context.cases.read(case_id)
         if case.state is not CaseState.RECOVERING:
             return case
-        stays, step = replace(case, state=CaseState.CONTAINED), Step("release not made", WARDEN, why)
+        stays, step = replace(case, state=CaseState.CONTAINED), Step(StepKind.RELEASE_NOT_MADE, WARDEN, why)
         told_again = replace(context.cases.outbox(case), announced_states=())
         return context.cases.save(stays, context.now(), step, also=(outbox_put(told_again),))
 
@@ -152,4 +153,4 @@ def _close_released(case_id: str, said: str, context: Context) -> Case:
     case = context.cases.read(case_id)
     if case.state is not CaseState.RECOVERING:
         return case
-    return context.cases.close(case, "released", context.now(), Step("released", WARDEN, said))
+    return context.cases.close(case, "released", context.now(), Step(StepKind.RELEASED, WARDEN, said))

@@ -9,7 +9,7 @@ from warden.campaigns.allowed import CampaignDecision
 from warden.campaigns.decisions import CampaignOrder, carry_out_on_campaign
 from warden.campaigns.rollout import advance_campaign
 from warden.cases.allowed import Decision
-from warden.cases.model import Step
+from warden.cases.model import Step, StepKind
 from warden.context import Context
 from warden.core.errors import Refused
 from warden.core.findings import Finding
@@ -72,7 +72,8 @@ def _tell_operator(order: Order, refusal: Refused, context: Context) -> None:
         outbox = context.cases.outbox(case)
         if order.request in outbox.handled_request_ids:
             return
-        step = Step("decision refused", order.who, str(refusal), {"decision": order.decision, "request": order.request})
+        facts = {"decision": order.decision, "request": order.request}
+        step = Step(StepKind.DECISION_REFUSED, order.who, str(refusal), facts)
         context.cases.save_outbox(case, outbox.with_request(order.request), context.now(), step)
 
     if refusal.code != "no-such-case":

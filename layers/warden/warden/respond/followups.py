@@ -8,7 +8,7 @@ from functools import partial
 
 from warden.campaigns.inventory_runs import requeue_stalled_run
 from warden.campaigns.rollout import advance, note_end
-from warden.cases.model import WARDEN, Case, CaseState, Progress, Step
+from warden.cases.model import WARDEN, Case, CaseState, Progress, Step, StepKind
 from warden.containment.snapshot import ContainmentState, containment_from, save_containment
 from warden.context import Context
 from warden.core.clock import from_text
@@ -83,7 +83,7 @@ def _containment_due(_key: Key, record: Record, context: Context) -> None:
     said = "the device is not contained any more"
     if containment.state is ContainmentState.CONTAINED and context.settings.disconnect:
         said = context.ports.connections.disconnect(containment.thing)
-    step = Step("second disconnect", WARDEN, said)
+    step = Step(StepKind.SECOND_DISCONNECT, WARDEN, said)
     for case_id in containment.cases:
         retry_on_conflict(partial(_append_once, case_id, step, context))
     save_containment(context.ports.ledger, replace(containment, disconnect_at=None))
@@ -91,7 +91,7 @@ def _containment_due(_key: Key, record: Record, context: Context) -> None:
 
 def _append_once(case_id: str, step: Step, context: Context) -> None:
     """Add a step unless its like stands in the timeline: the sweep may bring the same record twice."""
-    if not any(entry.step.what == step.what for entry in context.cases.timeline(case_id)):
+    if not any(entry.step.kind is step.kind for entry in context.cases.timeline(case_id)):
         case = context.cases.read(case_id)
         context.cases.save(case, context.now(), step)
 

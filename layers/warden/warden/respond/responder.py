@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from warden.campaigns.enrolment import has_a_place
-from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step
+from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step, StepKind, action_step
 from warden.cases.outbox import Outbox, outbox_put
 from warden.containment.snapshot import read_containment
 from warden.context import Context
@@ -49,7 +49,7 @@ def respond(finding: Finding, context: Context, *, verified: bool = False) -> Ca
     thing = view.thing if view else None
     if thing is not None:
         _refuse_if_before_release(finding, thing, context)
-    said = Step("finding", finding.source, finding.title, {"finding": finding.id, **finding.attributes})
+    said = Step(StepKind.FINDING, finding.source, finding.title, {"finding": finding.id, **finding.attributes})
     case = context.cases.begin(finding, thing.name if thing else "", context.now(), said)
     if _is_undecided(case, finding, context):
         case = retry_on_conflict(lambda: _decide(case.id, finding, view, context))
@@ -83,7 +83,7 @@ def _refuse_if_before_release(finding: Finding, thing: Thing, context: Context) 
 
 
 def _close_finding(finding: Finding, context: Context) -> Case | None:
-    said = Step("finding over", finding.source, finding.ending, {"finding": finding.id})
+    said = Step(StepKind.FINDING_OVER, finding.source, finding.ending, {"finding": finding.id})
     case = context.cases.end_finding(finding, context.now(), said)
     if case is None or case.finding_is_open:
         return case
@@ -97,7 +97,7 @@ def _close_if_untouched(case_id: str, finding: Finding, context: Context) -> Cas
         return case
     if case.state in (CaseState.CONTAINED, CaseState.RECOVERING, CaseState.RESPONDING):
         return case
-    return context.cases.close(case, finding.ending, context.now(), Step("closed", WARDEN, finding.ending))
+    return context.cases.close(case, finding.ending, context.now(), Step(StepKind.CLOSED, WARDEN, finding.ending))
 
 
 def _is_undecided(case: Case, finding: Finding, context: Context) -> bool:
@@ -134,17 +134,19 @@ def _decide(case_id: str, finding: Finding, view: DeviceView | None, context: Co
     why = f"rule {rule.name}: {', '.join(rule.actions)}; mode {mode}"
     if not outcomes:
         nobody = f"; {case.subject} is no registered thing: there is no device to act on" if thing is None else ""
-        return context.cases.save(chosen, context.now(), Step("decided", WARDEN, f"{why}{nobody}"))
+        return context.cases.save(chosen, context.now(), Step(StepKind.DECIDED, WARDEN, f"{why}{nobody}"))
     if mode is Mode.OBSERVE:
-        return context.cases.save(chosen, context.now(), Step("decided", WARDEN, f"{why}; nothing is touched"))
+        return context.cases.save(chosen, context.now(), Step(StepKind.DECIDED, WARDEN, f"{why}; nothing is touched"))
     if mode is Mode.APPROVE:
         waiting = replace(chosen, state=CaseState.AWAITING_APPROVAL)
-        return context.cases.save(waiting, context.now(), Step("decided", WARDEN, f"{why}; waits for an operator"))
+        return context.cases.save(
+            waiting, context.now(), Step(StepKind.DECIDED, WARDEN, f"{why}; waits for an operator")
+        )
     if (again := _too_soon(case, rule, context)) != "":
         held = replace(chosen, state=CaseState.HELD)
-        steps = (Step("decided", WARDEN, why), Step("held", "governor", again))
+        steps = (Step(StepKind.DECIDED, WARDEN, why), Step(StepKind.HELD, "governor", again))
         return context.cases.save(held, context.now(), *steps)
-    return admit(chosen, rule, affected, context, Step("decided", WARDEN, why))
+    return admit(chosen, rule, affected, context, Step(StepKind.DECIDED, WARDEN, why))
 
 
 def _too_soon(case: Case, rule: Rule, context: Context) -> str:
@@ -183,11 +185,12 @@ def admit(
     if not admission.allowed:
         held = replace(case, state=CaseState.HELD)
         owed = replace(outbox or context.cases.outbox(case), held_for_all=admission.for_all)
-        step = Step("held", "governor", admission.reason)
+        step = Step(StepKind.HELD, "governor", admission.reason)
         return context.cases.save(held, context.now(), *steps, step, also=(outbox_put(owed),))
     begun = replace(case, state=CaseState.RESPONDING, admitted=True)
     writes = (*admission.writes, *([outbox_put(outbox)] if outbox else []))
-    return context.cases.save(begun, context.now(), *steps, Step("admitted", "governor", admission.reason), also=writes)
+    step = Step(StepKind.ADMITTED, "governor", admission.reason)
+    return context.cases.save(begun, context.now(), *steps, step, also=writes)
 
 
 def reached_by(outcomes: Mapping[str, Outcome], view: DeviceView, context: Context) -> Sequence[Thing]:
@@ -231,9 +234,7 @@ def record_outcome(case_id: str, action: str, outcome: Outcome, context: Context
         case = context.cases.read(case_id)
         if case.outcomes.get(action) == outcome:
             return case
-        facts = {"job": outcome.job_id} if outcome.job_id else {}
-        step = Step(f"{action} {outcome.progress}", WARDEN, outcome.detail, facts)
-        return context.cases.save(case.with_outcome(action, outcome), context.now(), step)
+        return context.cases.save(case.with_outcome(action, outcome), context.now(), action_step(action, outcome))
 
     return retry_on_conflict(write)
 
@@ -244,7 +245,7 @@ def _settle(case_id: str, context: Context) -> Case:
     if case.state is not CaseState.RESPONDING:
         return case
     if case.progress(QUARANTINE) is Progress.DONE:
-        step = Step("contained", WARDEN, "stays restricted until an operator releases it")
+        step = Step(StepKind.CONTAINED, WARDEN, "stays restricted until an operator releases it")
         return context.cases.save(replace(case, state=CaseState.CONTAINED), context.now(), step)
     if any(outcome.progress is Progress.STARTED for outcome in case.outcomes.values()):
         return case
@@ -255,11 +256,13 @@ def _rest(case: Case, context: Context) -> Case:
     """Leave a case whose actions have all ended: closed when its problem is solved, open for people when not."""
     if case.progress(ROTATE_CERTIFICATE) is Progress.DONE:
         return context.cases.close(
-            case, "rotated", context.now(), Step("closed", WARDEN, "the certificate is a new one")
+            case, "rotated", context.now(), Step(StepKind.CLOSED, WARDEN, "the certificate is a new one")
         )
     if not case.finding_is_open:
-        return context.cases.close(case, "over", context.now(), Step("closed", WARDEN, "the detector says it is over"))
-    return context.cases.save(replace(case, state=CaseState.OPEN), context.now(), Step("responded", WARDEN))
+        return context.cases.close(
+            case, "over", context.now(), Step(StepKind.CLOSED, WARDEN, "the detector says it is over")
+        )
+    return context.cases.save(replace(case, state=CaseState.OPEN), context.now(), Step(StepKind.RESPONDED, WARDEN))
 
 
 def settle_after_job(case_id: str, context: Context) -> Case:

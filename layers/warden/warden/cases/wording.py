@@ -1,0 +1,34 @@
+"""The words in which people read what the ledger keeps as values."""
+
+from __future__ import annotations
+
+from warden.cases.model import Step, StepKind
+
+_STEPS = {
+    StepKind.FINDING: "finding",
+    StepKind.FINDING_OVER: "finding over",
+    StepKind.DECIDED: "decided",
+    StepKind.ADMITTED: "admitted",
+    StepKind.HELD: "held",
+    StepKind.ACTION_STARTED: "{action} started",
+    StepKind.ACTION_DONE: "{action} done",
+    StepKind.ACTION_FAILED: "{action} failed",
+    StepKind.CONTAINED: "contained",
+    StepKind.RESPONDED: "responded",
+    StepKind.SECOND_DISCONNECT: "second disconnect",
+    StepKind.DECISION_TAKEN: "{decision}",
+    StepKind.DECISION_REFUSED: "decision refused",
+    StepKind.RELEASE_NOT_MADE: "release not made",
+    StepKind.RELEASED: "released",
+    StepKind.CLOSED: "closed",
+    StepKind.DEVICE_REQUEST_REFUSED: "device request refused",
+    StepKind.NEW_CERTIFICATE_IN_USE: "new certificate in use",
+    StepKind.LOGS_ANNOUNCED: "logs announced",
+    StepKind.NOTIFIED: "notified",
+    StepKind.LEFT_FOR_A_DIGEST: "left for a digest",
+}
+
+
+def words_of(step: Step) -> str:
+    """Return what happened, in words; an action or a decision is named in them."""
+    return _STEPS[step.kind].format_map(step.facts)
