@@ -24,17 +24,19 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from warden.campaigns.inventory import Turn, resume_run, sweep_certificates
+from warden.campaigns.inventory_runs import SweepResult
 from warden.cases.model import Case, CaseState, Step, StepKind, case_from
 from warden.cases.outbox import Outbox
 from warden.context import Context
 from warden.core.errors import ActionFailed, Conflict, NotSent, Refused
-from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.findings import Ending, Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import INDEX_ATTRIBUTES, Found, Index, Key, Put, Record
 from warden.core.mode import Mode
 from warden.core.ports import (
     AuditPage,
     Certificate,
     CertificatePage,
+    Disconnection,
     Execution,
     JobOrder,
     Ports,
@@ -396,12 +398,12 @@ class FakeConnections:
         self.open: set[str] = set()
         self.asked: list[str] = []
 
-    def disconnect(self, client_id: str) -> str:
+    def disconnect(self, client_id: str) -> Disconnection:
         self.asked.append(client_id)
         if client_id in self.open:
             self.open.discard(client_id)
-            return "disconnected"
-        return "was not connected"
+            return Disconnection.DISCONNECTED
+        return Disconnection.NOT_CONNECTED
 
 
 @dataclass
@@ -966,7 +968,7 @@ class World:
         self.redeliver(lambda: sweep(self.context))
         self.drain()
 
-    def find_what_is_due(self, *, lookups_a_turn: int = 1_000_000, only_during_campaign: bool = False) -> str:
+    def find_what_is_due(self, *, lookups_a_turn: int = 1_000_000, only_during_campaign: bool = False) -> SweepResult:
         """Let the sweep of certificates run to its end, each turn having time for so many look-ups."""
 
         self.lookups_a_turn = lookups_a_turn
@@ -1087,7 +1089,9 @@ def an_old_certificate(thing: str = THING, **changes: Any) -> Finding:
     return a_finding(thing, **{"id": "audit-1", "source": Source.AUDIT, "kind": "certificate-age", **changes})
 
 
-def its_end(finding: Finding, *, ending: str = "alarm-cleared", after: timedelta = timedelta(minutes=1)) -> Finding:
+def its_end(
+    finding: Finding, *, ending: Ending = Ending.ALARM_CLEARED, after: timedelta = timedelta(minutes=1)
+) -> Finding:
     """Build the message that says a finding is over."""
     return replace(finding, is_open=False, ending=ending, observed_at=finding.observed_at + after)
 

@@ -16,8 +16,8 @@ from warden_cli.terminal import age, facts, heading, moment, plain, shown, who, 
 _NEED_A_DECISION = ("held", "awaiting-approval")
 _EVIDENCE_LINES = 24
 _WIDE = 110
-_FOR_PROGRAMS = ("request",)
-"""Facts that only --json gives: they find a call in CloudTrail, and tell a reader of the timeline nothing."""
+_FOR_PROGRAMS = ("request", "grounds")
+"""Facts that only --json gives: they find a call in CloudTrail, or say what the words say."""
 _IN_THE_WORDS: dict[str, str] = {
     StepKind.ACTION_STARTED: "action",
     StepKind.ACTION_DONE: "action",

@@ -21,8 +21,11 @@ def _ingest(record: dict[str, Any], lambda_context: LambdaContext) -> None:
     intake = ingest(
         body, envelope, warden, lambda: timedelta(milliseconds=lambda_context.get_remaining_time_in_millis())
     )
-    if intake.refused:
-        logger.warning("message refused", extra={"message_id": envelope.message_id, "reason": intake.refused})
+    if refusal := intake.refused:
+        logger.warning(
+            "message refused",
+            extra={"message_id": envelope.message_id, "result": refusal.code, "reason": refusal.reason},
+        )
         metrics.add_metric("Refused", MetricUnit.Count, 1)
     else:
         logger.info("message taken in", extra={"message_id": envelope.message_id, "findings": intake.queued})

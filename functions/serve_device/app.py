@@ -22,7 +22,10 @@ def _serve(record: dict[str, Any]) -> None:
         request = request_from(message_in(record["body"]))
     except Refused as refusal:
         record_refusal(bootstrap.context(), refusal, what=record["body"])
-        logger.warning("message refused", extra={"message_id": record["messageId"], "reason": str(refusal)})
+        logger.warning(
+            "message refused",
+            extra={"message_id": record["messageId"], "result": refusal.code, "reason": refusal.reason},
+        )
         metrics.add_metric("Refused", MetricUnit.Count, 1)
         return
     said = serve(request, bootstrap.context())

@@ -29,18 +29,18 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     if "Records" in event:
         return process_batch(event, lambda record: _resume(record, turn))
     only_during_campaign = event.get("onlyDuringCampaign") is True
-    said = sweep_certificates(turn, trigger=context.aws_request_id, only_during_campaign=only_during_campaign)
-    _said(said)
-    return {"sweep": said}
+    result = sweep_certificates(turn, trigger=context.aws_request_id, only_during_campaign=only_during_campaign)
+    _log(result)
+    return {"sweep": result}
 
 
 def _resume(record: dict[str, Any], turn: Turn) -> None:
     try:
-        said = resume_run(_run_in(record["body"]), turn)
+        result: str = resume_run(_run_in(record["body"]), turn)
     except Refused as refusal:
         record_refusal(turn.context, refusal, what=record["body"])
-        said = refusal.code
-    _said(said, message_id=record["messageId"])
+        result = refusal.code
+    _log(result, message_id=record["messageId"])
 
 
 def _run_in(body: str) -> str:
@@ -53,6 +53,6 @@ def _run_in(body: str) -> str:
     return str(run)
 
 
-def _said(said: str, *, message_id: str = "") -> None:
+def _log(result: str, *, message_id: str = "") -> None:
     metrics.add_metric("CertificateSweeps", MetricUnit.Count, 1)
-    logger.info("certificates swept", extra={"message_id": message_id, "result": said})
+    logger.info("certificates swept", extra={"message_id": message_id, "result": result})

@@ -18,12 +18,12 @@ from warden.validation.strict_json import message_in
 
 def _track(record: dict[str, Any]) -> None:
     try:
-        said = track(message_in(record["body"]), bootstrap.context())
+        result: str = track(message_in(record["body"]), bootstrap.context())
     except Refused as refusal:
         record_refusal(bootstrap.context(), refusal, what=record["body"])
-        said = refusal.code
+        result = refusal.code
     metrics.add_metric("JobEvents", MetricUnit.Count, 1)
-    logger.info("job event", extra={"message_id": record["messageId"], "result": said})
+    logger.info("job event", extra={"message_id": record["messageId"], "result": result})
 
 
 @logger.inject_lambda_context(clear_state=True)

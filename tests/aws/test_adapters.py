@@ -26,7 +26,7 @@ from warden.aws.jobs import IotJobs
 from warden.aws.messaging import AwsSecurityHub, EventBridgeAnnouncements, IotReplies, SnsNotices, SqsCaseQueue
 from warden.aws.registry import IotRegistry
 from warden.core.errors import NotSent
-from warden.core.ports import JobOrder, Notices, QueueEntry
+from warden.core.ports import Disconnection, JobOrder, Notices, QueueEntry
 from warden.notify.asff import finding_of
 
 type Stubbed = Callable[[str], tuple[Any, Any]]
@@ -49,20 +49,30 @@ class TestConnections:
         client, stubber = stubbed("iot-data")
         stubber.add_response("delete_connection", {}, self.ASKED)
 
-        assert IotConnections(client).disconnect("plant1:pump-3") == "disconnected"
+        assert IotConnections(client).disconnect("plant1:pump-3") is Disconnection.DISCONNECTED
 
     def test_a_client_that_is_not_there_needs_nothing(self, stubbed: Stubbed) -> None:
         client, stubber = stubbed("iot-data")
         stubber.add_client_error("delete_connection", "ResourceNotFoundException", expected_params=self.ASKED)
 
-        assert IotConnections(client).disconnect("plant1:pump-3") == "was not connected"
+        assert IotConnections(client).disconnect("plant1:pump-3") is Disconnection.NOT_CONNECTED
 
-    @pytest.mark.parametrize("code", ["InvalidRequestException", "ForbiddenException", "MethodNotAllowedException"])
-    def test_where_it_cannot_be_done_it_says_so_and_the_case_goes_on(self, stubbed: Stubbed, code: str) -> None:
+    @pytest.mark.parametrize(
+        ("code", "became"),
+        [
+            ("InvalidRequestException", Disconnection.INVALID_REQUEST),
+            ("ForbiddenException", Disconnection.FORBIDDEN),
+            ("MethodNotAllowedException", Disconnection.NO_SUCH_METHOD),
+            ("UnsupportedOperationException", Disconnection.UNSUPPORTED),
+        ],
+    )
+    def test_where_it_cannot_be_done_it_says_so_and_the_case_goes_on(
+        self, stubbed: Stubbed, code: str, became: Disconnection
+    ) -> None:
         client, stubber = stubbed("iot-data")
         stubber.add_client_error("delete_connection", code)
 
-        assert code in IotConnections(client).disconnect("pump-3")
+        assert IotConnections(client).disconnect("pump-3") is became
 
     @pytest.mark.parametrize("code", ["ThrottlingException", "InternalFailureException"])
     def test_what_may_go_better_next_time_rises(self, stubbed: Stubbed, code: str) -> None:

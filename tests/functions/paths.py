@@ -292,7 +292,7 @@ def certificates_of_age_are_renewed(fleet: Fleet) -> None:
         fleet.deployment.enrol(thing, number)
         iot.update_thing(thingName=thing, thingTypeName="gauge")
     fleet.age_certificates()
-    assert sweep_certificates_app.lambda_handler({}, Context()) == {"sweep": "to be gone on with"}
+    assert sweep_certificates_app.lambda_handler({}, Context()) == {"sweep": "continues"}
     fleet.pass_time("sweep")
     words = fleet.words_to_go_on()
     assert len(words) == 2

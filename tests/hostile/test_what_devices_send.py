@@ -182,9 +182,9 @@ def test_a_job_event_ends_as_expected(stage: Stage, case: Case) -> None:
     assert run.answer == {"batchItemFailures": []}
     assert run.told == ["message-0", "message-1", "message-2"]
     result = case.expect["result"]
-    assert [line["result"] for line in run.lines] == ["handed on", result, "handed on"]
-    of_this = {"handed on": ["GetItem", "SendMessageBatch"], "not on record": ["GetItem"]}
-    quiet = ("somebody else's", "not an end")
+    assert [line["result"] for line in run.lines] == ["handed-on", result, "handed-on"]
+    of_this = {"handed-on": ["GetItem", "SendMessageBatch"], "not-on-record": ["GetItem"]}
+    quiet = ("not-ours", "not-an-end")
     assert run.operations[2:-2] == of_this.get(result, [] if result in quiet else ["PutItem"])
     assert stage.refusals() == ([] if result in of_this or result in quiet else [result])
 

@@ -29,7 +29,7 @@ from warden.campaigns.records import CampaignState, MemberState, open_campaign, 
 from warden.cases.allowed import Decision
 from warden.cases.model import Case, CaseState
 from warden.core.errors import Refused
-from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.findings import Ending, Finding, Severity, Source, Subject, SubjectType
 from warden.devices.job_events import track
 from warden.devices.requests import request_from
 from warden.devices.router import serve
@@ -227,7 +227,7 @@ class Fleet(RuleBasedStateMachine):
         """A detector says that it is over, or an old message of its comes once more."""
         found = self.findings[which % len(self.findings)]
         if over:
-            found = replace(found, is_open=False, ending="alarm-cleared", observed_at=self.world.clock())
+            found = replace(found, is_open=False, ending=Ending.ALARM_CLEARED, observed_at=self.world.clock())
             self.findings.append(found)
         self.report(found)
 

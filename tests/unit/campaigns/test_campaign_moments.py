@@ -130,7 +130,7 @@ def test_a_thing_that_is_gone_from_the_registry_is_reported() -> None:
     world.find_what_is_due()
 
     assert state_of(world, "pump-1") is None
-    assert verdicts(world) == {"pump-1": "its thing is gone"}
+    assert verdicts(world) == {"pump-1": "thing-gone"}
 
 
 def test_a_device_that_failed_and_one_at_work_are_not_enrolled_again() -> None:
@@ -145,7 +145,7 @@ def test_a_device_that_failed_and_one_at_work_are_not_enrolled_again() -> None:
     assert state_of(world, "pump-2") is MemberState.FAILED
     *_, last = world.reports.kept.values()
     said = {row["thing"]: row["verdict"] for row in csv.DictReader(last)}
-    assert said == {"pump-2": "given up in this campaign", "pump-3": "in hand", "pump-4": "waiting"}
+    assert said == {"pump-2": "given-up", "pump-3": "in-hand", "pump-4": "waiting"}
 
 
 @pytest.mark.parametrize("seen", ["gone", "active", "undated"])
@@ -187,7 +187,7 @@ def test_an_inactive_certificate_is_judged_once_in_a_run_that_begins_its_list_an
 
     world.find_what_is_due()
 
-    assert verdicts(world) == {"pump-1": "long INACTIVE", "pump-2": "enrolled"}
+    assert verdicts(world) == {"pump-1": "long-inactive", "pump-2": "enrolled"}
 
 
 def test_a_campaign_that_is_cancelled_while_a_sweep_adds_to_it_is_taken_up_again() -> None:

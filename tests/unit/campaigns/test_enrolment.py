@@ -17,7 +17,7 @@ from warden.campaigns.inventory import Turn, resume_run
 from warden.campaigns.inventory_runs import read_run
 from warden.campaigns.records import CampaignState, MemberState, campaign_put, open_campaign
 from warden.cases.model import Case, CaseState, Progress
-from warden.core.findings import Finding, Source
+from warden.core.findings import Ending, Finding, Source
 from warden.core.ledger import Key
 from warden.core.mode import Mode
 from warden.plan.actions import RENEW_CERTIFICATE, ROTATE_CERTIFICATE
@@ -385,7 +385,7 @@ def test_one_whose_case_is_closed_is_left_as_it_is(how: str) -> None:
     if how == "dismissed":
         world.order("dismiss", case.id, why="to be scrapped")
     elif how == "over":
-        world.report(replace(it_expires(), is_open=False, ending="no longer found by the audit"))
+        world.report(replace(it_expires(), is_open=False, ending=Ending.NOT_FOUND_BY_AUDIT))
     else:
         del world.ledger.records[Key(f"CASE#{case.id}", "CASE")]
 

@@ -15,6 +15,7 @@ from warden.cases.model import (
     CaseState,
     Outcome,
     Progress,
+    Resolution,
     Step,
     StepKind,
     TimelineEntry,
@@ -51,7 +52,7 @@ EVERYTHING = Case(
     affected=("pump-3", "pump-4"),
     approved_by="dana",
     approved_at=NOON + AN_HOUR,
-    resolution="released",
+    resolution=Resolution.RELEASED,
     closed_at=NOON + 2 * AN_HOUR,
     acted_before=NOON - AN_HOUR,
     decided_on="violation-1",
@@ -302,7 +303,7 @@ def test_a_closed_case_everything_of_it_expires_together(admitted: bool, acted_a
     book = Book()
     case = book.cases.save(replace(book.open(), admitted=admitted), NOON, Step(StepKind.DECIDED, "who"))
 
-    closed = book.cases.close(case, "released", NOON + AN_HOUR, Step(StepKind.CLOSED, "warden"))
+    closed = book.cases.close(case, Resolution.RELEASED, NOON + AN_HOUR, Step(StepKind.CLOSED, "warden"))
 
     assert (closed.state, closed.resolution, closed.closed_at) == (CaseState.CLOSED, "released", NOON + AN_HOUR)
     assert book.cases.read(case.id) == closed
@@ -333,11 +334,11 @@ def test_an_open_case_never_expires() -> None:
 
 def test_what_happens_to_a_closed_case_does_not_lengthen_its_time() -> None:
     book = Book()
-    closed = book.cases.close(book.open(), "dismissed", NOON + AN_HOUR)
+    closed = book.cases.close(book.open(), Resolution.DISMISSED, NOON + AN_HOUR)
     before = {sort: step["version"] for sort, step in book.steps(closed).items()}
 
     book.cases.save(closed, NOON + 2 * AN_HOUR, Step(StepKind.NOTIFIED, "warden"))
-    book.cases.close(book.cases.read(closed.id), "dismissed", NOON + 3 * AN_HOUR)
+    book.cases.close(book.cases.read(closed.id), Resolution.DISMISSED, NOON + 3 * AN_HOUR)
 
     steps = book.steps(closed)
     assert {sort: steps[sort]["version"] for sort in before} == before, "their clock runs already"
@@ -348,7 +349,7 @@ def test_what_is_older_than_the_closing_opens_nothing_and_what_is_newer_opens_th
     book = Book()
     first = book.cases.save(replace(book.open(), admitted=True), NOON)
     book.cases.end_finding(its_end(a_finding()), NOON, OVER)
-    book.cases.close(book.cases.read(first.id), "released", NOON + AN_HOUR)
+    book.cases.close(book.cases.read(first.id), Resolution.RELEASED, NOON + AN_HOUR)
 
     with pytest.raises(Refused) as caught:
         book.open(id="violation-2", observed_at=NOON + AN_HOUR)

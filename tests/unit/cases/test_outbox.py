@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import NOON, FakeLedger, a_finding, a_world
 from warden.cases.allowed import Decision
-from warden.cases.model import Cases, CaseState, Step
+from warden.cases.model import Cases, CaseState, Resolution, Step, StepKind
 from warden.cases.outbox import OUTBOX, Outbox, outbox_key, outbox_put, outbox_record
 from warden.core.errors import Conflict
 from warden.core.findings import Subject, SubjectType
@@ -23,7 +23,7 @@ from warden.respond.responder import respond
 KEPT = timedelta(days=400)
 AN_HOUR = timedelta(hours=1)
 EXPIRES = int((NOON + AN_HOUR + KEPT).timestamp())
-NOTIFIED = Step("notified", "fleet-warden", "open")
+NOTIFIED = Step(StepKind.NOTIFIED, "fleet-warden", "open")
 
 EVERYTHING = Outbox(
     case_id="case-1",
@@ -47,7 +47,7 @@ class Book:
     def __init__(self) -> None:
         self.ledger = FakeLedger()
         self.cases = Cases(self.ledger, KEPT)
-        self.case = self.cases.begin(a_finding(), "pump-3", NOON, Step("finding", "detector"))
+        self.case = self.cases.begin(a_finding(), "pump-3", NOON, Step(StepKind.FINDING, "detector"))
 
     @property
     def outbox(self) -> Outbox:
@@ -128,16 +128,16 @@ def test_what_is_sent_changes_the_outbox_and_the_timeline_and_not_the_case(book:
 
 
 def test_a_notice_stands_between_the_change_it_tells_of_and_the_next(book: Book) -> None:
-    held = book.cases.save(replace(book.case, state=CaseState.HELD), NOON, Step("held", "governor"))
-    book.cases.save(held, NOON, Step("approve", "dana"))
+    held = book.cases.save(replace(book.case, state=CaseState.HELD), NOON, Step(StepKind.HELD, "governor"))
+    book.cases.save(held, NOON, Step(StepKind.DECISION_TAKEN, "dana"))
 
     book.cases.save_outbox(held, told(book.outbox), NOON, NOTIFIED)
 
-    assert [entry.step.what for entry in book.cases.timeline(book.case.id)] == [
+    assert [entry.step.kind for entry in book.cases.timeline(book.case.id)] == [
         "finding",
         "held",
         "notified",
-        "approve",
+        "decision-taken",
     ]
 
 
@@ -174,7 +174,7 @@ def test_a_case_and_its_outbox_are_written_both_or_neither(book: Book) -> None:
 def test_an_outbox_expires_with_its_case_and_so_does_what_is_noted_later(book: Book) -> None:
     book.cases.save_outbox(book.case, told(book.outbox), NOON, NOTIFIED)
 
-    closed = book.cases.close(book.case, "dismissed", NOON + AN_HOUR, Step("dismiss", "dana"))
+    closed = book.cases.close(book.case, Resolution.DISMISSED, NOON + AN_HOUR, Step(StepKind.DECISION_TAKEN, "dana"))
     book.cases.save_outbox(closed, replace(book.outbox, announced="closed:"), NOON + 2 * AN_HOUR, NOTIFIED)
 
     assert book.outbox.expires_at == EXPIRES
@@ -183,7 +183,7 @@ def test_an_outbox_expires_with_its_case_and_so_does_what_is_noted_later(book: B
 
 
 def test_the_outbox_of_a_case_that_closes_untold_expires_too(book: Book) -> None:
-    book.cases.close(book.case, "over", NOON + AN_HOUR)
+    book.cases.close(book.case, Resolution.OVER, NOON + AN_HOUR)
 
     assert book.outbox.expires_at == EXPIRES
 
@@ -192,8 +192,8 @@ def test_what_is_noted_while_a_case_is_being_closed_expires_too(book: Book) -> N
     interrupt(book, lambda: book.cases.save_outbox(book.case, told(book.outbox), NOON, NOTIFIED))
 
     with pytest.raises(Conflict):
-        book.cases.close(book.case, "dismissed", NOON + AN_HOUR)
-    book.cases.close(book.case, "dismissed", NOON + AN_HOUR)
+        book.cases.close(book.case, Resolution.DISMISSED, NOON + AN_HOUR)
+    book.cases.close(book.case, Resolution.DISMISSED, NOON + AN_HOUR)
 
     assert set(book.steps().values()) == {EXPIRES}
 

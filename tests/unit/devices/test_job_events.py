@@ -40,25 +40,25 @@ def queued(world: World) -> list[dict[str, Any]]:
 def test_every_end_is_handed_on_to_the_devices_queue(world: World, status: str) -> None:
     key = "operation" if status == "deleted" else "status"
 
-    assert track(an_event(world, **{"status": None, key: status}), world.context) == "handed on"
+    assert track(an_event(world, **{"status": None, key: status}), world.context) == "handed-on"
     [message] = queued(world)
     assert (message["job"], message["thing"]) == (job_of(world), THING)
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "IN_PROGRESS", "", None])
 def test_what_is_no_end_is_left_alone(world: World, status: str | None) -> None:
-    assert track(an_event(world, status=status), world.context) == "not an end"
+    assert track(an_event(world, status=status), world.context) == "not-an-end"
     assert queued(world) == []
 
 
 def test_somebody_elses_job_is_theirs(world: World) -> None:
-    assert track(an_event(world, jobId="AFR_OTA-firmware-7"), world.context) == "somebody else's"
+    assert track(an_event(world, jobId="AFR_OTA-firmware-7"), world.context) == "not-ours"
     assert queued(world) == []
 
 
 @pytest.mark.parametrize("changes", [{"jobId": "warden-none"}, {"thingArn": f"{ARN}pump-4"}])
 def test_an_execution_that_is_not_on_record_is_not_followed(world: World, changes: dict[str, str]) -> None:
-    assert track(an_event(world, **changes), world.context) == "not on record"
+    assert track(an_event(world, **changes), world.context) == "not-on-record"
     assert queued(world) == []
 
 

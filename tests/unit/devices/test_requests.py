@@ -638,7 +638,7 @@ def test_a_retired_certificate_that_is_in_use_again_is_kept(retired: tuple[World
     world.sweep(after=timedelta(days=8))
 
     assert old in world.certificates.stored
-    assert world.ledger.of_type("retirement")[0]["outcome"] == "in use again, kept"
+    assert world.ledger.of_type("retirement")[0]["outcome"] == "kept"
     assert world.queue.parked == []
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.fakes import World, a_finding, a_world
 from warden.cases.model import CaseState, StepKind
+from warden.core.errors import Refused
 from warden.ingest import intake
 from warden.ingest.detectors import Envelope
 
@@ -44,7 +45,7 @@ def a_ca(number: int) -> dict[str, Any]:
     return {"resourceType": "CA_CERTIFICATE", "resourceIdentifier": {"caCertificateId": f"{number:064x}"}}
 
 
-def send(world: World, body: str, left: timedelta = PLENTY) -> str:
+def send(world: World, body: str, left: timedelta = PLENTY) -> Refused | None:
     envelope = Envelope(message_id="m", received_at=world.clock(), account="000000000000", region="us-east-1")
     return intake.ingest(body, envelope, world.context, lambda: left).refused
 
@@ -53,7 +54,7 @@ def ingest_all(world: World, body: str, left: timedelta = PLENTY) -> int:
     """Ingest a message and whatever that puts back on the inbox; gives the number of runs."""
     runs, waiting = 0, [body]
     while waiting:
-        assert send(world, waiting.pop(0), left) == ""
+        assert send(world, waiting.pop(0), left) is None
         runs += 1
         waiting += world.inbox.bodies
         world.inbox.bodies.clear()
@@ -107,7 +108,7 @@ def test_what_the_next_audit_does_not_find_is_closed(world: World) -> None:
     world.sweep()
 
     [case] = world.cases
-    assert (case.state, case.resolution) == (CaseState.CLOSED, "no longer found by the audit")
+    assert (case.state, case.resolution) == (CaseState.CLOSED, "not-found-by-audit")
 
 
 def test_what_only_waits_in_a_queue_is_not_closed(world: World) -> None:
@@ -167,6 +168,8 @@ def test_what_the_next_audit_finds_on_its_last_page_is_not_closed(world: World) 
 def test_where_to_read_on_is_our_own_word_alone(world: World, changes: dict[str, Any]) -> None:
     written = {"fleetWardenAuditPage": 1, "taskId": "t-1", "checkName": CHECK, "page": "2"}
 
-    assert send(world, json.dumps(written | changes)).startswith("not-a-reading: ")
-    assert send(world, json.dumps(written)) == ""
+    refusal = send(world, json.dumps(written | changes))
+    assert refusal
+    assert refusal.code == "not-a-reading"
+    assert send(world, json.dumps(written)) is None
     assert world.cases == []

@@ -25,6 +25,7 @@ from warden.core.errors import Refused
 from warden.core.findings import Severity, Subject, SubjectType
 from warden.core.ledger import Put
 from warden.core.mode import Mode
+from warden.core.ports import Disconnection
 from warden.notify.case_notices import plain
 from warden.operate.commands import operate
 from warden.respond.dispatch import dispatch
@@ -211,7 +212,7 @@ def test_an_order_that_two_refuse_at_once_is_told_once(world: World) -> None:
     order = {"type": "decision", "schema": 1, "decision": "approve", "case": case.id, "who": OPERATOR, "why": ""}
     order |= {"request": "request-1"}
     real = world.ledger.commit
-    said: list[str] = []
+    said: list[Refused | None] = []
 
     def overtaken(*puts: Put) -> None:
         world.ledger.commit = real  # type: ignore[method-assign]  # once
@@ -221,14 +222,14 @@ def test_an_order_that_two_refuse_at_once_is_told_once(world: World) -> None:
     world.ledger.commit = overtaken  # type: ignore[method-assign]  # the other copy of the message
     said.append(dispatch(order, world.context))
 
-    assert [each.partition(": ")[0] for each in said] == ["wrong-state", "wrong-state"]
+    assert [each.code for each in said if each] == ["wrong-state", "wrong-state"]
     assert world.steps().count("decision-refused") == 1
 
 
 def test_an_order_about_a_case_that_there_is_not_is_refused_on_record(world: World) -> None:
     order = {"type": "decision", "schema": 1, "decision": "approve", "case": "none", "who": OPERATOR, "why": ""}
 
-    assert dispatch({**order, "request": "request-1"}, world.context).startswith("no-such-case: ")
+    dispatch({**order, "request": "request-1"}, world.context)
 
     assert world.refusals == ["no-such-case"]
     assert world.cases == []
@@ -266,7 +267,7 @@ def test_what_a_sweep_could_not_finish_the_next_one_finds(world: World) -> None:
     real = world.connections.disconnect
     failing = [True]
 
-    def disconnect(client_id: str) -> str:
+    def disconnect(client_id: str) -> Disconnection:
         if failing.pop() if failing else False:
             raise ConnectionError("throttled")
         return real(client_id)

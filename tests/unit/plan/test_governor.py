@@ -12,7 +12,7 @@ from warden.core.errors import Conflict
 from warden.core.ledger import Key, Put
 from warden.core.mode import Mode
 from warden.core.ports import Thing
-from warden.plan.governor import STOP_KEY, Admission, Governor
+from warden.plan.governor import STOP_KEY, Admission, Governor, Grounds
 from warden.plan.model import Limits, NeverTouch, Plan, Rule
 from warden.plan.renewal_terms import RotationTerms
 
@@ -58,7 +58,8 @@ def test_so_many_devices_an_hour_and_not_one_more() -> None:
 def test_what_a_campaign_will_count_is_let_through_and_not_counted() -> None:
     desk = Desk()
 
-    assert [desk.weigh(counted=False) for _ in range(5)] == [Admission(True, "the limits of campaigns hold")] * 5
+    left_to_campaigns = Admission(True, Grounds.CAMPAIGN_LIMITS, "the limits of campaigns hold")
+    assert [desk.weigh(counted=False) for _ in range(5)] == [left_to_campaigns] * 5
 
     assert desk.allowed(4) == [True, True, True, False]
     assert desk.weigh(counted=False).allowed
@@ -185,7 +186,7 @@ def test_nobody_is_taken_to_have_approved_who_was_not_asked() -> None:
     desk.weigh()
 
     assert desk.governor.weigh(rule, (PUMP,), desk.clock()) == Admission(
-        allowed=False, reason="1 of 1 devices an hour are used", for_all=True
+        allowed=False, grounds=Grounds.LIMIT_REACHED, reason="1 of 1 devices an hour are used", for_all=True
     )
 
 
@@ -287,7 +288,9 @@ def test_while_the_switch_is_off_nothing_is_touched(approved: bool) -> None:
     desk.ledger.commit(Put(STOP_KEY, record, 0))
 
     verdict = desk.weigh(approved=approved)
-    assert verdict == Admission(allowed=False, reason="stopped by dana at noon: storm", for_all=True)
+    assert verdict == Admission(
+        allowed=False, grounds=Grounds.STOPPED, reason="stopped by dana at noon: storm", for_all=True
+    )
 
 
 class _Unreadable(FakeLedger):

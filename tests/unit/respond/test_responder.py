@@ -19,7 +19,8 @@ from tests.fakes import (
     its_end,
 )
 from warden.cases.model import CaseState, Progress
-from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.errors import Refused
+from warden.core.findings import Ending, Finding, Severity, Source, Subject, SubjectType
 from warden.core.mode import Mode
 from warden.ingest.envelopes import bare_records, unwrap
 from warden.ingest.intake import ingest
@@ -136,8 +137,8 @@ def test_a_case_stays_open_until_its_last_finding_is_over() -> None:
 # --- out of order --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", ["alarm-cleared", "alarm-invalidated"])
-def test_an_end_without_an_alarm_opens_nothing(world: World, ending: str) -> None:
+@pytest.mark.parametrize("ending", [Ending.ALARM_CLEARED, Ending.ALARM_INVALIDATED])
+def test_an_end_without_an_alarm_opens_nothing(world: World, ending: Ending) -> None:
     world.report(its_end(a_finding(), ending=ending))
 
     assert world.cases == []
@@ -157,7 +158,7 @@ def test_an_end_before_the_response_closes_the_case() -> None:
     world = a_world(mode=Mode.APPROVE)
     world.report(a_finding())
 
-    world.report(its_end(a_finding(), ending="alarm-invalidated"))
+    world.report(its_end(a_finding(), ending=Ending.ALARM_INVALIDATED))
 
     assert world.case.state is CaseState.CLOSED
     assert world.case.resolution == "alarm-invalidated"
@@ -403,8 +404,9 @@ def test_a_finding_survives_the_queue_whole() -> None:
 def test_a_message_nobody_knows_is_refused_on_record(world: World, message: dict[str, Any]) -> None:
     said = dispatch(message, world.context)
 
-    assert said.startswith("unknown-message")
-    assert said.isascii()
+    assert said
+    assert said.code == "unknown-message"
+    assert said.reason.isascii()
     assert world.refusals == ["unknown-message"]
 
 
@@ -427,7 +429,7 @@ def a_record(body: str) -> dict[str, Any]:
     return {"messageId": "m-1", "body": body, "attributes": {"SentTimestamp": str(int(NOON.timestamp() * 1000))}}
 
 
-def taken_in(world: World, record: dict[str, Any]) -> str:
+def taken_in(world: World, record: dict[str, Any]) -> Refused | None:
     body, envelope = unwrap(record, world.context.settings, world.clock())
     return ingest(body, envelope, world.context, lambda: timedelta(minutes=1)).refused
 
@@ -437,7 +439,7 @@ def test_a_violation_from_the_topic_contains_the_device(world: World) -> None:
     event = json.loads((ROOT / "events" / "detect-violation-in-alarm.json").read_text())
     (record,) = bare_records(event) or []
 
-    assert taken_in(world, record) == ""
+    assert taken_in(world, record) is None
     world.drain()
 
     assert world.is_restricted()
@@ -446,7 +448,7 @@ def test_a_violation_from_the_topic_contains_the_device(world: World) -> None:
 
 @pytest.mark.parametrize("body", ["", "null", "[]", "{", "{}", '{"Type": "Notification"}', "\ud800", "[" * 100_000])
 def test_what_cannot_be_read_is_refused_on_record(world: World, body: str) -> None:
-    assert taken_in(world, a_record(body)) != ""
+    assert taken_in(world, a_record(body)) is not None
 
     assert len(world.refusals) == 1
     assert len(world.queue) == 0

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from warden.core.ports import Disconnection
+
 if TYPE_CHECKING:
     from mypy_boto3_iot_data import IoTDataPlaneClient
 
-_CANNOT_HERE = (
-    "InvalidRequestException",
-    "ForbiddenException",
-    "MethodNotAllowedException",
-    "UnsupportedOperationException",
-)
+_CANNOT_HERE = {
+    "InvalidRequestException": Disconnection.INVALID_REQUEST,
+    "ForbiddenException": Disconnection.FORBIDDEN,
+    "MethodNotAllowedException": Disconnection.NO_SUCH_METHOD,
+    "UnsupportedOperationException": Disconnection.UNSUPPORTED,
+}
 
 
 class IotConnections:
@@ -23,15 +25,15 @@ class IotConnections:
     def __init__(self, client: IoTDataPlaneClient) -> None:
         self._data = client
 
-    def disconnect(self, client_id: str) -> str:
+    def disconnect(self, client_id: str) -> Disconnection:
         """Close a session; keeps it on the broker, so that messages queued for the device are not lost."""
         try:
             self._data.delete_connection(clientId=client_id, cleanSession=False, preventWillMessage=False)
         except self._data.exceptions.ResourceNotFoundException:
-            return "was not connected"
+            return Disconnection.NOT_CONNECTED
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code not in _CANNOT_HERE:
                 raise
-            return f"could not be disconnected ({code}), its session goes on under the policies of now"
-        return "disconnected"
+            return _CANNOT_HERE[code]
+        return Disconnection.DISCONNECTED

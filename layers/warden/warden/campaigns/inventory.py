@@ -17,6 +17,7 @@ from warden.campaigns.inventory_runs import (
     ON_NOTHING,
     InventoryResult,
     Run,
+    SweepResult,
     read_run,
     save_run,
     verdict_key,
@@ -49,28 +50,28 @@ class Turn:
     pace: Callable[[], None]
 
 
-def sweep_certificates(turn: Turn, *, trigger: str = "", only_during_campaign: bool = False) -> str:
-    """Take the sweep as far as the time allows, and leave word for the next turn; gives a word for what became of it.
+def sweep_certificates(turn: Turn, *, trigger: str = "", only_during_campaign: bool = False) -> SweepResult:
+    """Take the sweep as far as the time allows, and leave word for the next turn.
 
     A sweep that is at work elsewhere is left alone; one that was given up is gone on with. `trigger` is the id of the
     event that asks for a sweep, which may be delivered twice.
     """
     context = turn.context
     if only_during_campaign and open_campaign(context.ports.ledger) is None:
-        return "no campaign"
+        return SweepResult.NO_CAMPAIGN
     run = retry_on_conflict(lambda: _begin_or_join(trigger, context))
-    return "at work elsewhere, or done" if run is None else _take_on(run, turn)
+    return SweepResult.LEFT_ALONE if run is None else _take_on(run, turn)
 
 
-def resume_run(run_id: str, turn: Turn) -> str:
+def resume_run(run_id: str, turn: Turn) -> SweepResult:
     """Go on with a run that left word for itself; one that is over is left alone."""
     run = read_run(turn.context.ports.ledger)
     if run is None or run.id != run_id or run.reported:
-        return "over"
+        return SweepResult.OVER
     return _take_on(run, turn)
 
 
-def _take_on(run: Run, turn: Turn) -> str:
+def _take_on(run: Run, turn: Turn) -> SweepResult:
     context = turn.context
     try:
         run = _under_the_open_campaign(run, context)
@@ -78,10 +79,11 @@ def _take_on(run: Run, turn: Turn) -> str:
             run = _read_on(run, turn)
         if run.ended_at is None or turn.time_left() < _REPORT_TIME:
             context.ports.renewal_queue.send_run(run.id)
-            return "to be gone on with"
-        return report(run, context)
-    except Conflict:
-        return "at work elsewhere"
+            return SweepResult.CONTINUES
+        report(run, context)
+    except Conflict:  # another turn has taken the run on
+        return SweepResult.TAKEN_OVER
+    return SweepResult.REPORTED
 
 
 def _under_the_open_campaign(run: Run, context: Context) -> Run:

@@ -26,22 +26,33 @@ RUN_KEY = Key("SWEEP#certificates", "RUN")
 
 
 class InventoryResult(StrEnum):
-    """What the sweep says of a certificate on a thing, or of one on none."""
+    """What the sweep says of a certificate on a thing, or of one on none. The report's CSV has these values."""
 
     ENROLLED = "enrolled"
     WAITING = "waiting"
-    ANOTHER = "another of its thing"
-    IN_HAND = "in hand"
-    TOO_OLD = "due, nothing is touched"
-    PROTECTED = "never touched"
-    CONTAINED = "its device is contained"
-    GIVEN_UP = "given up in this campaign"
-    GONE = "its thing is gone"
-    ON_NO_THING = "on no thing"
-    ORPHAN = "on no thing, without a policy"
-    DEACTIVATED = "on no thing, made INACTIVE"
-    LONG_INACTIVE = "long INACTIVE"
-    DELETED = "long INACTIVE, deleted"
+    ANOTHER = "another-of-its-thing"
+    IN_HAND = "in-hand"
+    TOO_OLD = "only-reported"
+    PROTECTED = "never-touched"
+    CONTAINED = "contained"
+    GIVEN_UP = "given-up"
+    GONE = "thing-gone"
+    ON_NO_THING = "on-no-thing"
+    ORPHAN = "on-no-thing-without-policy"
+    DEACTIVATED = "made-inactive"
+    LONG_INACTIVE = "long-inactive"
+    DELETED = "deleted"
+
+
+class SweepResult(StrEnum):
+    """What became of one turn of the sweep."""
+
+    REPORTED = "reported"
+    CONTINUES = "continues"
+    LEFT_ALONE = "left-alone"
+    TAKEN_OVER = "taken-over"
+    OVER = "over"
+    NO_CAMPAIGN = "no-campaign"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +79,7 @@ class Run:
     @property
     def findings(self) -> str:
         """Name the list of what it found, in the ledger's index of what is due."""
-        return f"renewals {self.id}"
+        return f"renewals:{self.id}"
 
 
 _RUN = RecordType(name="sweep", of=Run, attributes={"id": "run"})
@@ -76,7 +87,7 @@ _RUN = RecordType(name="sweep", of=Run, attributes={"id": "run"})
 
 def run_put(run: Run) -> Put:
     """Return the write of a run, for a commit; it is due until its report is out."""
-    record = _RUN.record(run) | {"thing": "sweep of certificates"}
+    record = _RUN.record(run) | {"thing": "sweep:certificates"}
     if not run.reported:
         record |= {"due": "due", "due_at": to_text(run.touched_at + AT_WORK_FOR)}
     return Put(RUN_KEY, record, run.version)

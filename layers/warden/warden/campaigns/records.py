@@ -102,7 +102,7 @@ class Campaign:
     @property
     def standing(self) -> str:
         """Name where it has come to stand, another name each time that a person has moved it on."""
-        return f"{self.state} {len(self.requests)}"
+        return f"{self.state}:{len(self.requests)}"
 
     @property
     def waiting(self) -> int:
@@ -238,12 +238,12 @@ def save_campaign(ledger: Ledger, campaign: Campaign, *also: Put) -> Campaign:
 
 def waiting_in(campaign_id: str) -> str:
     """Name the list of the devices that wait, in the ledger's index of what is due."""
-    return f"waiting {campaign_id}"
+    return f"waiting:{campaign_id}"
 
 
 def open_batches_of(campaign_id: str) -> str:
     """Name the list of the batches that are not counted yet."""
-    return f"batches {campaign_id}"
+    return f"batches:{campaign_id}"
 
 
 def member_key(thing: str) -> Key:

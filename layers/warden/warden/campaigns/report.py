@@ -57,8 +57,8 @@ class Summary:
         )
 
 
-def report(run: Run, context: Context) -> str:
-    """Write the report, open the campaign or let it grow, and tell the owner; gives a word for what became of it.
+def report(run: Run, context: Context) -> None:
+    """Write the report, open the campaign or let it grow, and tell the owner.
 
     A run that dies here is gone on with here: the file is written again, and the owner may be told twice.
     """
@@ -70,7 +70,6 @@ def report(run: Run, context: Context) -> str:
     context.ports.notices.send(_subject(summary), _body(run, summary, campaign, where, context))
     ended = replace(read_run(context.ports.ledger) or run, reported=True)
     context.ports.ledger.commit(run_put(ended))
-    return "reported"
 
 
 def _write(run: Run, file: IO[str], context: Context) -> Summary:

@@ -55,7 +55,7 @@ from warden.core.errors import ActionFailed
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import Index, Key, Record, retry_on_conflict
 from warden.core.ports import HasLedger, JobOrder, Thing
-from warden.devices.jobs import document, end_time, job_id
+from warden.devices.jobs import NoStatus, document, end_time, job_id
 from warden.devices.rotation import new_rotation, opening_puts
 from warden.devices.rotation_records import read_rotation
 from warden.plan.actions import RENEW_CERTIFICATE, ROTATE_CERTIFICATE
@@ -397,7 +397,7 @@ def _word_for(thing: str, job: str, outcome: Outcome, status: str, context: Cont
     asked = rotation is not None and rotation.job_id == job and rotation.request != ""
     if asked or status in ("FAILED", "REJECTED", "TIMED_OUT", "SUCCEEDED"):
         return "failed"
-    return "skipped" if status == "gone" else "absent"
+    return "skipped" if status == NoStatus.GONE else "absent"
 
 
 def _note(member: Member, word: str, context: Context, asking: Case | None = None) -> None:

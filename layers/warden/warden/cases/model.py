@@ -12,7 +12,7 @@ from typing import Any
 from warden.cases.outbox import OUTBOX, Outbox, outbox_key, outbox_put
 from warden.core.clock import from_text, to_text
 from warden.core.errors import Refused
-from warden.core.findings import Finding, Severity, Source, Subject
+from warden.core.findings import Ending, Finding, Severity, Source, Subject
 from warden.core.ledger import EXPIRY, NEW, Key, Ledger, Put, retry_on_conflict, version_of
 from warden.core.records import RecordType
 from warden.validation.names import shown
@@ -37,6 +37,20 @@ class CaseState(StrEnum):
     CONTAINED = "contained"
     RECOVERING = "recovering"
     CLOSED = "closed"
+
+
+class Resolution(StrEnum):
+    """How a case was closed."""
+
+    RELEASED = "released"
+    ROTATED = "rotated"
+    DISMISSED = "dismissed"
+    OVER = "over"
+    ALARM_CLEARED = Ending.ALARM_CLEARED
+    ALARM_INVALIDATED = Ending.ALARM_INVALIDATED
+    ARCHIVED = Ending.ARCHIVED
+    CLOSED_BY_DETECTOR = Ending.CLOSED_BY_DETECTOR
+    NOT_FOUND_BY_AUDIT = Ending.NOT_FOUND_BY_AUDIT
 
 
 class Progress(StrEnum):
@@ -145,7 +159,7 @@ class Case:
     affected: Sequence[str] = ()
     approved_by: str = ""
     approved_at: datetime | None = None
-    resolution: str = ""
+    resolution: Resolution | None = None
     closed_at: datetime | None = None
     acted_before: datetime | None = None
     decided_on: str = ""
@@ -290,7 +304,9 @@ class Cases:
             return case
         return self.save(replace(case, findings={**case.findings, finding.id: False}), now, step, also=(problem,))
 
-    def close(self, case: Case, resolution: str, now: datetime, *steps: Step, outbox: Outbox | None = None) -> Case:
+    def close(
+        self, case: Case, resolution: Resolution, now: datetime, *steps: Step, outbox: Outbox | None = None
+    ) -> Case:
         """Close a case, the problem and the outbox with it; later news of the same age or older changes nothing."""
         key = _problem_key(case.problem)
         head = self._ledger.read(key)

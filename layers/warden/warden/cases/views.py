@@ -13,7 +13,7 @@ def summary(case: Case) -> dict[str, Any]:
     return {
         "id": case.id,
         "state": case.state,
-        "resolution": case.resolution,
+        "resolution": case.resolution or "",
         "thing": case.thing,
         "subject": {"type": case.subject.type, "name": case.subject.name},
         "source": case.source,

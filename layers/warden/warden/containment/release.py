@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
+from warden.containment.wording import WORDS
 from warden.context import Context
 from warden.core import quotas
 from warden.core.errors import NotYet, Refused
@@ -82,7 +83,7 @@ def release(thing: str, case_id: str, context: Context[_PortsToRelease]) -> str:
     containment = retry_on_conflict(lambda: _mark_releasing(thing, context))
     alone = _leave_shared_to_others(containment, context)
     _restore(alone, context)
-    said = context.ports.connections.disconnect(thing) if context.settings.disconnect else "not disconnected"
+    said = WORDS[context.ports.connections.disconnect(thing)] if context.settings.disconnect else "not disconnected"
     _check(alone, context)
     done = replace(
         containment, state=ContainmentState.RELEASED, cases=(), released_at=context.now(), disconnect_at=None

@@ -60,6 +60,16 @@ class SubjectType(StrEnum):
     ACCOUNT = "account"
 
 
+class Ending(StrEnum):
+    """Why a finding is over."""
+
+    ALARM_CLEARED = "alarm-cleared"
+    ALARM_INVALIDATED = "alarm-invalidated"
+    ARCHIVED = "archived"
+    CLOSED_BY_DETECTOR = "closed-by-detector"
+    NOT_FOUND_BY_AUDIT = "not-found-by-audit"
+
+
 @dataclass(frozen=True)
 class Subject:
     """What the finding is about, by the name AWS IoT gives it (a certificate by its id, not its ARN)."""
@@ -88,8 +98,7 @@ class Finding:
     observed_at: datetime
     title: str
     is_open: bool = True
-    ending: str = ""
-    """Why it is over (`alarm-cleared`, `alarm-invalidated`, ...); empty while it is open."""
+    ending: Ending | None = None
     supersedes: bool = False
     """Whether each statement replaces the one before, as an audit's does: it finds everything anew, under new ids."""
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -117,7 +126,7 @@ class Finding:
             "observedAt": to_text(self.observed_at),
             "title": self.title,
             "open": self.is_open,
-            "ending": self.ending,
+            "ending": self.ending or "",
             "supersedes": self.supersedes,
             "attributes": dict(self.attributes),
             "evidence": dict(self.evidence),
@@ -135,7 +144,7 @@ class Finding:
             observed_at=from_text(message["observedAt"]),
             title=message["title"],
             is_open=message["open"],
-            ending=message["ending"],
+            ending=Ending(message["ending"]) if message["ending"] else None,
             supersedes=message.get("supersedes", False),
             attributes=message["attributes"],
             evidence=message["evidence"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Protocol
 
 from warden.core.findings import Finding
@@ -156,11 +157,23 @@ class Certificates(Protocol):
         ...
 
 
+class Disconnection(StrEnum):
+    """What became of a session that was to be closed: it was, there was none, or why AWS IoT cannot close it here."""
+
+    DISCONNECTED = "disconnected"
+    NOT_CONNECTED = "not-connected"
+    INVALID_REQUEST = "invalid-request"
+    FORBIDDEN = "forbidden"
+    NO_SUCH_METHOD = "no-such-method"
+    UNSUPPORTED = "unsupported"
+    SWITCHED_OFF = "switched-off"
+
+
 class Connections(Protocol):
     """The devices' MQTT sessions."""
 
-    def disconnect(self, client_id: str) -> str:
-        """Close a client's session, if it has one; gives a sentence saying what happened.
+    def disconnect(self, client_id: str) -> Disconnection:
+        """Close a client's session, if it has one.
 
         Never fails for the reason that AWS IoT cannot do it here: it says so, and the case goes on.
         """

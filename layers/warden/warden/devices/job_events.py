@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, Protocol
 
 from warden.context import Context
@@ -21,8 +22,17 @@ class _Ports(HasLedger, HasQueue, Protocol):
     """What tracking touches."""
 
 
-def track(event: Mapping[str, Any], context: Context[_Ports]) -> str:
-    """Hand on the end of one of our executions; gives a word for what became of the event.
+class Tracked(StrEnum):
+    """What became of a job event."""
+
+    HANDED_ON = "handed-on"
+    NOT_OURS = "not-ours"
+    NOT_AN_END = "not-an-end"
+    NOT_ON_RECORD = "not-on-record"
+
+
+def track(event: Mapping[str, Any], context: Context[_Ports]) -> Tracked:
+    """Hand on the end of one of our executions.
 
     The event's word for the thing counts only where our own record says that the job is for it.
 
@@ -34,14 +44,14 @@ def track(event: Mapping[str, Any], context: Context[_Ports]) -> str:
     if not isinstance(job_id, str) or not re.fullmatch(quotas.JOB_ID, job_id):
         raise Refused("not-a-job-event", "the event has no `jobId` that IoT Jobs could have made")
     if not job_id.startswith(JOB_ID_PREFIX):
-        return "somebody else's"
+        return Tracked.NOT_OURS
     if status not in _ENDINGS:
-        return "not an end"
+        return Tracked.NOT_AN_END
     thing = _THING.fullmatch(str(event.get("thingArn", "")))
     if thing is None:
         raise Refused("not-a-job-event", "the event has no `thingArn` of a thing")
     job = read_job(context.ports.ledger, job_id, thing["name"])
     if job is None:
-        return "not on record"
+        return Tracked.NOT_ON_RECORD
     send_job_ended(context.ports.queue, thing=job.thing, job_id=job.id, event=str(event.get("eventId", status)))
-    return "handed on"
+    return Tracked.HANDED_ON

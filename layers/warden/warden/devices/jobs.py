@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
@@ -17,6 +18,13 @@ from warden.plan.actions import ROTATE_CERTIFICATE
 
 JOB_ID_PREFIX = "warden-"
 _SPARE = timedelta(minutes=1)
+
+
+class NoStatus(StrEnum):
+    """What stands for the status of an execution that IoT Jobs has none of: it is gone, or it kept silent."""
+
+    GONE = "gone"
+    SILENT = "silent-past-deadline"
 
 
 @dataclass(frozen=True)

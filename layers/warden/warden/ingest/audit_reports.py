@@ -16,7 +16,7 @@ from warden.cases.model import Case, CaseState, case_from
 from warden.context import Context
 from warden.core.clock import to_text
 from warden.core.errors import Refused
-from warden.core.findings import Finding, Source, Subject, SubjectType
+from warden.core.findings import Ending, Finding, Source, Subject, SubjectType
 from warden.core.ledger import Index, Key, Put, retry_on_conflict, version_of
 from warden.ingest.detectors import Envelope, audit
 from warden.queues.messages import send_findings
@@ -102,7 +102,7 @@ def _settle_later(reading: Reading, context: Context) -> None:
     def write() -> None:
         record = {
             "type": "audit-check",
-            "thing": f"audit {reading.check}",
+            "thing": f"audit:{reading.check}",
             "task": reading.task_id,
             "check": reading.check,
             "read_at": to_text(now),
@@ -175,5 +175,5 @@ def _ended(case: Case, finding_id: str, context: Context) -> Finding:
         observed_at=context.now(),
         title=case.title,
         is_open=False,
-        ending="no longer found by the audit",
+        ending=Ending.NOT_FOUND_BY_AUDIT,
     )

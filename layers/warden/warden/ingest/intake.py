@@ -31,7 +31,7 @@ class Intake:
     """What became of one message."""
 
     queued: int
-    refused: str = ""
+    refused: Refused | None = None
 
 
 def ingest(body: str, envelope: Envelope, context: Context, time_left: Callable[[], timedelta]) -> Intake:
@@ -43,7 +43,7 @@ def ingest(body: str, envelope: Envelope, context: Context, time_left: Callable[
         return Intake(_ingest(message_in(body), envelope, context, time_left))
     except Refused as refusal:
         record_refusal(context, refusal, what=f"{envelope.message_id} {body}")
-        return Intake(0, str(refusal))
+        return Intake(0, refusal)
 
 
 def _ingest(

@@ -36,7 +36,7 @@ def finding_of(case: Case, settings: Settings, now: datetime) -> dict[str, Any]:
         "ProductFields": {
             "fleet-warden/case": case.id,
             "fleet-warden/state": case.state,
-            "fleet-warden/resolution": plain(case.resolution, quotas.FINDING_FIELD_CHARACTERS) or "none",
+            "fleet-warden/resolution": case.resolution or "none",
             "fleet-warden/mode": case.mode or "none",
             "fleet-warden/source": case.source,
             "fleet-warden/kind": plain(case.kind, quotas.FINDING_FIELD_CHARACTERS),

@@ -45,7 +45,7 @@ def _admits(topic: str, case: Case, context: Context[_Ports]) -> bool:
     key, now = Key(f"DIGEST#{topic}", "DIGEST"), context.now()
     record = context.ports.ledger.read(key)
     if record is None or ("due_at" not in record and from_text(record["since"]) + _WINDOW <= now):
-        begun = {"type": "digest", "thing": f"digest {topic}", "state": case.state, "since": to_text(now)}
+        begun = {"type": "digest", "thing": f"digest:{topic}", "state": case.state, "since": to_text(now)}
         context.ports.ledger.commit(Put(key, {**begun, "told": [case.id]}, version_of(record)))
         return True
     if case.id in record["told"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -21,15 +22,28 @@ STOP_KEY = Key("SWITCH", "STOP")
 """The kill switch: while this record says so, no finding touches a device. Read on every run."""
 
 
+class Grounds(StrEnum):
+    """Why something is admitted or held."""
+
+    STOPPED = "stopped"
+    NEVER_TOUCH = "never-touch"
+    LIMIT_REACHED = "limit-reached"
+    COOLING_DOWN = "cooling-down"
+    APPROVED = "approved"
+    WITHIN_LIMITS = "within-limits"
+    CAMPAIGN_LIMITS = "campaign-limits"
+
+
 @dataclass(frozen=True)
 class Admission:
-    """What the governor says.
+    """What the governor says: `grounds` for programs, `reason` in words.
 
     `for_all` is said of a refusal that would meet any other device as well. `writes` count the devices and belong
     into the commit that begins the work.
     """
 
     allowed: bool
+    grounds: Grounds
     reason: str
     for_all: bool = False
     writes: Sequence[Put] = ()
@@ -62,26 +76,28 @@ class Governor:
         is not counted here is counted by the campaign that touches it.
         """
         if stopped := self._stopped():
-            return Admission(False, f"stopped by {stopped['who']} at {stopped['at']}: {stopped['why']}", for_all=True)
+            why = f"stopped by {stopped['who']} at {stopped['at']}: {stopped['why']}"
+            return Admission(False, Grounds.STOPPED, why, for_all=True)
         for thing in things:
             if why := _protected(thing, self._plan.never_touch):
-                return Admission(False, why)
+                return Admission(False, Grounds.NEVER_TOUCH, why)
         if not counted:
-            return Admission(True, "the limits of campaigns hold")
+            return Admission(True, Grounds.CAMPAIGN_LIMITS, "the limits of campaigns hold")
         count = max(1, len(things))  # a certificate on no thing counts as one device
         writes = []
         for window in (*_windows("all", self._plan.limits), *_windows(f"rule {rule.name}", rule.limits)):
             record = self._ledger.read(_counter(window))
             counts = _live(record["counts"] if record else {}, window, now)
             if sum(counts.values()) + count > window.limit and not approved:
-                return Admission(
-                    False, f"{sum(counts.values())} of {window.limit} {window.words} are used", for_all=True
-                )
+                why = f"{sum(counts.values())} of {window.limit} {window.words} are used"
+                return Admission(False, Grounds.LIMIT_REACHED, why, for_all=True)
             slot = to_text(_slot_of(now, window))
             counts[slot] = counts.get(slot, 0) + count
             counter = {"type": "counter", "window": window.name, "counts": counts}
             writes.append(Put(_counter(window), counter, version_of(record)))
-        return Admission(True, "approved" if approved else "within the limits", writes=writes)
+        if approved:
+            return Admission(True, Grounds.APPROVED, "approved", writes=writes)
+        return Admission(True, Grounds.WITHIN_LIMITS, "within the limits", writes=writes)
 
     def room_for_campaign(self, now: datetime) -> int:
         """Tell how many devices a campaign may still send jobs to within these 24 hours; none while stopped."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from warden.cases.allowed import Decision, refusal_of
-from warden.cases.model import WARDEN, Case, CaseState, Progress, Step, StepKind
+from warden.cases.model import WARDEN, Case, CaseState, Progress, Resolution, Step, StepKind
 from warden.cases.outbox import Outbox, outbox_put
 from warden.containment.release import drift_of, release
 from warden.context import Context
@@ -86,7 +86,7 @@ def _approve(case: Case, outbox: Outbox, order: Order, context: Context) -> Case
 
 
 def _dismiss(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
-    return context.cases.close(case, "dismissed", context.now(), _said(order), outbox=outbox)
+    return context.cases.close(case, Resolution.DISMISSED, context.now(), _said(order), outbox=outbox)
 
 
 def _collect(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
@@ -153,4 +153,4 @@ def _close_released(case_id: str, said: str, context: Context) -> Case:
     case = context.cases.read(case_id)
     if case.state is not CaseState.RECOVERING:
         return case
-    return context.cases.close(case, "released", context.now(), Step(StepKind.RELEASED, WARDEN, said))
+    return context.cases.close(case, Resolution.RELEASED, context.now(), Step(StepKind.RELEASED, WARDEN, said))

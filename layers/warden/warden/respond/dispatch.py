@@ -22,8 +22,8 @@ from warden.respond.responder import respond
 from warden.validation.names import shown
 
 
-def dispatch(message: Mapping[str, Any], context: Context) -> str:
-    """Do what a message on the case queue asks for; gives a word for what became of it.
+def dispatch(message: Mapping[str, Any], context: Context) -> Refused | None:
+    """Do what a message on the case queue asks for; gives the refusal of one that can never be acted on.
 
     Raises:
         Exception: whatever AWS said, when it may go better next time; the message is delivered again.
@@ -33,8 +33,8 @@ def dispatch(message: Mapping[str, Any], context: Context) -> str:
         handle(message, context)
     except Refused as refusal:
         record_refusal(context, refusal, what=repr(sorted(message.items())), about=shown(str(message.get("case", ""))))
-        return str(refusal)
-    return "done"
+        return refusal
+    return None
 
 
 def _handler_of(message: Mapping[str, Any]) -> Callable[[Mapping[str, Any], Context], None]:

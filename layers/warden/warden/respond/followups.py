@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from enum import StrEnum
 from functools import partial
 
 from warden.campaigns.inventory_runs import requeue_stalled_run
 from warden.campaigns.rollout import advance, note_end
 from warden.cases.model import WARDEN, Case, CaseState, Progress, Step, StepKind
 from warden.containment.snapshot import ContainmentState, containment_from, save_containment
+from warden.containment.wording import WORDS
 from warden.context import Context
 from warden.core.clock import from_text
 from warden.core.ledger import Key, Put, Record, retry_on_conflict, version_of
-from warden.devices.jobs import Job, job_from, read_job, save_job
+from warden.devices.jobs import Job, NoStatus, job_from, read_job, save_job
 from warden.ingest.audit_reports import settle_check
 from warden.notify.digests import send_digest
 from warden.notify.notifier import notify, retry_notifications
@@ -21,6 +23,13 @@ from warden.plan.actions import ROTATE_CERTIFICATE
 from warden.respond.actions import judge_of
 from warden.respond.decisions import recover
 from warden.respond.responder import record_outcome, settle_after_job
+
+
+class Retired(StrEnum):
+    """What became of a retired certificate when its grace was over: kept is one that is in use again."""
+
+    KEPT = "kept"
+    DELETED = "deleted"
 
 
 def job_ended(job_id: str, thing: str, context: Context) -> None:
@@ -31,7 +40,7 @@ def job_ended(job_id: str, thing: str, context: Context) -> None:
     execution = context.ports.jobs.execution(job.id, job.thing)
     if execution is not None and not execution.is_over:
         return
-    _end(job, execution.status if execution else "gone", context)
+    _end(job, execution.status if execution else NoStatus.GONE, context)
 
 
 def due(key: Key, context: Context) -> None:
@@ -74,7 +83,7 @@ def _job_due(_key: Key, record: Record, context: Context) -> None:
     execution = context.ports.jobs.execution(job.id, job.thing)
     if execution is not None and not execution.is_over:
         context.ports.jobs.cancel(job.id, job.thing)
-    _end(job, execution.status if execution and execution.is_over else "silent past its deadline", context)
+    _end(job, execution.status if execution and execution.is_over else NoStatus.SILENT, context)
 
 
 def _containment_due(_key: Key, record: Record, context: Context) -> None:
@@ -82,7 +91,7 @@ def _containment_due(_key: Key, record: Record, context: Context) -> None:
     containment = containment_from(record)
     said = "the device is not contained any more"
     if containment.state is ContainmentState.CONTAINED and context.settings.disconnect:
-        said = context.ports.connections.disconnect(containment.thing)
+        said = WORDS[context.ports.connections.disconnect(containment.thing)]
     step = Step(StepKind.SECOND_DISCONNECT, WARDEN, said)
     for case_id in containment.cases:
         retry_on_conflict(partial(_append_once, case_id, step, context))
@@ -105,7 +114,7 @@ def _retirement_due(key: Key, record: Record, context: Context) -> None:
     if certificate is not None and not in_use:
         context.ports.certificates.delete(record["certificate"])
     settled = {name: value for name, value in record.items() if name not in ("due", "due_at")}
-    outcome = "in use again, kept" if in_use else "deleted"
+    outcome = Retired.KEPT if in_use else Retired.DELETED
     context.ports.ledger.commit(Put(key, {**settled, "outcome": outcome}, version_of(record)))
 
 

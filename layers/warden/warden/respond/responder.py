@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from warden.campaigns.enrolment import has_a_place
-from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Step, StepKind, action_step
+from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Resolution, Step, StepKind, action_step
 from warden.cases.outbox import Outbox, outbox_put
 from warden.containment.snapshot import read_containment
 from warden.context import Context
@@ -26,6 +26,7 @@ from warden.plan.actions import (
     TOUCHING,
     are_counted,
 )
+from warden.plan.governor import Admission, Grounds
 from warden.plan.model import Device, Rule
 from warden.queues.messages import send_finding
 from warden.respond.actions import action_named
@@ -83,7 +84,7 @@ def _refuse_if_before_release(finding: Finding, thing: Thing, context: Context) 
 
 
 def _close_finding(finding: Finding, context: Context) -> Case | None:
-    said = Step(StepKind.FINDING_OVER, finding.source, finding.ending, {"finding": finding.id})
+    said = Step(StepKind.FINDING_OVER, finding.source, Resolution(finding.ending or ""), {"finding": finding.id})
     case = context.cases.end_finding(finding, context.now(), said)
     if case is None or case.finding_is_open:
         return case
@@ -97,7 +98,8 @@ def _close_if_untouched(case_id: str, finding: Finding, context: Context) -> Cas
         return case
     if case.state in (CaseState.CONTAINED, CaseState.RECOVERING, CaseState.RESPONDING):
         return case
-    return context.cases.close(case, finding.ending, context.now(), Step(StepKind.CLOSED, WARDEN, finding.ending))
+    resolution = Resolution(finding.ending or "")
+    return context.cases.close(case, resolution, context.now(), Step(StepKind.CLOSED, WARDEN, resolution))
 
 
 def _is_undecided(case: Case, finding: Finding, context: Context) -> bool:
@@ -144,7 +146,10 @@ def _decide(case_id: str, finding: Finding, view: DeviceView | None, context: Co
         )
     if (again := _too_soon(case, rule, context)) != "":
         held = replace(chosen, state=CaseState.HELD)
-        steps = (Step(StepKind.DECIDED, WARDEN, why), Step(StepKind.HELD, "governor", again))
+        steps = (
+            Step(StepKind.DECIDED, WARDEN, why),
+            _weighed(StepKind.HELD, Admission(False, Grounds.COOLING_DOWN, again)),
+        )
         return context.cases.save(held, context.now(), *steps)
     return admit(chosen, rule, affected, context, Step(StepKind.DECIDED, WARDEN, why))
 
@@ -185,12 +190,16 @@ def admit(
     if not admission.allowed:
         held = replace(case, state=CaseState.HELD)
         owed = replace(outbox or context.cases.outbox(case), held_for_all=admission.for_all)
-        step = Step(StepKind.HELD, "governor", admission.reason)
+        step = _weighed(StepKind.HELD, admission)
         return context.cases.save(held, context.now(), *steps, step, also=(outbox_put(owed),))
     begun = replace(case, state=CaseState.RESPONDING, admitted=True)
     writes = (*admission.writes, *([outbox_put(outbox)] if outbox else []))
-    step = Step(StepKind.ADMITTED, "governor", admission.reason)
+    step = _weighed(StepKind.ADMITTED, admission)
     return context.cases.save(begun, context.now(), *steps, step, also=writes)
+
+
+def _weighed(kind: StepKind, admission: Admission) -> Step:
+    return Step(kind, "governor", admission.reason, {"grounds": admission.grounds})
 
 
 def reached_by(outcomes: Mapping[str, Outcome], view: DeviceView, context: Context) -> Sequence[Thing]:
@@ -256,11 +265,11 @@ def _rest(case: Case, context: Context) -> Case:
     """Leave a case whose actions have all ended: closed when its problem is solved, open for people when not."""
     if case.progress(ROTATE_CERTIFICATE) is Progress.DONE:
         return context.cases.close(
-            case, "rotated", context.now(), Step(StepKind.CLOSED, WARDEN, "the certificate is a new one")
+            case, Resolution.ROTATED, context.now(), Step(StepKind.CLOSED, WARDEN, "the certificate is a new one")
         )
     if not case.finding_is_open:
         return context.cases.close(
-            case, "over", context.now(), Step(StepKind.CLOSED, WARDEN, "the detector says it is over")
+            case, Resolution.OVER, context.now(), Step(StepKind.CLOSED, WARDEN, "the detector says it is over")
         )
     return context.cases.save(replace(case, state=CaseState.OPEN), context.now(), Step(StepKind.RESPONDED, WARDEN))
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from warden.core.errors import Refused
-from warden.core.findings import Finding, Severity, Source
+from warden.core.findings import Ending, Finding, Severity, Source
 from warden.validation.evidence import bounded
 from warden.validation.fields import moment, optional_object, optional_word, text, word
 from warden.validation.names import device, shown
@@ -133,7 +133,7 @@ def _finding(message: Mapping[str, Any], envelope: Envelope) -> Finding:
         observed_at=moment(message, "violationEventTime", latest=envelope.received_at),
         title=title_of(event, kind, profile, name),
         is_open=event == "in-alarm",
-        ending="" if event == "in-alarm" else event,
+        ending=None if event == "in-alarm" else Ending(event),
         attributes={key: value for key, value in attributes.items() if value},
         evidence=bounded(message, _EVIDENCE),
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from warden.core.errors import Refused
-from warden.core.findings import Finding, Severity, Source, SubjectType
+from warden.core.findings import Ending, Finding, Severity, Source, SubjectType
 from warden.ingest.detectors.event_bridge import detail_of
 from warden.validation.evidence import bounded
 from warden.validation.fields import moment, optional_object, optional_text, optional_word, text, value_at, word
@@ -57,7 +57,7 @@ def findings(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding
         observed_at=moment(detail, "observedAt", latest=envelope.received_at),
         title=f"{shown(event_source)}: {shown(kind)} on {about.type} {shown(about.name)}",
         is_open=is_open,
-        ending="" if is_open else "closed-by-detector",
+        ending=None if is_open else Ending.CLOSED_BY_DETECTOR,
         attributes={**_attributes_of(detail), "event-source": event_source},
         evidence=bounded(detail, ("description", "evidence", "observedAt")),
     )

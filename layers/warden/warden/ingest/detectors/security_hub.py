@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from warden.core.errors import Refused
-from warden.core.findings import Finding
+from warden.core.findings import Ending, Finding
 from warden.ingest.detectors import audit, detect
 from warden.ingest.detectors.event_bridge import detail_of
 from warden.validation.fields import (
@@ -102,7 +102,7 @@ def _audit_findings(imported: Mapping[str, Any], envelope: Envelope) -> Iterator
     }
     finding = audit.finding_of(audit_finding, envelope)
     if finding is not None:
-        closed = finding if _is_active(imported) else replace(finding, is_open=False, ending="archived")
+        closed = finding if _is_active(imported) else replace(finding, is_open=False, ending=Ending.ARCHIVED)
         yield _from_the_hub(closed)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from warden.cases.model import Case, Outcome, Progress
+from warden.containment.wording import WORDS
 from warden.context import Context
-from warden.core.ports import HasConnections
+from warden.core.ports import Disconnection, HasConnections
 from warden.devices.device_view import DeviceView
 from warden.plan.actions import DISCONNECT
 from warden.respond.actions.action import Action
@@ -12,9 +13,10 @@ from warden.respond.actions.action import Action
 
 def disconnect(case: Case, context: Context[HasConnections], _view: DeviceView | None = None) -> Outcome:
     """Close the session of the case's thing (its client id is the thing's name)."""
-    if not context.settings.disconnect:
-        return Outcome(Progress.DONE, "disconnecting is switched off in this deployment")
-    return Outcome(Progress.DONE, context.ports.connections.disconnect(case.thing))
+    became = Disconnection.SWITCHED_OFF
+    if context.settings.disconnect:
+        became = context.ports.connections.disconnect(case.thing)
+    return Outcome(Progress.DONE, WORDS[became])
 
 
 ACTION = Action(name=DISCONNECT, run=disconnect, permissions=("iot:DeleteConnection",))

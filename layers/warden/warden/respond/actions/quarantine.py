@@ -15,12 +15,13 @@ from typing import Protocol
 
 from warden.cases.model import Case, Outcome, Progress
 from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
+from warden.containment.wording import WORDS
 from warden.context import Context
 from warden.core import quotas
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed, Conflict, NotYet
 from warden.core.ledger import Key, Put, retry_on_conflict, version_of
-from warden.core.ports import HasCertificates, HasConnections, HasLedger, HasRegistry
+from warden.core.ports import Disconnection, HasCertificates, HasConnections, HasLedger, HasRegistry
 from warden.devices.device_view import DeviceView
 from warden.devices.rotation_records import read_rotation
 from warden.plan.actions import QUARANTINE
@@ -54,18 +55,18 @@ def quarantine(case: Case, context: Context[_Ports], view: DeviceView | None = N
     containment = retry_on_conflict(lambda: _hold(case, context))
     device = _read_quickly(containment.thing, view, context)
     containment = _restrict(containment, device, context)
-    said = _disconnect(containment.thing, context)
+    became = _disconnect(containment.thing, context)
     if not _is_effective(containment.thing, device.policies, context):
         device = _read_anew(containment.thing, context)
         if _has_rights(device, containment, context):
             containment = _restrict(containment, device, context)
-            said = _disconnect(containment.thing, context)
+            became = _disconnect(containment.thing, context)
         _check(containment, context)
     if containment.state is ContainmentState.CONTAINING:
         again = context.now() + context.settings.second_disconnect_after
         contained = replace(containment, state=ContainmentState.CONTAINED, disconnect_at=again)
         save_containment(context.ports.ledger, contained)
-    return Outcome(Progress.DONE, f"{_what_is_restricted(containment)}; {said}; checked")
+    return Outcome(Progress.DONE, f"{_what_is_restricted(containment)}; {WORDS[became]}; checked")
 
 
 def _hold(case: Case, context: Context[_Ports]) -> Containment:
@@ -218,9 +219,9 @@ def _move(containment: Containment, device: _Device, context: Context[_Ports]) -
     return containment
 
 
-def _disconnect(thing: str, context: Context[_Ports]) -> str:
+def _disconnect(thing: str, context: Context[_Ports]) -> Disconnection:
     if not context.settings.disconnect:
-        return "disconnecting is switched off in this deployment"
+        return Disconnection.SWITCHED_OFF
     return context.ports.connections.disconnect(thing)
 
 
