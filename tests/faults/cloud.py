@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -44,7 +45,7 @@ _READS = ("Get", "List", "Describe", "Query")
 """What operations that change nothing begin with."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Reached:
     """A request that AWS carried out: in which run of a function, and whether its answer was heard."""
 
@@ -54,6 +55,21 @@ class Reached:
     heard: bool = True
     done: bool = True
     reads: bool = False
+
+    @cached_property
+    def text(self) -> str:
+        """Everything that was asked, in writing."""
+        return repr(self.asked)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything there was: in writing, but for what nothing changes, which the world keeps with its snapshots."""
+
+    written: bytes
+    ledger: table.Items
+    reached: tuple[Reached, ...]
+    effects: tuple[Reached, ...]
 
 
 @dataclass(kw_only=True)
@@ -151,9 +167,8 @@ class MotoCloud:
 
     def _note(self, call: Call, *, done: bool) -> None:
         reads = call.operation.startswith(_READS)
-        self._last = Reached(self.run, str(call), {}, done=done, reads=reads)
-        if not reads:
-            self._last.asked = {name: value for name, value in call.parameters.items() if not hasattr(value, "read")}
+        asked = {name: value for name, value in call.parameters.items() if not hasattr(value, "read")}
+        self._last = Reached(self.run, str(call), {} if reads else asked, done=done, reads=reads)
         begins = done and all(each.run != self.run for each in self.state.effects)
         if begins or not reads:
             self.state.effects.append(self._last)
@@ -165,7 +180,10 @@ class MotoCloud:
 
     def unheard(self) -> None:
         """Note that nobody heard the last answer."""
-        self._last.heard = False
+        unheard = replace(self._last, heard=False)
+        for noted in (self.state.effects, self.state.reached):
+            noted[:] = [unheard if each is self._last else each for each in noted]
+        self._last = unheard
 
     def _by_moto(self, call: Call, request: AWSPreparedRequest) -> AWSResponse:
         if call.service == "iot":
@@ -206,14 +224,23 @@ class MotoCloud:
         event = a_job_event(job_id, thing, status, number=self.state.job_events)
         self.state.queues["JobEventQueue"].send(json.dumps(event), self.state.clock())
 
-    def snapshot(self, *also: Any) -> bytes:
-        """Write down everything there is."""
-        backends = {name: dict(_backend(name).__dict__) for name in _BACKENDS}
-        return pickle.dumps((backends, self.state, also))
+    def snapshot(self, *also: Any) -> Snapshot:
+        """Write down everything there is.
 
-    def restore(self, snapshot: bytes) -> tuple[Any, ...]:
+        Nothing changes an item of the ledger or a request that was noted (another comes in its place), and they are
+        most of what there is: they need no copy.
+        """
+        backends = {name: dict(_backend(name).__dict__) for name in _BACKENDS}
+        state = self.state
+        changing = replace(state, ledger={}, reached=[], effects=[])
+        written = pickle.dumps((backends, changing, also))
+        return Snapshot(written, dict(state.ledger), tuple(state.reached), tuple(state.effects))
+
+    def restore(self, snapshot: Snapshot) -> tuple[Any, ...]:
         """Make everything as it was; gives what was written down beside it."""
-        backends, self.state, also = pickle.loads(snapshot)  # noqa: S301 - our own, of a moment ago
+        backends, self.state, also = pickle.loads(snapshot.written)  # noqa: S301 - our own, of a moment ago
+        self.state.ledger.update(snapshot.ledger)
+        self.state.reached[:], self.state.effects[:] = snapshot.reached, snapshot.effects
         for name, kept in backends.items():
             _backend(name).__dict__.clear()
             _backend(name).__dict__.update(kept)

@@ -18,7 +18,6 @@ more. test_engine.py plays faults whole, from the flow's beginning, and finds th
 from __future__ import annotations
 
 import pickle
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,11 +26,11 @@ from typing import Any
 
 from tests.fakes import NOON, Crash
 from tests.faults import invariants
-from tests.faults.cloud import Reached
+from tests.faults.cloud import Snapshot
 from tests.faults.environment import Ground
 from tests.faults.fault_transport import Call, FaultKind, FaultPoint, Remembered
 from tests.faults.flows import Flow
-from tests.faults.state_digest import asked_of, digest_of, place_of
+from tests.faults.state_digest import asked_of, digest_of
 from tests.faults.world import World, furnish
 
 _REST = timedelta(hours=2)
@@ -68,7 +67,7 @@ class Outcome:
 class Made:
     """A call of the clean run: the world before it, and what came of it; what was carried out until then, and by it."""
 
-    world: bytes
+    world: Snapshot
     came: Remembered
     effects: Effects
 
@@ -82,8 +81,8 @@ class Invocation:
     event: bytes
     begin: int
     runs: int
+    after: Snapshot
     calls: list[Made] = field(default_factory=list)
-    after: bytes = b""
     outcome: Outcome = Outcome(None)
 
 
@@ -92,7 +91,7 @@ class Recording:
     """A flow's clean run: the world before each step, every invocation, how many calls, and the end."""
 
     flow: Flow
-    before: list[bytes] = field(default_factory=list)
+    before: list[Snapshot] = field(default_factory=list)
     invocations: list[Invocation] = field(default_factory=list)
     calls: int = 0
     ended_at: datetime = NOON
@@ -132,8 +131,8 @@ class _Recorder:
     def __init__(self, world: World, invocation: Invocation) -> None:
         self._world = world
         self._made = invocation.calls
-        self._before = b""
-        self._changes = -1
+        self._before = world.snapshot()
+        self._changes = len(world.cloud.state.effects)
 
     def before(self, _call: Call) -> None:
         """Keep the world; it is the same until something is carried out."""
@@ -195,8 +194,9 @@ class Engine:
         self._watch(True)
         self._wire.begin()
         self.world.runner = lambda function, event: self._record(recording, function, event)
-        for step in flow.steps:
+        for number, step in enumerate(flow.steps):
             recording.before.append(self.world.snapshot())
+            self.world.begin(number)
             step(self.world)
         recording.calls = self._wire.count
         recording.ended_at = self.world.clock()
@@ -208,7 +208,7 @@ class Engine:
 
     def _record(self, recording: Recording, function: str, event: Mapping[str, Any]) -> Any:
         step, begin, runs = len(recording.before) - 1, self._wire.count, self.world.state.runs
-        invocation = Invocation(step, function, pickle.dumps(event), begin, runs)
+        invocation = Invocation(step, function, pickle.dumps(event), begin, runs, self.world.snapshot())
         recording.invocations.append(invocation)
         self._wire.watcher = _Recorder(self.world, invocation)
         invocation.outcome = self._outcome(function, event)
@@ -231,6 +231,7 @@ class Engine:
         """Let everything come to rest: one sweep, and once more whatever came from outside."""
         self._wire.armed = False
         self.world.runner = runner
+        self.world.begin("rest")
         self.world.clock.time = max(self.world.clock(), recording.ended_at + _REST)
         self.world.sweep()
         self.world.replay()
@@ -296,8 +297,7 @@ class Engine:
         passed: list[bytes] = []
 
         def runner(function: str, event: Mapping[str, Any]) -> Any:
-            place = asked_of(function, event), place_of(sys._getframe(1), _PLAYING)
-            digest = digest_of(self.world, place, frozenset(self._wire.denied))
+            digest = digest_of(self.world, asked_of(function, event), frozenset(self._wire.denied))
             if digest in recording.judged:
                 raise _AsJudged(recording.judged[digest])
             passed.append(digest)
@@ -344,6 +344,7 @@ class Engine:
         self.world.restore(recording.before[step])
         self.world.runner = runner
         for number in range(step, len(recording.flow.steps)):
+            self.world.begin(number)
             recording.flow.steps[number](self.world)
 
     def _judge(self, recording: Recording, runner: Runner) -> list[str]:
@@ -355,9 +356,6 @@ class Engine:
         return wrong
 
 
-_PLAYING = Engine._play_on.__code__
-
-
 def effects_of(world: World) -> Effects:
     """Write down what was carried out in an invocation, in its order, for whom; runs that only read leave nothing."""
     found = world.cloud.state.effects
@@ -365,13 +363,9 @@ def effects_of(world: World) -> Effects:
     kept = [each for each in found if each.run in changing]
     names: dict[str, int] = {}
     return tuple(
-        (names.setdefault(each.run, len(names)), each.call, "" if each.reads else _text(each), each.heard, each.done)
+        (names.setdefault(each.run, len(names)), each.call, "" if each.reads else each.text, each.heard, each.done)
         for each in kept
     )
-
-
-def _text(reached: Reached) -> str:
-    return repr(reached.asked)
 
 
 def _differences(state: dict[str, Any], clean: dict[str, Any]) -> Iterator[str]:

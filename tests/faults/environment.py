@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
@@ -186,6 +187,8 @@ def _patch_sdk(patch: pytest.MonkeyPatch, wire: Wire) -> None:
     real: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # botocore's one way to the wire
     patch.setattr(BaseClient, "_make_api_call", lambda client, name, asked: wire.call(real, client, name, asked))
     patch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+    # The SDK writes a class for each paginator that it is asked for; nothing is in it but the client and the operation.
+    patch.setattr(BaseClient, "get_paginator", cache(BaseClient.get_paginator))
     patch.setattr(UserAgentString, "to_string", lambda _self: "fault points")
     # Only moto's S3 reads who signed a request, and to sign takes a quarter of the time of a call.
     sign: Any = RequestSigner.handler

@@ -191,19 +191,19 @@ def _audited(world: World, number: int, check: str) -> dict[str, Any]:
 
 def take_a_certificate_and_confirm(world: World) -> None:
     """Rotate, and never tell how the job ended."""
-    _begin_rotation(world)
+    world.device().begin_rotation()
     world.device().rotate()
 
 
 def take_a_certificate_and_keep_silent(world: World) -> None:
     """Ask for a certificate, and never use it."""
-    _begin_rotation(world)
+    world.device().begin_rotation()
     world.device().create()
 
 
 def lose_the_key_once(world: World) -> None:
     """Ask for a certificate, lose its key with the power, and rotate with another."""
-    job = _begin_rotation(world)
+    job = world.device().begin_rotation()
     if world.device().create():
         world.state.devices[THING].held.pop()
         world.state.devices[THING].next_key += 1
@@ -214,7 +214,7 @@ def lose_the_key_once(world: World) -> None:
 
 def fail_the_rotation(world: World) -> None:
     """Ask for a certificate, and report a failure."""
-    job = _begin_rotation(world)
+    job = world.device().begin_rotation()
     world.device().create()
     world.cloud.move(job, THING, "FAILED")
     world.drain()
@@ -225,14 +225,6 @@ def refuse_the_job(world: World) -> None:
     for (job, thing), _ in list(world.cloud.iot.job_executions.items()):
         world.cloud.move(job, thing, "REJECTED")
     world.drain()
-
-
-def _begin_rotation(world: World) -> str:
-    """Have the device take up the last job it was asked to run; there is none where the request was denied."""
-    job = next((job for job, thing in reversed(world.cloud.iot.job_executions) if thing == THING), "")
-    if job:
-        world.cloud.move(job, THING, "IN_PROGRESS")
-    return job
 
 
 def come_of_age(world: World) -> None:

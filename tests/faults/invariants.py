@@ -155,7 +155,7 @@ def history_of(world: World) -> list[object]:
     marked: dict[tuple[str, str], int] = {}
     wrong = list(_told_twice(world, marked))
     published = {str(each.asked["Subject"]) for each in world.cloud.state.reached if each.call == "sns.Publish"}
-    touching = {(each.call, repr(each.asked)) for each in world.cloud.state.reached if _touches(each.call)}
+    touching = {(each.call, each.text) for each in world.cloud.state.reached if _touches(each.call)}
     return [wrong, sorted(marked), sorted(published), sorted(touching)]
 
 

@@ -1,8 +1,9 @@
 """When all that follows is the same: the world written down as far as anything that comes can depend on it.
 
-Two runs of a flow that stand at the same place, before the same invocation in the same world, end alike. What is left
-out of the comparison is left out because nobody looks at it, and says so here; whatever else differs, if only in its
-order, makes two worlds of one, which costs time and nothing else.
+Two runs of a flow that stand at the same place, before the same invocation in the same world, end alike. The place is
+the world's trail (world.py): which step, what the script was asked to do and is in the middle of, and what each part of
+that was answered so far. What is left out of the comparison is left out because nothing reads it, and the reason stands
+here; whatever else differs, if only in its order, makes two worlds of one, which costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from hashlib import sha256
 from io import BytesIO
-from types import CodeType, FrameType
 from typing import Any
 
 from moto.backends import get_backend
@@ -22,12 +22,10 @@ from tests.faults import invariants
 from tests.faults.queues import DEDUPLICATION, Queue
 from tests.faults.world import World
 
-_PLAIN = (str, int, bytes, type(None))
 
-
-def digest_of(world: World, place: object, denied: frozenset[str]) -> bytes:
-    """Sum up a world, and the place at which a flow stands."""
-    found = place, sorted(denied), world.cloud.iot.__dict__, *_of_cloud(world), *_of_world(world)
+def digest_of(world: World, asked: object, denied: frozenset[str]) -> bytes:
+    """Sum up what a function is asked, the place in the script at which it is, and the world that it finds."""
+    found = asked, world.place(), sorted(denied), world.cloud.iot.__dict__, *_of_cloud(world), *_of_world(world)
     return sha256(_written(found)).digest()
 
 
@@ -86,19 +84,3 @@ def asked_of(function: str, event: Mapping[str, Any]) -> object:
     """Say what a function is asked, whatever number the message has."""
     records = event.get("Records")
     return function, [(each["body"], each["attributes"]) for each in records] if records else event
-
-
-def place_of(frame: FrameType | None, until: CodeType) -> list[object]:
-    """Say where a flow stands: each frame down to the one that plays it, with the plain values in it.
-
-    A loop's counter that is called `_` only bounds it: nothing depends on how often it went round.
-    """
-    place: list[object] = []
-    while frame is not None and frame.f_code is not until:
-        place.append((frame.f_code.co_qualname, frame.f_lasti, _plain(frame.f_locals)))
-        frame = frame.f_back
-    return place
-
-
-def _plain(values: Mapping[str, Any]) -> list[tuple[str, object]]:
-    return [(name, value) for name, value in values.items() if name != "_" and isinstance(value, _PLAIN)]

@@ -77,3 +77,19 @@ def test_a_defect_is_found(
 
     assert tried.broken
     assert len(tried.broken) < tried.points / 2
+
+
+def test_a_defect_is_found_at_the_same_points_when_every_point_is_played_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real: Any = notifier._notify
+    monkeypatch.setattr(notifier, "_notify", _notify_after_noting(real))
+
+    with environment() as ground:
+        engine = Engine(ground)
+        recording = engine.recording(next(each for each in FLOWS if each.name == "source generic-finding"))
+        tried = engine.every_point(recording)
+        whole = {point for point in engine.points(recording) if engine.strike(recording, point)}
+
+    assert whole
+    assert {point for (point,) in tried.broken} == whole

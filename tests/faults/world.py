@@ -11,8 +11,9 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import wraps
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 import boto3
 from moto.backends import get_backend
@@ -20,6 +21,7 @@ from moto.backends import get_backend
 from tests.aws_stand_in.rules import ACCOUNT, REGION
 from tests.conftest import ROOT
 from tests.fakes import LOG, OPERATOR, Crash, a_key
+from tests.faults.cloud import Snapshot
 from tests.faults.environment import RESTRICTED, Ground
 from tests.faults.queues import functions_of_queues, name_of
 
@@ -71,6 +73,36 @@ class WorldState:
     """Certificates of nobody that we know."""
 
 
+@dataclass
+class Activity:
+    """What the world is in the middle of: what it was asked to do, and what came of each part of that so far."""
+
+    asked: str
+    ended: list[tuple[str, str]] = field(default_factory=list)
+
+
+def activity[Play: Callable[..., Any]](play: Play) -> Play:
+    """Put a part of the script on the trail while it is played, and what came of it once it has ended.
+
+    What is left of a script depends on what the script was asked, on the answers it has had, and on the world; so a
+    part that goes by anything else (a count, a list read at its beginning) takes it as an argument.
+    """
+
+    @wraps(play)
+    def played(self: World | Device, *asked: Any, **named: Any) -> Any:
+        under_way = Activity(f"{play.__qualname__} {self} {asked} {named}")
+        self.trail.append(under_way)
+        try:
+            answer = play(self, *asked, **named)
+        finally:
+            self.trail.pop()
+        if self.trail:
+            self.trail[-1].ended.append((under_way.asked, repr(answer)))
+        return answer
+
+    return cast("Play", played)
+
+
 class World:
     """Plays flows on the ground. `runner` runs the functions: in the place of `run`, the engine may know what comes.
 
@@ -83,6 +115,18 @@ class World:
         self.cloud = ground.cloud
         self.state = WorldState()
         self.runner: Callable[[str, Mapping[str, Any]], Any] = self.run
+        self.trail: list[Activity] = []
+
+    def __str__(self) -> str:
+        return "the world"
+
+    def place(self) -> object:
+        """Say where in the script the world stands."""
+        return [(each.asked, each.ended) for each in self.trail]
+
+    def begin(self, what: object) -> None:
+        """Begin a step of the script: whatever comes of it begins with the world as it is now."""
+        self.trail[:] = [Activity(repr(what))]
 
     @property
     def clock(self) -> Any:
@@ -106,8 +150,12 @@ class World:
         finally:
             self.cloud.run, self.ground.wire.again = outer_run, outer_again
 
+    @activity
     def drain(self) -> None:
-        """Deliver whatever waits, again and again where it fails, until nothing is left; time passes as it must."""
+        """Deliver whatever waits, again and again where it fails, until nothing is left; time passes as it must.
+
+        How many were delivered is no part of the trail: the count only bounds the loop.
+        """
         for _ in range(_MOST_DELIVERIES):
             if self._deliver_one():
                 continue
@@ -144,35 +192,43 @@ class World:
         """Let time pass."""
         self.clock.advance(by)
 
+    @activity
     def sweep(self, after: timedelta = timedelta()) -> None:
         """Let time pass and the sweep run once: EventBridge asks Lambda, which tries twice more."""
         self.advance(after)
         self._asynchronously("sweep_cases", json.loads((ROOT / "events/sweep-cases.json").read_text()))
         self.drain()
 
+    @activity
     def find_what_is_due(self) -> None:
         """Have the schedule of the sweep of certificates come."""
         self._asynchronously("sweep_certificates", json.loads((ROOT / "events/sweep-certificates.json").read_text()))
         self.drain()
 
+    @activity
     def _asynchronously(self, function: str, event: Mapping[str, Any]) -> None:
-        for _tried in range(_ASYNCHRONOUS_TRIES):
-            try:
-                self.invoke(function, event)
-            except (Exception, Crash):  # noqa: BLE001 - Lambda does not care what went wrong
-                self.advance(timedelta(minutes=1 + _tried))  # longer before the second time, as Lambda does
-            else:
-                return
-        self.state.given_up.append(function)  # its failures and errors are alarmed
+        if not any(self._succeeds(function, event, tried) for tried in range(_ASYNCHRONOUS_TRIES)):
+            self.state.given_up.append(function)  # its failures and errors are alarmed
+
+    @activity
+    def _succeeds(self, function: str, event: Mapping[str, Any], tried: int) -> bool:
+        try:
+            self.invoke(function, event)
+        except (Exception, Crash):  # noqa: BLE001 - Lambda does not care what went wrong
+            self.advance(timedelta(minutes=1 + tried))  # longer before the second time, as Lambda does
+            return False
+        return True
 
     # --- where findings come from --------------------------------------------------------------------------------
 
+    @activity
     def report(self, body: str) -> None:
         """Put a message from outside into the inbox, and have it dealt with."""
         self.state.sources.append(body)
         self.cloud.state.queues[_INBOX].send(body, self.clock())
         self.drain()
 
+    @activity
     def replay(self) -> None:
         """Deliver every message from outside once more, as SNS may for 23 days."""
         for body in self.state.sources:
@@ -181,21 +237,26 @@ class World:
 
     # --- people --------------------------------------------------------------------------------------------------
 
+    @activity
     def order(self, command: str, **arguments: str) -> None:
         """Have an operator give a command; one that failed is given again, which is another call."""
         body = json.dumps({"command": command, **arguments})
-        for _tried in range(_ASYNCHRONOUS_TRIES):
-            self.state.calls += 1
-            identity = {"requestId": f"request-{self.state.calls}", "authorizer": {"iam": {"userArn": OPERATOR}}}
-            try:
-                answer = self.invoke("operate", {"requestContext": identity, "body": body})
-            except (Exception, Crash):  # noqa: BLE001 - the operator sees an error and tries again
-                self.advance(timedelta(minutes=1))
-                continue
-            self.state.answers.append({"command": command, **answer})
-            break
+        any(self._answers(command, body, tried) for tried in range(_ASYNCHRONOUS_TRIES))
         self.drain()
 
+    @activity
+    def _answers(self, command: str, body: str, _tried: int) -> bool:
+        self.state.calls += 1
+        identity = {"requestId": f"request-{self.state.calls}", "authorizer": {"iam": {"userArn": OPERATOR}}}
+        try:
+            answer = self.invoke("operate", {"requestContext": identity, "body": body})
+        except (Exception, Crash):  # noqa: BLE001 - the operator sees an error and tries again
+            self.advance(timedelta(minutes=1))
+            return False
+        self.state.answers.append({"command": command, **answer})
+        return True
+
+    @activity
     def deploy(self, request: str) -> None:
         """Have CloudFormation ask for the account's settings; a deployment that failed is made again."""
         event = json.loads((ROOT / f"events/set-up-account-{_SAMPLES.get(request, request)}.json").read_text())
@@ -211,17 +272,18 @@ class World:
         """Give a device to play with."""
         return Device(self, thing)
 
+    @activity
     def work(self) -> None:
         """Have every device run the jobs that wait for it."""
         for thing in list(self.state.devices):
             self.device(thing).work()
         self.drain()
 
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> Snapshot:
         """Write down everything."""
         return self.cloud.snapshot(self.state)
 
-    def restore(self, snapshot: bytes) -> None:
+    def restore(self, snapshot: Snapshot) -> None:
         """Make everything as it was."""
         (self.state,) = self.cloud.restore(snapshot)
 
@@ -250,6 +312,14 @@ class Device:
         self._world = world
         self._thing = thing
 
+    def __str__(self) -> str:
+        return self._thing
+
+    @property
+    def trail(self) -> list[Activity]:
+        """What the world is in the middle of."""
+        return self._world.trail
+
     @property
     def _state(self) -> DeviceState:
         return self._world.state.devices[self._thing]
@@ -258,17 +328,28 @@ class Device:
         """Open its session, which it can with any certificate that AWS IoT lets in."""
         self._world.cloud.state.sessions.add(self._state.thing)
 
+    @activity
     def work(self) -> None:
         """Run every job that waits for it."""
         self.connect()
-        executions = self._world.cloud.iot.job_executions
-        # A plain text: what it has yet to look at is a part of where it stands (state_digest.py).
-        left = " ".join(job for job, thing in executions if thing == self._thing)
-        while left:
-            job, _, left = left.partition(" ")
+        self._run_all([job for job, thing in self._world.cloud.iot.job_executions if thing == self._thing])
+
+    @activity
+    def _run_all(self, jobs: list[str]) -> None:
+        for job in jobs:
             if self._world.cloud.iot.job_executions[job, self._thing].status == "QUEUED":
                 self.run(job)
 
+    @activity
+    def begin_rotation(self) -> str:
+        """Take up the last job it was asked to run; there is none where the request was denied."""
+        executions = reversed(self._world.cloud.iot.job_executions)
+        job = next((job for job, thing in executions if thing == self._thing), "")
+        if job:
+            self._world.cloud.move(job, self._thing, "IN_PROGRESS")
+        return str(job)
+
+    @activity
     def run(self, job: str) -> None:
         """Run one job, and tell how it ended."""
         document = json.loads(self._world.cloud.iot.jobs[job].document)
@@ -276,10 +357,12 @@ class Device:
         done = self.upload(job) if document["warden"]["operation"] == "collect-logs" else self.rotate()
         self._world.cloud.move(job, self._state.thing, "SUCCEEDED" if done else "FAILED")
 
+    @activity
     def rotate(self) -> bool:
         """Take a new certificate, use it, and say so over it."""
         return self.create() and self.confirm()
 
+    @activity
     def create(self) -> bool:
         """Ask for a certificate for its next key."""
         answer = self._ask("certificate/create", {"csr": a_key(self._state.next_key).csr}, self.certificate)
@@ -289,6 +372,7 @@ class Device:
             self._state.held.append(answer["certificateId"])
         return True
 
+    @activity
     def confirm(self) -> bool:
         """Say over the new certificate that it works."""
         new = self._state.held[-1]
@@ -301,6 +385,7 @@ class Device:
         self._state.next_key += 1
         return True
 
+    @activity
     def upload(self, job: str) -> bool:
         """Announce its logs and send them."""
         file = {"name": "syslog", "bytes": len(LOG), "sha256": sha256(LOG).hexdigest()}
@@ -321,8 +406,12 @@ class Device:
         known = self._world.cloud.iot.certificates.get(certificate)
         return known is not None and known.status == "ACTIVE"
 
+    @activity
     def _ask(self, what: str, payload: Mapping[str, Any], over: str) -> dict[str, Any] | None:
-        """Send a request, again when no answer comes; gives the accepted answer's payload, None when refused."""
+        """Send a request, again when no answer comes; gives the accepted answer's payload, None when refused.
+
+        Its token tells the first time from the second: it is in the device's state.
+        """
         for _asked in range(2):
             self._state.tokens += 1
             token = f"{self._state.thing}-{self._state.tokens}"
