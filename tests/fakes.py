@@ -364,6 +364,8 @@ class FakeCertificates:
         if page and self.forgets_pages:
             self.forgets_pages -= 1
             raise Refused("no-such-page", "InvalidRequestException: ListCertificates")
+        if page and not page.isdecimal():
+            raise Refused("no-such-page", "InvalidRequestException: ListCertificates")
         ages = sorted(self.stored.items(), key=lambda each: each[1].created_at)
         start = int(page or 0)
         listed = [
@@ -713,7 +715,7 @@ class FakeDetectors:
         return finding.id not in self.unknown
 
     def audit_page(self, task_id: str, check: str, page: str) -> AuditPage:
-        found = self.audits.get((task_id, check), [])
+        found = [each for each in self.audits.get((task_id, check), ()) if not each.get("isSuppressed")]
         begin = int(page or "0")
         end = begin + AUDIT_PAGE
         return AuditPage(found[begin:end], str(end) if end < len(found) else "")

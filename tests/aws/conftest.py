@@ -9,6 +9,7 @@ from botocore.config import Config
 from botocore.stub import Stubber
 from moto import mock_aws
 
+from tests.aws.backends import FakeGround, Ground, MotoGround
 from tests.aws_stand_in.strict import StrictAws, watch
 
 REGION = "us-east-1"
@@ -23,6 +24,15 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> StrictAws:
 def aws() -> Iterator[None]:
     with mock_aws():
         yield
+
+
+@pytest.fixture(params=["stand-in", "fakes"])
+def ground(request: pytest.FixtureRequest, strict: StrictAws) -> Ground:
+    """Have a test run twice: on the real adapters over the stand-in, and on the fakes."""
+    if request.param == "fakes":
+        return FakeGround()
+    request.getfixturevalue("aws")
+    return MotoGround(strict)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.aws.backends import PREFIX, FakeGround, Ground, MotoGround
+from tests.aws.backends import PREFIX, Ground
 from warden.aws.registry import IotRegistry
 from warden.core.errors import ActionFailed
 
@@ -20,14 +20,6 @@ AT_ONCE = {
     "thingGroupsToRemove": ["pumps"],
     "overrideDynamicGroups": True,
 }
-
-
-@pytest.fixture(params=["moto", "fakes"], name="ground")
-def _ground(request: pytest.FixtureRequest) -> Ground:
-    if request.param == "fakes":
-        return FakeGround()
-    request.getfixturevalue("aws")
-    return MotoGround()
 
 
 def test_what_is_effective_is_asked_of_a_thing_and_one_certificate(stubbed: Stubbed) -> None:

@@ -1,27 +1,25 @@
 """What the ports promise, held against the real adapters on moto and against the fakes that other tests believe."""
 
+import ast
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
-from tests.aws.backends import FakeGround, Ground, MotoGround
-from tests.fakes import a_key
-from warden.core.errors import ActionFailed
-from warden.core.ports import JobOrder
+from tests.aws.backends import Ground
+from tests.fakes import SETTINGS, a_finding, a_key, a_world
+from warden.core.errors import ActionFailed, Refused
+from warden.core.findings import Source
+from warden.core.ports import JobOrder, Ports, QueueEntry, UploadedFile
 from warden.devices.csr import key_of_certificate
+from warden.notify.asff import finding_of
 
 ABSENT = "f" * 64
 LONG_NAME = "plant1:" + "x" * 121
 DOCUMENT = {"version": "1.0", "steps": [], "warden": {"operation": "collect-logs", "jobId": "warden-1"}}
 MINUTES = timedelta(minutes=15)
-
-
-@pytest.fixture(params=["moto", "fakes"])
-def ground(request: pytest.FixtureRequest) -> Ground:
-    if request.param == "fakes":
-        return FakeGround()
-    request.getfixturevalue("aws")
-    return MotoGround()
 
 
 class TestRegistry:
@@ -213,6 +211,159 @@ class TestCertificates:
             ground.certificates.detach_thing(certificate, LONG_NAME)
         assert ground.registry.certificates_of(LONG_NAME) == []
 
+    def test_all_are_listed_page_by_page_the_oldest_first(self, ground: Ground) -> None:
+        made = [ground.certificate(number) for number in range(1, 6)]
+        ground.pages_of(2)
+
+        page = ground.certificates.oldest_page("")
+        listed = [*page.certificates]
+        while page.next_page:
+            page = ground.certificates.oldest_page(page.next_page)
+            listed += page.certificates
+
+        assert [(each.id, each.status, each.pem) for each in listed] == [(each, "ACTIVE", "") for each in made]
+        assert all(each.created_at is not None for each in listed)
+
+    def test_a_page_that_was_never_given_is_refused(self, ground: Ground) -> None:
+        with pytest.raises(Refused) as caught:
+            ground.certificates.oldest_page("bm8=")
+        assert caught.value.code == "no-such-page"
+
+
+class TestConnections:
+    def test_a_session_is_closed_once(self, ground: Ground) -> None:
+        ground.connect("pump-1")
+
+        said = [ground.connections.disconnect("pump-1") for _ in range(2)]
+
+        assert said == ["disconnected", "was not connected"]
+
+
+class TestEvidence:
+    BODY = b"2026-11-22T11:59:58Z 7340032 bytes out\n"
+
+    def test_what_was_uploaded_is_read_back(self, ground: Ground) -> None:
+        digest = sha256(self.BODY).hexdigest()
+        form = ground.evidence.upload_form("cases/c-1/j-1/00", len(self.BODY), digest, MINUTES)
+        assert form.url.startswith("https://")
+        assert form.fields["key"] == "cases/c-1/j-1/00"
+        assert ground.evidence.uploaded("cases/c-1/j-1/00") is None
+
+        ground.upload(form, self.BODY)
+
+        assert ground.evidence.uploaded("cases/c-1/j-1/00") == UploadedFile(len(self.BODY), digest)
+
+
+class TestReports:
+    def test_a_report_is_kept_as_it_is_and_replaced(self, ground: Ground, tmp_path: Path) -> None:
+        file = tmp_path / "report.csv"
+
+        for text in ("thing\n", "thing,état\npump-1,offen\n"):
+            file.write_text(text, encoding="utf-8")
+            assert ground.reports.keep("reports/renewals.csv", str(file)) == "s3://evidence/reports/renewals.csv"
+
+        assert ground.report("reports/renewals.csv") == ["thing,état", "pump-1,offen"]
+
+
+class TestNotices:
+    def test_notices_are_sent_word_for_word(self, ground: Ground) -> None:
+        ground.notices.send("pump-3 is contained", "What happened:\n…")
+
+        assert ground.sent_notices() == [("pump-3 is contained", "What happened:\n…")]
+
+    @pytest.mark.parametrize("subject", ["", "two\nlines", "ü", "x" * 100, "a\x1b[31m"])
+    def test_a_subject_that_sns_would_not_take_is_refused(self, ground: Ground, subject: str) -> None:
+        with pytest.raises(Exception, match=r"Subject|did not take"):
+            ground.notices.send(subject, "body")
+
+
+class TestAnnouncements:
+    def test_what_is_published_arrives(self, ground: Ground) -> None:
+        details = [{"id": "c-1:2", "state": "contained"}, {"id": "c-1:3"}]
+
+        for detail in details:
+            ground.announcements.publish(detail)
+
+        assert ground.announced() == details
+
+
+class TestSecurityHub:
+    def test_a_finding_is_brought_up_to_date(self, ground: Ground) -> None:
+        world = a_world()
+        world.report(a_finding())
+        finding = finding_of(world.case, SETTINGS, datetime(2026, 11, 22, tzinfo=UTC))
+
+        for title in ("pump-3 is suspected", "pump-3 is contained"):
+            ground.security_hub.put({**finding, "Title": title})
+
+        assert [(each, found["Title"]) for each, found in ground.imported().items()] == [
+            (finding["Id"], "pump-3 is contained")
+        ]
+
+
+class TestReplies:
+    def test_an_answer_is_published_on_its_topic(self, ground: Ground) -> None:
+        ground.replies.publish("warden/pump-3/logs/create/accepted", {"clientToken": "t"})
+
+        assert ground.replied() == [("warden/pump-3/logs/create/accepted", {"clientToken": "t"})]
+
+
+class TestQueue:
+    def test_a_group_keeps_its_order_and_a_repetition_is_one(self, ground: Ground) -> None:
+        entries = [QueueEntry({"number": number}, group="g" * 64, once=f"{number}") for number in (1, 2, 3)]
+
+        for _ in range(2):
+            ground.queue.put_all(entries)
+
+        assert ground.queued() == [{"number": 1}, {"number": 2}, {"number": 3}]
+
+    def test_more_than_a_call_takes_are_all_queued(self, ground: Ground) -> None:
+        ground.queue.put_all([QueueEntry({"number": each}, group=f"g{each}", once=f"o{each}") for each in range(23)])
+
+        assert sorted(message["number"] for message in ground.queued()) == [*range(23)]
+
+
+class TestInbox:
+    def test_what_is_put_back_is_there_word_for_word(self, ground: Ground) -> None:
+        ground.inbox.put('{"Message": "ü"}')
+
+        assert ground.in_inbox() == ['{"Message": "ü"}']
+
+
+class TestRenewalQueue:
+    def test_a_run_is_named(self, ground: Ground) -> None:
+        ground.renewal_queue.send_run("run-1")
+
+        assert ground.runs() == ["run-1"]
+
+
+class TestDetectors:
+    @pytest.mark.parametrize("source", [Source.DETECT, Source.AUDIT])
+    def test_a_finding_is_confirmed_while_its_detector_lists_it(self, ground: Ground, source: Source) -> None:
+        finding = a_finding(source=source)
+        ground.lists(finding)
+        assert ground.detectors.confirms(finding)
+
+        ground.forgets(finding)
+
+        assert not ground.detectors.confirms(finding)
+
+    def test_a_source_that_cannot_be_asked_is_believed(self, ground: Ground) -> None:
+        assert ground.detectors.confirms(a_finding(source=Source.GUARDDUTY))
+
+    def test_an_audits_findings_come_in_pages_without_what_was_suppressed(self, ground: Ground) -> None:
+        found = [{"findingId": f"f-{number}", "isSuppressed": number == 2} for number in range(4)]
+        ground.audited("task-1", "CHECK", found)
+        ground.pages_of(2)
+
+        first = ground.detectors.audit_page("task-1", "CHECK", "")
+        second = ground.detectors.audit_page("task-1", "CHECK", first.next_page)
+
+        assert [len(page.findings) for page in (first, second)] == [2, 1]
+        listed = [each["findingId"] for page in (first, second) for each in page.findings]
+        assert (listed, second.next_page) == (["f-0", "f-1", "f-3"], "")
+        assert not ground.detectors.audit_page("task-2", "CHECK", "").findings
+
 
 class TestJobs:
     def test_a_job_for_a_thing_waits_there(self, ground: Ground) -> None:
@@ -276,11 +427,54 @@ class TestJobs:
         assert execution is not None
         assert execution.is_over
 
+    def test_a_job_is_withdrawn_where_it_has_not_begun(self, ground: Ground) -> None:
+        for number in (1, 2):
+            ground.thing(f"pump-{number}")
+        ground.jobs.start(an_order("pump-1", "pump-2"))
+        ground.move("warden-1", "pump-2", "IN_PROGRESS")
+
+        for _ in range(2):
+            ground.jobs.withdraw("warden-1")
+
+        first, second = (ground.jobs.execution("warden-1", f"pump-{number}") for number in (1, 2))
+        assert first is not None
+        assert second is not None
+        assert (first.is_over, second.status) == (True, "IN_PROGRESS")
+
+    def test_a_job_that_is_gone_needs_no_withdrawing(self, ground: Ground) -> None:
+        ground.jobs.withdraw("warden-1")
+
     def test_a_timeout_beyond_what_iot_jobs_takes_is_refused(self, ground: Ground) -> None:
         ground.thing("pump-1")
 
         with pytest.raises(Exception, match="inProgressTimeoutInMinutes"):
             ground.jobs.start(an_order("pump-1", work_timeout=timedelta(days=8)))
+
+
+PORTS = get_type_hints(Ports)
+_ON_BOTH = ("test_contracts.py", "test_containment_calls.py", "test_ledger.py")
+"""The files whose tests run on the real adapter and on the fake: what is `ground` or `ledger` in them is either."""
+
+
+def _tried() -> set[tuple[str, str]]:
+    """List each port and method that those tests name, as `ground.<port>.<method>` or `ledger.<method>`."""
+    found = set()
+    for name in _ON_BOTH:
+        for node in ast.walk(ast.parse((Path(__file__).parent / name).read_text(encoding="utf-8"))):
+            match node:
+                case ast.Attribute(attr=method, value=ast.Attribute(attr=port, value=ast.Name("ground"))):
+                    found.add((port, method))
+                case ast.Attribute(attr=method, value=ast.Name("ledger")):
+                    found.add(("ledger", method))
+    return found
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_every_method_of_a_port_has_a_contract(port: str) -> None:
+    methods = {name for name, each in vars(PORTS[port]).items() if not name.startswith("_") and callable(each)}
+
+    assert methods
+    assert {(port, method) for method in methods} - _tried() == set()
 
 
 def an_order(*things: str, work_timeout: timedelta = MINUTES) -> JobOrder:

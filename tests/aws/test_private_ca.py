@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from moto.acmpca.models import CertificateAuthority, acmpca_backends
 
-from tests.aws.backends import ACCOUNT, PREFIX
+from tests.aws.backends import PREFIX
 from tests.aws.conftest import REGION
 from tests.aws_stand_in.private_ca import AUTHORITY, certificate_as_asked
+from tests.aws_stand_in.rules import ACCOUNT
 from tests.aws_stand_in.strict import StrictAws
 from tests.fakes import a_key
 from warden.aws.certificates import IotCertificates

@@ -40,6 +40,8 @@ class AwsState:
     announced: list[dict[str, Any]] = field(default_factory=list)
     hub: dict[str, Any] = field(default_factory=dict)
     certificates_made: int = 0
+    cancelled: list[tuple[str, str]] = field(default_factory=list)
+    """Job and thing of each execution that ended because its job was cancelled, until an event has told of it."""
     authority: Authority = field(default_factory=Authority)
 
     def now(self) -> datetime:
@@ -94,6 +96,15 @@ def delete_certificate(_state: AwsState, asked: Mapping[str, Any]) -> dict[str, 
     """Delete what the rules let be deleted."""
     del _iot().certificates[asked["certificateId"]]
     return {}
+
+
+def cancel_job(state: AwsState, asked: Mapping[str, Any]) -> None:
+    """Cancel the executions that have not begun, with `force` those under way as well; moto cancels the job alone."""
+    open_ones = ("QUEUED", "IN_PROGRESS") if asked.get("force") else ("QUEUED",)
+    for (job, thing), execution in _iot().job_executions.items():
+        if job == asked["jobId"] and execution.status in open_ones:
+            execution.status = "CANCELED"
+            state.cancelled.append((job, thing))
 
 
 def effective_policies(_state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:

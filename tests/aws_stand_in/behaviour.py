@@ -47,7 +47,11 @@ BEHAVIOUR: Mapping[tuple[str, str], Behaviour] = {
         source=_IOT + "CreateJob (a job id is used once; timeout of 1 to 10080 minutes; 100 targets, which exist)",
         refuses=(rules.new_job,),
     ),
-    ("iot", "CancelJob"): Behaviour(source=_IOT + "CancelJob, ResourceNotFoundException", refuses=(rules.known_job,)),
+    ("iot", "CancelJob"): Behaviour(
+        source=_IOT + "CancelJob, ResourceNotFoundException; force: without it only QUEUED executions are canceled",
+        refuses=(rules.known_job,),
+        answers=answers.cancel_job,
+    ),
     ("iot", "CancelJobExecution"): Behaviour(
         source=_IOT + "CancelJobExecution, InvalidStateTransitionException", refuses=(rules.open_execution,)
     ),

@@ -155,7 +155,10 @@ class MotoCloud:
             return None
         # Data goes through JSON both ways, as on the wire: nobody holds what another may change.
         asked = call.parameters if call.service in _BYTES else json.loads(json.dumps(call.parameters))
-        answer: dict[str, Any] = json.loads(json.dumps(self._given(call, asked)))
+        given = self._given(call, asked)
+        if given is None:
+            return None
+        answer: dict[str, Any] = json.loads(json.dumps(given))
         shape = call.model.operation_model(call.operation).output_shape
         # Of what is not AWS IoT's nothing has to be made: records are too many to look into.
         return shaped(shape, answer) if call.service == "iot" and shape else answer
@@ -206,6 +209,8 @@ class MotoCloud:
     def _follow(self, call: Call) -> None:
         if call.operation == "CancelJobExecution":
             self.tell_of_job(call.parameters["jobId"], call.parameters["thingName"], "CANCELED")
+        while self.state.cancelled:
+            self.tell_of_job(*self.state.cancelled.pop(0), "CANCELED")
         if call.operation == "UpdateCertificate":  # moto leaves the time at which it was made
             self.iot.certificates[call.parameters["certificateId"]].last_modified_date = on_clock(self.state.clock)()
 
