@@ -21,7 +21,8 @@ from moto.acmpca.models import acmpca_backends
 from moto.iot.models import FakeCertificate, IoTBackend, iot_backends
 
 from tests.aws_stand_in.authority import Authority
-from tests.aws_stand_in.rules import ACCOUNT, REGION, Refusal
+from tests.aws_stand_in.refusal import Refusal
+from tests.aws_stand_in.rules import ACCOUNT, REGION
 
 _SIGNED_AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

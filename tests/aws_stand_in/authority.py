@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.aws_stand_in.private_ca import TOKENS_LAST, certificate_as_asked
-from tests.aws_stand_in.rules import Refusal
+from tests.aws_stand_in.private_ca import AUTHORITY, TOKENS_LAST, certificate_as_asked, says
+from tests.aws_stand_in.refusal import Refusal
 
 
 @dataclass
@@ -22,6 +22,11 @@ class Authority:
 
     signed: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, tuple[datetime, str]] = field(default_factory=dict)
+    tokens_last: timedelta = TOKENS_LAST
+    """For so long a token tells one request sent twice from two; at zero every request is one of its own."""
+    late: int = 0
+    """How many times each certificate is not ready yet when it is asked for."""
+    looks: dict[str, int] = field(default_factory=dict)
 
     @staticmethod
     def described(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,9 +40,9 @@ class Authority:
         }
 
     def issue(self, asked: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-        """Sign a request; one that carries a token of the last five minutes is the same request."""
+        """Sign a request; one that carries a token that is still known is the same request."""
         began, known = self.tokens.get(asked["IdempotencyToken"], (now, ""))
-        if known and now < began + TOKENS_LAST:
+        if known and now < began + self.tokens_last:
             return {"CertificateArn": known}
         number = len(self.signed) + 1
         arn = f"{asked['CertificateAuthorityArn']}/certificate/{number:032x}"
@@ -49,6 +54,9 @@ class Authority:
         """Hand out what was signed."""
         if asked["CertificateArn"] not in self.signed:
             raise Refusal("ResourceNotFoundException", "there is no such certificate")
+        if self.looks.get(asked["CertificateArn"], 0) < self.late:
+            self.looks[asked["CertificateArn"]] = self.looks.get(asked["CertificateArn"], 0) + 1
+            raise Refusal("RequestInProgressException", "the certificate is not ready")
         return {"Certificate": self.signed[asked["CertificateArn"]], "CertificateChain": "the authority's own"}
 
 
@@ -61,3 +69,29 @@ def _key() -> ec.EllipticCurvePrivateKey:
 def _signed(asked: str, csr: bytes, _number: int) -> str:
     """Sign with a number that was drawn: kept, it is the same in every run, and another for each request."""
     return certificate_as_asked({**json.loads(asked), "Csr": csr}, _key())
+
+
+class AuthorityClient:
+    """A client of `acm-pca` whose one authority answers at once, for tests that have no wire."""
+
+    def __init__(self, now: Callable[[], datetime], *, late: int = 0, tokens_last: timedelta = TOKENS_LAST) -> None:
+        self._now = now
+        self._authority = Authority(late=late, tokens_last=tokens_last)
+
+    @property
+    def issued(self) -> Mapping[str, str]:
+        """What was signed, by its ARN."""
+        return self._authority.signed
+
+    def describe_certificate_authority(self, **asked: Any) -> dict[str, Any]:
+        assert asked == {"CertificateAuthorityArn": AUTHORITY}
+        return self._authority.described(asked)
+
+    def issue_certificate(self, **asked: Any) -> dict[str, Any]:
+        return self._authority.issue(asked, self._now())
+
+    def get_certificate(self, **asked: Any) -> dict[str, Any]:
+        try:
+            return self._authority.get(asked)
+        except Refusal as refusal:
+            raise says(refusal.code, "GetCertificate") from refusal

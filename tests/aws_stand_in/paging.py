@@ -7,7 +7,7 @@ from binascii import Error
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tests.aws_stand_in.rules import Refusal
+from tests.aws_stand_in.refusal import Refusal
 
 _DEFAULT_PAGE = 25
 

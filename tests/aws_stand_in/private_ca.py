@@ -1,10 +1,9 @@
-"""AWS Private CA in memory, as its documentation has it: what moto does not do, and cannot be told to do."""
+"""What AWS Private CA signs for a request, as its documentation has it; moto leaves half of it out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -18,11 +17,6 @@ TOKENS_LAST = timedelta(minutes=5)
 """API reference, IssueCertificate: for so long the same token is the same certificate."""
 
 _NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
-@cache
-def _authority_key() -> ec.EllipticCurvePrivateKey:
-    return ec.generate_private_key(ec.SECP256R1())
 
 
 def certificate_as_asked(
@@ -72,38 +66,3 @@ def _alternative_names(request: x509.CertificateSigningRequest) -> list[x509.Gen
 def says(code: str, operation: str) -> ClientError:
     """Make the error that boto3 raises for a code."""
     return ClientError({"Error": {"Code": code, "Message": "as AWS would put it"}}, operation)
-
-
-class FakeAuthority:
-    """A client of `acm-pca` with one authority. It is `late` with each certificate so many times, and then done.
-
-    `tokens_last` tells one request sent twice from two requests; at zero every request is one of its own.
-    """
-
-    def __init__(self, now: Callable[[], datetime], *, late: int = 0, tokens_last: timedelta = TOKENS_LAST) -> None:
-        self._now = now
-        self._late = late
-        self._tokens_last = tokens_last
-        self._tokens: dict[str, tuple[datetime, str]] = {}
-        self._looks: dict[str, int] = {}
-        self.issued: dict[str, str] = {}
-
-    def describe_certificate_authority(self, **asked: Any) -> dict[str, Any]:
-        assert asked == {"CertificateAuthorityArn": AUTHORITY}
-        return {"CertificateAuthority": {"CertificateAuthorityConfiguration": {"KeyAlgorithm": "EC_prime256v1"}}}
-
-    def issue_certificate(self, **asked: Any) -> dict[str, Any]:
-        began, known = self._tokens.get(asked["IdempotencyToken"], (self._now() - self._tokens_last, ""))
-        if known and self._now() < began + self._tokens_last:
-            return {"CertificateArn": known}
-        arn = f"{AUTHORITY}/certificate/{len(self.issued) + 1:032x}"
-        self.issued[arn] = certificate_as_asked(asked, _authority_key())
-        self._tokens[asked["IdempotencyToken"]] = (self._now(), arn)
-        return {"CertificateArn": arn}
-
-    def get_certificate(self, **asked: Any) -> dict[str, Any]:
-        arn = asked["CertificateArn"]
-        self._looks[arn] = self._looks.get(arn, 0) + 1
-        if self._looks[arn] <= self._late:
-            raise says("RequestInProgressException", "GetCertificate")
-        return {"Certificate": self.issued[arn], "CertificateChain": "the authority's own"}

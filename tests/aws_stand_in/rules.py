@@ -7,6 +7,8 @@ from typing import Any
 
 from moto.iot.models import FakeThingGroup, IoTBackend
 
+from tests.aws_stand_in.refusal import Refusal
+
 ACCOUNT = "123456789012"
 """The account that moto plays."""
 REGION = "us-east-1"
@@ -21,15 +23,6 @@ _SETTABLE = ("ACTIVE", "INACTIVE", "REVOKED")
 _OPEN = ("QUEUED", "IN_PROGRESS")
 
 type Rule = Callable[[IoTBackend, Mapping[str, Any]], None]
-
-
-class Refusal(Exception):  # noqa: N818 - what AWS answers, not a fault of the program
-    """What AWS answers instead of doing it."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
 
 
 # --- jobs --------------------------------------------------------------------------------------------------------

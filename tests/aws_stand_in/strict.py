@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from tests.aws_stand_in.answers import AwsState
 from tests.aws_stand_in.behaviour import answer, check, corrected
-from tests.aws_stand_in.rules import Refusal
+from tests.aws_stand_in.refusal import Refusal
 from tests.aws_stand_in.shapes import INVALID, malformed, shaped
 
 type _Call = Callable[[BaseClient, str, dict[str, Any]], dict[str, Any]]

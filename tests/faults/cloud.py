@@ -25,7 +25,8 @@ from werkzeug.exceptions import HTTPException
 from tests.aws_stand_in import behaviour
 from tests.aws_stand_in.answers import AwsState
 from tests.aws_stand_in.behaviour import BEHAVIOUR, check, corrected
-from tests.aws_stand_in.rules import ACCOUNT, REGION, Refusal
+from tests.aws_stand_in.refusal import Refusal
+from tests.aws_stand_in.rules import ACCOUNT, REGION
 from tests.aws_stand_in.shapes import shaped
 from tests.fakes import FakeClock, a_job_event
 from tests.faults import direct, table

@@ -28,7 +28,7 @@ from botocore.model import ServiceModel
 from botocore.response import StreamingBody
 from botocore.validate import ParamValidator
 
-from tests.aws_stand_in.rules import Refusal
+from tests.aws_stand_in.refusal import Refusal
 from tests.aws_stand_in.shapes import INVALID, malformed
 from tests.fakes import Crash
 

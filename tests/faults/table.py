@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.aws_stand_in.rules import Refusal
+from tests.aws_stand_in.refusal import Refusal
 
 PAGE = 2
 

@@ -9,7 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.aws_stand_in.rules import REGION, Refusal
+from tests.aws_stand_in.refusal import Refusal
+from tests.aws_stand_in.rules import REGION
 from tests.faults import table
 from tests.template.transformed import written
 from warden.aws.ledger import DynamoLedger

@@ -28,7 +28,7 @@ from functions.sweep_certificates import app as sweep_certificates_app
 from functions.track_device import app as track_app
 from tests.aws_stand_in.answers import AwsState
 from tests.aws_stand_in.calls import Calls
-from tests.aws_stand_in.rules import Refusal
+from tests.aws_stand_in.refusal import Refusal
 from tests.fakes import LOG, a_key
 from tests.functions.conftest import ACCOUNT, REGION, Context, Deployment, batch, sample
 from tests.functions.test_devices import a_request

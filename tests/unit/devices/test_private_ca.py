@@ -17,7 +17,8 @@ from botocore.exceptions import ClientError
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.aws_stand_in.private_ca import AUTHORITY, TOKENS_LAST, FakeAuthority, says
+from tests.aws_stand_in.authority import AuthorityClient
+from tests.aws_stand_in.private_ca import AUTHORITY, TOKENS_LAST, says
 from tests.fakes import World, _StoredCertificate, a_key, a_world, an_old_certificate
 from tests.unit.respond.test_crashes import RECEIVES, Fate, Tripwire, Wired, wired
 from tests.unit.test_settings import LEAST
@@ -62,13 +63,13 @@ class Private:
     """A world whose certificates an authority signs."""
 
     world: World
-    authority: FakeAuthority
+    authority: AuthorityClient
 
 
 def a_private_world(wire: Tripwire, *, late: int = 0, tokens_last: timedelta = TOKENS_LAST) -> Private:
     """Make one, with the wire on every call of AWS that the making of a certificate takes, and on every port."""
     world = a_world(receives=RECEIVES)
-    authority = FakeAuthority(world.clock, late=late, tokens_last=tokens_last)
+    authority = AuthorityClient(world.clock, late=late, tokens_last=tokens_last)
     iot: Any = Wired("iot", Registrations(world), wire)
     iot.exceptions = SimpleNamespace(ResourceAlreadyExistsException=AlreadyThereError)
     iot.meta = SimpleNamespace(events=SimpleNamespace(register=lambda *_: None))  # it is never retried here
