@@ -342,6 +342,8 @@ FLOWS: tuple[Flow, ...] = (
         "renewal asked for of whom a sweep found", (finding(f"needs-{RENEW_CERTIFICATE}"), sweep(minutes=6)), CAMPAIGN
     ),
     Flow("renewal overtaken", (order("find", **SUSPECTED_BY_HAND), work, sweep(minutes=6)), ASKED_TO_RENEW),
+    Flow("campaign cancelled before it asks", (order("campaign-cancel"), sweep(minutes=6)), CAMPAIGN),
+    Flow("campaign overtaken by a quarantine", (finding(f"needs-{QUARANTINE}"), sweep(minutes=6)), CAMPAIGN),
     Flow("campaign started", (order("campaign-start"), sweep(minutes=6)), CAMPAIGN, ASKING),
     Flow("campaign paused", (order("campaign-pause"), sweep(minutes=6)), CAMPAIGN),
     Flow("campaign resumed", (order("campaign-resume"), sweep(minutes=6)), (*CAMPAIGN, order("campaign-pause"))),
