@@ -265,6 +265,7 @@ A_DAY_LATER = sweep(hours=25)
 
 
 CAMPAIGN: tuple[Step, ...] = (come_of_age, find_what_is_due)
+CAMPAIGN_ASKED: tuple[Step, ...] = (*CAMPAIGN, sweep(minutes=6))
 STOPPED = order("stop", why="drill")
 
 
@@ -344,6 +345,12 @@ FLOWS: tuple[Flow, ...] = (
     Flow("renewal overtaken", (order("find", **SUSPECTED_BY_HAND), work, sweep(minutes=6)), ASKED_TO_RENEW),
     Flow("campaign cancelled before it asks", (order("campaign-cancel"), sweep(minutes=6)), CAMPAIGN),
     Flow("campaign overtaken by a quarantine", (finding(f"needs-{QUARANTINE}"), sweep(minutes=6)), CAMPAIGN),
+    Flow("campaign stopped by a failure", (fail_the_rotation, sweep(minutes=6)), CAMPAIGN_ASKED),
+    Flow(
+        "campaign resumed after a failure",
+        (order("campaign-resume"), sweep(minutes=6)),
+        (*CAMPAIGN_ASKED, fail_the_rotation),
+    ),
     Flow("campaign started", (order("campaign-start"), sweep(minutes=6)), CAMPAIGN, ASKING),
     Flow("campaign paused", (order("campaign-pause"), sweep(minutes=6)), CAMPAIGN),
     Flow("campaign resumed", (order("campaign-resume"), sweep(minutes=6)), (*CAMPAIGN, order("campaign-pause"))),
