@@ -47,7 +47,7 @@ set-up: .venv/.installed .venv-sam/.installed .venv-checks/.installed  ## Make t
 	touch $@
 
 .PHONY: demo
-demo: set-up  ## Play the whole story on a local AWS (KEEP=1 leaves it running and says how to talk to it)
+demo: set-up  ## Play the whole story on a local AWS (KEEP=1 leaves it running and prints how to reach it)
 	@PYTHONPATH=cli:device $(BIN)/python -m local_fleet.demo $(if $(filter-out 0,$(KEEP)),--keep)
 
 .PHONY: invoke
@@ -124,7 +124,7 @@ plan-table: set-up  ## Rewrite the table of docs/response-plan.md from the plan
 	@PYTHONPATH=cli:layers/warden:layers/plan/python $(BIN)/python -m warden_cli.plan_table docs/response-plan.md
 
 .PHONY: pins
-pins:  ## Resolve requirements/*.in anew into the fully pinned requirements/*.txt
+pins:  ## Resolve requirements/*.in again into the fully pinned requirements/*.txt
 	@python=$$(tools/find-python); \
 	"$$python" -m venv build/pins; \
 	build/pins/bin/python -m pip install --quiet uv; \
