@@ -1,1 +1,1 @@
-"""The reference agent: what runs on a device of a fleet that Fleet Warden looks after."""
+"""The reference agent: runs on the devices of a fleet that Fleet Warden protects."""

@@ -48,7 +48,7 @@ def _run(config: AgentConfig, store: FileStore) -> int:
     over = threading.Event()
     journal.record("started")
     logger.info(
-        "%s talks to %s:%d, its state is in %s", config.thing_name, config.endpoint, config.port, config.state_dir
+        "%s connects to %s:%d, its state is in %s", config.thing_name, config.endpoint, config.port, config.state_dir
     )
     thread = start_in_background(telemetry, over.wait)
     try:
@@ -64,7 +64,7 @@ def _run(config: AgentConfig, store: FileStore) -> int:
 def _agent(
     config: AgentConfig, store: FileStore, journal: LineJournal, telemetry: Telemetry, clock: SystemClock
 ) -> Agent:
-    # Jitter needs no secrecy, only to differ from device to device.
+    # Jitter need not be secret, only different on each device.
     reconnects = Backoff(config.retry_min_seconds, config.retry_max_seconds, random.Random())  # noqa: S311 # nosec B311 # jitter
 
     def delay() -> float:
@@ -104,7 +104,7 @@ def _token() -> str:
 
 
 def _leave(_signal: int, _frame: object) -> None:
-    """End as a crash would, only with manners: whatever is cut off here is taken up again at the next start."""
+    """End as a crash would, but disconnect cleanly: the next start resumes the interrupted work."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise SystemExit(0)

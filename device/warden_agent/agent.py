@@ -1,4 +1,4 @@
-"""The agent: stay connected, run one job at a time, never end by itself."""
+"""The agent: stay connected, run one job at a time, and never end by itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ from warden_agent.state import JobStatus, Outcome
 from warden_agent.telemetry import Telemetry
 from warden_agent.timing import Backoff
 
-LOOK_AGAIN_SECONDS = 900.0  # in case a notice of a new job got lost
-STABLE_SECONDS = 30.0  # a connection that lasted this long was a good one, and the back-off starts anew
+LOOK_AGAIN_SECONDS = 900.0  # in case the message about a new job was lost
+STABLE_SECONDS = 30.0  # after a connection that lasted this long, the back-off starts again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ class Agent:
             failures += 1
 
     def _opened(self, session: Session) -> Exchange:
-        """Subscribe. An identity that may not even hear its own answers counts as one that cannot connect."""
+        """Subscribe. An identity that may not read its own answers counts as one that cannot connect."""
         exchange = Exchange(session, self.topics, self.clock, self.tokens)
         try:
             exchange.open()
@@ -120,7 +120,9 @@ class Agent:
                 exchange.wait_for_notice(LOOK_AGAIN_SECONDS)
                 continue
             if execution == done:
-                self.clock.sleep(self.delay())  # its end was not taken, and it came again: not in a hot loop
+                self.clock.sleep(
+                    self.delay()
+                )  # AWS did not accept its end and sent it again: do not loop at full speed
             self._run_job(execution, exchange, desk)
             done = execution
 
@@ -135,7 +137,7 @@ class Agent:
             self._end_job(execution, outcome, desk)
 
     def _carried_out(self, execution: Execution, order: Order, exchange: Exchange, desk: JobDesk) -> Outcome | None:
-        """Do the job; None when it has reported its end itself."""
+        """Run the job; return None if it has reported its end itself."""
         try:
             if order.operation is Operation.COLLECT_LOGS:
                 return self.logs.run(execution.job_id, exchange)

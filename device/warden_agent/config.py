@@ -1,4 +1,4 @@
-"""The agent's configuration: a TOML file, checked before anything starts."""
+"""The agent's configuration: a TOML file, checked before the agent starts."""
 
 import re
 import tomllib
@@ -10,11 +10,11 @@ from typing import Any
 # What the AWS IoT registry allows as a thing name.
 THING_NAME = re.compile(r"[A-Za-z0-9:_-]{1,128}")
 LOG_LABEL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-MAX_LOGS = 10  # as many as the service takes in one announcement, unless it is told otherwise
+MAX_LOGS = 10  # as many as the service accepts in one announcement by default
 
 
 class ConfigError(Exception):
-    """Raised when the configuration cannot be used; the message names the key and what to do."""
+    """Raised when the configuration cannot be used; the message names the key and the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class AgentConfig:
 
 
 def load_config(path: Path) -> AgentConfig:
-    """Read and check the file. Relative paths in it start at its own folder. Raises ConfigError."""
+    """Read and check the file. Relative paths start at the file's folder. Raises ConfigError."""
     try:
         raw = tomllib.loads(path.read_text())
     except OSError as error:
@@ -69,16 +69,14 @@ def _config(read: "_Reader") -> AgentConfig:
     if config.retry_max_seconds < config.retry_min_seconds:
         raise ConfigError("retry_max_seconds is less than retry_min_seconds: raise it, or lower the other")
     if not config.ca_file.is_file():
-        raise ConfigError(
-            f"ca_file: there is no file {config.ca_file}; give the CA that signed the broker's certificate"
-        )
+        raise ConfigError(f"ca_file: no such file: {config.ca_file}; give the CA that signed the broker's certificate")
     if set(config.telemetry_topic) & {"+", "#", "\0"}:
-        raise ConfigError("telemetry_topic is a topic, not a filter: take '+' and '#' out")
+        raise ConfigError("telemetry_topic is a topic, not a filter: remove '+' and '#'")
     return config
 
 
 class _Reader:
-    """Takes values out of the parsed file, so that what nobody took can be refused at the end."""
+    """Takes values out of the parsed file, so that unknown keys can be refused at the end."""
 
     def __init__(self, raw: dict[str, Any], folder: Path) -> None:
         self._raw = raw
@@ -89,7 +87,7 @@ class _Reader:
         if value is None:
             raise ConfigError(f'{key} is missing: add {key} = "..."')
         if not isinstance(value, str) or not value.strip():
-            raise ConfigError(f"{key} must be a text that is not empty")
+            raise ConfigError(f"{key} must be a non-empty string")
         return value
 
     def path(self, key: str) -> Path:
@@ -117,4 +115,4 @@ class _Reader:
 
     def refuse_the_rest(self) -> None:
         if self._raw:
-            raise ConfigError(f"unknown key {sorted(self._raw)[0]}: take it out, or correct its spelling")
+            raise ConfigError(f"unknown key {sorted(self._raw)[0]}: remove it, or correct its spelling")

@@ -1,7 +1,7 @@
 """Connections to AWS IoT over mutual TLS, with AWS's own device SDK.
 
-The SDK's client would reconnect by itself, but always as whom it was first told. Here each connection is a client of
-its own that is stopped at its first failure: who connects next, and when, is the agent's decision.
+The SDK's client would reconnect by itself, but always with the identity that it was created with. Here each connection
+is a client of its own, stopped at its first failure. The agent decides which identity connects next, and when.
 """
 
 import queue
@@ -25,8 +25,8 @@ STOP_SECONDS = 5.0
 NEVER_BY_ITSELF_MS = 3_600_000
 FIRST_REFUSAL = 128  # in MQTT 5 every reason code from here on is a failure
 NOT_AUTHORIZED = 135
-# Failures of the way to the endpoint, by the SDK's names: they say nothing about who we are. AWS_IO_SOCKET_CLOSED is
-# not among them: a broker that does not know the certificate may simply hang up.
+# Network failures, by the SDK's names: they say nothing about our identity. AWS_IO_SOCKET_CLOSED is not among
+# them: a broker that does not know the certificate may simply disconnect.
 UNREACHED = (
     "AWS_IO_DNS",
     "AWS_IO_SOCKET_CONNECTION_REFUSED",
@@ -63,7 +63,7 @@ class SdkSession:
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
         self._client: Any = _Closed()
-        # SimpleQueue, because the SDK's own thread writes to it and a signal may interrupt whoever reads.
+        # SimpleQueue, because the SDK's own thread writes to it and a signal may interrupt the reader.
         self._inbox: queue.SimpleQueue[Message | Lost] = queue.SimpleQueue()
         self._opening: queue.SimpleQueue[ConnectError | None] = queue.SimpleQueue()
         self._stopped: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -84,7 +84,7 @@ class SdkSession:
             client_id=config.thing_name,
             keep_alive_interval_sec=config.keep_alive,
             ping_timeout_ms=min(10_000, config.keep_alive * 500),
-            # A session that outlives its connection brings old messages, and doubled ones; the agent asks anew instead.
+            # A session that outlives its connection delivers old and duplicate messages; the agent asks again instead.
             session_behavior=mqtt5.ClientSessionBehaviorType.CLEAN,
             offline_queue_behavior=mqtt5.ClientOperationQueueBehaviorType.FAIL_ALL_ON_DISCONNECT,
             min_reconnect_delay_ms=NEVER_BY_ITSELF_MS,
@@ -126,7 +126,7 @@ class SdkSession:
         except queue.Empty:
             return None
         if isinstance(item, Lost):
-            self._inbox.put(item)  # for whoever asks next
+            self._inbox.put(item)  # for the next caller
             raise ConnectionLostError(item.reason)
         return item
 
@@ -138,7 +138,7 @@ class SdkSession:
         try:
             self._stopped.get(timeout=STOP_SECONDS)
         except queue.Empty:
-            return  # the SDK goes on with it; the broker gives the client id to the newest connection anyway
+            return  # the SDK keeps trying; the broker gives the client id to the newest connection anyway
 
     def _done(self, operation: "Callable[[Any], Future[Any]]", packet: Any) -> Any:
         try:
@@ -149,7 +149,7 @@ class SdkSession:
             raise ConnectionLostError("the broker does not acknowledge") from error
 
     def _why(self, error: exceptions.AwsCrtError) -> str:
-        # The operation fails an instant before the broker's own words for the end arrive.
+        # The operation fails an instant before the broker's reason for the end arrives.
         deadline = time.monotonic() + 1
         while self._lost is None and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -179,7 +179,7 @@ class SdkSession:
 
 
 class _Closed:
-    """Stands where no client is, before and after: a telemetry may come an instant too late."""
+    """Stands in for a client before and after a connection: telemetry may come an instant too late."""
 
     def publish(self, _packet: Any) -> Any:
         raise ConnectionLostError("the session is closed")

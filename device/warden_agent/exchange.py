@@ -1,4 +1,4 @@
-"""Questions to the cloud and their answers: publish, then wait on .../accepted and .../rejected."""
+"""Requests to the cloud and their answers: publish, then wait on .../accepted and .../rejected."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 from warden_agent.ports import Clock, Message, NoAnswerError, Session
 
 ANSWER_SECONDS = 15.0
-LARGEST_MESSAGE = 128 * 1024  # AWS IoT carries no more; whatever claims to is not worth parsing
+LARGEST_MESSAGE = 128 * 1024  # AWS IoT carries no more; do not parse anything larger
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Topics:
-    """Every topic of one thing. AWS IoT takes eight filters in a subscription, hence the two groups."""
+    """Every topic of one thing. AWS IoT accepts eight filters in a subscription, hence the two groups."""
 
     thing_name: str
 
@@ -54,7 +54,7 @@ class Topics:
 
 
 class Exchange:
-    """The conversation over one session. What answers somebody else, or twice, is dropped."""
+    """Requests over one session. Answers with another token and repeated answers are dropped."""
 
     def __init__(self, session: Session, topics: Topics, clock: Clock, tokens: Callable[[], str]) -> None:
         self._session = session
@@ -64,7 +64,7 @@ class Exchange:
         self._notified = False
 
     def open(self) -> None:
-        """Subscribe to every answer before the first question. Raises NotAuthorizedError, ConnectionLostError."""
+        """Subscribe to every answer before the first request. Raises NotAuthorizedError, ConnectionLostError."""
         for group in self.topics.filters:
             self._session.subscribe(group)
 
@@ -83,7 +83,7 @@ class Exchange:
         raise NoAnswerError(f"no answer on {topic} within {ANSWER_SECONDS:g} seconds")
 
     def wait_for_notice(self, seconds: float) -> None:
-        """Return when the cloud says that the next job has changed, or when the time is over."""
+        """Wait until the cloud says that the next job has changed, or the time is over."""
         deadline = self._clock.monotonic() + seconds
         while not self._notified and (left := deadline - self._clock.monotonic()) > 0:
             if (message := self._session.receive(left)) is not None:
@@ -91,7 +91,7 @@ class Exchange:
         self._notified = False
 
     def _note(self, message: Message) -> None:
-        # A notice may overtake the answer to the very question that it makes stale, so it is remembered.
+        # A notification may overtake the answer that it makes stale, so it is remembered.
         if message.topic == self.topics.notify_next:
             self._notified = True
 

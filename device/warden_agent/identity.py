@@ -16,7 +16,7 @@ class IdentityError(ValueError):
 
 
 class KeyAlgorithm(StrEnum):
-    """The kinds of key that a job may ask for (docs/device-contract.md)."""
+    """The kinds of key that a job may request (docs/device-contract.md)."""
 
     EC_P256 = "EC_P256"
     EC_P384 = "EC_P384"
@@ -35,7 +35,7 @@ RSA_BITS = {KeyAlgorithm.RSA_2048: 2048, KeyAlgorithm.RSA_3072: 3072, KeyAlgorit
 @dataclass(frozen=True)
 class Identity:
     certificate_pem: str
-    key_pem: str = field(repr=False)  # a key must not reach a log through a printed object
+    key_pem: str = field(repr=False)  # a key must not get into a log through a printed object
 
     @property
     def certificate_id(self) -> str:
@@ -44,7 +44,7 @@ class Identity:
 
 
 def identity_of(certificate_pem: str, key_pem: str) -> Identity:
-    """Join a certificate and a key. Raises IdentityError when they are not a pair."""
+    """Return the identity of a certificate and a key. Raises IdentityError if they are not a pair."""
     try:
         key = serialization.load_pem_private_key(key_pem.encode(), password=None)
     except (ValueError, TypeError) as error:
@@ -67,11 +67,11 @@ def new_key(algorithm: KeyAlgorithm) -> str:
 
 
 def signing_request(key_pem: str, thing_name: str) -> str:
-    """Make the certificate signing request. Its name is a courtesy: the cloud asks the registry."""
+    """Make the certificate signing request. Its name is informal: the cloud uses the registry."""
     key = serialization.load_pem_private_key(key_pem.encode(), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise IdentityError("the private key is neither EC nor RSA")
-    # X.509 ends a common name at 64 characters; a thing name may have 128.
+    # X.509 limits a common name to 64 characters; a thing name may have 128.
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, thing_name[:64])])
     request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
     return request.public_bytes(serialization.Encoding.PEM).decode()

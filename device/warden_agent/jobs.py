@@ -1,4 +1,4 @@
-"""AWS IoT Jobs as a device sees them: take the next, report its end."""
+"""AWS IoT Jobs on a device: take the next job, report its end."""
 
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -31,14 +31,14 @@ class Execution:
 
 @dataclass(frozen=True)
 class Order:
-    """What a job document asks of us."""
+    """What a job document orders."""
 
     operation: Operation
     key_algorithm: KeyAlgorithm = KeyAlgorithm.EC_P256
 
 
 class UnknownOrderError(Exception):
-    """Raised when a job document is not one of ours, or asks for what we do not do."""
+    """Raised when a job document is not one of ours, or orders something unsupported."""
 
 
 def order_in(execution: Execution) -> Order:
@@ -65,21 +65,21 @@ class JobDesk:
         self._delay = delay
 
     def start_next(self) -> Execution | None:
-        """Take the job that is under way already, else the oldest that waits. Raises ConnectionLostError."""
+        """Take the job that is already under way, else the oldest one waiting. Raises ConnectionLostError."""
         answer = self._ask("start-next", {})
         if not answer.accepted:
             raise ConnectionLostError(f"start-next was rejected: {answer.refusal}")
         return _execution(answer.body)
 
     def end(self, job_id: str, execution_number: int, outcome: Outcome) -> str | None:
-        """Report the end; return why it was not taken, or None. Raises ConnectionLostError.
+        """Report the end; return why AWS did not accept it, or None. Raises ConnectionLostError.
 
-        Not taken means, in the end, that the job is over for AWS: cancelled, timed out or deleted meanwhile.
+        AWS does not accept it if the job is already over: cancelled, timed out or deleted in the meantime.
         """
         body = {"status": outcome.status.value, "executionNumber": execution_number}
         answer = self._ask(f"{job_id}/update", {**body, "statusDetails": fit_for_job(outcome.details)})
         if answer.code == "InvalidRequest":
-            answer = self._ask(f"{job_id}/update", body)  # better the bare status than a job that never ends
+            answer = self._ask(f"{job_id}/update", body)  # a bare status is better than a job that never ends
         return None if answer.accepted else answer.refusal
 
     def _ask(self, request: str, body: dict[str, Any]) -> Answer:
@@ -95,7 +95,7 @@ class JobDesk:
 
 
 def fit_for_job(details: Mapping[str, str]) -> dict[str, str]:
-    """Make details that AWS IoT Jobs takes: few, short, and without control characters."""
+    """Make details that AWS IoT Jobs accepts: few, short, and without control characters."""
     return {key: _fit(value) for key, value in list(details.items())[:MOST_DETAILS]}
 
 

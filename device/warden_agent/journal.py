@@ -1,4 +1,4 @@
-"""The events on standard output: one JSON object a line, for whoever supervises the agent."""
+"""The events on standard output: one JSON object per line, for the program that supervises the agent."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""The collect-logs job: copy what the device's own list allows, announce it, upload it."""
+"""The collect-logs job: copy the logs on the device's own list, announce them, upload them."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ class CollectionFailedError(Exception):
 
 @dataclass(frozen=True)
 class Copy:
-    """A log as it was at one moment: a file that still grows has neither a size nor a hash."""
+    """A copy of a log at one moment: a growing file has no fixed size and hash."""
 
     label: str
     file: Path
@@ -62,12 +62,12 @@ class LogCollection:
     delay: Callable[[], float]
 
     def expect(self, job_id: str | None) -> None:
-        """Remove the copies made for a job that is no longer there."""
+        """Remove the copies made for a job that no longer exists."""
         if self.scratch.exists() and (job_id is None or _remembered(self.scratch, job_id) is None):
             shutil.rmtree(self.scratch, ignore_errors=True)
 
     def run(self, job_id: str, exchange: Exchange) -> Outcome:
-        """Upload the logs. The copies stay until the job is gone: whoever asks again must announce the same files."""
+        """Upload the logs. The copies stay until the job is gone: a repeated request must announce the same files."""
         copies, missing = _remembered(self.scratch, job_id) or self._copies(job_id)
         if not copies:
             return _outcome(JobStatus.FAILED, (), missing, {}, "none of the device's logs can be read")
@@ -86,7 +86,7 @@ class LogCollection:
         copies, missing = [], []
         for number, (label, path) in enumerate(sorted(self.allowed.items())):
             try:
-                # Numbered, not labelled: a label such as '..' must not become a path.
+                # Numbered, because a label such as '..' must not become a path.
                 copies.append(_copy(label, path, self.scratch / f"{number}.log", self.max_bytes))
             except OSError as error:
                 missing.append(label)
@@ -95,7 +95,7 @@ class LogCollection:
         return copies, missing
 
     def _uploaded(self, job_id: str, copies: Sequence[Copy], exchange: Exchange) -> dict[str, str]:
-        """Upload all, and return what could not be uploaded and why."""
+        """Upload all files, and return those that failed, each with the reason."""
         left, failed = list(copies), dict[str, str]()
         for _ in range(FRESH_FORMS):
             forms = self._forms(job_id, copies, exchange)
@@ -163,9 +163,9 @@ def _outcome(
 
 
 def _copy(label: str, source: Path, target: Path, max_bytes: int) -> Copy:
-    """Copy the last max_bytes of what the file holds now. Raises OSError."""
+    """Copy the last max_bytes of the file. Raises OSError."""
     digest, size = hashlib.sha256(), 0
-    # A pipe in the place of a log would block for ever without O_NONBLOCK; it makes no difference to a file.
+    # Without O_NONBLOCK a pipe instead of a log would block for ever; for a file it changes nothing.
     with os.fdopen(os.open(source, os.O_RDONLY | os.O_NONBLOCK), "rb") as log, target.open("wb") as copy:
         if not source.is_file():
             raise OSError(0, "not a regular file")
@@ -200,7 +200,7 @@ def _remember(scratch: Path, job_id: str, copies: Sequence[Copy], missing: Seque
 
 
 def _remembered(scratch: Path, job_id: str) -> tuple[list[Copy], list[str]] | None:
-    """Find the copies made for this job before the device died. They are whole: the manifest is written last."""
+    """Find the copies made for this job before the device died. They are complete: the manifest is written last."""
     try:
         content = json.loads((scratch / MANIFEST).read_text())
         if content["jobId"] != job_id:

@@ -1,4 +1,4 @@
-"""What the agent needs from the world around it, and how that world may fail."""
+"""The agent's ports to the outside, and how they may fail."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class ConnectError(Exception):
     def __init__(self, reason: str, *, reached: bool) -> None:
         super().__init__(reason)
         self.reached = reached
-        """Whether something at the endpoint refused us; False for a dead network, which says nothing about identity."""
+        """Whether the endpoint refused us; False for a network failure, which says nothing about the identity."""
 
 
 class ConnectionLostError(Exception):
-    """Raised when the connection ended under us."""
+    """Raised when the connection was lost."""
 
 
 class NotAuthorizedError(Exception):
@@ -32,19 +32,19 @@ class NoAnswerError(Exception):
 
 
 class Reconnect(Exception):  # noqa: N818  nothing went wrong
-    """Raised to end a good connection on purpose, so that the next one is made with the identity the state names."""
+    """Raised to end a good connection on purpose, so that the next one uses the identity that the state names."""
 
 
 class UploadRefusedError(Exception):
-    """Raised when the store refuses an upload for good."""
+    """Raised when the store refuses an upload permanently."""
 
 
 class UploadExpiredError(Exception):
-    """Raised when the permission to upload is no longer valid and a fresh one may help."""
+    """Raised when the permission to upload has expired and a new one may help."""
 
 
 class UploadFailedError(Exception):
-    """Raised when an upload failed for a reason that may pass."""
+    """Raised when an upload failed for a temporary reason."""
 
 
 @dataclass(frozen=True)
@@ -54,22 +54,22 @@ class Message:
 
 
 class Session(Protocol):
-    """One connection, made with one identity, gone once it is lost."""
+    """One connection with one identity; unusable once it is lost."""
 
     @property
     def identity(self) -> Identity: ...
 
     def subscribe(self, filters: Sequence[str]) -> None:
-        """Subscribe and wait for the broker's word. Raises NotAuthorizedError, ConnectionLostError."""
+        """Subscribe and wait for the broker's answer. Raises NotAuthorizedError, ConnectionLostError."""
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Publish with QoS 1 and wait for the broker's word. Raises NotAuthorizedError, ConnectionLostError."""
+        """Publish with QoS 1 and wait for the broker's answer. Raises NotAuthorizedError, ConnectionLostError."""
 
     def receive(self, timeout: float) -> Message | None:
-        """Wait for the next message. Raises ConnectionLostError once all that came before the loss was read."""
+        """Wait for the next message. Raises ConnectionLostError once every message from before the loss was read."""
 
     def close(self) -> None:
-        """Say goodbye and free the client id. Never raises."""
+        """Disconnect and free the client id. Never raises."""
 
 
 class Dialer(Protocol):
@@ -89,7 +89,7 @@ class StateStore(Protocol):
     def load(self) -> DeviceState: ...
 
     def save(self, state: DeviceState) -> None:
-        """Make this the state, all of it or nothing, also when the power goes."""
+        """Save this as the state, atomically even across a power cut."""
 
 
 class Uploader(Protocol):
@@ -99,4 +99,4 @@ class Uploader(Protocol):
 
 class Journal(Protocol):
     def record(self, event: str, **fields: Any) -> None:
-        """Tell whoever watches standard output that something happened."""
+        """Write an event to standard output."""

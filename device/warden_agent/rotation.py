@@ -1,7 +1,7 @@
 """The certificate rotation: the steps of state.py, driven by jobs, answers and connections that come and go.
 
-Every step is saved before its effect can be seen outside. What is found after a crash is therefore what was last
-decided, and doing that step again is harmless: the cloud gives the same answer to the same request.
+Every step is saved before its effect is visible outside. So after a crash the state holds the last decision, and
+repeating that step is harmless: the cloud gives the same answer to the same request.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Rotations:
         return identity_to_try(self.store.load(), failures)
 
     def could_not_connect(self, identity: Identity, error: ConnectError) -> None:
-        """Count a refusal of the new certificate. A dead network refuses nobody and counts nothing."""
+        """Count a refusal of the new certificate. A network failure is not a refusal."""
         state = self.store.load()
         if identity != state.candidate or not error.reached:
             return
@@ -51,7 +51,7 @@ class Rotations:
             )
 
     def run(self, execution: Execution, order: Order, exchange: Exchange) -> None:
-        """Get a new certificate. Raises Reconnect when it is here, to be tried; else the rotation has ended."""
+        """Get a new certificate. Raises Reconnect to try it; otherwise the rotation has ended."""
         state = self.store.load()
         if state.rotation is None or not state.rotation.belongs_to(execution.job_id, execution.number):
             state = self._begun(state, execution, order)
@@ -59,7 +59,7 @@ class Rotations:
             self._request(state, exchange)
 
     def expect(self, execution: Execution | None) -> None:
-        """Forget a request, and the key made for it, whose job is no longer there."""
+        """Forget a request and its key if its job no longer exists."""
         state = self.store.load()
         if state.rotation is None or state.rotation.step is not Step.REQUESTED:
             return
@@ -67,9 +67,9 @@ class Rotations:
             self.store.save(replace(state, rotation=None))
 
     def settle(self, exchange: Exchange, desk: JobDesk) -> None:
-        """Finish what a connection can finish: confirm a new certificate, report an end that is not reported.
+        """Do what needs a connection: confirm a new certificate, report an unreported end.
 
-        Raises Reconnect when the other identity is to be used from now on.
+        Raises Reconnect if the other identity is to be used from now on.
         """
         state = self.store.load()
         if state.candidate is not None:
@@ -103,7 +103,7 @@ class Rotations:
         try:
             state = state.issued(str(answer.body.get("certificatePem", "")))
         except IdentityError as error:
-            self._give_up(state, f"the certificate that came cannot be used: {error}")
+            self._give_up(state, f"the received certificate cannot be used: {error}")
             return
         self.store.save(state)
         self.journal.record(
@@ -128,7 +128,7 @@ class Rotations:
     def _ask(
         self, state: DeviceState, exchange: Exchange, topic: str, body: dict[str, str], token: str
     ) -> tuple[DeviceState, Answer | str]:
-        """Ask until there is an answer that stays, or say why there is none."""
+        """Ask until there is a final answer, or return why there is none."""
         problem = "asked too often"
         while _rotation(state).asks < MAX_ASKS:
             state = state.asking()

@@ -1,6 +1,6 @@
-"""What a device must not forget, as one value: each change of it is one new value, saved whole.
+"""The device's durable state as one value: each change makes a new value, saved atomically.
 
-A rotation goes REQUESTED -> ISSUED -> ENDED. One value, saved at once: no crash comes between two parts.
+A rotation goes REQUESTED -> ISSUED -> ENDED. As one value is saved at once, no crash can separate its parts.
 """
 
 from dataclasses import dataclass, field, replace
@@ -16,9 +16,9 @@ class JobStatus(StrEnum):
 
 
 class Step(StrEnum):
-    REQUESTED = "REQUESTED"  # key and request are made, the certificate may or may not exist
-    ISSUED = "ISSUED"  # the certificate is here, not yet confirmed
-    ENDED = "ENDED"  # decided either way, the job does not know yet
+    REQUESTED = "REQUESTED"  # key and request exist; the certificate may or may not exist
+    ISSUED = "ISSUED"  # the certificate was received, but not yet confirmed
+    ENDED = "ENDED"  # the outcome is decided, but not yet reported to the job
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Rotation:
 class DeviceState:
     identity: Identity
     fallback: Identity | None = None
-    """The other one of a rotation that ended in doubt; kept until a later rotation is confirmed."""
+    """The other identity of a rotation that ended in doubt; kept until a later rotation is confirmed."""
     rotation: Rotation | None = None
 
     @property
@@ -61,13 +61,13 @@ class DeviceState:
         return Identity(self.rotation.certificate_pem, self.rotation.key_pem)
 
     def issued(self, certificate_pem: str) -> "DeviceState":
-        """Take the certificate. Raises IdentityError when it is not for the key we made."""
+        """Accept the certificate. Raises IdentityError if it is not for our key."""
         rotation = self._rotation()
         identity_of(certificate_pem, rotation.key_pem)
         return replace(self, rotation=replace(rotation, step=Step.ISSUED, certificate_pem=certificate_pem, asks=0))
 
     def asking(self) -> "DeviceState":
-        """Count a request before it is sent, so that a request that kills us is not sent for ever."""
+        """Count a request before sending it, so that a request that crashes the agent is not sent for ever."""
         rotation = self._rotation()
         confirming = rotation.step is Step.ISSUED
         return replace(self, rotation=replace(rotation, asks=rotation.asks + 1, confirm_sent=confirming))
@@ -87,8 +87,8 @@ class DeviceState:
     def gave_up(self, reason: str) -> "DeviceState":
         """Go back to the old identity.
 
-        A confirmation that was sent may have been obeyed although we never heard so, and then the cloud switches the
-        old certificate off: the new one stays as the fallback. One that was never confirmed is of no use to anybody.
+        The cloud may have acted on a confirmation although no answer came, and then it disables the old certificate. So
+        the new identity stays as the fallback. If no confirmation was ever sent, it is useless and is dropped.
         """
         rotation = self._rotation()
         fallback = self.candidate if rotation.confirm_sent else self.fallback
@@ -96,7 +96,7 @@ class DeviceState:
         return replace(self, fallback=fallback, rotation=_ended(rotation, outcome))
 
     def fell_back(self) -> "DeviceState":
-        """Prefer the fallback from now on, and keep the other."""
+        """Prefer the fallback from now on, and keep the other identity."""
         if self.fallback is None:
             raise ValueError("there is no fallback")
         return replace(self, identity=self.fallback, fallback=self.identity)
@@ -108,7 +108,7 @@ class DeviceState:
 
 
 def identity_to_try(state: DeviceState, failures: int) -> Identity:
-    """Choose whom to connect as, after so many failures in a row: every fourth try is the fallback's."""
+    """Choose the identity to connect with after this many failures in a row: every fourth try uses the fallback."""
     if state.candidate is not None:
         return state.candidate
     if state.fallback is not None and failures % 4 == 3:

@@ -1,4 +1,4 @@
-"""The state on disk: one file, replaced whole, mode 0600, and the way a first identity gets into it."""
+"""The state on disk: one file, mode 0600, replaced atomically; and the import of a first identity."""
 
 import json
 import os
@@ -15,7 +15,7 @@ ENROLMENT_KEY = "private.key"
 
 
 class StorageError(Exception):
-    """Raised when the state directory holds nothing the agent could start with."""
+    """Raised when the state directory has no usable state."""
 
 
 class FileStore:
@@ -40,9 +40,9 @@ class FileStore:
         write_durably(self._file, json.dumps(asdict(state)).encode())
 
     def enrol(self) -> bool:
-        """Take in a certificate and key that somebody has put there; whatever was under way before is forgotten.
+        """Import a certificate and key from the directory; any rotation under way is forgotten.
 
-        Dying half way is harmless: the state is saved before the two files go, and doing it again changes nothing.
+        A crash half way is harmless: the state is saved before the two files go, and repeating it changes nothing.
         """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         certificate, key = self._directory / ENROLMENT_CERTIFICATE, self._directory / ENROLMENT_KEY
@@ -60,7 +60,7 @@ class FileStore:
         return True
 
     def _sweep_leftover(self, certificate: Path) -> None:
-        """Remove the certificate of an enrolment that was cut off between its two removals."""
+        """Remove the certificate of an enrolment that was interrupted between its two removals."""
         if (
             certificate.exists()
             and self._file.exists()
@@ -74,7 +74,7 @@ def write_durably(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), 0o600)  # a leftover of a crash may have been made with another mode
+        os.fchmod(file.fileno(), 0o600)  # a file left by a crash may have another mode
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""What the device says about itself, at its interval, for as long as it is let."""
+"""Telemetry, sent at its interval for as long as the broker allows it."""
 
 import json
 import threading
@@ -10,10 +10,10 @@ LONGEST_PAUSE_SECONDS = 1800.0
 
 
 class Telemetry:
-    """Publishes over whatever session is the current one.
+    """Publishes over the current session.
 
-    AWS IoT may answer a publish that is not allowed by closing the connection. Then every telemetry of a restricted
-    device would cut off its own jobs, so after such an end it waits longer and longer before the next.
+    AWS IoT may answer a forbidden publish by closing the connection. Each telemetry of a restricted device would then
+    interrupt its own jobs. So after such an end, wait longer each time before the next telemetry.
     """
 
     def __init__(self, topic: str, interval: float, journal: Journal, clock: Clock) -> None:
@@ -50,7 +50,7 @@ class Telemetry:
 
 
 def start_in_background(telemetry: Telemetry, wait: Callable[[float], bool]) -> threading.Thread:
-    """Publish until `wait` says that it is over. A job may take minutes; telemetry does not wait for it."""
+    """Publish until `wait` reports the end. A job may take minutes; telemetry does not wait for it."""
 
     def publish_until_over() -> None:
         pause = 0.1

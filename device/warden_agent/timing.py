@@ -1,4 +1,4 @@
-"""Time, and how long to wait before the next try."""
+"""Time, and the back-off between tries."""
 
 import random
 import time
@@ -17,7 +17,7 @@ class SystemClock:
 
 
 class Backoff:
-    """Delays that double up to a bound; the upper half of each is random, so that a fleet does not come back as one."""
+    """Delays that double up to a bound; the upper half is random, so that a fleet does not reconnect all at once."""
 
     def __init__(self, minimum: float, maximum: float, chance: random.Random) -> None:
         self._minimum = minimum
@@ -26,7 +26,7 @@ class Backoff:
         self._failures = 0
 
     def next_delay(self) -> float:
-        # Past 2**32 the bound holds anyway, and a device that is offline for a year must not overflow.
+        # Past 2**32 the bound applies anyway, and a device that is offline for a year must not overflow.
         ceiling = min(self._maximum, self._minimum * 2 ** min(self._failures, 32))
         self._failures += 1
         return self._chance.uniform(ceiling / 2, ceiling)

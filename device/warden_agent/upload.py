@@ -22,9 +22,9 @@ class FormUploader:
                 response = requests.post(
                     url,
                     data=list(fields.items()),
-                    files={"file": (name, content)},  # S3 ignores whatever comes after the file, so it goes last
+                    files={"file": (name, content)},  # S3 ignores everything after the file, so the file goes last
                     timeout=(CONNECT_SECONDS, READ_SECONDS),
-                    allow_redirects=False,  # the form is for this address, and so are the logs
+                    allow_redirects=False,  # do not follow a redirect: the form and the logs are for this address only
                 )
         except requests.RequestException as error:
             raise UploadFailedError(f"upload failed: {type(error).__name__}") from error
@@ -42,7 +42,7 @@ def _judge(status: int) -> None:
 
 
 def _may_carry_logs(url: str) -> bool:
-    """Logs leave the device over https only; plain http is for a local AWS on the same machine."""
+    """Allow https only, so that logs leave the device encrypted; plain http is for a local AWS on this machine."""
     try:
         parts = urlsplit(url)
     except ValueError:
