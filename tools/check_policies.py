@@ -1,7 +1,7 @@
-"""Let parliament, its community auditors included, look at every IAM policy of a folder.
+"""Check every IAM policy of a folder with parliament and its community auditors.
 
 `python -m tools.check_policies FOLDER`, in the environment of requirements/checks.txt, after tools.deployed_policies.
-Ends with 1 when there is a finding that tools/parliament.toml does not name, or an exception there that nothing meets.
+Exits with 1 if there is a finding that tools/parliament.toml does not name, or an exception there that matches nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from parliament import analyze_policy_string  # noqa: E402 - says so itself whil
 
 @dataclass(frozen=True)
 class Said:
-    """One thing that parliament says of one policy."""
+    """One finding of parliament about one policy."""
 
     policy: str
     issue: str
@@ -30,7 +30,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Allowance:
-    """What is not followed, and why."""
+    """A finding that is ignored, and why."""
 
     policy: str
     issue: str
@@ -38,12 +38,12 @@ class Allowance:
     reason: str
 
     def meets(self, said: Said) -> bool:
-        """Tell whether it is about this."""
+        """Check whether the exception covers this finding."""
         return fnmatchcase(said.policy, self.policy) and said.issue == self.issue and self.about in said.about
 
 
 def said_of(name: str, text: str) -> Iterator[Said]:
-    """Give what parliament says of a policy, one for each action where it lists several."""
+    """List parliament's findings about a policy; one for each action if it names several."""
     for finding in analyze_policy_string(text, include_community_auditors=True).findings:
         for about in _told(finding.detail or finding.location):
             yield Said(name, finding.issue, about)
@@ -56,7 +56,7 @@ def _told(detail: Any) -> list[str]:
 
 
 def main(folder: Path) -> int:
-    """Print what is left; give the exit status."""
+    """Print the findings that are left; return the exit status."""
     table = tomllib.loads(Path(__file__).with_name("parliament.toml").read_text())
     allowances = [Allowance(**each) for each in table["exception"]]
     files = sorted(folder.glob("*.json"))
@@ -66,7 +66,7 @@ def main(folder: Path) -> int:
     for said in left:
         print(f"{said.policy}: {said.issue}: {said.about}")
     for allowance in unmet:
-        print(f"tools/parliament.toml: nothing meets {allowance.policy}, {allowance.issue}, {allowance.about}")
+        print(f"tools/parliament.toml: nothing matches {allowance.policy}, {allowance.issue}, {allowance.about}")
     named = len(everything) - len(left)
     print(f"parliament: {len(files)} policies, {len(left)} findings, {named} named false positives")
     return 1 if left or unmet or not files else 0

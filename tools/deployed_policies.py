@@ -1,7 +1,7 @@
 """Write the IAM policies of both templates into a folder, one file each, every name filled in.
 
-`python -m tools.deployed_policies FOLDER`. Trust policies are left out: parliament takes them for policies without a
-resource; tests/template/test_access.py holds each against a table. AWS IoT's policies are not IAM's.
+`python -m tools.deployed_policies FOLDER`. Trust policies are left out: parliament would report that they have no
+resource, and tests/template/test_access.py compares each with a table. AWS IoT's policies are not IAM's.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _ARNS = {
 }
 _REFERENCE = re.compile(r"<([A-Za-z0-9]+)(?:\.Arn)?>")
 _LOG_STREAMS = ":*"
-"""What CloudFormation puts behind the ARN of a log group."""
+"""What CloudFormation appends to the ARN of a log group."""
 
 
 def policies() -> dict[str, dict[str, Any]]:
-    """Give every policy: `Logical` or `Logical-name` to its document."""
+    """Return every policy: `Logical` or `Logical-name` to its document."""
     found = {}
     for logical, resource in deployed()["Resources"].items():
         if resource["Type"] != "AWS::IoT::Policy":
@@ -82,7 +82,7 @@ def _arn(logical: str) -> str:
 
 
 def main(folder: Path) -> None:
-    """Write them all into a folder that holds nothing else."""
+    """Write all policies to a folder that holds nothing else."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, document in (policies() | baseline_policies()).items():

@@ -1,7 +1,7 @@
-"""Say how many of mutmut's mutants the tests told from the code, and show each that they did not.
+"""Print how many of mutmut's mutants the tests noticed, and show each that they did not.
 
-`python -m tools.mutation_score FOLDER LEAST`, after mutmut ran in the folder. Ends with 1 under LEAST percent, over all
-modules together. docs/mutation.md has the last score and why each survivor may live.
+`python -m tools.mutation_score FOLDER LEAST`, after mutmut ran in the folder. Exits with 1 under LEAST percent over all
+modules. docs/mutation.md has the last score and why each survivor is accepted.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 
 _SURVIVED = 0
 _UNTESTED = 33
-"""What mutmut writes for a mutant that no selected test comes near."""
+"""The exit code that mutmut writes for a mutant that no selected test reaches."""
 
 
 def results(folder: Path) -> Iterator[tuple[str, dict[str, int | None]]]:
-    """Give each mutated module with its mutants and their exit codes; None for one that has not been tried."""
+    """Return each mutated module with its mutants and their exit codes; None for one not yet tried."""
     for path in sorted((folder / "mutants").rglob("*.meta")):
         codes = json.loads(path.read_text())["exit_code_by_key"]
         if codes:
@@ -26,7 +26,7 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, int | None]]]:
 
 
 def change_of(mutant: str, folder: Path) -> str:
-    """Show what a mutant changes, as the changed lines alone."""
+    """Show only the lines that a mutant changes."""
     command = [sys.executable, "-m", "mutmut", "show", mutant]
     told = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout  # noqa: S603 - fixed words
     lines = [line for line in told.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
@@ -34,7 +34,7 @@ def change_of(mutant: str, folder: Path) -> str:
 
 
 def main(folder: Path, least: float) -> int:
-    """Print the table and the survivors; give the exit status."""
+    """Print the table and the survivors; return the exit status."""
     all_codes: dict[str, int | None] = {}
     print("module          mutants  killed  score")
     for module, codes in results(folder):

@@ -1,4 +1,4 @@
-"""A local AWS: MiniStack in a process of its own, with what belongs to it, gone when it is left."""
+"""A local AWS: MiniStack in a process of its own, removed with everything it needs when its context ends."""
 
 import contextlib
 import json
@@ -29,18 +29,18 @@ SECRET_ACCESS_KEY = "test"  # noqa: S105 # nosec B105 # MiniStack's fixed root k
 _HOST = "127.0.0.1"
 _READY_SECONDS = 180
 _STOP_SECONDS = 60
-# Two free ports are found, let go and taken again by MiniStack: somebody else may take one in between.
+# Two free ports are found, released, and bound again by MiniStack: another process may take one in between.
 _ATTEMPTS = 3
 
 
 class LocalAwsError(Exception):
-    """Raised when the local AWS does not come up, or is asked for something it has not."""
+    """Raised when the local AWS does not start, or is asked for something that it does not have."""
 
 
 class LocalAws:
-    """A context in which a local AWS runs. However it is left, no process and no file stays behind.
+    """A context in which a local AWS runs. However it ends, it leaves no process and no file behind.
 
-    The server ends itself when its standard input closes, so a killed parent takes it along too.
+    The server ends when its standard input closes, so it also ends when the parent is killed.
     """
 
     region = REGION
@@ -80,7 +80,7 @@ class LocalAws:
 
     @property
     def ca_file(self) -> Path:
-        """The authority that signed the MQTT broker's certificate, for devices to trust."""
+        """The CA that signed the MQTT broker's certificate; devices trust it."""
         return self.directory / "ca.pem"
 
     @property
@@ -89,13 +89,13 @@ class LocalAws:
 
     @property
     def pid(self) -> int:
-        """Of the server, which leads a process group: functions' processes are in it, and devices may join it."""
+        """The process group of the server; functions' processes are in it, and devices may join it."""
         if self._server is None:
             raise LocalAwsError("the local AWS is not running")
         return self._server.pid
 
     def environment(self) -> dict[str, str]:
-        """Everything that an AWS tool or SDK started as a process needs to talk to this AWS and to no other."""
+        """Environment for a process whose AWS tool or SDK is to reach this AWS and no other."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
         return inherited | {
             "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
@@ -112,7 +112,7 @@ class LocalAws:
     def session(
         self, access_key_id: str = ACCESS_KEY_ID, secret_access_key: str = SECRET_ACCESS_KEY, token: str | None = None
     ) -> boto3.Session:
-        """Every client of this session talks to the local AWS; as its root user, unless told whose keys to use."""
+        """Session whose clients reach the local AWS, as its root user unless given other keys."""
         session = botocore.session.Session()
         # The endpoint comes from a file of our own, so that neither the environment nor a person's files matter.
         session.set_config_variable("config_file", str(self._config_file))
@@ -126,7 +126,7 @@ class LocalAws:
         )
 
     def function_url(self, url: str) -> str:
-        """Where a function URL, which names a host of AWS, is reached here."""
+        """Local address of a function URL, which names a host of AWS."""
         parts = urlsplit(url)
         return f"{self.endpoint_url}/_aws/lambda-url/{parts.netloc.partition('.')[0]}{parts.path or '/'}"
 
@@ -155,7 +155,7 @@ class LocalAws:
     def _server_environment(self) -> dict[str, str]:
         temporary = self.directory / "tmp"
         temporary.mkdir()
-        # Functions inherit this environment: nothing of the person's own may be in it.
+        # Functions inherit this environment, so it must contain nothing of the user's own.
         return {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(temporary),
@@ -180,7 +180,7 @@ class LocalAws:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
             "LAMBDA_EXECUTOR": "local",
-            # A function's process is kept for as long as a demo or a test run could last: cold starts cost seconds.
+            # Keep a function's process for longer than any demo or test run: cold starts cost seconds.
             "LAMBDA_WARM_TTL_SECONDS": "3600",
         }
 
@@ -213,7 +213,7 @@ class LocalAws:
 
 
 def _end_group(leader: subprocess.Popen[bytes]) -> None:
-    # The group holds whatever the server started, and the devices; its state is thrown away: nothing to wait for.
+    # The group holds every process that the server started, and the devices. Their state is discarded, so do not wait.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader.pid, signal.SIGKILL)
     if leader.stdin is not None:
@@ -222,7 +222,7 @@ def _end_group(leader: subprocess.Popen[bytes]) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Find ports that are free now, all different because all are held until the last is found."""
+    """Find free ports; they differ because all are held until the last is found."""
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for free in sockets:

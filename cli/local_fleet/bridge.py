@@ -1,11 +1,11 @@
-"""What MiniStack does otherwise than AWS and this project cannot do without, put right in one place.
+"""Workarounds, all in one place, for the differences between MiniStack and AWS that matter here.
 
 Each bridge wraps one function of MiniStack's while the server starts. `tests/e2e/test_local_aws.py` runs each with and
-without its bridge, and fails when the bridge is no longer needed: then delete it. A function that is gone, or takes
+without its bridge, and fails when the bridge is no longer needed: then delete it. A function that is gone, or has
 other parameters than when the bridge was written (MiniStack 1.5.33), stops the server with a BridgeError.
 
-Not bridged, and so part of what the product must bear: `iot-data:DeleteConnection` is not there
-(InvalidRequestException), policies attached to thing groups do not bind on the MQTT broker, Device Defender and
+Not bridged, so the product must cope with it: `iot-data:DeleteConnection` is missing
+(InvalidRequestException), policies attached to thing groups do not apply on the MQTT broker, Device Defender and
 GuardDuty have no API.
 """
 
@@ -19,11 +19,11 @@ from typing import Any
 
 
 class BridgeError(Exception):
-    """Raised when MiniStack is not what a bridge was built for."""
+    """Raised when MiniStack is not the version that a bridge was built for."""
 
 
 def install() -> None:
-    """Put every bridge in place. To be called before `ministack.app` is imported: it copies names from its modules."""
+    """Install every bridge. Call this before importing `ministack.app`, which copies names from its modules."""
     iot_calls_are_authorised_on_what_they_name()
     batches_need_the_permission_of_one()
     function_urls_say_who_calls()
@@ -37,7 +37,7 @@ def iot_calls_are_authorised_on_what_they_name() -> None:
     AWS: `AttachPolicy` needs the permission on the certificate or thing group it names, `CreateJob` on the job and on
     each of its targets, `DetachThingPrincipal` on the certificate in its header, and so on.
     MiniStack: looks for the resource in the path only, and so checks many of these calls on `*`, or on a thing. A role
-    that names exactly what it may touch is refused; and one that may touch less than it does is not found out.
+    that names exactly what it may touch is refused, and a role that lacks a permission may pass.
     """
     from ministack.core import iam_actions
 
@@ -87,7 +87,7 @@ class _IotCall:
     def field(self, name: str) -> Any:
         try:
             content = json.loads(self.body or b"{}")
-        except ValueError:  # MiniStack answers it as it likes
+        except ValueError:  # MiniStack chooses the answer
             return None
         return content.get(name) if isinstance(content, dict) else None
 
@@ -100,7 +100,7 @@ class _IotCall:
         return [value] if value else []
 
 
-# The operations we use that AWS authorises on something that MiniStack does not look for.
+# The operations that we use and that AWS authorises on a resource that MiniStack does not look for.
 _NAMED_BY: Mapping[str, Callable[[_IotCall], list[str]]] = {
     "AttachPolicy": lambda call: call.strings("target"),
     "DetachPolicy": lambda call: call.strings("target"),
@@ -121,8 +121,8 @@ _NAMED_BY: Mapping[str, Callable[[_IotCall], list[str]]] = {
 def batches_need_the_permission_of_one() -> None:
     """Check `SendMessageBatch` as `sqs:SendMessage`.
 
-    AWS: has no action of its own for SQS's batches; the permission for one message is the permission for ten.
-    MiniStack: asks for `sqs:SendMessageBatch`, which AWS does not know, so a role that is right there is refused here.
+    AWS: has no separate action for SQS batches; one permission covers one message and ten.
+    MiniStack: asks for `sqs:SendMessageBatch`, which AWS does not know, so it refuses a role that is correct on AWS.
     """
     from ministack.core import iam_actions
 
@@ -140,7 +140,7 @@ def batches_need_the_permission_of_one() -> None:
 def function_urls_say_who_calls() -> None:
     """Name the caller in `requestContext.authorizer.iam` of a function URL's event.
 
-    AWS: does so for every URL with AuthType AWS_IAM; it is how a function knows which operator asked.
+    AWS: does this for every URL with AuthType AWS_IAM; a function knows the operator by it.
     MiniStack: checks the signature and the caller's permission, then leaves the caller out of the event.
     """
     from ministack.core import iam_evaluator, router
@@ -176,10 +176,10 @@ def function_urls_say_who_calls() -> None:
 
 
 def functions_see_only_their_layers() -> None:
-    """Run functions on the bare interpreter, so that what a layer lacks is missing here too.
+    """Run functions on the bare interpreter, so that a dependency missing from a layer is missing here too.
 
-    AWS: a function imports its own code, its layers and what the runtime brings.
-    MiniStack: runs it with its own interpreter, here a virtual environment full of the tools of development.
+    AWS: a function imports its own code, its layers and the packages of the runtime.
+    MiniStack: runs it with its own interpreter, here a virtual environment full of development tools.
     """
     from ministack.core import lambda_runtime
 
@@ -202,8 +202,8 @@ def _bare_interpreter() -> str:
 def loopback_counts_as_secure_transport() -> None:
     """Let a request over the loopback interface pass `aws:SecureTransport`.
 
-    AWS: is spoken to over TLS, and policies refuse what is not.
-    MiniStack: speaks plain HTTP here, on 127.0.0.1 only, and so the same policies would refuse everything.
+    AWS: uses TLS, and policies refuse anything else.
+    MiniStack: uses plain HTTP here, on 127.0.0.1 only, and so the same policies would refuse everything.
     """
     from ministack.core import iam_evaluator
 
@@ -216,7 +216,7 @@ def loopback_counts_as_secure_transport() -> None:
 
 
 def original(module: ModuleType, name: str, *parameters: str) -> Callable[..., Any]:
-    """Find what a bridge wraps, and make sure that it is still what the bridge was written for."""
+    """Find the function that a bridge wraps, and check that its parameters are the expected ones."""
     function: Callable[..., Any] | None = getattr(module, name, None)
     if function is None:
         raise BridgeError(f"{module.__name__}.{name} is gone")

@@ -1,4 +1,4 @@
-"""`make demo`: the main job once, on a local AWS, with every step looked at and none believed."""
+"""`make demo`: the main job once, on a local AWS, with every step checked."""
 
 import argparse
 import contextlib
@@ -21,7 +21,7 @@ _WIDTH = 112
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Play the demo; gives 0 when everything was seen, 1 when something was not, 130 when it was interrupted."""
+    """Play the demo; return 0 if everything happened, 1 if something did not, 130 if it was interrupted."""
     options = _options(arguments)
     console = Console(width=None if sys.stdout.isatty() else _WIDTH, record=options.svg is not None, highlight=False)
     story = Story(console, patience=options.patience)
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         console.print("\ninterrupted; everything that was started is stopped", style="yellow")
         return 130
     if options.svg is not None:
-        # Without the fonts that rich would have a browser fetch from elsewhere: every system has a monospaced one.
+        # Without the web fonts that rich names: every system has a monospaced one.
         picture = re.sub(r"@font-face {.*?}\s*", "", console.export_svg(title="make demo"), flags=re.DOTALL)
         options.svg.write_text(picture)
     return 0 if seen else 1
@@ -41,13 +41,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="local_fleet.demo", description=__doc__)
     parser.add_argument(
-        "--keep", action="store_true", help="leave the local AWS up until Enter or Ctrl-C, and say how to use it"
+        "--keep", action="store_true", help="leave the local AWS up until Enter or Ctrl-C, and print how to use it"
     )
     parser.add_argument(
         "--mode", default="enforce", help="the stack's Mode (default: enforce; anything less contains nothing)"
     )
     parser.add_argument("--patience", type=float, default=60, help="seconds to wait for each step (default: 60)")
-    parser.add_argument("--svg", type=Path, help="also draw what was printed into this file")
+    parser.add_argument("--svg", type=Path, help="also write the output as a drawing to this file")
     return parser.parse_args(arguments)
 
 
@@ -60,7 +60,7 @@ def _tell(story: Story, aws: LocalAws, folder: Path, options: argparse.Namespace
         with Stage.set(aws, outputs, folder, story) as stage:
             play(stage)
             story.summary()
-            story.console.print(f"\nAll of it seen, in {story.seconds:.0f} s.", style="bold green")
+            story.console.print(f"\nEverything happened, in {story.seconds:.0f} s.", style="bold green")
             if options.keep:
                 _keep(stage)
     return not outcome
@@ -68,7 +68,7 @@ def _tell(story: Story, aws: LocalAws, folder: Path, options: argparse.Namespace
 
 @contextlib.contextmanager
 def _explained(story: Story, aws: LocalAws) -> Iterator[list[Exception]]:
-    """Turn what went wrong into words: the step, what was seen instead, and where to look."""
+    """Print what went wrong: the step, what happened instead, and where to look."""
     wrong: list[Exception] = []
     try:
         yield wrong
@@ -98,7 +98,7 @@ def _keep(stage: Stage) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         try:
             input()
-        except EOFError:  # nobody can press Enter: it stays until it is interrupted
+        except EOFError:  # no terminal to press Enter in, so it stays until it is interrupted
             signal.pause()
 
 

@@ -23,7 +23,7 @@ Progress = Callable[[str], None]
 
 
 class DeployError(Exception):
-    """Raised when the SAM CLI fails; carries the last it said."""
+    """Raised when the SAM CLI fails; the message has the end of its output."""
 
 
 def deploy(
@@ -42,10 +42,10 @@ def deploy(
     Raises:
         DeployError: The build or the deployment failed.
     """
-    # What is worth keeping between runs is kept here: what pip made of a layer's pinned requirements.
+    # Kept between runs: what pip built from a layer's pinned requirements.
     kept = directory / "build" / "sam"
     kept.mkdir(parents=True, exist_ok=True)
-    # Of its own, so that nobody builds over what is being deployed.
+    # A folder of its own, so that no other build overwrites what is being deployed.
     with tempfile.TemporaryDirectory(prefix="run-", dir=kept) as build:
         sam = _Sam(aws, directory, progress)
         # Named, because the SAM CLI looks for it beside the template, and the built template is elsewhere.
@@ -64,7 +64,7 @@ def deploy(
 
 
 def outputs(aws: LocalAws, stack_name: str = "fleet-warden") -> dict[str, str]:
-    """Read what a stack says about itself."""
+    """Read the outputs of a stack."""
     [stack] = aws.session().client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
@@ -97,26 +97,26 @@ class _Sam:
                     last.append(line.rstrip())
                     self._progress(last[-1])
             except BaseException:
-                # Interrupted: neither the SAM CLI nor the pip it has started is waited for.
+                # Interrupted: do not wait for the SAM CLI or the pip that it started.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 raise
         if process.returncode:
             raise DeployError(
-                f"`sam {arguments[0]}` ended with {process.returncode}; the last it said:\n" + "\n".join(last)
+                f"`sam {arguments[0]}` ended with {process.returncode}; the end of its output:\n" + "\n".join(last)
             )
 
 
 @contextlib.contextmanager
 def _alone(kept: Path) -> Iterator[None]:
-    # The SAM CLI does not guard what it keeps between builds against a second build at the same time.
+    # The SAM CLI does not protect its cache from a second build at the same time.
     with (kept / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _artifacts_bucket(aws: LocalAws) -> str:
-    # Named, not --resolve-s3: that would deploy a stack of the SAM CLI's own first, twice the time.
+    # Named, not --resolve-s3: that would first deploy a stack of the SAM CLI's own, which doubles the time.
     name = f"fleet-warden-artifacts-{aws.account_id}"
     aws.session().client("s3").create_bucket(Bucket=name)
     return name

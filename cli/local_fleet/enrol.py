@@ -1,4 +1,4 @@
-"""Devices of the local fleet: how one gets into the registry, and the process of its agent."""
+"""Devices of the local fleet: their registration, and the processes of their agents."""
 
 import contextlib
 import json
@@ -25,12 +25,12 @@ _STOP_SECONDS = 60
 
 
 class AgentError(Exception):
-    """Raised when an agent does not do what was waited for; carries what it did instead."""
+    """Raised when an agent does not do what is expected; the message says what it did instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """A thing in the registry and the folder that is its whole machine."""
+    """A thing in the registry, and the folder that stands for its machine."""
 
     thing_name: str
     certificate_arn: str
@@ -57,9 +57,9 @@ def enrol(
     logs: Mapping[str, bytes] | None = None,
     settings: Mapping[str, str | float] | None = None,
 ) -> Device:
-    """Register a thing with an active certificate for a key made here, and lay out its agent's folder.
+    """Register a thing with an active certificate for a key made here, and create its agent's folder.
 
-    `logs` are files the agent may hand over, by label; `settings` go into its configuration as they are.
+    `logs` are files that the agent may upload, by label; `settings` go into its configuration unchanged.
     """
     iot = aws.session().client("iot")
     key = new_key(KeyAlgorithm.EC_P256)
@@ -103,7 +103,7 @@ def _configure(aws: LocalAws, device: Device, logs: Mapping[str, bytes], setting
         "port": aws.mqtt_port,
         "ca_file": str(aws.ca_file),
         "state_dir": device.state_dir.name,
-        # A demo and a test have no minute to spare.
+        # A minute is too long for a demo and for a test.
         "telemetry_interval_seconds": 0.5,
         "retry_min_seconds": 0.2,
         "retry_max_seconds": 2.0,
@@ -116,7 +116,7 @@ def _configure(aws: LocalAws, device: Device, logs: Mapping[str, bytes], setting
 
 
 class AgentProcess:
-    """The agent of one device as a process: started, killed or stopped, and listened to."""
+    """The agent of one device as a process: start, stop or kill it, and read its events."""
 
     def __init__(self, aws: LocalAws, device: Device) -> None:
         self._aws = aws
@@ -146,7 +146,7 @@ class AgentProcess:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the agent on whatever state it left behind."""
+        """Start the agent with the state that it left."""
         if self.running:
             raise AgentError(f"the agent of {self.device.thing_name} is running already")
         with (self.device.directory / "agent.log").open("ab") as log:
@@ -159,14 +159,14 @@ class AgentProcess:
                 stderr=log,
                 text=True,
                 errors="replace",
-                # In the group that ends with the local AWS, also when we are killed.
+                # In the process group that ends with the local AWS, even if we are killed.
                 process_group=self._aws.pid,
             )
         self._listener = threading.Thread(target=self._listen, args=(self._process,), daemon=True)
         self._listener.start()
 
     def stop(self) -> None:
-        """Ask it to leave, and see to it that it does."""
+        """Stop it with SIGTERM, and kill it if it does not end."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -174,10 +174,10 @@ class AgentProcess:
         self._end(signal.SIGKILL)
 
     def await_event(self, event: str, timeout: float, *, after: int = 0, **fields: Any) -> dict[str, Any]:
-        """Return the first such event that has these fields, among those after the first so many.
+        """Return the first event of this name and with these fields, after the first `after` events.
 
         Raises:
-            AgentError: It did not come in time, or the agent ended before.
+            AgentError: The event did not come in time, or the agent ended before.
         """
         deadline = time.monotonic() + timeout
         wanted = {"event": event, **fields}

@@ -2,8 +2,8 @@
 
     python -m local_fleet.invoke IngestFunction events/detect-violation-in-alarm.json
 
-Where AWS_ENDPOINT_URL is set (`make demo KEEP=1` prints how), the stack that is deployed there is used; else a local
-AWS is started for this one call, and the application deployed into it.
+If AWS_ENDPOINT_URL is set (`make demo KEEP=1` prints how), use the stack that is deployed there. Otherwise start a
+local AWS for this one call and deploy the application into it.
 """
 
 import argparse
@@ -29,16 +29,16 @@ _ENDPOINT = "AWS_ENDPOINT_URL"
 
 
 class InvokeError(Exception):
-    """Raised when the SAM CLI or the function fails; carries what was said."""
+    """Raised when the SAM CLI or the function fails; the message has its output."""
 
 
 def build(directory: Path, environment: Mapping[str, str], root: Path = ROOT) -> Path:
-    """Build the application and return its template, ready to be invoked from: it lets AWS be elsewhere."""
+    """Build the application and return a template for `sam local invoke` that accepts another endpoint for AWS."""
     cache = root / "build" / "sam" / "cache"
     built = directory / "built"
     _sam(root, environment, "build", "--build-dir", str(built), "--cached", "--cache-dir", str(cache))
     template: dict[str, Any] = yaml.safe_load((built / "template.yaml").read_text())
-    # The SAM CLI hands a container only what the template declares; what is deployed on AWS knows no other endpoint.
+    # The SAM CLI passes a container only the variables that the template declares, and ours declares no endpoint.
     template["Globals"]["Function"]["Environment"]["Variables"][_ENDPOINT] = ""
     (built / "template.yaml").write_text(yaml.safe_dump(template, sort_keys=False))
     return built / "template.yaml"
@@ -47,7 +47,7 @@ def build(directory: Path, environment: Mapping[str, str], root: Path = ROOT) ->
 def invoke(
     template: Path, function: str, event: Path, environment: Mapping[str, str], *, skip_pull: bool, root: Path = ROOT
 ) -> Any:
-    """Invoke a function of a built template, set up as the one that is deployed; gives what it answers.
+    """Invoke a function of a built template, configured like the deployed one, and return its answer.
 
     Raises:
         InvokeError: There is no such function, or it failed.
@@ -63,7 +63,7 @@ def invoke(
     try:
         answer = json.loads(said.strip().splitlines()[-1])
     except (IndexError, ValueError) as error:
-        raise InvokeError(f"{function} answered nothing that is JSON: {said!r}") from error
+        raise InvokeError(f"{function} did not answer in JSON: {said!r}") from error
     if isinstance(answer, dict) and "errorMessage" in answer:
         raise InvokeError(f"{function} failed: {answer['errorMessage']}")
     return answer

@@ -1,4 +1,4 @@
-"""The process that LocalAws starts: MiniStack with our bridges, for as long as whoever started it lives."""
+"""The process that LocalAws starts: MiniStack with our bridges, for as long as its parent lives."""
 
 import asyncio
 import os
@@ -25,14 +25,14 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    # Closed by LocalAws when it is done, and by the kernel when LocalAws was killed: nothing is left in either case.
+    # LocalAws closes it when it is done, and the kernel does if LocalAws is killed. Nothing is left in either case.
     sys.stdin.buffer.read()
     shutil.rmtree(os.environ["FLEET_WARDEN_LOCAL_AWS"], ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 
 def _listen_on_loopback_only() -> None:
-    """Keep the MQTT broker, which MiniStack opens to the whole network, on this machine."""
+    """Bind the MQTT broker to this machine only; MiniStack opens it to the whole network."""
     create_server = asyncio.BaseEventLoop.create_server
 
     async def on_loopback(loop: Any, protocol: Any, host: Any = None, port: Any = None, **options: Any) -> Any:

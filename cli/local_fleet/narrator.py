@@ -1,4 +1,4 @@
-"""How the demo is told: who did what and when, what was proved by it, and what was not to be seen."""
+"""The demo's narration: who did what and when, what that proved, and what did not happen."""
 
 import time
 from collections.abc import Callable
@@ -35,23 +35,23 @@ _COLOURS = {
 }
 
 
-class NotSeen(Exception):  # noqa: N818 - it is how a scene ends, and read as that
-    """Raised when something that had to happen was not to be seen; says what was seen instead."""
+class NotSeen(Exception):  # noqa: N818 - it is how a scene ends, and reads like that
+    """Raised when an expected event did not happen; the message says what happened instead."""
 
 
 @dataclass
 class Story:
-    """The telling. Times are seconds since it began."""
+    """The narration. Times are seconds since it began."""
 
     console: Console
     patience: float = 60
-    """Seconds that a step is waited for."""
+    """Seconds to wait for a step."""
     began: float = field(default_factory=time.monotonic)
     proved: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
-        """How long it has been told."""
+        """Seconds since the narration began."""
         return time.monotonic() - self.began
 
     def chapter(self, title: str) -> None:
@@ -60,16 +60,16 @@ class Story:
         self.console.print(Rule(Text(title, style="bold"), align="left", style="bright_black"))
 
     def tell(self, lane: Lane, what: str) -> None:
-        """Tell one thing that happened."""
+        """Print one event."""
         self._line(f"[{_COLOURS[lane]}]{lane:<9}[/]", escape(what))
 
     def prove(self, claim: str, figure: str) -> None:
-        """Tell what was seen to be so; it stands in the summary again."""
+        """Print a proved claim, and keep it for the summary."""
         self.proved.append((claim, figure))
         self._line("[bold green]✓ proved [/]", f"[green]{escape(claim)}[/]")
 
     def quote(self, text: str) -> None:
-        """Show somebody's words as they are."""
+        """Print somebody's words unchanged."""
         for line in text.splitlines():
             grid = Table.grid(padding=(0, 1))
             grid.add_column(width=19, justify="right", style="bright_black")
@@ -78,20 +78,20 @@ class Story:
             self.console.print(grid)
 
     def until[T](self, look: Callable[[], T], claim: str, saw: Callable[[], object]) -> T:
-        """Look until the answer is true.
+        """Call `look` until its answer is true, and return the answer.
 
         Raises:
-            NotSeen: when it never was; `saw` tells what there was instead.
+            NotSeen: when it never becomes true; `saw` says what there was instead.
         """
         deadline = time.monotonic() + self.patience
         while not (answer := look()):
             if time.monotonic() > deadline:
-                raise NotSeen(f"{claim}: not within {self.patience:g} s; seen instead: {saw()}")
+                raise NotSeen(f"{claim}: not within {self.patience:g} s; instead: {saw()}")
             time.sleep(_GLANCE_SECONDS)
         return answer
 
     def summary(self) -> None:
-        """Sum up what was proved."""
+        """Print what was proved."""
         table = Table(title="What was proved", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
         table.add_column("", style="bold green")
         table.add_column("Claim", overflow="fold")

@@ -1,4 +1,4 @@
-"""What the demo looks at: the local AWS and the devices' disks, read directly and not through the service."""
+"""What the demo checks: the local AWS and the devices' disks, read directly and not through the service."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ _PRIVATE = "-----BEGIN PRIVATE KEY-----"
 
 @dataclass(frozen=True)
 class Sight:
-    """How the registry sees a device: its certificates, their policies, its groups."""
+    """A device in the registry: its certificates, their policies, its groups."""
 
     certificates: tuple[str, ...]
     policies: Mapping[str, tuple[str, ...]]
@@ -25,7 +25,7 @@ class Sight:
 
 
 def fleet(aws: LocalAws, names: Iterable[str]) -> dict[str, Sight]:
-    """See these devices."""
+    """Read these devices."""
     iot = aws.session().client("iot")
     seen = {}
     for name in names:
@@ -58,7 +58,7 @@ def _described(aws: LocalAws, certificate: str) -> Mapping[str, Any]:
 
 
 def jobs(aws: LocalAws) -> list[str]:
-    """List every job there is."""
+    """List all jobs."""
     return sorted(job["jobId"] for job in aws.session().client("iot").list_jobs()["jobs"])
 
 
@@ -68,14 +68,14 @@ def publish(aws: LocalAws, topic: str, message: str) -> None:
 
 
 def invoke(aws: LocalAws, function: str, event: str) -> None:
-    """Invoke a function as its schedule does, and wait for its end."""
+    """Invoke a function as its schedule does, and wait until it ends."""
     answer = aws.session().client("lambda").invoke(FunctionName=function, Payload=event.encode())
     if "FunctionError" in answer:
         raise RuntimeError(f"{function} ended with {answer['Payload'].read().decode()}")
 
 
 def user(aws: LocalAws, name: str, policy: str) -> dict[str, str]:
-    """Make an IAM user with one policy, or none; gives the environment that makes a command act as them."""
+    """Create an IAM user with one policy, or none; return the environment for a command that acts as that user."""
     iam = aws.session().client("iam")
     iam.create_user(UserName=name)
     if policy:
@@ -85,7 +85,7 @@ def user(aws: LocalAws, name: str, policy: str) -> dict[str, str]:
 
 
 def mailbox(aws: LocalAws, topic: str) -> str:
-    """Subscribe a queue to the notices, in the place of somebody's mail; gives its URL."""
+    """Subscribe a queue to the notices, instead of a person's mail; return its URL."""
     sqs, sns = aws.session().client("sqs"), aws.session().client("sns")
     url = sqs.create_queue(QueueName="demo-mailbox")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -103,7 +103,7 @@ def mailbox(aws: LocalAws, topic: str) -> str:
 
 
 def read_notice(aws: LocalAws, url: str) -> tuple[str, str] | None:
-    """Take the next notice out of the mailbox: its subject and its text."""
+    """Take the next notice out of the mailbox: its subject and its body."""
     sqs = aws.session().client("sqs")
     for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1).get("Messages", []):
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
@@ -113,19 +113,19 @@ def read_notice(aws: LocalAws, url: str) -> tuple[str, str] | None:
 
 
 def evidence(aws: LocalAws, bucket: str, case_id: str) -> list[bytes]:
-    """Read what was collected for a case."""
+    """Read the files collected for a case."""
     s3 = aws.session().client("s3")
     listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"cases/{case_id}/").get("Contents", [])
     return [s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in listed]
 
 
 def digest(content: bytes) -> str:
-    """Digest a file's content."""
+    """Return the sha256 of a file's content."""
     return sha256(content).hexdigest()
 
 
 def waiting(aws: LocalAws, *urls: str) -> int:
-    """Count the messages that are in these queues or in somebody's hands."""
+    """Count the messages in these queues, including those being processed."""
     sqs = aws.session().client("sqs")
     count = 0
     for url in urls:
@@ -136,7 +136,7 @@ def waiting(aws: LocalAws, *urls: str) -> int:
 
 
 def taken_in(aws: LocalAws) -> int:
-    """Count the messages that `ingest` says it has taken in."""
+    """Count the messages that `ingest` reports as taken in."""
     return sum('"message taken in"' in line for line in _log_lines(aws, "/aws/lambda/fleet-warden-ingest"))
 
 
@@ -149,17 +149,17 @@ def _log_lines(aws: LocalAws, group: str) -> Iterable[str]:
 
 @dataclass(frozen=True)
 class PrivateKey:
-    """A key on a device's disk. `lines` are its PEM's, each of which would give it away."""
+    """A key on a device's disk. Each of `lines` would give it away."""
 
     pem: str
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The lines of its PEM that say something of it; the first names the algorithm and is the same for all."""
+        """The secret lines of its PEM; the first names the algorithm and is the same for all keys."""
         return tuple(line for line in self.pem.splitlines()[2:-1] if line)
 
     def made(self, certificate_pem: str) -> bool:
-        """Tell whether a certificate is for this key."""
+        """Check whether a certificate is for this key."""
         key = load_pem_private_key(self.pem.encode(), password=None).public_key()
         certified = x509.load_pem_x509_certificate(certificate_pem.encode()).public_key()
         form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -167,7 +167,7 @@ class PrivateKey:
 
 
 def private_key(state_dir: Path) -> PrivateKey:
-    """Read the one private key in a device's state; its file is the owner's alone."""
+    """Read the only private key in a device's state; its file must have mode 0600."""
     [file] = [each for each in state_dir.iterdir() if each.is_file() and _PRIVATE.encode() in each.read_bytes()]
     mode = file.stat().st_mode & 0o777
     if mode != 0o600:
@@ -188,7 +188,7 @@ def _texts(value: object) -> Iterable[str]:
 
 
 def everything_kept(aws: LocalAws, outputs: Mapping[str, str]) -> dict[str, str]:
-    """Read all that the cloud side has kept, as text, by where it is."""
+    """Read everything that the cloud side stores, as strings by place."""
     items = aws.session().client("dynamodb").get_paginator("scan").paginate(TableName=outputs["LedgerTable"])
     s3 = aws.session().client("s3")
     bucket = outputs["EvidenceBucketName"]

@@ -1,4 +1,4 @@
-"""A door in the bridge of Docker: containers reach through it what listens on this machine alone."""
+"""A relay on the bridge of Docker: containers reach through it what listens only on this machine."""
 
 import contextlib
 import ipaddress
@@ -42,12 +42,12 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
 
 @contextlib.contextmanager
 def reachable_from_containers(endpoint_url: str) -> Iterator[str]:
-    """Give an address at which containers reach an endpoint of this machine, for as long as the context lasts."""
+    """Return an address at which containers reach an endpoint of this machine, while the context lasts."""
     parts = urlsplit(endpoint_url)
     target = (parts.hostname or "127.0.0.1", parts.port or 80)
     try:
         relay = _Relay(_bridge_address(), target)
-    except OSError:  # the bridge is inside Docker's own virtual machine, and that one forwards to our loopback
+    except OSError:  # the bridge is inside Docker's virtual machine, which forwards to our loopback
         yield f"http://host.docker.internal:{target[1]}"
         return
     with relay:

@@ -1,4 +1,4 @@
-"""The demo's scenes: each does one thing to the fleet and then looks whether what should follow did."""
+"""The demo's scenes: each does one thing to the fleet, then checks the effect."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ _LOG = b"".join(
 
 @dataclass
 class Stage:
-    """What the scenes are played on."""
+    """The fleet, the stack and the people of the demo."""
 
     aws: LocalAws
     outputs: Mapping[str, str]
@@ -43,18 +43,18 @@ class Stage:
 
     @property
     def url(self) -> str:
-        """Where the warden command asks."""
+        """The URL that the warden command calls."""
         return self.aws.function_url(self.outputs["OperateUrl"])
 
     @property
     def suspect(self) -> AgentProcess:
-        """The device that all this is about."""
+        """The device that is contained."""
         return self.agents[SUSPECT]
 
     @classmethod
     @contextlib.contextmanager
     def set(cls, aws: LocalAws, outputs: Mapping[str, str], folder: Path, story: Story) -> Iterator[Self]:
-        """Set the stage: the fleet's folders, an operator, a mailbox. Every agent that was started is stopped."""
+        """Set up the fleet's folders, an operator and a mailbox. Stop every agent at the end."""
         stage = cls(aws, outputs, story)
         stage.operator = observe.user(aws, "operator", outputs["OperatorPolicyArn"])
         stage.mailbox = observe.mailbox(aws, outputs["NoticesTopicArn"])
@@ -70,7 +70,7 @@ class Stage:
                 agent.stop()
 
     def warden(self, *arguments: str, who: Mapping[str, str] | None = None) -> tuple[int, str]:
-        """Run the operator's command; gives its exit code and what it printed."""
+        """Run the operator's command; return its exit code and its output."""
         environment = {**self.aws.environment(), **(who or self.operator), "WARDEN_URL": self.url}
         environment["PYTHONPATH"] = os.pathsep.join(
             str(ROOT / each) for each in ("cli", "layers/warden", "layers/plan/python")
@@ -104,7 +104,7 @@ def play(stage: Stage) -> None:
 
 
 def telemetry_flows(stage: Stage) -> None:
-    """Five devices connect and are heard."""
+    """Five devices connect and send telemetry."""
     story = stage.story
     for agent in stage.agents.values():
         agent.await_event("connected", story.patience)
@@ -146,7 +146,7 @@ def logs_collected(stage: Stage) -> None:
     """The contained device still runs jobs: its logs arrive, byte for byte."""
     story, suspect = stage.story, stage.suspect
     suspect.await_event("job-started", story.patience)
-    story.tell(Lane.DEVICE, f"{SUSPECT} took the job: restricted, not blind")
+    story.tell(Lane.DEVICE, f"{SUSPECT} took the job although it is restricted")
     story.until(
         lambda: _progress(stage, "collect-logs") == "done",
         "the logs in the bucket",
@@ -155,7 +155,7 @@ def logs_collected(stage: Stage) -> None:
     [evidence] = observe.evidence(stage.aws, stage.outputs["EvidenceBucketName"], stage.case_id)
     on_disk = (suspect.device.directory / "logs" / "pump.log").read_bytes()
     if evidence != on_disk:
-        raise NotSeen("the log in the bucket is not the file on the device")
+        raise NotSeen("the log in the bucket differs from the file on the device")
     digest = observe.digest(on_disk)
     story.tell(Lane.WARDEN, f"pump.log: {len(on_disk)} bytes in the evidence bucket, sha256 {digest[:16]}…")
     story.prove(
@@ -169,7 +169,7 @@ def _progress(stage: Stage, action: str) -> str:
 
 
 def told(stage: Stage) -> None:
-    """People got one notice."""
+    """One notice is sent."""
     story = stage.story
     story.chapter("3 a.m.: the notice")
     notice = story.until(lambda: observe.read_notice(stage.aws, stage.mailbox), "a notice", lambda: "an empty mailbox")
@@ -181,17 +181,15 @@ def told(stage: Stage) -> None:
 
 
 def same_again(stage: Stage) -> None:
-    """The same message once more changes nothing."""
+    """The same message, delivered again, changes nothing."""
     story = stage.story
-    story.chapter("The same message, once more")
+    story.chapter("The same message again")
     before = (stage.case(), observe.fleet(stage.aws, FLEET), observe.jobs(stage.aws))
     taken_in = observe.taken_in(stage.aws)
     message = json.loads(ALERT.read_text())["Records"][0]["Sns"]["Message"]
     observe.publish(stage.aws, stage.outputs["AlertTopicArn"], message)
     story.tell(Lane.DETECTOR, "the same alarm, delivered again")
-    story.until(
-        lambda: observe.taken_in(stage.aws) > taken_in, "the message taken in", lambda: observe.taken_in(stage.aws)
-    )
+    story.until(lambda: observe.taken_in(stage.aws) > taken_in, "the message read", lambda: observe.taken_in(stage.aws))
     queues = (stage.outputs["InboxQueueUrl"], stage.outputs["CaseQueueUrl"])
     story.until(
         lambda: not observe.waiting(stage.aws, *queues), "empty queues", lambda: observe.waiting(stage.aws, *queues)
@@ -205,7 +203,7 @@ def same_again(stage: Stage) -> None:
 
 
 def released(stage: Stage) -> None:
-    """An operator, and nobody else, releases the device with a new certificate."""
+    """Only an operator can release the device, with a new certificate."""
     story = stage.story
     story.chapter("The operator decides")
     visitor = observe.user(stage.aws, "visitor", "")
@@ -223,19 +221,19 @@ def released(stage: Stage) -> None:
     case = stage.case()
     who = case["case"]["approvedBy"]
     if not who.endswith(":user/operator"):
-        raise NotSeen(f"the release is on record as {who}'s")
+        raise NotSeen(f"the release is recorded as {who}'s")
     story.prove("only an operator releases it, and the record says who", who)
 
 
 def rekeyed(stage: Stage, before: Mapping[str, observe.Sight]) -> None:
-    """It is back, on a certificate whose key never left it; the old one is off."""
+    """The device is back with a new certificate, whose key never left it; the old one is INACTIVE."""
     story, suspect = stage.story, stage.suspect
     heard = len(suspect.events)
     actions = stage.case()["case"]["actions"]
     story.tell(Lane.DEVICE, f"{SUSPECT} made a new key, confirmed over it, and destroyed the old one")
     story.tell(Lane.WARDEN, f"rotation: {actions['rotate-certificate']['detail']}")
     _await(stage, "telemetry-accepted", heard, f"{SUSPECT}'s telemetry is accepted again")
-    story.prove("it comes back and is heard again", "telemetry accepted after the release")
+    story.prove("it reconnects and its telemetry flows again", "telemetry accepted after the release")
 
     now, was = observe.fleet(stage.aws, [SUSPECT])[SUSPECT], before[SUSPECT]
     [old], [new] = was.certificates, now.certificates
@@ -246,7 +244,7 @@ def rekeyed(stage: Stage, before: Mapping[str, observe.Sight]) -> None:
         or observe.certificate_status(stage.aws, new) != "ACTIVE"
     ):
         raise NotSeen("the old certificate is not INACTIVE, or the new one not ACTIVE")
-    story.prove("the old certificate is INACTIVE, the new one its only one", f"{old[:12]}… gave way to {new[:12]}…")
+    story.prove("the old certificate is INACTIVE, the new one is its only one", f"{new[:12]}… replaced {old[:12]}…")
 
     key = observe.private_key(suspect.device.state_dir)
     if not key.made(observe.certificate_pem(stage.aws, new)):
@@ -258,7 +256,7 @@ def rekeyed(stage: Stage, before: Mapping[str, observe.Sight]) -> None:
 
 
 def others_untouched(stage: Stage, before: Mapping[str, observe.Sight]) -> None:
-    """Nobody else noticed anything, and nothing was left lying about."""
+    """No other device was disturbed, and no message was left over."""
     story = stage.story
     others = [name for name in FLEET if name != SUSPECT]
     after = observe.fleet(stage.aws, others)
@@ -270,14 +268,14 @@ def others_untouched(stage: Stage, before: Mapping[str, observe.Sight]) -> None:
     story.prove("the other four were never touched", f"{accepted} messages accepted, none refused, no reconnect")
     parked = (stage.outputs["ParkedQueueUrl"], stage.outputs["ParkedCasesQueueUrl"])
     if count := observe.waiting(stage.aws, *parked):
-        raise NotSeen(f"{count} messages wait in the dead-letter queues")
-    story.prove("nothing was lost on the way", "both dead-letter queues are empty")
+        raise NotSeen(f"{count} messages are in the dead-letter queues")
+    story.prove("no message was lost", "both dead-letter queues are empty")
 
 
 def renewed(stage: Stage) -> None:
-    """Certificates come of age: an audit and a sweep find them, an operator begins, and every device gets a new one."""
+    """Certificates are due: an audit and a sweep find them, an operator starts, and every device gets a new one."""
     story, before = stage.story, observe.fleet(stage.aws, FLEET)
-    story.chapter("A year on: certificates come of age")
+    story.chapter("A year later: certificates are due for renewal")
     case_id = _expires(stage, before[EXPIRES].certificates[0])
     observe.invoke(stage.aws, "fleet-warden-sweep_certificates", SCHEDULE.read_text())
     subject, body = story.until(lambda: _report(stage), "the report of the sweep", lambda: "an empty mailbox") or (
@@ -301,7 +299,7 @@ def renewed(stage: Stage) -> None:
         ):
             raise NotSeen(f"{name}'s old certificate is not INACTIVE, or its new one not ACTIVE")
     story.prove(
-        "certificates past their age are renewed, one device first, then the rest",
+        "certificates that are due are renewed, one device first, then the rest",
         f"{len(after)} devices, {len(jobs) - 1} jobs, one ACTIVE certificate each, the old ones INACTIVE",
     )
     shown = story.until(
@@ -309,12 +307,14 @@ def renewed(stage: Stage) -> None:
     )
     asked = [step["facts"] for step in (shown or {})["timeline"] if step["kind"] == "action-started"]
     if [facts.get("batch") for facts in asked] != [1]:
-        raise NotSeen(f"{EXPIRES}, which the audit named, was not the first to be asked: {asked}")
-    story.prove("what expires goes before what is only old", f"{EXPIRES} was the first, case {case_id} is closed")
+        raise NotSeen(f"{EXPIRES}, which the audit named, was not asked first: {asked}")
+    story.prove(
+        "certificates that expire come before those that are only old", f"{EXPIRES} was first, case {case_id} is closed"
+    )
 
 
 def _expires(stage: Stage, certificate: str) -> str:
-    """Have an audit find that a certificate expires; gives the case of its device, which waits for the campaign."""
+    """Let an audit find that a certificate expires; return its device's case, which waits for the campaign."""
     story, message = stage.story, json.loads(EXPIRING.read_text())["Records"][0]["Sns"]["Message"]
     finding = json.loads(message)
     finding["nonCompliantResource"]["resourceIdentifier"]["deviceCertificateId"] = certificate

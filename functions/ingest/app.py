@@ -1,4 +1,4 @@
-"""Ingest: whatever detectors send, through the inbox queue, becomes findings on the case queue."""
+"""Ingest: turn detectors' messages from the inbox queue into findings on the case queue."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _ingest(record: dict[str, Any], lambda_context: LambdaContext) -> None:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take a batch from the inbox, or one bare SNS or EventBridge event."""
+    """Process a batch from the inbox, or one bare SNS or EventBridge event."""
     bare = bare_records(event)
     if bare is not None:
         for record in bare:

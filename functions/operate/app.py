@@ -1,4 +1,4 @@
-"""Operate: what the `warden` command asks, over a function URL that AWS authenticates (AuthType AWS_IAM)."""
+"""Operate: answer the `warden` command over a function URL that AWS authenticates (AuthType AWS_IAM)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONFLICT = 409
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one command; who asks is what AWS put beside the payload, never what the payload says."""
+    """Answer one command; the caller is the identity from AWS, never a value of the payload."""
     who = ""
     try:
         who = _caller(event)
@@ -30,7 +30,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     except Refused as refusal:
         logger.warning("operator refused", extra={"who": who, "code": refusal.code})
         return _response(_STATUS.get(refusal.code, _CONFLICT), {"error": refusal.code, "message": refusal.reason})
-    # Every command has a known name by now, and the case one of ours: nothing else of the payload is repeated.
+    # By now the command has a known name and the case id is ours; nothing else of the payload is repeated.
     logger.info("operator answered", extra={"who": who, "command": command["command"], "case": answer.get("case", "")})
     return _response(200, answer)
 

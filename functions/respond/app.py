@@ -1,4 +1,4 @@
-"""Respond: what is on the case queue, one device at a time."""
+"""Respond: process the case queue, one device at a time."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ def _result(refusal: Refused | None) -> dict[str, str]:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take a batch; a device whose message fails keeps its later ones waiting, the others go on."""
+    """Process a batch; if a device's message fails, its later ones wait, and other devices continue."""
     return process_fifo_batch(event, _respond)

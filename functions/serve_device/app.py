@@ -1,4 +1,4 @@
-"""Serve device: what devices ask for on `warden/<thing>/...`, answered on the same topic."""
+"""Serve device: answer the requests of devices on `warden/<thing>/...`."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ def _serve(record: dict[str, Any]) -> None:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take a batch of device requests as the IoT rule queued them."""
+    """Process a batch of device requests from the IoT rule's queue."""
     return process_batch(event, _serve)

@@ -1,4 +1,4 @@
-"""Set up account: the custom resource for what CloudFormation cannot do itself."""
+"""Set up account: the custom resource for settings that CloudFormation cannot make."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PHYSICAL_ID = "fleet-warden-account"
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """Do it and answer CloudFormation, from every path: a stack that gets no answer hangs for an hour."""
+    """Make the settings and answer CloudFormation on every path: without an answer a stack hangs for an hour."""
     reason = ""
     try:
         properties = event["ResourceProperties"]

@@ -1,4 +1,4 @@
-"""Sweep cases: every five minutes, whatever is due goes to its device's queue."""
+"""Sweep cases: every five minutes, send everything that is due to its device's group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from warden.respond.due import sweep
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Queue what is due; the metric being there at all shows that the sweep runs."""
+    """Queue what is due; the presence of the metric shows that the sweep runs."""
     queued = sweep(bootstrap.context())
     metrics.add_metric("SweepQueued", MetricUnit.Count, queued)
     logger.info("swept", extra={"queued": queued})

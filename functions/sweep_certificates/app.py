@@ -1,4 +1,4 @@
-"""Sweep certificates: on a schedule, whatever is past its age is found and enrolled to be renewed."""
+"""Sweep certificates: on a schedule, find certificates that are due and enrol their devices for renewal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from warden.refusals import record_refusal
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Begin a sweep when the schedule says so, or go on with one that left word for itself on the queue."""
+    """Start a sweep when the schedule says so, or resume one that queued a message for itself."""
 
     def time_left() -> timedelta:
         return timedelta(milliseconds=context.get_remaining_time_in_millis())

@@ -1,4 +1,4 @@
-"""Track device: job executions that ended, handed on to the device's own queue."""
+"""Track device: forward ended job executions to the device's group."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def _track(record: dict[str, Any]) -> None:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take a batch of job execution events as the IoT rule queued them."""
+    """Process a batch of job execution events from the IoT rule's queue."""
     return process_batch(event, _track)
