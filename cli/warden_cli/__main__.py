@@ -18,28 +18,28 @@ _INTERRUPTED = 130
 _EPILOG = """\
 exit codes:
   0  done
-  1  the service refused it, or it did not end well; or the plan is faulty
+  1  the service refused, or the work did not end well; or the plan has faults
   2  the command line or a file it names cannot be used
-  3  the service could not be asked
-  4  --wait: the time is over, and the case has not come to rest
+  3  the service could not be reached
+  4  --wait: the time ran out before the case came to rest
 
 environment:
   WARDEN_URL                 the stack's output OperateUrl
   AWS_PROFILE, AWS_REGION    as for every AWS tool; the URL names its region itself
-  NO_COLOR                   no colours, also on a terminal
+  NO_COLOR                   no colours, even on a terminal
 
 docs/operations.md is the handbook."""
 
 _DECISIONS = {
-    "approve": "do what is planned on a case that waits or is held",
-    "release": "let a contained device go, with a new certificate unless told otherwise",
-    "dismiss": "close a case and leave the device be",
-    "collect-logs": "ask the device of a case for its logs, once more",
+    "approve": "carry out the plan on a case that waits or is held",
+    "release": "release a contained device, by default with a new certificate",
+    "dismiss": "close a case and leave the device alone",
+    "collect-logs": "ask the device of a case for its logs again",
 }
 
 
 def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
-    """Run one command; gives the exit code."""
+    """Run one command; return the exit code."""
     console = a_console()
     arguments = _parser(environment).parse_args(argv)
     try:
@@ -49,10 +49,10 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] = os.
         print(f"warden: {failure}", file=sys.stderr)
         return failure.code
     except KeyboardInterrupt:
-        print("\nwarden: interrupted; what was queued before goes on", file=sys.stderr)
+        print("\nwarden: interrupted; work that is already queued continues", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read us has seen enough. Python would complain once more when it closes the stream itself.
+        # The reader closed the pipe. Python would report that again when it closes the stream itself.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
     return int(code)
@@ -79,11 +79,11 @@ def _parser(environment: Mapping[str, str]) -> ArgumentParser:
 
 
 def _asks(environment: Mapping[str, str]) -> ArgumentParser:
-    """Make the options that every command has which asks the service."""
+    """Make the options of every command that asks the service."""
     parent = ArgumentParser(add_help=False)
     parent.add_argument("--url", default=environment.get("WARDEN_URL", ""), help="the service (default: $WARDEN_URL)")
-    parent.add_argument("--region", default="", help="its region, where the URL does not name it")
-    parent.add_argument("--profile", default="", help="the AWS profile to ask with")
+    parent.add_argument("--region", default="", help="its region, if the URL does not name it")
+    parent.add_argument("--profile", default="", help="the AWS profile to use")
     parent.add_argument("--json", action="store_true", help="answer for programs")
     return parent
 
@@ -94,8 +94,8 @@ type _Commands = _SubParsersAction[ArgumentParser]
 def _add_cases(commands: _Commands, asks: ArgumentParser) -> None:
     parser = commands.add_parser("cases", parents=[asks], help="list the open cases", description="List cases.")
     parser.add_argument("--state", default="", choices=[*CaseState], metavar="STATE", help=", ".join(CaseState))
-    parser.add_argument("--thing", default="", help="only those of this device")
-    parser.add_argument("--all", action="store_true", help="closed ones too")
+    parser.add_argument("--thing", default="", help="only cases of this device")
+    parser.add_argument("--all", action="store_true", help="include closed cases")
     parser.set_defaults(run=case_commands.cases)
 
 
@@ -111,7 +111,7 @@ def _add_decision(commands: _Commands, asks: ArgumentParser, name: str, words: s
     parser.add_argument("case", metavar="CASE")
     parser.add_argument("--why", default="", metavar="TEXT", help="for the timeline, at most 500 characters")
     if name == "release":
-        parser.add_argument("--keep-certificate", action="store_true", help="do not rotate; go on with the old one")
+        parser.add_argument("--keep-certificate", action="store_true", help="do not rotate; keep the old one")
     parser.add_argument("--wait", action="store_true", help="follow the case until it comes to rest")
     parser.add_argument(
         "--timeout", type=_seconds, default=900.0, metavar="S", help="for --wait: at most S seconds (900)"
@@ -121,17 +121,19 @@ def _add_decision(commands: _Commands, asks: ArgumentParser, name: str, words: s
 
 
 def _add_find(commands: _Commands, asks: ArgumentParser) -> None:
-    words = "report a device yourself; the plan decides what is done"
+    words = "report a device yourself; the plan decides what happens"
     parser = commands.add_parser("find", parents=[asks], help=words, description=_sentence(words))
     parser.add_argument("thing", metavar="THING")
-    parser.add_argument("--kind", default="suspicion", metavar="WORD", help="what is wrong, for the plan (suspicion)")
+    parser.add_argument(
+        "--kind", default="suspicion", metavar="WORD", help="what is wrong, for the plan to match (suspicion)"
+    )
     parser.add_argument("--severity", default="medium", choices=[*Severity], help="how bad (medium)")
     parser.add_argument("--why", default="", metavar="TEXT", help="for the record, at most 500 characters")
     parser.set_defaults(run=case_commands.find)
 
 
 def _add_campaign(commands: _Commands, asks: ArgumentParser) -> None:
-    words = "where the renewal of old certificates stands; begin, pause or end it"
+    words = "show, start, pause or end the renewal of old certificates"
     parser = commands.add_parser("campaign", parents=[asks], help=words, description=_sentence(words))
     decisions = ", ".join(CampaignDecision)
     parser.add_argument(
@@ -145,7 +147,7 @@ def _add_switch(commands: _Commands, asks: ArgumentParser) -> None:
     run: Callable[..., Exit]
     for name, run, must, words in (
         ("stop", case_commands.stop, True, "the kill switch: touch no device until further notice"),
-        ("resume", case_commands.resume, False, "take the kill switch back"),
+        ("resume", case_commands.resume, False, "release the kill switch"),
     ):
         parser = commands.add_parser(name, parents=[asks], help=words, description=_sentence(words))
         parser.add_argument("--why", default="", required=must, metavar="TEXT", help="for the record")
@@ -153,23 +155,27 @@ def _add_switch(commands: _Commands, asks: ArgumentParser) -> None:
 
 
 def _add_plan(commands: _Commands) -> None:
-    plan = commands.add_parser("plan", help="check and explain the response plan, here, asking nobody")
+    plan = commands.add_parser("plan", help="check and explain the response plan, offline")
     kinds = plan.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="plan_command")
-    words = "say every fault of a plan with its line"
+    words = "report every fault of a plan with its line"
     check = kinds.add_parser("check", help=words, description=_sentence(words))
     check.add_argument("file", nargs="?", default="", help="default: the plan that this checkout deploys")
     check.add_argument("--json", action="store_true", help="answer for programs")
     check.set_defaults(run=plan_commands.check)
 
-    words = "say which rule an event meets, and what would be done"
-    explain = kinds.add_parser("explain", help=words, description=f"{_sentence(words)} Nothing is asked or touched.")
+    words = "show which rule an event matches, and what would be done"
+    explain = kinds.add_parser(
+        "explain", help=words, description=f"{_sentence(words)} Works offline and touches nothing."
+    )
     explain.add_argument(
-        "event", metavar="EVENT.json", help="a detector's message, bare or as SNS, SQS or EventBridge carries it"
+        "event", metavar="EVENT.json", help="a detector's message, bare or as SNS, SQS or EventBridge delivers it"
     )
     explain.add_argument("--plan", default="", metavar="FILE", help="default: the plan that this checkout deploys")
     explain.add_argument("--mode", choices=[*Mode], help="the stack's parameter Mode (default: show all three)")
-    explain.add_argument("--thing-type", metavar="TYPE", help="the device's type, for rules that ask about it")
-    explain.add_argument("--thing-group", action="append", metavar="GROUP", help="a group it is in; may be repeated")
+    explain.add_argument("--thing-type", metavar="TYPE", help="the device's type, for rules with thing_type")
+    explain.add_argument(
+        "--thing-group", action="append", metavar="GROUP", help="a group of the device; may be repeated"
+    )
     explain.add_argument("--json", action="store_true", help="answer for programs")
     explain.set_defaults(run=plan_commands.explain_event)
 
@@ -184,7 +190,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 < seconds < 1_000_000:
-        raise ArgumentTypeError(f"{text!r} is no number of seconds")
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds")
     return seconds
 
 

@@ -1,4 +1,4 @@
-"""The command about campaigns: where the one stands that renews certificates, and what is decided about it."""
+"""The command about campaigns: show the campaign that renews certificates, and decide about it."""
 
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,20 +15,20 @@ from warden_cli.terminal import as_json, facts, heading, moment, plain, shown, w
 _STEPS = {1: "1 of 3, one device", 2: "2 of 3, a percent", 3: "3 of 3, the rest"}
 
 PURPOSES = {
-    "start": "begin it",
-    "pause": "send no more jobs for now",
-    "resume": "go on",
+    "start": "start it",
+    "pause": "stop sending jobs for now",
+    "resume": "send jobs again",
     "cancel": "end it",
 }
 
 _IN_STATE = {
-    ("stopped", "resume"): "go on, when the cause is mended",
+    ("stopped", "resume"): "send jobs again, once the cause is fixed",
     ("awaiting-approval", "cancel"): "leave it",
 }
 
 
 def campaign(arguments: Namespace, console: Console) -> Exit:
-    """Say where the campaign stands, or hand a decision about it to the service."""
+    """Show where the campaign stands, or send a decision about it to the service."""
     service = Service(arguments.url, region=arguments.region, profile=arguments.profile)
     if arguments.decision:
         return _decide(service, arguments, console)

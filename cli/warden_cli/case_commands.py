@@ -17,7 +17,7 @@ from warden_cli.watch import Awaited, Ending, follow
 
 
 def cases(arguments: Namespace, console: Console) -> Exit:
-    """List cases: the open ones, or also those that are closed."""
+    """List the open cases, or all of them."""
     service = _service(arguments)
     wanted = {name: value for name in ("state", "thing") if (value := getattr(arguments, name))}
     answers = [service.ask("cases", **wanted)]
@@ -50,7 +50,7 @@ def _asked(arguments: Namespace) -> str:
 
 
 def show(arguments: Namespace, console: Console) -> Exit:
-    """Show one case with its whole story."""
+    """Show one case with its timeline."""
     answer = _service(arguments).ask("show", case=arguments.case)
     if arguments.json:
         console.out(as_json(answer))
@@ -60,7 +60,7 @@ def show(arguments: Namespace, console: Console) -> Exit:
 
 
 def decide(arguments: Namespace, console: Console) -> Exit:
-    """Hand a decision to the service and, when asked to, wait for its end."""
+    """Send a decision to the service and, with --wait, follow it to its end."""
     service = _service(arguments)
     decision = arguments.command
     if decision == "release" and arguments.keep_certificate:
@@ -113,7 +113,7 @@ def _said_of(case: Case) -> Text:
 
 
 def find(arguments: Namespace, console: Console) -> Exit:
-    """Report a device: the finding goes the way of every other, by the plan and within the limits."""
+    """Report a device: the finding is handled like any other, by the plan and within the limits."""
     words = {"thing": arguments.thing, "kind": arguments.kind, "severity": arguments.severity, "why": arguments.why}
     answer = _service(arguments).ask("find", **words)
     if arguments.json:
@@ -127,12 +127,12 @@ def find(arguments: Namespace, console: Console) -> Exit:
 
 
 def stop(arguments: Namespace, console: Console) -> Exit:
-    """Throw the kill switch: no finding touches a device any more."""
+    """Stop the service: no finding touches a device any more."""
     return _switch(_service(arguments).ask("stop", why=arguments.why), arguments, console)
 
 
 def resume(arguments: Namespace, console: Console) -> Exit:
-    """Take the kill switch back."""
+    """Release the kill switch."""
     return _switch(_service(arguments).ask("resume", why=arguments.why), arguments, console)
 
 
@@ -141,7 +141,7 @@ def _switch(answer: Mapping[str, Any], arguments: Namespace, console: Console) -
         console.out(as_json(answer))
         return Exit.DONE
     if not isinstance(answer.get("stopped"), bool):
-        raise NotReached("the service does not say whether it is stopped; look into the function `operate`'s log")
+        raise NotReached("the service does not say whether it is stopped; read the log of the function `operate`")
     if answer["stopped"]:
         console.print(Text("Stopped", style="bold red"))
         console.print("No finding touches a device until `warden resume`. Findings still become cases, which are held.")

@@ -1,4 +1,4 @@
-"""Asking the service: a POST to its function URL, signed with the caller's own AWS credentials (SigV4)."""
+"""Client of the service: a POST to its function URL, signed with the caller's own AWS credentials (SigV4)."""
 
 import json
 import os
@@ -29,7 +29,7 @@ from warden_cli.terminal import shown
 
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 35
-"""A little more than the function itself may take, so that its own answer wins."""
+"""A little longer than the function's own time-out, so that its answer comes first."""
 
 _FUNCTION_URL = re.compile(r"[a-z0-9]+\.lambda-url\.(?P<region>[a-z0-9-]+)\.on\.aws(\.com\.cn)?")
 _THIS_MACHINE = {"127.0.0.1", "localhost", "::1"}
@@ -60,15 +60,15 @@ _NO_ANSWER: tuple[tuple[type[Exception], str], ...] = (
         f"no answer from {{host}} within {ANSWER_SECONDS} seconds; a decision may have been taken all the same: "
         "look with `warden show` before you repeat it",
     ),
-    (ConnectTimeoutError, f"{{host}} does not take calls; check your network, and the URL: {_WHERE_FROM}"),
-    (ProxyConnectionError, "the proxy does not let calls through to {host}; check HTTPS_PROXY and NO_PROXY"),
+    (ConnectTimeoutError, f"{{host}} refuses connections; check your network and the URL: {_WHERE_FROM}"),
+    (ProxyConnectionError, "the proxy does not allow calls to {host}; check HTTPS_PROXY and NO_PROXY"),
     (SSLError, "the certificate of {host} is not trusted; behind an inspecting proxy, set AWS_CA_BUNDLE"),
     (EndpointConnectionError, f"cannot connect to {{host}}; check your network, and the URL: {_WHERE_FROM}"),
 )
 
 
 class Service:
-    """The service at a function URL, as this caller."""
+    """The service at a function URL, called as this caller."""
 
     def __init__(self, url: str, *, region: str = "", profile: str = "") -> None:
         self._url = _checked(url)
@@ -81,11 +81,11 @@ class Service:
         )
 
     def ask(self, command: str, **arguments: str) -> Mapping[str, Any]:
-        """Send one command and give the service's answer.
+        """Send one command and return the service's answer.
 
         Raises:
-            Refused: with the service's own words, when it says no.
-            NotReached: when it cannot be asked.
+            Refused: when the service refuses, with its own words.
+            NotReached: when it cannot be reached.
         """
         body = json.dumps({"command": command, **arguments}).encode()
         request = AWSRequest("POST", self._url, headers={"Content-Type": "application/json"}, data=body)
@@ -110,18 +110,18 @@ def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
-        _ = parts.port  # is read here because it is this that fails on a port that is none
+        _ = parts.port  # read here, because reading it fails if it is not a port
     except ValueError:
         usable, parts = False, urlsplit("")
     if not usable or not url.isascii() or not url.isprintable() or " " in url:
-        raise BadUsage(f"{shown(url, 120)!r} is not a URL the service could have; {_WHERE_FROM}")
+        raise BadUsage(f"{shown(url, 120)!r} cannot be a URL of the service; {_WHERE_FROM}")
     if parts.scheme == "http" and parts.hostname not in _THIS_MACHINE:
         raise BadUsage(f"use https:// for {shown(parts.netloc, 120)}; plain http is only for a local AWS")
     return url if parts.path else f"{url}/"
 
 
 def _region_of(url: str, session: Session) -> str:
-    """Take the region from the URL itself when it names one: a signature for any other is not accepted."""
+    """Return the region, from the URL if it names one: a signature for any other is not accepted."""
     named = _FUNCTION_URL.fullmatch(urlsplit(url).hostname or "")
     # AWS_REGION is what Lambda and most SDKs read; botocore's own variable is AWS_DEFAULT_REGION.
     region = named["region"] if named else os.environ.get("AWS_REGION") or session.get_config_variable("region")
@@ -159,7 +159,7 @@ def _answer(status: int, content: bytes) -> Mapping[str, Any]:
 
 
 def _what_aws_says(status: int, said: Mapping[str, Any]) -> str:
-    """Read an answer that the service itself did not write."""
+    """Return the error for an answer that the service itself did not write."""
     if status == 403:
         message = str(said.get("message") or said.get("Message") or "").lower()
         return next((advice for words, advice in _DENIALS if words in message), _FORBIDDEN)
@@ -170,7 +170,7 @@ def _what_aws_says(status: int, said: Mapping[str, Any]) -> str:
             f"the service failed to answer ({status}); repeat the command, and if it fails again, read the log group "
             "/aws/lambda/<stack>-operate"
         )
-    return f"what answers there ({status}) is not Fleet Warden; check the URL: {_WHERE_FROM}"
+    return f"the program that answers there ({status}) is not Fleet Warden; check the URL: {_WHERE_FROM}"
 
 
 def _json_object(content: bytes) -> Mapping[str, Any] | None:

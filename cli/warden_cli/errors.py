@@ -1,10 +1,10 @@
-"""How a command ends when it does not end well: one line that says what is wrong and what to do, and a code."""
+"""Failures of a command: one line that says what is wrong and what to do, and an exit code."""
 
 from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """What the shell is told. Programs may rely on these numbers."""
+    """The exit codes. Programs may rely on these numbers."""
 
     DONE = 0
     REFUSED = 1
@@ -14,13 +14,13 @@ class Exit(IntEnum):
 
 
 class CommandFailed(Exception):  # noqa: N818 - it is the end of a command, and often no error at all
-    """Base of everything that ends a command early; its text is the line that people read."""
+    """Base of the errors that end a command early; the message is the line that people read."""
 
     code = Exit.REFUSED
 
 
 class Refused(CommandFailed):
-    """Raised when the service was asked and said no, or the plan is faulty."""
+    """Raised when the service refuses, or the plan has faults."""
 
 
 class BadUsage(CommandFailed):
@@ -30,12 +30,12 @@ class BadUsage(CommandFailed):
 
 
 class NotReached(CommandFailed):
-    """Raised when the service could not be asked: no way to it, no leave to ask, no answer that makes sense."""
+    """Raised when the service could not be reached: no connection, no permission, or no valid answer."""
 
     code = Exit.NOT_REACHED
 
 
 class NotYet(CommandFailed):
-    """Raised when the time to wait is over and the case has not come to rest; the service goes on."""
+    """Raised when the time to wait runs out before the case comes to rest; the service continues."""
 
     code = Exit.NOT_YET

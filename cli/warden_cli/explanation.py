@@ -1,7 +1,7 @@
-"""What the plan would do about a finding, worked out here: nothing is asked, nothing is touched.
+"""What the plan would do about a finding, computed offline.
 
-The plan's own matching and the governor itself decide; this module adds why a rule does not match, and keeps
-apart what is known from what only the deployed service can know.
+The plan's own matching and the governor itself decide. This module adds why a rule does not match, and separates
+what is known here from what only the deployed service can know.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ _SUBJECTS_WITH_DEVICES = (SubjectType.THING, SubjectType.CERTIFICATE)
 
 
 class Answer(StrEnum):
-    """Whether a rule is for a finding."""
+    """Whether a rule matches a finding."""
 
     MATCHES = "matches"
     NO = "no"
@@ -33,19 +33,19 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class KnownDevice:
-    """What the caller told about the device; None stands for what was not told."""
+    """What the caller said about the device; None for what is unknown."""
 
     thing_type: str | None = None
     groups: Sequence[str] | None = None
 
     def as_the_plan_sees_it(self) -> Device:
-        """Put what is known into the plan's own terms."""
+        """Return what is known, in the plan's own terms."""
         return Device(thing_type=self.thing_type or "", groups=tuple(self.groups or ()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuleAnswer:
-    """What one rule says about the finding, and every condition that is not met."""
+    """One rule's answer about the finding, and every condition that is not met."""
 
     rule: str
     line: int
@@ -55,7 +55,7 @@ class RuleAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """What would come of one finding. `rule` is empty when the finding is over: then no rule is asked."""
+    """The effect of one finding. `rule` is empty if the finding is over: then no rule is tried."""
 
     finding: Mapping[str, Any]
     rules: Sequence[RuleAnswer]
@@ -70,12 +70,12 @@ class Explanation:
     unknown: Sequence[str]
 
     def to_json(self) -> dict[str, Any]:
-        """Write it for programs."""
+        """Return it for programs."""
         return asdict(self)
 
 
 def explain(finding: Finding, plan: Plan, known: KnownDevice, ceiling: Mode | None, now: datetime) -> Explanation:
-    """Work out what would be done about a finding; `ceiling` is the stack's Mode, None when it was not told."""
+    """Compute what would be done about a finding; `ceiling` is the stack's Mode, None if unknown."""
     if not finding.is_open:
         return _explain_an_end(finding)
     rule = plan.rule_for(finding, known.as_the_plan_sees_it())
@@ -99,7 +99,7 @@ def explain(finding: Finding, plan: Plan, known: KnownDevice, ceiling: Mode | No
 
 
 def why_not(rule: Rule, finding: Finding, known: KnownDevice) -> list[str]:
-    """Name each condition of a rule that the finding does not meet; empty when it meets them all."""
+    """List each condition of a rule that the finding does not meet; empty if it meets them all."""
     device = known.as_the_plan_sees_it()
     conditions: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
         ("source", rule.source, [finding.source]),
@@ -138,7 +138,7 @@ def _rule_answers(finding: Finding, plan: Plan, known: KnownDevice) -> Iterator[
 
 
 def _only_the_device_is_open(rule: Rule, why: Sequence[str], known: KnownDevice) -> str:
-    """Tell what must be known of the device before a rule can be judged; empty when it is judged already."""
+    """Return what must be known about the device to judge a rule; empty if the rule is already judged."""
     open_questions = []
     if rule.thing_type and known.thing_type is None:
         open_questions.append(("thing_type", "--thing-type", rule.thing_type))
@@ -156,8 +156,8 @@ def _device(finding: Finding, touching: Sequence[str]) -> str:
     if finding.subject.type is SubjectType.THING:
         return finding.subject.name
     if finding.subject.type is SubjectType.CERTIFICATE:
-        return f"every thing that the registry says uses {finding.subject}"
-    return f"none: {finding.subject} is no thing, so the case is recorded and people are told"
+        return f"every thing that uses {finding.subject}, by the registry"
+    return f"none: {finding.subject} is not a thing, so the case is recorded and a notice is sent"
 
 
 def _ceilings(ceiling: Mode | None) -> Sequence[Mode]:
@@ -166,7 +166,7 @@ def _ceilings(ceiling: Mode | None) -> Sequence[Mode]:
 
 def _in_mode(mode: Mode, touches: bool) -> str:
     if not touches:
-        return "recorded, and people are told"
+        return "recorded, and a notice is sent"
     return {
         Mode.OBSERVE: "nothing is touched; the case says what would be done",
         Mode.APPROVE: "waits for `warden approve`",
@@ -175,7 +175,7 @@ def _in_mode(mode: Mode, touches: bool) -> str:
 
 
 class _BlankLedger:
-    """A ledger in which nothing was ever written: no switch thrown, nothing counted."""
+    """An empty ledger: the service is not stopped, nothing is counted."""
 
     def read(self, _key: Key, /) -> Record | None:
         return None
@@ -199,7 +199,7 @@ class _BlankLedger:
 
 def _governor(finding: Finding, plan: Plan, rule: Rule, known: KnownDevice, now: datetime) -> tuple[bool | None, str]:
     if finding.subject.type is not SubjectType.THING:
-        return None, "cannot be asked here: it weighs the things by name"
+        return None, "cannot be asked here: it counts the things by name"
     thing = Thing(name=finding.subject.name, thing_type=known.thing_type or "", groups=tuple(known.groups or ()))
     counted = are_counted(rule.actions)
     verdict = Governor(plan, _BlankLedger()).weigh(rule, [thing], now, counted=counted)

@@ -1,4 +1,4 @@
-"""How an explanation reads."""
+"""The page of an explanation."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,7 +19,7 @@ _ANSWERS = {
 
 
 def print_no_finding(console: Console, message: Message) -> None:
-    """Print why nothing would come of a message."""
+    """Print why a message has no effect."""
     about = f"{message.detector}: " if message.detector else ""
     if message.refused:
         line = Text("Refused", style="bold red").append(f"  {shown(message.refused)}", style="default not bold")
@@ -32,7 +32,7 @@ def print_no_finding(console: Console, message: Message) -> None:
 
 
 def print_explanation(console: Console, explanation: Explanation, plan_name: str) -> None:
-    """Print what would come of a finding: the rule and why, the actions, the mode, the governor, the unknown."""
+    """Print the effect of a finding: the rule and why, the actions, the mode, the governor, the unknown."""
     finding = explanation.finding
     console.print(plain(finding["title"], "bold", limit=300))
     console.print(facts(_finding(explanation)))
@@ -75,7 +75,7 @@ def _rules(explanation: Explanation) -> Table:
 
 
 def _worth_saying(why: Sequence[str]) -> Sequence[str]:
-    """Leave out what follows: a rule for another source is not worth comparing any further."""
+    """Keep only the source if it differs: further comparison is then pointless."""
     return why[:1] if why and why[0].startswith("source ") else why
 
 

@@ -1,4 +1,4 @@
-"""The messages in an event file, read as the service reads them: which findings they hold, or why they hold none."""
+"""The messages in an event file, read as the service reads them: their findings, or why they have none."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from warden_cli.errors import BadUsage
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """One message and what the service would make of it: findings, nothing, or a refusal with its code."""
+    """One message and what it is to the service: findings, nothing, or a refusal with its code."""
 
     findings: Sequence[Finding] = ()
     ignored: str = ""
@@ -31,10 +31,10 @@ def messages_in(event: Any, now: datetime) -> Iterator[Message]:
     """Read every message of an event: an SNS, SQS or EventBridge event, or a detector's message by itself.
 
     Raises:
-        BadUsage: when it is no event at all.
+        BadUsage: when it is not an event.
     """
     if not isinstance(event, Mapping):
-        raise BadUsage("the file holds JSON, but no object; an event or a detector's message is one")
+        raise BadUsage("the file holds JSON, but not an object; an event or a detector's message is one")
     if stranger := _stranger(event):
         yield Message(ignored=stranger)
         return
@@ -73,12 +73,12 @@ def _why_nothing(detector: Detector, message: Mapping[str, Any]) -> str:
         checks = ", ".join(run.check for run in audit.checks_to_read(message))
         if not checks:
             return "the audit found nothing"
-        return f"the report only names the checks that found something ({checks}); ListAuditFindings has the findings"
-    return "nothing in it to act on: a status report, a summary, a sample, or something archived or suppressed"
+        return f"the report only names the checks with findings ({checks}); ListAuditFindings has the findings"
+    return "nothing to act on: a status report, a summary, a sample, or an archived or suppressed finding"
 
 
 def _from_case_queue(message: Mapping[str, Any]) -> Message | None:
-    """Read what the service puts on its own case queue."""
+    """Read a message of the service's own case queue."""
     if "schema" not in message or message.get("type") not in ("finding", "decision", "job-ended", "due"):
         return None
     if message["type"] != "finding":
@@ -86,7 +86,9 @@ def _from_case_queue(message: Mapping[str, Any]) -> Message | None:
     try:
         return Message(findings=(Finding.from_message(message["finding"]),), detector="the case queue")
     except (AttributeError, KeyError, TypeError, ValueError):
-        return Message(refused="unknown-message", reason="a finding of the case queue, not in its form there")
+        return Message(
+            refused="unknown-message", reason="a finding of the case queue, but not in the form it has there"
+        )
 
 
 _STRANGERS: tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...] = (
@@ -94,20 +96,23 @@ _STRANGERS: tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...] = (
         lambda event: "requestContext" in event,
         "an operator's call, for `operate`; no rule is asked about it",
     ),
-    (lambda event: {"RequestType", "LogicalResourceId"} <= event.keys(), "CloudFormation's, for `set_up_account`"),
-    (lambda event: event.get("detail-type") == "Scheduled Event", "the schedule of a sweep; it holds no finding"),
-    (lambda event: event.get("eventType") in ("JOB", "JOB_EXECUTION"), "news of a job, for `track_device`"),
+    (
+        lambda event: {"RequestType", "LogicalResourceId"} <= event.keys(),
+        "a message of CloudFormation, for `set_up_account`",
+    ),
+    (lambda event: event.get("detail-type") == "Scheduled Event", "the schedule of a sweep; it has no finding"),
+    (lambda event: event.get("eventType") in ("JOB", "JOB_EXECUTION"), "the event of a job, for `track_device`"),
     (lambda event: {"thing", "principal", "payload"} <= event.keys(), "a device's own request, for `serve_device`"),
 )
 
 
 def _stranger(event: Mapping[str, Any]) -> str:
-    """Name what is no detector's at all, but another function's event."""
+    """Name an event that is for another function, not a detector's message."""
     return next((words for fits, words in _STRANGERS if fits(event)), "")
 
 
 def _here(event: Mapping[str, Any], record: Mapping[str, Any]) -> Settings:
-    """Take account and region from what carried the message, as if the service ran where the event is from."""
+    """Take account and region from the envelope, as if the service ran where the event comes from."""
     account, region = str(event.get("account", "")), str(event.get("region", ""))
     arn = record.get("eventSourceARN") or _topic_in(str(record.get("body", "")))
     if isinstance(arn, str) and arn.count(":") >= 5:

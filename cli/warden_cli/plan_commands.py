@@ -1,4 +1,4 @@
-"""`warden plan`: check the response plan and explain what it would do. Both run here and ask nobody."""
+"""`warden plan`: check the response plan and explain what it would do. Both work offline."""
 
 import json
 from argparse import Namespace
@@ -24,7 +24,7 @@ _BIGGEST_EVENT = 16 * 1024 * 1024
 
 
 def check(arguments: Namespace, console: Console) -> Exit:
-    """Say every fault of a plan with its line, or that there is none."""
+    """Print every fault of a plan with its line, or that there is none."""
     path = _plan_path(arguments.file)
     name = shown(how_to_write(str(path)))
     try:
@@ -46,7 +46,7 @@ def check(arguments: Namespace, console: Console) -> Exit:
 
 
 def explain_event(arguments: Namespace, console: Console) -> Exit:
-    """Say what would come of each message in an event file."""
+    """Print the effect of each message in an event file."""
     path = _plan_path(arguments.plan)
     plan = _plan(path)
     now = datetime.now(UTC)
@@ -100,7 +100,7 @@ def _plan(path: Path) -> Plan:
         return read_plan(_text(path))
     except PlanError as error:
         raise Refused(
-            f"the plan is faulty, and explains nothing; `warden plan check {shown(how_to_write(str(path)))}` says where"
+            f"the plan has faults and explains nothing; `warden plan check {shown(how_to_write(str(path)))}` lists them"
         ) from error
 
 
@@ -112,7 +112,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise BadUsage(f"cannot read {shown(str(path))}: {shown(error.strerror or str(error))}") from error
     except UnicodeDecodeError as error:
-        raise BadUsage(f"{shown(str(path))} is no text in UTF-8") from error
+        raise BadUsage(f"{shown(str(path))} is not UTF-8") from error
 
 
 def _event(path: Path) -> Any:

@@ -1,6 +1,6 @@
 """The table in docs/response-plan.md: what the deployed plan does about every kind that the sources know.
 
-`python -m warden_cli.plan_table` rewrites it; a test holds the page to it.
+`python -m warden_cli.plan_table` rewrites it; a test compares the page with it.
 """
 
 import sys
@@ -53,7 +53,7 @@ MACHINE_LEARNING = {
     "aws:num-messages-sent",
     CUSTOM_METRIC,
 }
-"""The metrics that AWS trains models for."""
+"""The metrics for which AWS trains models."""
 
 _TOLD_OF = (Source.DETECT, Source.AUDIT, Source.GUARDDUTY, Source.GENERIC, Source.SECURITY_HUB, Source.SCHEDULE)
 """Sources whose kinds are known. Security Hub's findings keep the source that made them, the schedule meets no rule."""
@@ -86,7 +86,7 @@ _NO_DEVICE_CHECKS = frozenset(check for check in CHECKS if "DEVICE_CERTIFICATE_"
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One thing that a source can say. `section` is the part of the table it stands in."""
+    """One kind that a source can report. `section` is its part of the table."""
 
     section: str
     source: Source
@@ -99,7 +99,7 @@ class Kind:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row of the table; severities that are answered alike share it."""
+    """One row of the table; severities with the same answer share it."""
 
     kind: Kind
     severities: Sequence[Severity]
@@ -109,7 +109,7 @@ class Row:
 
 
 def kinds() -> Iterator[Kind]:
-    """List what the sources know, in the order of the table."""
+    """List the kinds that the sources know, in the order of the table."""
     yield from _detect("Detect: what AWS IoT measures", sorted(CLOUD_SIDE_METRICS))
     yield from _detect("Detect: what the device says of itself", (*DEVICE_SIDE_METRICS, CUSTOM_METRIC))
     for check, severity in sorted(CHECKS.items()):
@@ -150,7 +150,7 @@ def _detect(section: str, metrics: Sequence[str]) -> Iterator[Kind]:
 
 
 def rows(plan: Plan) -> Iterator[Row]:
-    """Ask the plan about every kind, at every severity it can have."""
+    """Match the plan with every kind, at every severity that it can have."""
     for kind in kinds():
         asked = [(severity, plan.rule_for(_finding(kind, severity), Device())) for severity in kind.severities]
         for rule, group in groupby(reversed(asked), key=lambda pair: pair[1]):
@@ -199,7 +199,7 @@ def with_table(page: str, plan: Plan) -> str:
     """Put the table into a page, between the markers.
 
     Raises:
-        ValueError: when the page has not both of them.
+        ValueError: when one of them is missing.
     """
     before, _, rest = page.partition(BEGIN)
     _, mark, after = rest.partition(END)

@@ -1,4 +1,4 @@
-"""What the service answers, as values. Unknown fields are left alone: an older command reads a newer service."""
+"""The service's answers, as values. Unknown fields are ignored, so an older command can read a newer service."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from warden_cli.errors import NotReached
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """One action of a case and how far it has come."""
+    """One action of a case and its progress."""
 
     name: str
     progress: str
@@ -41,7 +41,7 @@ _FAILURES = (StepKind.HELD, StepKind.ACTION_FAILED, StepKind.RELEASE_NOT_MADE, S
 
 @dataclass(frozen=True, kw_only=True)
 class Containment:
-    """What was taken from a device, and for which cases."""
+    """What was removed from a device, and for which cases."""
 
     state: str
     since: datetime
@@ -52,7 +52,7 @@ class Containment:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One case. `attributes` and `evidence` are there only when a single case was asked for."""
+    """One case. Only `show` fills `attributes` and `evidence`."""
 
     id: str
     state: str
@@ -77,7 +77,7 @@ class Case:
 
     @property
     def device(self) -> str:
-        """The thing, or what else the case is about."""
+        """The thing, or the other subject of the case."""
         return self.thing or f"{self.subject_type} {self.subject_name}"
 
 
@@ -95,7 +95,7 @@ def understood[T](read: Callable[[Mapping[str, Any]], T], answer: Mapping[str, A
     """Read an answer.
 
     Raises:
-        NotReached: when it has not the form that this version of the command knows.
+        NotReached: when this version of the command does not know its form.
     """
     try:
         return read(answer)

@@ -1,4 +1,4 @@
-"""The terminal: what may be printed on it, in which colours, and how times and names read there."""
+"""The terminal: safe output, colours, and the form of times and names."""
 
 import json
 import os
@@ -43,7 +43,7 @@ _STYLES = {
 
 
 def a_console() -> Console:
-    """Make the console for standard output. Nothing it is given is read as markup, and no sign can stop it."""
+    """Make the console for standard output. It interprets no markup, and no character can break it."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -54,9 +54,9 @@ def a_console() -> Console:
 
 
 def shown(text: str, limit: int = 1000) -> str:
-    """Make text from elsewhere fit for a terminal: one line, nothing that moves the cursor or turns the text round.
+    """Make foreign text safe for a terminal: one line that cannot move the cursor or reverse the text.
 
-    Control characters, escape sequences, line breaks and invisible or direction-changing signs are written out;
+    Control characters, escape sequences, line breaks and invisible or direction-changing characters are escaped;
     letters of any language stay.
     """
     safe = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
@@ -64,12 +64,12 @@ def shown(text: str, limit: int = 1000) -> str:
 
 
 def plain(text: str, style: str = "", limit: int = 1000) -> Text:
-    """Put text from elsewhere into a page."""
+    """Return foreign text, made safe for a page."""
     return Text(shown(text, limit), style=style)
 
 
 def word(text: str) -> Text:
-    """Write a word that has a colour of its own: a state, a progress, a severity."""
+    """Return a word in its own colour: a state, a progress, a severity."""
     return plain(text, _STYLES.get(text, ""))
 
 
@@ -79,7 +79,7 @@ def heading(text: str) -> Text:
 
 
 def facts(rows: Iterable[tuple[str, Text | str]], *, names: int = 11) -> Table:
-    """Lay out names and values; values wrap in their own column, and long ids are broken, never cut."""
+    """Lay out names and values; values wrap in their own column, and long ids wrap and are never cut."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", min_width=names, no_wrap=True)
     table.add_column(overflow="fold", ratio=1)
@@ -89,7 +89,7 @@ def facts(rows: Iterable[tuple[str, Text | str]], *, names: int = 11) -> Table:
 
 
 def as_json(answer: Any) -> str:
-    """Write an answer for programs: pure ASCII, so that it is also harmless on a terminal."""
+    """Write an answer for programs, in ASCII, so that it is also safe on a terminal."""
     return json.dumps(answer, indent=2).replace("\x7f", "\\u007f")
 
 
@@ -99,7 +99,7 @@ def moment(when: datetime) -> str:
 
 
 def age(since: datetime, now: datetime) -> str:
-    """Tell how long ago something was, in its largest unit."""
+    """Return the time since then, in its largest unit."""
     passed = max(now - since, timedelta())
     if passed < timedelta(minutes=1):
         return f"{passed.seconds} s"
@@ -111,11 +111,11 @@ def age(since: datetime, now: datetime) -> str:
 
 
 def who(name: str) -> str:
-    """Shorten an ARN to the part that tells people apart; any other name stays."""
+    """Shorten an ARN to the part that identifies a person; leave any other name as it is."""
     return name.split(":", 5)[5] if name.startswith("arn:") and name.count(":") >= 5 else name
 
 
 def how_to_write(path: str) -> str:
-    """Write a path as short as it can be typed from here."""
+    """Return a path in the shortest form that can be typed from here."""
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else relative

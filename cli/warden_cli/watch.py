@@ -1,4 +1,4 @@
-"""Following a case after a decision, until nothing of it is under way any more."""
+"""Follow a case after a decision, until no work on it is under way."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -11,17 +11,17 @@ from warden_cli.responses import CaseFile, Entry, case_file_in, understood
 from warden_cli.terminal import shown
 
 _FAILURES_BORNE = 5
-"""How many questions in a row may go unanswered: the work goes on all the while."""
+"""How many requests in a row may go unanswered; the work continues in the meantime."""
 
 
 class Service(Protocol):
-    """Who is asked."""
+    """The service that is asked."""
 
     def ask(self, command: str, **arguments: str) -> Mapping[str, Any]: ...
 
 
 class Told(Protocol):
-    """Who is told of each new line, as it comes."""
+    """The page that gets each new line."""
 
     def __call__(self, entry: Entry, /) -> None: ...
 
@@ -36,7 +36,7 @@ class Ending:
 
 @dataclass(frozen=True, kw_only=True)
 class Awaited:
-    """The decision whose end is awaited: its own line in the timeline shows that it was taken."""
+    """The decision to follow: its own line in the timeline shows that the service began with it."""
 
     case: str
     decision: str
@@ -44,7 +44,7 @@ class Awaited:
     lines_before: int
 
     def is_taken(self, new: Sequence[Entry]) -> bool:
-        """Tell whether the service has begun with it."""
+        """Check whether the service has begun with it."""
         if any(self.request and entry.facts.get("request") == self.request for entry in new):
             return True
         return not self.request and any(
@@ -56,11 +56,11 @@ _TAKEN = (StepKind.DECISION_TAKEN, StepKind.DECISION_REFUSED)
 
 
 def follow(service: Service, awaited: Awaited, told: Told, *, seconds: float, pause: float = 2.0) -> Ending:
-    """Ask again and again, telling each new line, until the case is at rest.
+    """Ask repeatedly and print each new line, until the case is at rest.
 
     Raises:
         NotYet: when that takes longer than `seconds`.
-        NotReached: when the service does not answer any more.
+        NotReached: when the service stops answering.
     """
     deadline = time.monotonic() + seconds
     seen, unanswered, taken = awaited.lines_before, 0, False
@@ -88,7 +88,7 @@ def follow(service: Service, awaited: Awaited, told: Told, *, seconds: float, pa
 def _is_at_rest(file: CaseFile) -> bool:
     case = file.case
     if case.state == "closed":
-        return True  # whatever a device was still asked for has its own end, and moves nothing here
+        return True  # other jobs of the device end by themselves and do not change this case's state
     if case.state in ("responding", "recovering"):
         return False
     # On a contained device an action that is planned is one that was just asked for.

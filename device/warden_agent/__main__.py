@@ -34,7 +34,7 @@ def main() -> int:
         store.enrol()
         store.load()
     except (ConfigError, StorageError) as error:
-        logger.error("%s", error)  # noqa: TRY400  the message is for whoever wrote the file, a traceback is not
+        logger.error("%s", error)  # noqa: TRY400  the message is for the author of the file; a traceback would not help
         return 2
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)

@@ -43,7 +43,7 @@ class TestStanding:
             "Enrolled 1,204",
             "Waiting 1,203 for their turn",
             "Sent 1 are asked",
-            "send no more jobs for now warden campaign pause",
+            "stop sending jobs for now warden campaign pause",
         ):
             assert line in said.text
 
@@ -69,7 +69,7 @@ class TestStanding:
         said = shell.warden("campaign").text
 
         assert "stopped 2 of 13 devices failed (fleet-warden) Began" in said
-        assert "go on, when the cause is mended warden campaign resume" in said
+        assert "send jobs again, once the cause is fixed warden campaign resume" in said
         assert "end it warden campaign cancel" in said
 
     @pytest.mark.parametrize("decision", CampaignDecision)

@@ -35,12 +35,12 @@ def test_a_function_url_names_its_region_itself(host: str, region: str) -> None:
     ("url", "words"),
     [
         ("", "Set WARDEN_URL, or use --url"),
-        ("not a url", "is not a URL the service could have"),
-        ("ftp://example.com/", "is not a URL the service could have"),
-        ("https://user:secret@example.com/", "is not a URL the service could have"),
-        ("https://example.com:port/", "is not a URL the service could have"),
-        ("https://[::1/", "is not a URL the service could have"),
-        ("https://exa\nmple.com/", "is not a URL the service could have"),
+        ("not a url", "cannot be a URL of the service"),
+        ("ftp://example.com/", "cannot be a URL of the service"),
+        ("https://user:secret@example.com/", "cannot be a URL of the service"),
+        ("https://example.com:port/", "cannot be a URL of the service"),
+        ("https://[::1/", "cannot be a URL of the service"),
+        ("https://exa\nmple.com/", "cannot be a URL of the service"),
         ("http://abc.lambda-url.us-east-1.on.aws/", "use https://"),
     ],
 )

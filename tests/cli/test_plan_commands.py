@@ -220,7 +220,7 @@ class TestExplain:
         ("content", "words"),
         [
             ("{", "is not JSON"),
-            ("[]", "no object"),
+            ("[]", "not an object"),
             ('{"Records": [{"Sns": 1}]}', "neither SNS's nor SQS's"),
             ('{"Records": [{"body": "{}", "attributes": null}]}', "neither SNS's nor SQS's"),
             ("[" * 100_000, "is not JSON"),
