@@ -109,6 +109,7 @@ def test_a_rotation_is_written_whole_and_read_as_it_was_written() -> None:
         Key("THING#pump-3", "ROTATION"),
         {
             "type": "rotation",
+            "v": 1,
             "thing": "pump-3",
             "job_id": "warden-1",
             "case_id": "case-1",

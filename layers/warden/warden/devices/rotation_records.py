@@ -5,14 +5,14 @@ Only `devices/rotation.py` writes a rotation; everybody else reads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from warden.core.clock import from_text, to_text
-from warden.core.ledger import Key, Ledger, Put, version_of
+from warden.core.clock import to_text
+from warden.core.ledger import Key, Ledger, Put
+from warden.core.records import RecordType
 
 
 class RotationState(StrEnum):
@@ -93,7 +93,7 @@ def retirement_key(certificate: str) -> Key:
 def read_rotation(ledger: Ledger, thing: str) -> Rotation | None:
     """Read a thing's last rotation; None when it never had one."""
     record = ledger.read(rotation_key(thing))
-    return _from(record) if record else None
+    return _ROTATION.value(record) if record else None
 
 
 def save_rotation(ledger: Ledger, rotation: Rotation, *also: Put) -> Rotation:
@@ -106,37 +106,9 @@ def save_rotation(ledger: Ledger, rotation: Rotation, *also: Put) -> Rotation:
     return replace(rotation, version=rotation.version + 1)
 
 
+_ROTATION = RecordType(name="rotation", of=Rotation)
+
+
 def rotation_put(rotation: Rotation) -> Put:
     """Return the write of a rotation, for a commit together with others."""
-    record = {
-        "type": "rotation",
-        "thing": rotation.thing,
-        "job_id": rotation.job_id,
-        "case_id": rotation.case_id,
-        "state": rotation.state,
-        "old": list(rotation.old),
-        "new": rotation.new,
-        "request": rotation.request,
-        "key": rotation.key,
-        "issuing_since": to_text(rotation.issuing_since) if rotation.issuing_since else "",
-        "issued": rotation.issued,
-        "spent": list(rotation.spent),
-    }
-    return Put(rotation_key(rotation.thing), record, rotation.version)
-
-
-def _from(record: Mapping[str, Any]) -> Rotation:
-    return Rotation(
-        thing=record["thing"],
-        job_id=record["job_id"],
-        case_id=record["case_id"],
-        state=RotationState(record["state"]),
-        old=tuple(record["old"]),
-        new=record["new"],
-        request=record["request"],
-        key=record["key"],
-        issuing_since=from_text(record["issuing_since"]) if record["issuing_since"] else None,
-        issued=int(record["issued"]),
-        spent=tuple(record["spent"]),
-        version=version_of(record),
-    )
+    return Put(rotation_key(rotation.thing), _ROTATION.record(rotation), rotation.version)
