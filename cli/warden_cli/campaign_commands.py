@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from warden.campaigns.records import MemberResult
 from warden_cli.client import Service
 from warden_cli.errors import Exit, NotReached
 from warden_cli.terminal import as_json, facts, heading, moment, plain, shown, who, word
@@ -92,9 +93,9 @@ def _devices(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ("enrolled", ""),
         ("waiting", "for their turn"),
         ("sent", "are asked, or their jobs are being counted"),
-        ("done", "are on a new certificate"),
-        ("failed", "are back on the old one: warden cases --state open"),
-        ("unreachable", "did not come; the next sweep finds them again"),
-        ("skipped", "were gone, contained, or in another rotation"),
+        (MemberResult.DONE, "are on a new certificate"),
+        (MemberResult.FAILED, "are back on the old one: warden cases --state open"),
+        (MemberResult.UNREACHABLE, "did not come; the next sweep finds them again"),
+        (MemberResult.SKIPPED, "were gone, contained, or in another rotation"),
     ):
         yield name.capitalize(), f"{int(told[name]):>7,}  {words}".rstrip()

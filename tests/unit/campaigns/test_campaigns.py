@@ -10,7 +10,17 @@ import pytest
 
 from tests.fakes import World, a_finding
 from tests.unit.campaigns.test_inventory import a_fleet, state_of
-from warden.campaigns.records import Campaign, CampaignState, MemberState, read_campaign
+from warden.campaigns.records import (
+    Batch,
+    Campaign,
+    CampaignState,
+    MemberResult,
+    MemberState,
+    Tally,
+    batch_from,
+    batch_put,
+    read_campaign,
+)
 from warden.cases.model import CaseState
 from warden.core.errors import Refused
 from warden.core.findings import Source
@@ -366,3 +376,25 @@ def test_people_are_told_of_the_campaign_and_not_of_each_device() -> None:
 
     subjects = Counter(notice.subject.split(":")[1].strip() for notice in world.notices.sent)
     assert subjects == {"certificates": 1, "certificate campaign finished": 1}
+
+
+# --- results -------------------------------------------------------------------------------------------------------
+
+
+def test_what_came_of_a_device_is_a_value_and_each_is_counted() -> None:
+    results = {f"pump-{number}": result for number, result in enumerate(MemberResult)}
+    batch = Batch(
+        campaign="c",
+        number=1,
+        job_id="j",
+        step=2,
+        things=list(results),
+        began_at=datetime(2026, 11, 22, tzinfo=UTC),
+        outcomes=results,
+    )
+
+    read = batch_from(batch_put(batch).record)
+
+    assert all(isinstance(result, MemberResult) for result in read.outcomes.values())
+    assert read.tally == Tally(done=1, failed=1, absent=1, unreachable=1, skipped=1)
+    assert list(vars(read.tally)) == list(MemberResult)

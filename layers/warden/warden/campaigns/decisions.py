@@ -11,6 +11,7 @@ from warden.campaigns.allowed import LEADS_TO, CampaignDecision, allowed, refusa
 from warden.campaigns.records import (
     Campaign,
     CampaignState,
+    MemberResult,
     Tally,
     batch_from,
     open_batches_of,
@@ -89,7 +90,7 @@ def campaign_summary(campaign: Campaign, context: Context) -> dict[str, Any]:
         "enrolled": campaign.size,
         "waiting": campaign.waiting,
         "sent": campaign.out,
-        **{name: count for name, count in counts.items() if name != "absent"},
+        **{name: count for name, count in counts.items() if name != MemberResult.ABSENT},
         "jobs": campaign.batches,
         "devicesPerDay": context.plan.rotation.devices_per_day,
         "roomToday": context.governor.room_for_campaign(context.now()),

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 
 from warden.campaigns.allowed import CampaignDecision, allowed
-from warden.campaigns.records import Campaign, CampaignState, read_batch, read_campaign, save_campaign
+from warden.campaigns.records import Campaign, CampaignState, MemberResult, read_batch, read_campaign, save_campaign
 from warden.context import Context
 from warden.core.ledger import retry_on_conflict
 from warden.core.mode import Mode
@@ -91,7 +91,7 @@ def _failing(campaign: Campaign, context: Context) -> Iterator[str]:
     for number in range(campaign.batches, max(0, campaign.batches - _BATCHES_LOOKED_AT), -1):
         batch = read_batch(context.ports.ledger, campaign.id, number)
         if batch is not None:
-            yield from (thing for thing, word in batch.outcomes.items() if word == "failed")
+            yield from (thing for thing, result in batch.outcomes.items() if result is MemberResult.FAILED)
 
 
 _COMMANDS = {

@@ -43,13 +43,23 @@ class CampaignState(StrEnum):
 OVER = (CampaignState.FINISHED, CampaignState.CANCELLED)
 
 
+class MemberResult(StrEnum):
+    """What came of a device in one batch.
+
+    An absent one was not reached and waits again, an unreachable one was not reached for the last time, a skipped one
+    was gone or in other hands.
+    """
+
+    DONE = "done"
+    FAILED = "failed"
+    ABSENT = "absent"
+    UNREACHABLE = "unreachable"
+    SKIPPED = "skipped"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """How many devices came to what.
-
-    `absent` were not reached and wait again, `unreachable` were not reached for the last time, `skipped` were gone or
-    in other hands.
-    """
+    """How many devices came to each `MemberResult`."""
 
     done: int = 0
     failed: int = 0
@@ -169,7 +179,7 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """The devices of one job. `outcomes` says of each that has ended what came of it (the words of `Tally`).
+    """The devices of one job. `outcomes` says of each that has ended what came of it.
 
     `sent` says that the job is out, `counted` that the campaign has counted the outcomes.
     """
@@ -181,7 +191,7 @@ class Batch:
     things: Sequence[str]
     began_at: datetime
     sent: bool = False
-    outcomes: Mapping[str, str] = field(default_factory=dict)
+    outcomes: Mapping[str, MemberResult] = field(default_factory=dict)
     counted: bool = False
     version: int = 0
 
@@ -193,8 +203,8 @@ class Batch:
     @property
     def tally(self) -> Tally:
         """Count what came of it."""
-        words = list(self.outcomes.values())
-        return Tally(**{name: words.count(name) for name in vars(Tally())})
+        results = list(self.outcomes.values())
+        return Tally(**{result.value: results.count(result) for result in MemberResult})
 
 
 CAMPAIGN_KEY = Key("CAMPAIGN", "CURRENT")

@@ -20,6 +20,7 @@ from warden.campaigns.records import (
     Campaign,
     CampaignState,
     Member,
+    MemberResult,
     MemberState,
     Tally,
     batch_from,
@@ -217,7 +218,7 @@ def _let_go(campaign: Campaign, context: Context) -> None:
             send_job_ended(context.ports.queue, thing=thing, job_id=batch.job_id, event=f"{batch.job_id} gone")
         elif member is not None and thing not in batch.outcomes:
             left = replace(member, state=MemberState.SKIPPED, batch=batch.number, note="the campaign was cancelled")
-            retry_on_conflict(partial(_note, left, "skipped", context))
+            retry_on_conflict(partial(_note, left, MemberResult.SKIPPED, context))
     retry_on_conflict(partial(_mark_sent, batch, context))
 
 
@@ -301,7 +302,7 @@ def _prepare(thing: str, batch: Batch, ends_at: datetime, context: Context) -> N
     asking, closed = _asking_case(member, context)
     if why := closed or in_other_hands(thing, context):
         skipped = replace(member, state=MemberState.SKIPPED, note=why, batch=batch.number, job_id=batch.job_id)
-        _note(skipped, "skipped", context, asking)
+        _note(skipped, MemberResult.SKIPPED, context, asking)
         return
     case = asking or _a_case_of_its_own(member, batch, context)
     rotation = new_rotation(read_rotation(ledger, thing), thing=thing, job_id=batch.job_id, case_id=case.id)
@@ -378,37 +379,43 @@ def _note_end(thing: str, job: str, outcome: Outcome, status: str, context: Cont
     member = read_member(context.ports.ledger, thing)
     if member is None or member.job_id != job or member.state is not MemberState.SENT:
         return
-    word = _word_for(thing, job, outcome, status, context)
-    if word == "absent":
-        if member.attempts >= context.plan.rotation.attempts:
-            _note(replace(member, state=MemberState.UNREACHABLE, note=outcome.detail), "unreachable", context)
-            return
-        _note(replace(member, state=MemberState.WAITING, waits_since=context.now(), note=outcome.detail), word, context)
-        return
-    states = {"done": MemberState.DONE, "failed": MemberState.FAILED, "skipped": MemberState.SKIPPED}
-    _note(replace(member, state=states[word], note=outcome.detail), word, context)
+    result = _result_of(thing, job, outcome, status, context)
+    if result is MemberResult.ABSENT and member.attempts >= context.plan.rotation.attempts:
+        result = MemberResult.UNREACHABLE
+    waits_since = context.now() if result is MemberResult.ABSENT else member.waits_since
+    ended = replace(member, state=_STATE_AFTER[result], waits_since=waits_since, note=outcome.detail)
+    _note(ended, result, context)
 
 
-def _word_for(thing: str, job: str, outcome: Outcome, status: str, context: Context) -> str:
+_STATE_AFTER = {
+    MemberResult.DONE: MemberState.DONE,
+    MemberResult.FAILED: MemberState.FAILED,
+    MemberResult.ABSENT: MemberState.WAITING,
+    MemberResult.UNREACHABLE: MemberState.UNREACHABLE,
+    MemberResult.SKIPPED: MemberState.SKIPPED,
+}
+
+
+def _result_of(thing: str, job: str, outcome: Outcome, status: str, context: Context) -> MemberResult:
     """Tell a device that failed from one that was never there: only the first says that renewal does not work."""
     if outcome.progress is Progress.DONE:
-        return "done"
+        return MemberResult.DONE
     rotation = read_rotation(context.ports.ledger, thing)
     asked = rotation is not None and rotation.job_id == job and rotation.request != ""
     if asked or status in ("FAILED", "REJECTED", "TIMED_OUT", "SUCCEEDED"):
-        return "failed"
-    return "skipped" if status == NoStatus.GONE else "absent"
+        return MemberResult.FAILED
+    return MemberResult.SKIPPED if status == NoStatus.GONE else MemberResult.ABSENT
 
 
-def _note(member: Member, word: str, context: Context, asking: Case | None = None) -> None:
-    """Write a device's place and its batch's word for it, in one commit; on the case that asked, where it is left out.
+def _note(member: Member, result: MemberResult, context: Context, asking: Case | None = None) -> None:
+    """Write a device's place and its result in its batch, in one commit; on the case that asked, where it is left out.
 
     Whoever reads that case is told by the sweep.
     """
     batch = read_batch(context.ports.ledger, member.campaign, member.batch)
     if batch is None:
         return
-    noted = replace(batch, outcomes={**batch.outcomes, member.thing: word})
+    noted = replace(batch, outcomes={**batch.outcomes, member.thing: result})
     writes, now = (member_put(member), batch_put(noted)), context.now()
     if asking is None:
         context.ports.ledger.commit(*writes)
