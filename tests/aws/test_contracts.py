@@ -12,7 +12,7 @@ from tests.aws.backends import Ground
 from tests.fakes import SETTINGS, a_finding, a_key, a_world
 from warden.core.errors import ActionFailed, Refused
 from warden.core.findings import Source
-from warden.core.ports import JobOrder, Ports, QueueEntry, UploadedFile
+from warden.core.ports import Disconnection, JobOrder, Ports, QueueEntry, UploadedFile
 from warden.devices.csr import key_of_certificate
 from warden.notify.asff import finding_of
 
@@ -236,7 +236,7 @@ class TestConnections:
 
         said = [ground.connections.disconnect("pump-1") for _ in range(2)]
 
-        assert said == ["disconnected", "was not connected"]
+        assert said == [Disconnection.DISCONNECTED, Disconnection.NOT_CONNECTED]
 
 
 class TestEvidence:
