@@ -1,19 +1,18 @@
-"""baseline/controls.toml says what the two templates have: parameters, resources, plans, regions; prices are dated."""
+"""controls.toml says what the two templates have: parameters, resources, plans, regions; prices are dated."""
 
 from __future__ import annotations
 
 import datetime
-import tomllib
 from typing import Any
 
 import pytest
 
 from tests.baseline.test_stack import FOREIGN, TEMPLATE
-from tests.conftest import ROOT
 from tests.template.transformed import written
 from warden.ingest.detectors.audit import CHECKS
+from warden.survey.controls import controls_data
 
-DATA: dict[str, Any] = tomllib.loads((ROOT / "baseline" / "controls.toml").read_text())
+DATA = controls_data()
 CONTROLS: list[dict[str, Any]] = DATA["control"]
 
 

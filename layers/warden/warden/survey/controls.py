@@ -1,0 +1,64 @@
+"""The eleven controls, as `controls.toml` beside this module has them.
+
+The file is the package's own data: the survey runs from the layer, where there is no `baseline/` folder, and the
+command and the tests import the same package. `tests/baseline` holds it to both templates.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+EVERY_CHECK = "*"
+
+
+@dataclass(frozen=True)
+class ControlTerms:
+    """What the survey needs to know of a control."""
+
+    number: int
+    key: str
+    title: str
+    checks: Sequence[str]
+    closes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The controls, and the regions that lack what they need."""
+
+    controls: Mapping[str, ControlTerms]
+    regions_without_audit: frozenset[str]
+    """Device Defender, and with it its audit, is not there; AWS IoT may be."""
+
+    @property
+    def checks(self) -> frozenset[str]:
+        """Every audit check that a control names."""
+        return frozenset(check for each in self.controls.values() for check in each.checks) - {EVERY_CHECK}
+
+
+def controls_data() -> dict[str, Any]:
+    """Read the file as it is, with parameters and prices."""
+    return tomllib.loads(files("warden.survey").joinpath("controls.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def baseline() -> Baseline:
+    """Read what the survey needs of the file."""
+    data = controls_data()
+    terms = {
+        each["key"]: ControlTerms(
+            number=each["number"],
+            key=each["key"],
+            title=each["title"],
+            checks=tuple(each["checks"]),
+            closes=tuple(each["closes"]),
+        )
+        for each in data["control"]
+    }
+    regions = data["regions"]
+    return Baseline(terms, frozenset((*regions["no_audit"], *regions["no_iot"])))

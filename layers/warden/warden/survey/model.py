@@ -1,0 +1,102 @@
+"""A survey: a state for each control, and for each way in which the account could fall silent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """How much of a control the account has."""
+
+    ON = "on"
+    PARTLY = "partly"
+    OFF = "off"
+    NOT_AVAILABLE_HERE = "not-available-here"
+    """AWS does not offer it in this region."""
+    NOT_KNOWN = "not-known"
+    """It could not be read: never the same as off."""
+
+
+class Owner(StrEnum):
+    """Who set a control up."""
+
+    OURS = "ours"
+    """A resource of the baseline's stack or of the service's."""
+    THEIRS = "theirs"
+    """It is in neither stack."""
+    BOTH = "both"
+    NOBODY = "nobody"
+    """There is none."""
+    NOT_KNOWN = "not-known"
+
+
+class Pulse(StrEnum):
+    """Whether a way in which findings arrive is alive."""
+
+    OK = "ok"
+    WRONG = "wrong"
+    NOT_YET = "not-yet"
+    """Too soon to judge: AWS takes up to a day for the first audit."""
+    NOT_AVAILABLE_HERE = "not-available-here"
+    NOT_KNOWN = "not-known"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """The state of one of the eleven controls.
+
+    `says` are sentences for people, the most important first. `evidence` are the values that were read. `closes` are
+    the parameters and commands that close it; there are none if it is on or not available here.
+    """
+
+    number: int
+    key: str
+    title: str
+    state: State
+    owner: Owner
+    since: datetime
+    says: Sequence[str] = ()
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    closes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Liveness:
+    """The state of one thing without which nothing is heard. `fix` is what to do if it is wrong."""
+
+    key: str
+    title: str
+    pulse: Pulse
+    since: datetime
+    says: Sequence[str] = ()
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    fix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What the account had at a moment. `lacking` are the actions that our role was denied."""
+
+    at: datetime
+    account: str
+    region: str
+    stack: str
+    baseline_stack: str
+    controls: Sequence[Control]
+    liveness: Sequence[Liveness]
+    lacking: Sequence[str] = ()
+
+    @property
+    def states(self) -> Mapping[State, int]:
+        """How many controls are in each state; every state has a number."""
+        counted = Counter(control.state for control in self.controls)
+        return {state: counted[state] for state in State}
+
+    @property
+    def wrong(self) -> Sequence[Liveness]:
+        """What is wrong with hearing."""
+        return [each for each in self.liveness if each.pulse is Pulse.WRONG]

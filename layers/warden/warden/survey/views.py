@@ -1,0 +1,54 @@
+"""A survey in plain values, for programs: the bucket keeps it, the pages and the `warden` command are made of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from warden.core.clock import to_text
+from warden.survey.model import Control, Liveness, Survey
+
+SCHEMA_VERSION = 1
+"""Counts up when a name changes its meaning or goes; a new name alone does not count."""
+
+
+def survey_json(survey: Survey) -> dict[str, Any]:
+    """Return a survey as JSON values: ISO times, the enums of `survey/model.py` by their words."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "at": to_text(survey.at),
+        "account": survey.account,
+        "region": survey.region,
+        "stack": survey.stack,
+        "baseline_stack": survey.baseline_stack,
+        "states": {str(state): number for state, number in survey.states.items()},
+        "wrong": len(survey.wrong),
+        "controls": [_control(each) for each in survey.controls],
+        "liveness": [_liveness(each) for each in survey.liveness],
+        "lacking": list(survey.lacking),
+    }
+
+
+def _control(control: Control) -> dict[str, Any]:
+    return {
+        "number": control.number,
+        "key": control.key,
+        "title": control.title,
+        "state": control.state.value,
+        "owner": control.owner.value,
+        "since": to_text(control.since),
+        "says": list(control.says),
+        "evidence": dict(control.evidence),
+        "closes": list(control.closes),
+    }
+
+
+def _liveness(liveness: Liveness) -> dict[str, Any]:
+    return {
+        "key": liveness.key,
+        "title": liveness.title,
+        "pulse": liveness.pulse.value,
+        "since": to_text(liveness.since),
+        "says": list(liveness.says),
+        "evidence": dict(liveness.evidence),
+        "fix": liveness.fix,
+    }
