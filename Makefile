@@ -55,8 +55,13 @@ invoke: set-up  ## Run one function in a container (FUNCTION=IngestFunction EVEN
 	@PYTHONPATH=cli:device $(BIN)/python -m local_fleet.invoke $(ARGS) $(FUNCTION) $(EVENT)
 
 .PHONY: test
-test: set-up  ## Run every test, end to end included (TEST_ARGS="-k quarantine" for some)
+test: set-up browser  ## Run every test, end to end included (TEST_ARGS="-k quarantine" for some)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(or $(TEST_ARGS),$(COVERAGE))
+
+# A machine that cannot install it tests everything but how the pages look, and says so.
+.PHONY: browser
+browser:  ## Install Chromium for the tests of pages, where it is missing (Debian and Ubuntu, as root)
+	@tools/find-chromium --install
 
 .PHONY: quick
 quick: lint types  ## For every save, under a minute: lint, types, unit tests (no coverage, no local AWS)
