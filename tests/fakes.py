@@ -307,7 +307,7 @@ class FakeCertificates:
         if policy in stored.policies:
             return
         if len(stored.policies) >= MOST_POLICIES:
-            raise ActionFailed(f"cannot attach policy {policy} to certificate {certificate_id}: it carries ten already")
+            raise ActionFailed(f"cannot attach policy {policy} to certificate {certificate_id}: it already has ten")
         self._before[certificate_id] = list(stored.policies)
         stored.policies.append(policy)
 
@@ -461,7 +461,7 @@ class FakeJobs:
         if not 1 <= len(order.things) <= 100:
             raise AwsError("LimitExceededException: 1 to 100 targets")
         if gone := [thing for thing in order.things if thing not in self._registry.types]:
-            raise ActionFailed(f"cannot start {order.id}: {gone[0]} is not in the registry any more")
+            raise ActionFailed(f"cannot start {order.id}: {gone[0]} is no longer in the registry")
         if not 1 <= order.work_timeout / timedelta(minutes=1) <= 10080:
             raise AwsError("InvalidRequestException: inProgressTimeoutInMinutes")
         if not timedelta(minutes=30) <= order.ends_at - self._clock() <= timedelta(days=730):

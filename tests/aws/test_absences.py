@@ -67,7 +67,7 @@ def test_messages_that_sqs_did_not_take_are_sent_again_by_whoever_runs_this_agai
     stubber.add_response("send_message_batch", {"Successful": [taken], "Failed": [left]})
     entries = [QueueEntry(group="g", once=f"once{number}", message={}) for number in range(2)]
 
-    with pytest.raises(NotYet, match="did not take 1 of 2 messages: try again"):
+    with pytest.raises(NotYet, match="did not accept 1 of 2 messages: try again"):
         SqsCaseQueue(client, "https://sqs.us-east-1.amazonaws.com/000000000000/cases.fifo").put_all(entries)
 
 

@@ -181,7 +181,7 @@ class TestNotices:
 
     @pytest.mark.parametrize("subject", ["", "two\nlines", "ü", "x" * 100, "a\x1b[31m"])
     def test_a_subject_that_sns_would_not_take_is_refused(self, notices: Notices, subject: str) -> None:
-        with pytest.raises(Exception, match=r"Subject|did not take"):
+        with pytest.raises(Exception, match=r"Subject|did not accept"):
             notices.send(subject, "body")
 
     @pytest.mark.usefixtures("aws")

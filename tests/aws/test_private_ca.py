@@ -189,7 +189,7 @@ def test_an_authority_that_takes_the_subject_from_the_request_is_found_out(arn: 
     """moto as it is does that; nothing of it reaches AWS IoT."""
     certificates = certificates_of(arn)
 
-    with pytest.raises(ActionFailed, match="another certificate than was asked for: subject, alternative names"):
+    with pytest.raises(ActionFailed, match="a different certificate than requested: subject, alternative names"):
         certificates.issue(a_request(subject="pump-4"), "pump-3")
 
     assert certificates.oldest_page("").certificates == []
@@ -245,7 +245,7 @@ def test_a_key_whose_signatures_aws_iot_does_not_take_is_said_so(stubbed: Stubbe
     client, stubber = stubbed("acm-pca")
     signs_with(stubber, key)
 
-    with pytest.raises(ActionFailed, match=f"signs with {key}, which AWS IoT does not take"):
+    with pytest.raises(ActionFailed, match=f"signs with {key}, which AWS IoT does not accept"):
         authority_over(client).certify(CSR, "pump-3")
 
 
@@ -332,7 +332,7 @@ def test_another_certificate_than_was_asked_for_goes_no_further(
     stubber.add_response("issue_certificate", {"CertificateArn": ISSUED})
     stubber.add_response("get_certificate", made())
 
-    with pytest.raises(ActionFailed, match=f"another certificate than was asked for: {wrong}$"):
+    with pytest.raises(ActionFailed, match=f"a different certificate than requested: {wrong}$"):
         authority_over(client).certify(CSR, "pump-3")
 
 
@@ -354,7 +354,7 @@ def test_one_that_was_registered_and_is_gone_by_now_is_tried_again(stubbed: Stub
             return "the PEM"
 
     authority: Any = Signed()
-    with pytest.raises(NotYet, match=f"certificate {known} was registered already and is gone"):
+    with pytest.raises(NotYet, match=f"certificate {known} was already registered and is gone"):
         IotCertificates(client, PREFIX, authority).issue(CSR, "pump-3")
 
 

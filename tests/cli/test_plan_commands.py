@@ -264,7 +264,7 @@ class TestCheck:
         said = shell.warden("plan", "check", "plan.toml")
 
         assert said.code == 1
-        assert said.out.startswith("plan.toml:10: no action is called 'explode'")
+        assert said.out.startswith("plan.toml:10: unknown action 'explode'")
 
     def test_a_program_gets_line_and_fault(self, tmp_path: Path, shell: Shell) -> None:
         file = tmp_path / "plan.toml"

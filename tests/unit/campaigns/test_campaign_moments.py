@@ -55,7 +55,7 @@ def test_nothing_is_started_where_the_stack_only_observes_now() -> None:
 def test_what_was_said_of_an_earlier_campaign_is_not_done_to_this_one() -> None:
     world = a_campaign(1, rotation=ROTATION)
 
-    with pytest.raises(Refused, match="campaign before is over; this was not said of"):
+    with pytest.raises(Refused, match="campaign before is over; the order was not for"):
         carry_out_on_campaign(an_order(world, campaign="before"), world.context)
 
     assert campaign(world).state is CampaignState.AWAITING_APPROVAL

@@ -177,9 +177,9 @@ def test_people_are_asked_once_to_begin_the_campaign_that_findings_opened() -> N
 
     (notice,) = world.notices.sent
     assert notice.subject == "Fleet Warden: certificate campaign APPROVAL NEEDED: 2 to be renewed so far"
-    opening = f"Findings ask for new certificates. The campaign {campaign(world).id} waits for you to begin it."
+    opening = f"Findings request new certificates. The campaign {campaign(world).id} waits for you to start it."
     assert notice.body.startswith(f"{opening}\n\n          2  devices were enrolled\n")
-    assert "Begin it:    warden campaign start" in notice.body
+    assert "Start it:    warden campaign start" in notice.body
     assert asked(world) == []
     world.order("campaign-start")
     run(world)

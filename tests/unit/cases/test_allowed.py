@@ -93,7 +93,7 @@ def test_a_notice_of_a_contained_case_lists_each_release_and_the_logs() -> None:
     case = world.case
 
     assert f"""What to do next
-  The device can still run jobs; its telemetry and commands are cut.
+  The device can still run jobs; its telemetry and commands are blocked.
   Read it:                        warden show {case.id}
   Release with a new certificate: warden release {case.id}
   Release on the old one:         warden release {case.id} --keep-certificate

@@ -126,21 +126,21 @@ def test_a_row_takes_the_plans_mode_unless_it_has_its_own() -> None:
         (HEAD, "line 1: there is no [[rule]]"),
         ("rule = 7\n" + HEAD, "line 1: there is no [[rule]]"),
         ("rule = [7]\n" + HEAD, "line 1: "),
-        (HEAD + "[never_touch]\nthings = 7\n" + LAST, "line 5: `things` is a text or a list of texts"),
+        (HEAD + "[never_touch]\nthings = 7\n" + LAST, "line 5: `things` must be a non-empty string or a list of them"),
         (
             HEAD + '[never_touch]\nthings = [""]\n' + LAST,
-            "line 5: `things` is a text or a list of texts, none of them empty",
+            "line 5: `things` must be a non-empty string or a list of them",
         ),
         (HEAD + "[never_touch]\nthing = []\n" + LAST, "line 5: [never_touch] has no `thing`"),
         ("never_touch = 7\n" + HEAD + LAST, "line 1: never_touch is a table"),
         (a_rule('kind = "x"\nactions = []'), "line 7: `actions` is a list of at least one of quarantine"),
         (a_rule('kind = "x"'), "line 4: `actions` is a list of at least one"),
         (a_rule('kind = "x"\nactions = "notify"'), "line 7: `actions` is a list"),
-        (a_rule('kind = "x"\nactions = ["explode"]'), "line 7: no action is called 'explode'"),
-        (a_rule('kind = 7\nactions = ["notify"]'), "line 6: `kind` is a text or a list of texts"),
+        (a_rule('kind = "x"\nactions = ["explode"]'), "line 7: unknown action 'explode'"),
+        (a_rule('kind = 7\nactions = ["notify"]'), "line 6: `kind` must be a non-empty string or a list of them"),
         (a_rule('kind = "a[b"\nactions = ["notify"]'), "line 6: `kind`: 'a[b' opens a [ that it never closes"),
-        (a_rule('source = "gaurdduty"\nactions = ["notify"]'), "line 6: no source is called 'gaurdduty'"),
-        (a_rule('severity = "bad"\nactions = ["notify"]'), "line 6: `severity` is the least severity"),
+        (a_rule('source = "gaurdduty"\nactions = ["notify"]'), "line 6: unknown source 'gaurdduty'"),
+        (a_rule('severity = "bad"\nactions = ["notify"]'), "line 6: `severity` is the lowest severity"),
         (a_rule('kind = "x"\nmode = "shoot"\nactions = ["notify"]'), "line 7: `mode` is one of"),
         (a_rule('kind = "x"\nactions = ["notify"]', name="First!"), "line 5: a rule's `name` is lower-case"),
         (a_rule('kind = "x"\nactions = ["notify"]', name="rest"), "line 8: two rules are called 'rest' (line 4)"),
@@ -175,7 +175,7 @@ def test_a_row_takes_the_plans_mode_unless_it_has_its_own() -> None:
         ),
         (a_rule('actions = ["notify"]'), "line 7: rule 'rest' is never reached: 'first' (line 4)"),
         (HEAD + LAST.replace("[[rule]]", '[[rule]]\nkind = "x"'), "line 4: the last rule must match everything"),
-        (HEAD + LAST.replace("notify", "quarantine"), "line 4: the last rule takes what nobody thought of"),
+        (HEAD + LAST.replace("notify", "quarantine"), "line 4: the last rule catches every unforeseen finding"),
     ],
 )
 def test_a_fault_is_named_with_its_line(text: str, fault: str) -> None:
@@ -216,7 +216,7 @@ def test_a_rule_that_another_takes_everything_from_is_named(earlier: str, later:
 
     text = a_rule(f'kind = "{earlier}"\nactions = ["notify"]').replace(LAST, second)
 
-    assert faults(text) == ["line 8: rule 'second' is never reached: 'first' (line 4) takes all it would"]
+    assert faults(text) == ["line 8: rule 'second' is never reached: 'first' (line 4) matches all of it"]
 
 
 @pytest.mark.parametrize("action", ACTIONS)

@@ -184,7 +184,7 @@ SOURCES = "device-defender-detect, device-defender-audit, guardduty, security-hu
         ),
         (
             HEAD.replace("devices_per_hour = 20\n", "") + LAST,
-            "line 4: [limits] has no `devices_per_hour`; say how many devices an hour may be touched unasked",
+            "line 4: [limits] has no `devices_per_hour`; set how many devices an hour may be touched without approval",
         ),
         (
             HEAD + "speed = 1\n" + LAST,
@@ -208,7 +208,7 @@ SOURCES = "device-defender-detect, device-defender-audit, guardduty, security-hu
             HEAD + "cool_down_minutes = 44641\n" + LAST,
             f"line 6: `cool_down_minutes` is a whole number above 0 and at most 44640; {NUMBER_ENDS}",
         ),
-        (HEAD, 'line 1: there is no [[rule]]; the least plan is one that says `actions = ["notify"]`'),
+        (HEAD, 'line 1: there is no [[rule]]; the smallest plan has one with `actions = ["notify"]`'),
         (
             HEAD.replace("version = 1\n", "version = 1\nrule = [7]\n"),
             "line 4: rules are tables: [[rule]]",
@@ -228,15 +228,15 @@ SOURCES = "device-defender-detect, device-defender-audit, guardduty, security-hu
         ),
         (
             HEAD + "[never_touch]\nthing_types = 7\n" + LAST,
-            "line 7: `thing_types` is a text or a list of texts, none of them empty",
+            "line 7: `thing_types` must be a non-empty string or a list of them",
         ),
         (
             HEAD + '[never_touch]\nthing_groups = ["a", ""]\n' + LAST,
-            "line 7: `thing_groups` is a text or a list of texts, none of them empty",
+            "line 7: `thing_groups` must be a non-empty string or a list of them",
         ),
         (
             HEAD + '[never_touch]\nthings = ["a[b"]\n' + LAST,
-            "line 7: `things`: 'a[b' opens a [ that it never closes; write [[] for the sign itself",
+            "line 7: `things`: 'a[b' opens a [ that it never closes; write [[] for the character itself",
         ),
         (
             a_rule('kind = "x"\nnmae = 1\nactions = ["notify"]'),
@@ -252,33 +252,32 @@ SOURCES = "device-defender-detect, device-defender-audit, guardduty, security-hu
         ),
         (
             a_rule('source = ["generic", "gaurdduty"]\nactions = ["notify"]'),
-            f"line 8: no source is called 'gaurdduty'; there are {SOURCES}",
+            f"line 8: unknown source 'gaurdduty'; use one of {SOURCES}",
         ),
         (
             a_rule('kind = "x"\nseverity = "bad"\nactions = ["notify"]'),
-            "line 9: `severity` is the least severity this rule is for: one of low, medium, high, critical",
+            "line 9: `severity` is the lowest severity that the rule matches: one of low, medium, high, critical",
         ),
         (a_rule('kind = "x"\nactions = []'), f"line 9: `actions` is a list of at least one of {ALL_ACTIONS}"),
         (
             a_rule('kind = "x"\nactions = ["explode", "notify"]'),
-            f"line 9: no action is called 'explode'; there are {ALL_ACTIONS}",
+            f"line 9: unknown action 'explode'; use one of {ALL_ACTIONS}",
         ),
         (
             a_rule('kind = "x"\nmode = "approve"\nactions = ["quarantine", "rotate-certificate"]'),
-            "line 10: `quarantine` and `rotate-certificate` in one rule: whoever holds a suspected device's key would "
+            "line 10: `quarantine` and `rotate-certificate` in one rule: a thief with the suspected device's key could "
             "answer the rotation too and keep access. Quarantine here; "
             "`warden release` rotates when an operator says so",
         ),
         (
             a_rule('kind = "x"\nmode = "approve"\nactions = ["quarantine", "renew-certificate"]'),
-            "line 10: `quarantine` and `renew-certificate` in one rule: whoever holds a suspected device's key would "
+            "line 10: `quarantine` and `renew-certificate` in one rule: a thief with the suspected device's key could "
             "answer the rotation too and keep access. Quarantine here; "
             "`warden release` rotates when an operator says so",
         ),
         (
             a_rule('source = "generic"\nmode = "approve"\nactions = ["rotate-certificate", "renew-certificate"]'),
-            "line 10: `rotate-certificate` is done at once, "
-            "`renew-certificate` when the campaign comes to it; choose one",
+            "line 10: `rotate-certificate` runs at once, `renew-certificate` when its campaign comes; choose one",
         ),
         (
             a_rule('kind = "x"\nmode = "enforce"\nactions = ["renew-certificate"]'),
@@ -297,22 +296,21 @@ SOURCES = "device-defender-detect, device-defender-audit, guardduty, security-hu
         ),
         (
             a_rule('kind = "x"\nactions = ["quarantine", "deactivate-certificate"]'),
-            "line 9: `deactivate-certificate` after `quarantine` cuts off the logs and the rotation to come; "
-            "choose one",
+            "line 9: `deactivate-certificate` after `quarantine` prevents log collection and rotation; choose one",
         ),
         (
             a_rule('kind = "x"\nactions = ["notify"]', name="rest"),
-            "line 10: two rules are called 'rest' (line 6); the timeline could not tell them apart",
+            "line 10: two rules are called 'rest' (line 6); the timeline could not distinguish them",
         ),
         (
             a_rule('kind = "x"\nactions = ["notify"]\nmode = "shoot"'),
             "line 10: `mode` is one of observe, approve, enforce",
         ),
-        (a_rule('kind = 7\nactions = ["notify"]'), "line 8: `kind` is a text or a list of texts, none of them empty"),
+        (a_rule('kind = 7\nactions = ["notify"]'), "line 8: `kind` must be a non-empty string or a list of them"),
         *(
             (
                 a_rule(f'actions = ["notify"]\nkind = "x"\n{key} = 7'),
-                f"line 10: `{key}` is a text or a list of texts, none of them empty",
+                f"line 10: `{key}` must be a non-empty string or a list of them",
             )
             for key in ("metric", "security_profile", "audit_check", "thing_type", "thing_group", "source")
         ),
@@ -331,11 +329,11 @@ SOURCES = "device-defender-detect, device-defender-audit, guardduty, security-hu
         ),
         (
             HEAD + LAST.replace("notify", "quarantine"),
-            'line 6: the last rule takes what nobody thought of: its actions are ["notify"]',
+            'line 6: the last rule catches every unforeseen finding: its actions must be ["notify"]',
         ),
         (
             HEAD + LAST + 'severity = "medium"\n',
-            "line 6: the last rule must match everything (no conditions), so that no finding is left without an answer",
+            "line 6: the last rule must match everything (no conditions), so that every finding gets an answer",
         ),
     ],
 )
@@ -353,7 +351,7 @@ POLICIES = (
     '{ "pump-*" = ["pump-telemetry"] }'
 )
 WINDOW = (
-    '`window` and `window_minutes` go together, as in window = "0 1 * * *" with window_minutes = 180; '
+    '`window` and `window_minutes` belong together, as in window = "0 1 * * *" with window_minutes = 180; '
     "without either, jobs are sent at any time"
 )
 
@@ -492,7 +490,7 @@ def test_a_rule_that_gets_nothing_any_more_is_named(earlier: str, later: str) ->
     said = faults(two_rules(earlier, later))
 
     assert [each.partition(": ")[2] for each in said] == [
-        "rule 'second' is never reached: 'first' (line 6) takes all it would"
+        "rule 'second' is never reached: 'first' (line 6) matches all of it"
     ]
 
 
@@ -500,7 +498,7 @@ def test_a_rule_whose_name_cannot_be_is_called_by_its_number() -> None:
     said = faults(two_rules('kind = "a*"', 'kind = "ab"').replace('"first"', '"First!"'))
 
     assert [each.partition(": ")[2] for each in said][1] == (
-        "rule 'second' is never reached: 'rule-1' (line 6) takes all it would"
+        "rule 'second' is never reached: 'rule-1' (line 6) matches all of it"
     )
 
 
@@ -510,7 +508,7 @@ def test_a_table_that_is_written_as_a_list_is_told_at_its_line() -> None:
 
 def test_a_plan_without_limits_is_told_that_and_nothing_else() -> None:
     assert faults("version = 1\n" + LAST) == [
-        "line 1: [limits] has no `devices_per_hour`; say how many devices an hour may be touched unasked"
+        "line 1: [limits] has no `devices_per_hour`; set how many devices an hour may be touched without approval"
     ]
 
 

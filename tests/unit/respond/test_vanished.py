@@ -289,7 +289,7 @@ def test_a_device_that_is_just_being_released_is_not_contained_anew(world: World
 
     outcome = world.cases[-1].outcomes[QUARANTINE]
     assert outcome.progress is Progress.FAILED
-    assert outcome.detail == f"{THING} is just being released; finish or repeat the release first"
+    assert outcome.detail == f"{THING} is being released; finish or repeat the release first"
 
 
 @pytest.mark.parametrize(

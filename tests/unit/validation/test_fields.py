@@ -61,7 +61,7 @@ def test_a_moment_is_read_in_utc_and_never_lies_in_the_future(value: object, see
 
 @pytest.mark.parametrize("value", ["1969-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", -1, "yesterday", "9" * 16])
 def test_what_is_no_moment_is_refused_by_its_path(value: object) -> None:
-    assert "'at' is no time" in refusal(fields.moment, {"at": value}, "at", LATEST)
+    assert "'at' is not a time" in refusal(fields.moment, {"at": value}, "at", LATEST)
 
 
 def test_a_value_of_no_kind_that_json_has_is_kept_as_text() -> None:

@@ -62,7 +62,7 @@ class IotCertificates:
             ) from error
         except self._iot.exceptions.LimitExceededException as error:
             raise ActionFailed(
-                f"cannot attach policy {policy} to certificate {certificate_id}: it carries ten already"
+                f"cannot attach policy {policy} to certificate {certificate_id}: it already has ten"
             ) from error
 
     def detach_policy(self, certificate_id: str, policy: str) -> None:
@@ -113,7 +113,7 @@ class IotCertificates:
         except self._iot.exceptions.ResourceAlreadyExistsException as error:
             known = str(error.response["resourceId"])  # type: ignore[typeddict-item]  # AWS IoT's model has it
             if (certificate := self.read(known)) is None:
-                raise NotYet(f"certificate {known} was registered already and is gone by now") from error
+                raise NotYet(f"certificate {known} was already registered and is gone by now") from error
             return certificate
         return Certificate(id=made["certificateId"], status="INACTIVE", pem=pem)
 
@@ -139,7 +139,7 @@ class IotCertificates:
         except self._iot.exceptions.InvalidRequestException as error:
             if not page:
                 raise
-            raise Refused("no-such-page", f"AWS IoT does not know the page any more: {error}") from error
+            raise Refused("no-such-page", f"AWS IoT no longer knows the page: {error}") from error
         certificates = [
             Certificate(
                 id=each["certificateId"], status=each["status"], created_at=each["creationDate"].astimezone(UTC)

@@ -58,7 +58,7 @@ class IotJobs:
             return
         except self._iot.exceptions.ResourceNotFoundException as error:
             missing = f"{order.things[0]} is" if len(order.things) == 1 else f"one of its {len(order.things)} things is"
-            raise ActionFailed(f"cannot start {order.id}: {missing} not in the registry any more") from error
+            raise ActionFailed(f"cannot start {order.id}: {missing} no longer in the registry") from error
 
     def execution(self, job_id: str, thing: str) -> Execution | None:
         """Read an execution as it is now."""

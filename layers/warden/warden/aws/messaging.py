@@ -44,7 +44,7 @@ class SqsCaseQueue:
                 ],
             )
             if failed := answer.get("Failed"):
-                raise NotYet(f"SQS did not take {len(failed)} of {len(batch)} messages: {failed[0].get('Message')}")
+                raise NotYet(f"SQS did not accept {len(failed)} of {len(batch)} messages: {failed[0].get('Message')}")
 
 
 class SqsRenewalQueue:
@@ -83,7 +83,7 @@ class SnsNotices:
         try:
             self._sns.publish(TopicArn=self._topic, Subject=subject, Message=body)
         except (ClientError, BotoCoreError) as error:
-            raise NotSent(f"SNS did not take the notice {subject!r}: {error}") from error
+            raise NotSent(f"SNS did not accept the notice {subject!r}: {error}") from error
 
 
 class EventBridgeAnnouncements:
@@ -99,9 +99,9 @@ class EventBridgeAnnouncements:
         try:
             answer = self._events.put_events(Entries=[event])
         except (ClientError, BotoCoreError) as error:
-            raise NotSent(f"EventBridge did not take the event {detail.get('id')}: {error}") from error
+            raise NotSent(f"EventBridge did not accept the event {detail.get('id')}: {error}") from error
         if answer["FailedEntryCount"]:
-            raise NotSent(f"EventBridge did not take the event {detail.get('id')}: {answer['Entries'][0]}")
+            raise NotSent(f"EventBridge did not accept the event {detail.get('id')}: {answer['Entries'][0]}")
 
 
 class AwsSecurityHub:

@@ -118,7 +118,7 @@ class PrivateAuthority:
             described = self._pca.describe_certificate_authority(CertificateAuthorityArn=self._arn)
             key = described["CertificateAuthority"]["CertificateAuthorityConfiguration"]["KeyAlgorithm"]
             if key not in _ALGORITHMS:
-                raise ActionFailed(f"the certificate authority signs with {key}, which AWS IoT does not take")
+                raise ActionFailed(f"the certificate authority signs with {key}, which AWS IoT does not accept")
             self._algorithm = _ALGORITHMS[key]
         return self._algorithm
 
@@ -151,4 +151,4 @@ def _require_as_asked(pem: str, csr: str, subject: str, uri: str) -> None:
     }
     if any(faults.values()):
         wrong = ", ".join(what for what, is_wrong in faults.items() if is_wrong)
-        raise ActionFailed(f"the certificate authority made another certificate than was asked for: {wrong}")
+        raise ActionFailed(f"the certificate authority issued a different certificate than requested: {wrong}")

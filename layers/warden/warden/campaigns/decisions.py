@@ -64,7 +64,7 @@ def _take(order: CampaignOrder, context: Context) -> Campaign:
         return campaign
     campaign = check_campaign_decision(order.decision, context)
     if campaign.id != order.campaign:
-        raise Refused("wrong-state", f"campaign {order.campaign} is over; this was not said of {campaign.id}")
+        raise Refused("wrong-state", f"campaign {order.campaign} is over; the order was not for {campaign.id}")
     taken = replace(
         campaign,
         state=LEADS_TO[order.decision],

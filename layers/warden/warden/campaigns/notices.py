@@ -1,4 +1,4 @@
-"""What people are told of a campaign: once when it waits for them or stops for them, and once when it is over."""
+"""Notices of a campaign: when it waits for approval, when it stops, and when it ends."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BATCHES_LOOKED_AT = 10
 
 
 def tell_of(campaign: Campaign, context: Context) -> None:
-    """Tell people where a campaign stands, once for each time that it comes to stand there.
+    """Send a notice of the campaign's state, once each time it enters the state.
 
     Raises:
-        NotSent: when they could not be told; the campaign is looked at again.
+        NotSent: when the notice could not be sent; it is sent again later.
     """
     if campaign.state not in _TOLD or campaign.standing in campaign.announced_states:
         return
@@ -58,10 +58,10 @@ def _body(campaign: Campaign, context: Context) -> str:
         [
             f"  {campaign.size:>9,}  devices were enrolled",
             f"  {tally.done:>9,}  have a new certificate, and their old one is INACTIVE",
-            f"  {tally.failed:>9,}  failed, and are on their old certificate",
+            f"  {tally.failed:>9,}  failed and are on their old certificate",
             f"  {tally.unreachable:>9,}  were not reached; the next sweep finds them again",
             f"  {tally.skipped:>9,}  were left out: gone, contained, or in another rotation",
-            f"  {campaign.waiting + campaign.out:>9,}  have not had their turn, or are at it",
+            f"  {campaign.waiting + campaign.out:>9,}  are waiting or under way",
         ],
         _failed(campaign, context),
         ["What to do next", *(f"  {line}" for line in _next(campaign, context.settings.mode))],
@@ -72,9 +72,9 @@ def _body(campaign: Campaign, context: Context) -> str:
 def _what_it_is_about(campaign: Campaign) -> str:
     match campaign.state:
         case CampaignState.AWAITING_APPROVAL:
-            return f"Findings ask for new certificates. The campaign {campaign.id} waits for you to begin it."
+            return f"Findings request new certificates. The campaign {campaign.id} waits for you to start it."
         case CampaignState.STOPPED:
-            return f"The campaign {campaign.id} sends no more jobs: {campaign.why}."
+            return f"The campaign {campaign.id} has stopped sending jobs: {campaign.why}."
         case _:
             return f"The campaign {campaign.id} has {campaign.state}."
 
@@ -95,9 +95,9 @@ def _failing(campaign: Campaign, context: Context) -> Iterator[str]:
 
 
 _COMMANDS = {
-    CampaignDecision.START: "Begin it",
+    CampaignDecision.START: "Start it",
     CampaignDecision.PAUSE: "Pause it",
-    CampaignDecision.RESUME: "Go on",
+    CampaignDecision.RESUME: "Resume it",
     CampaignDecision.CANCEL: "End it",
 }
 
@@ -106,7 +106,7 @@ _READ_FIRST = {CampaignState.STOPPED: ("Read why", "cases --state open")}
 
 def _next(campaign: Campaign, mode: Mode) -> list[str]:
     if decisions := allowed(campaign, mode):
-        first = _READ_FIRST.get(campaign.state, ("Look at it", "campaign"))
+        first = _READ_FIRST.get(campaign.state, ("Show it", "campaign"))
         commands = [first, *((_COMMANDS[each], f"campaign {each}") for each in decisions)]
         return [f"{f'{purpose}:':<12} warden {command}" for purpose, command in commands]
     if campaign.in_all.failed:

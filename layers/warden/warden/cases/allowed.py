@@ -44,7 +44,7 @@ def refusal_of(decision: Decision, case: Case, mode: Mode) -> Refused | None:
     if decision is Decision.APPROVE:
         return _why_not_approved(case, mode)
     if decision is Decision.COLLECT_LOGS and not case.thing:
-        return Refused("no-device", f"case {case.id} is about {case.subject}, which is no registered thing")
+        return Refused("no-device", f"case {case.id} is about {case.subject}, which is not a registered thing")
     return None
 
 

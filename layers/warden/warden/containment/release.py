@@ -127,7 +127,7 @@ def _hand_over(certificate: str, containment: Containment, context: Context[_Por
     """Have the containment of another thing on this certificate keep its policies; False when there is none.
 
     Raises:
-        NotYet: when that thing is just being released too, and comes first.
+        NotYet: when that thing is being released too, and comes first.
     """
     ledger = context.ports.ledger
     for thing in sorted(context.ports.registry.things_of(certificate)):
@@ -135,7 +135,7 @@ def _hand_over(certificate: str, containment: Containment, context: Context[_Por
         if holder is None or not holder.is_active:
             continue
         if holder.state is containment.state is ContainmentState.RELEASING and thing < containment.thing:
-            raise NotYet(f"{thing}, on the same certificate as {containment.thing}, is just being released")
+            raise NotYet(f"{thing}, on the same certificate as {containment.thing}, is being released")
         kept = tuple(sorted({*holder.policies.get(certificate, ()), *containment.policies[certificate]}))
         if holder.policies.get(certificate) != kept:
             save_containment(ledger, replace(holder, policies={**holder.policies, certificate: kept}))

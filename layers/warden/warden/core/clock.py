@@ -28,7 +28,7 @@ def from_epoch(value: float) -> datetime:
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError) as error:
-        raise ValueError(f"{value} is no epoch time") from error
+        raise ValueError(f"{value} is not an epoch time") from error
 
 
 def to_text(moment: datetime) -> str:
@@ -44,5 +44,5 @@ def from_text(text: str) -> datetime:
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        raise ValueError(f"{text!r} names no offset from UTC")
+        raise ValueError(f"{text!r} has no offset from UTC")
     return moment.astimezone(UTC)

@@ -33,7 +33,7 @@ def read_csr(pem: object) -> SigningRequest:
             csr-signature, csr-weak-key.
     """
     if not isinstance(pem, str) or not pem:
-        raise Refused("csr-missing", "the payload has no `csr`, a PEM text")
+        raise Refused("csr-missing", "the payload has no `csr`, a PEM string")
     _require_short(pem)
     if pem.count("-----BEGIN") != 1:
         raise Refused("csr-unreadable", "`csr` must hold exactly one PEM block, a CERTIFICATE REQUEST")

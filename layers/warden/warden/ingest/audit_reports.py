@@ -56,7 +56,10 @@ def reading_in(message: Mapping[str, Any]) -> Reading:
     """
     parts = [message.get(name) for name in ("taskId", "checkName", "page")]
     if message.get(_PAGE) != 1 or not all(isinstance(part, str) for part in parts):
-        raise Refused("not-a-reading", f"a message with `{_PAGE}` is ours alone, and this one is not as we write it")
+        raise Refused(
+            "not-a-reading",
+            f"a message with `{_PAGE}` may only come from Fleet Warden, and this one does not have its form",
+        )
     return Reading(*(str(part) for part in parts))
 
 

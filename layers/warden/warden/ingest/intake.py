@@ -69,4 +69,4 @@ def findings_in(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Find
             yield from detector.findings(message, envelope)
             return
     keys = ", ".join(sorted(message)[:10]) or "none"
-    raise Refused("unknown-message", f"no detector we know writes a message with these keys: {shown(keys)}")
+    raise Refused("unknown-message", f"no known detector writes a message with these keys: {shown(keys)}")

@@ -1,4 +1,4 @@
-"""What people are told: plain text that says what happened, what was done, and what to do next."""
+"""Notices of cases: plain text that says what happened, what was done, and what to do next."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _HEADLINES = {
 
 
 def plain(text: str, length: int = 200) -> str:
-    """Make text from outside fit for a notice: printable ASCII, one line, cut; everything else is escaped."""
+    """Make text from outside safe for a notice: one line of printable ASCII, shortened; escape everything else."""
     safe = "".join(
-        sign if sign.isascii() and sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+        char if char.isascii() and char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
     return safe if len(safe) <= length else safe[: length - 3] + "..."
 
 
 def subject_of(case: Case) -> str:
-    """Write the subject line, always of one form. A long name is cut: it must not push the severity out of sight."""
+    """Write the subject line, always in one form. A long name is shortened, so that the severity stays visible."""
     begin, end = f"Fleet Warden: {_HEADLINES[case.state]}: ", f" ({case.severity})"
     return begin + plain(case.thing or case.subject.name, quotas.SUBJECT_CHARACTERS - len(begin) - len(end)) + end
 
 
 def body_of(case: Case, settings: Settings, reason: str) -> str:
-    """Write the notice."""
+    """Write the body of the notice."""
     paragraphs = [
         [f"{plain(case.title, 300)}", *([plain(reason, 500)] if reason else [])],
         [
@@ -74,7 +74,7 @@ def _what_was_done(case: Case) -> list[str]:
 
 _COMMANDS = {
     Decision.APPROVE: ("Do it", "approve {case}"),
-    Decision.DISMISS: ("Leave it be", "dismiss {case}"),
+    Decision.DISMISS: ("Leave it alone", "dismiss {case}"),
     Decision.RELEASE: ("Release with a new certificate", "release {case}"),
     Decision.RELEASE_KEEPING_CERTIFICATE: ("Release on the old one", "release {case} --keep-certificate"),
     Decision.COLLECT_LOGS: ("Collect its logs", "collect-logs {case}"),
@@ -89,7 +89,7 @@ def _next(case: Case, mode: Mode) -> list[str]:
     width = max(len(purpose) for purpose, _ in commands) + 1
     lines = [f"{f'{purpose}:':<{width}} warden {command.format(case=case.id)}" for purpose, command in commands]
     if case.state is CaseState.CONTAINED:
-        return ["The device can still run jobs; its telemetry and commands are cut.", *lines]
+        return ["The device can still run jobs; its telemetry and commands are blocked.", *lines]
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Digests: in a storm people get a few notices and then one that sums up, not ten thousand."""
+"""Digests: in a storm people get a few notices and then one summary, not ten thousand notices."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from warden.notify.case_notices import plain
 
 _WINDOW = timedelta(hours=1)
 _NOTICES_A_WINDOW = 20
-"""About as many as one person reads in an hour and still acts on."""
+"""About as many as a person can read and act on in an hour."""
 
 _NAMED = 20
 
 
 class _Ports(HasLedger, HasNotices, Protocol):
-    """What a digest touches."""
+    """The ports of a digest."""
 
 
 def topic_of(case: Case, outbox: Outbox) -> str:
-    """Name what a notice is about, for counting: a limit that holds everybody is one piece of news."""
+    """Return the topic under which a notice counts; a limit that holds every device is a single topic."""
     return f"{case.state}-for-all" if outbox.held_for_all and case.state is CaseState.HELD else case.state
 
 
 def admits(case: Case, outbox: Outbox, context: Context[_Ports]) -> bool:
-    """Tell whether a case still gets a notice of its own; when not, a digest is on its way.
+    """Return whether a case still gets a notice of its own; if not, a digest will come.
 
     Raises:
-        Conflict: never; it decides anew.
+        Conflict: never; it decides again.
     """
     return retry_on_conflict(lambda: _admits(topic_of(case, outbox), case, context))
 
 
 def _admits(topic: str, case: Case, context: Context[_Ports]) -> bool:
-    """Give the case a place among the window's notices; whoever asks again for the same case has it already."""
+    """Reserve one of the window's notices for the case; a repeated call for the case keeps its place."""
     key, now = Key(f"DIGEST#{topic}", "DIGEST"), context.now()
     record = context.ports.ledger.read(key)
     if record is None or ("due_at" not in record and from_text(record["since"]) + _WINDOW <= now):
@@ -60,10 +60,10 @@ def _admits(topic: str, case: Case, context: Context[_Ports]) -> bool:
 
 
 def send_digest(key: Key, record: Record, context: Context[_Ports]) -> None:
-    """Sum up the cases that came to stand in a state since the window began.
+    """Send a summary of the cases that entered a state since the window began.
 
     Raises:
-        NotSent: when nobody could be told; the digest stays due.
+        NotSent: when it could not be sent; the digest stays due.
     """
     state, since = record["state"], from_text(record["since"])
     found = list(_since(state, since, context))

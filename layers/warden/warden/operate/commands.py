@@ -57,7 +57,7 @@ def operate(command: Mapping[str, Any], who: str, request: str, context: Context
 def _text(command: Mapping[str, Any], key: str, *, default: str | None = None) -> str:
     value = command.get(key, default)
     if not isinstance(value, str) or len(value) > _WHY_CHARACTERS or not is_unicode(value):
-        raise Refused("bad-argument", f"`{key}` must be a text of at most {_WHY_CHARACTERS} characters")
+        raise Refused("bad-argument", f"`{key}` must be a string of at most {_WHY_CHARACTERS} characters")
     return value
 
 

@@ -159,11 +159,11 @@ class _Reader:
         if limits.devices_per_hour is None:
             self._fault(
                 self._lines.of("limits"),
-                "[limits] has no `devices_per_hour`; say how many devices an hour may be touched unasked",
+                "[limits] has no `devices_per_hour`; set how many devices an hour may be touched without approval",
             )
         rows = document.get("rule", [])
         if not isinstance(rows, list) or not rows:
-            self._fault(1, 'there is no [[rule]]; the least plan is one that says `actions = ["notify"]`')
+            self._fault(1, 'there is no [[rule]]; the smallest plan has one with `actions = ["notify"]`')
             rows = []
         if not all(isinstance(row, dict) for row in rows):
             self._fault(self._lines.of("", 0, "rule"), "rules are tables: [[rule]]")
@@ -212,7 +212,7 @@ class _Reader:
         if not isinstance(cron, str) or minutes is None:
             self._fault(
                 line,
-                '`window` and `window_minutes` go together, as in window = "0 1 * * *" with window_minutes = 180; '
+                '`window` and `window_minutes` belong together, as in window = "0 1 * * *" with window_minutes = 180; '
                 "without either, jobs are sent at any time",
             )
             return None
@@ -306,9 +306,7 @@ class _Reader:
         for name in names:
             if not any(fnmatchcase(source, name) for source in _RULED_SOURCES):
                 known = ", ".join(_RULED_SOURCES)
-                self._fault(
-                    self._lines.of("rule", number, "source"), f"no source is called {name!r}; there are {known}"
-                )
+                self._fault(self._lines.of("rule", number, "source"), f"unknown source {name!r}; use one of {known}")
         return names
 
     def _severity(self, row: Mapping[str, Any], number: int) -> Severity:
@@ -317,7 +315,7 @@ class _Reader:
         except ValueError:
             self._fault(
                 self._lines.of("rule", number, "severity"),
-                f"`severity` is the least severity this rule is for: one of {', '.join(Severity)}",
+                f"`severity` is the lowest severity that the rule matches: one of {', '.join(Severity)}",
             )
             return Severity.LOW
 
@@ -329,7 +327,7 @@ class _Reader:
             return (NOTIFY,)
         for action in named:
             if action not in ACTIONS:
-                self._fault(line, f"no action is called {action!r}; there are {', '.join(ACTIONS)}")
+                self._fault(line, f"unknown action {action!r}; use one of {', '.join(ACTIONS)}")
         return tuple(action for action in ACTIONS if action in named)
 
     def _combination(self, rule: Rule, number: int) -> None:
@@ -338,7 +336,7 @@ class _Reader:
         if new_keys and QUARANTINE in rule.actions:
             self._fault(
                 line,
-                f"`quarantine` and `{new_keys[0]}` in one rule: whoever holds a suspected device's key would "
+                f"`quarantine` and `{new_keys[0]}` in one rule: a thief with the suspected device's key could "
                 "answer the rotation too and keep access. Quarantine here; "
                 "`warden release` rotates when an operator says so",
             )
@@ -352,12 +350,12 @@ class _Reader:
         if len(new_keys) > 1:
             self._fault(
                 line,
-                "`rotate-certificate` is done at once, `renew-certificate` when the campaign comes to it; choose one",
+                "`rotate-certificate` runs at once, `renew-certificate` when its campaign comes; choose one",
             )
         if QUARANTINE in rule.actions and DEACTIVATE_CERTIFICATE in rule.actions:
             self._fault(
                 line,
-                "`deactivate-certificate` after `quarantine` cuts off the logs and the rotation to come; choose one",
+                "`deactivate-certificate` after `quarantine` prevents log collection and rotation; choose one",
             )
 
     def _campaigns_wanted(self, rules: Sequence[Rule], campaign_mode: Mode) -> None:
@@ -431,11 +429,13 @@ class _Reader:
         globs = [value] if isinstance(value, str) else value
         line = self._lines.of(name, number, key)
         if not isinstance(globs, list) or not all(isinstance(glob, str) and glob for glob in globs):
-            self._fault(line, f"`{key}` is a text or a list of texts, none of them empty")
+            self._fault(line, f"`{key}` must be a non-empty string or a list of them")
             return ()
         for glob in globs:
             if "[" in glob and not re.search(r"\[!?[^\]]+\]", glob):
-                self._fault(line, f"`{key}`: {glob!r} opens a [ that it never closes; write [[] for the sign itself")
+                self._fault(
+                    line, f"`{key}`: {glob!r} opens a [ that it never closes; write [[] for the character itself"
+                )
         return tuple(globs)
 
     def _unknown_keys(self, table: Mapping[str, Any], known: set[str], name: str, number: int, where: str) -> None:
@@ -449,7 +449,7 @@ class _Reader:
         for later, earlier in shadowed(rules):
             self._fault(
                 later.line,
-                f"rule {later.name!r} is never reached: {earlier.name!r} (line {earlier.line}) takes all it would",
+                f"rule {later.name!r} is never reached: {earlier.name!r} (line {earlier.line}) matches all of it",
             )
         names: dict[str, Rule] = {}
         for rule in rules:
@@ -457,13 +457,15 @@ class _Reader:
                 self._fault(
                     rule.line,
                     f"two rules are called {rule.name!r} (line {names[rule.name].line}); "
-                    "the timeline could not tell them apart",
+                    "the timeline could not distinguish them",
                 )
             names.setdefault(rule.name, rule)
         if rules and not takes_everything(rules[-1]):
             self._fault(
                 rules[-1].line,
-                "the last rule must match everything (no conditions), so that no finding is left without an answer",
+                "the last rule must match everything (no conditions), so that every finding gets an answer",
             )
         if rules and rules[-1].actions != (NOTIFY,):
-            self._fault(rules[-1].line, 'the last rule takes what nobody thought of: its actions are ["notify"]')
+            self._fault(
+                rules[-1].line, 'the last rule catches every unforeseen finding: its actions must be ["notify"]'
+            )

@@ -49,7 +49,7 @@ def optional_text(message: Mapping[str, Any], path: str) -> str:
     if not isinstance(value, str):
         raise _wrong_type(path, "text", value)
     if not is_unicode(value):
-        raise Refused("bad-text", f"'{path}' holds half of a character pair, which no UTF-8 text can; correct it")
+        raise Refused("bad-text", f"'{path}' has half of a surrogate pair, which is not valid UTF-8; correct it")
     return value
 
 
@@ -128,7 +128,7 @@ def moment(message: Mapping[str, Any], path: str, latest: datetime) -> datetime:
     except ValueError:
         raise Refused(
             "bad-time",
-            f"'{path}' is no time; send seconds or milliseconds since 1970, or ISO 8601 with an offset",
+            f"'{path}' is not a time; send seconds or milliseconds since 1970, or ISO 8601 with an offset",
         ) from None
 
 

@@ -37,7 +37,7 @@ def subject(kind: SubjectType, name: str, path: str) -> Subject:
     """
     if not _is_possible(kind, name):
         raise Refused(
-            "bad-name", f"'{path}' is no possible name of a subject of type {kind}; send it as AWS IoT shows it"
+            "bad-name", f"'{path}' is not a valid name for a subject of type {kind}; send it as AWS IoT shows it"
         )
     return Subject(kind, name)
 

@@ -18,13 +18,11 @@ def message_in(body: str) -> Mapping[str, Any]:
     try:
         message = json.loads(body, parse_constant=_no_constant, object_pairs_hook=_object)
     except RecursionError:
-        raise Refused(
-            "too-deep", "the message nests deeper than it can be read; no detector sends such a one"
-        ) from None
+        raise Refused("too-deep", "the message is nested too deeply; no detector sends such a message") from None
     except ValueError:
-        raise Refused("not-json", "the message is not JSON; send the text as the detector wrote it") from None
+        raise Refused("not-json", "the message is not JSON; send it as the detector wrote it") from None
     if not isinstance(message, Mapping):
-        raise Refused("not-an-object", "the message is JSON, but not an object; send the text as the detector wrote it")
+        raise Refused("not-an-object", "the message is JSON, but not an object; send it as the detector wrote it")
     return message
 
 
@@ -35,5 +33,5 @@ def _no_constant(name: str) -> NoReturn:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise Refused("duplicate-key", "an object in the message has a key twice, so it is not clear what it says")
+        raise Refused("duplicate-key", "an object in the message has a duplicate key, so its meaning is unclear")
     return found

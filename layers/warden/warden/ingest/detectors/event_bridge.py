@@ -23,7 +23,7 @@ def detail_of(event: Mapping[str, Any], envelope: Envelope) -> Mapping[str, Any]
     if envelope.topic:
         raise Refused(
             "wrong-route",
-            "an EventBridge event arrived through an SNS topic, where whoever may publish can write one;"
+            "an EventBridge event arrived through an SNS topic, where every publisher can write one;"
             " send it to the inbox queue by an EventBridge rule",
         )
     return optional_object(event, "detail")

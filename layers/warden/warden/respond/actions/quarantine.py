@@ -82,7 +82,7 @@ def _hold(case: Case, context: Context[_Ports]) -> Containment:
             version=containment.version if containment else 0,
         )
     if containment.state is ContainmentState.RELEASING:
-        raise ActionFailed(f"{case.thing} is just being released; finish or repeat the release first")
+        raise ActionFailed(f"{case.thing} is being released; finish or repeat the release first")
     if case.id in containment.cases:
         return containment
     return save_containment(ledger, replace(containment, cases=(*containment.cases, case.id)))
