@@ -44,7 +44,7 @@ STARTS = (
 )
 """Where a path in backticks may begin: at the root, or in the folder that its page is about."""
 
-MADE = {".venv-sam", ".venv", ".aws-sam", "collected"}
+MADE = {".venv-sam", ".venv", ".aws-sam", "build", "collected"}
 """Folders that a command or the agent makes."""
 
 
