@@ -30,13 +30,12 @@ def check(arguments: Namespace, console: Console) -> Exit:
     try:
         plan = read_plan(_text(path))
     except PlanError as error:
-        faults = [_line_and_fault(fault) for fault in error.faults]
         if arguments.json:
-            rows = [{"line": line, "fault": what} for line, what in faults]
+            rows = [{"line": fault.line, "fault": fault.what} for fault in error.faults]
             console.out(as_json({"file": str(path), "faults": rows}))
         else:
-            for line, what in faults:
-                console.out(f"{name}:{line}: {shown(what)}")
+            for fault in error.faults:
+                console.out(f"{name}:{fault.line}: {shown(fault.what)}")
         return Exit.REFUSED
     if arguments.json:
         console.out(as_json({"file": str(path), "faults": []}))
@@ -120,11 +119,6 @@ def _event(path: Path) -> Any:
         return json.loads(_text(path))
     except (ValueError, RecursionError) as error:
         raise BadUsage(f"{shown(str(path))} is not JSON: {shown(str(error), 200)}") from error
-
-
-def _line_and_fault(fault: str) -> tuple[int, str]:
-    where, _, what = fault.partition(": ")
-    return int(where.removeprefix("line ")), what
 
 
 def _in_short(plan: Plan) -> str:

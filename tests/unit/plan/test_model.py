@@ -24,7 +24,7 @@ def a_rule(text: str, *, name: str = "first") -> str:
 def faults(text: str) -> list[str]:
     with pytest.raises(PlanError) as caught:
         read_plan(text)
-    return caught.value.faults
+    return [str(fault) for fault in caught.value.faults]
 
 
 # --- which row decides ---------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def a_rule(text: str, *, name: str = "first") -> str:
 def faults(text: str) -> list[str]:
     with pytest.raises(PlanError) as caught:
         read_plan(text)
-    return caught.value.faults
+    return [str(fault) for fault in caught.value.faults]
 
 
 def test_everything_that_a_plan_can_say_is_read() -> None:

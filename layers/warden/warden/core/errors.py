@@ -13,6 +13,9 @@ Every other error (a throttle, a 5xx, a denial) is left to rise: the message is 
 parked in the dead-letter queue when it never succeeds.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class WardenError(Exception):
     """Base of the errors that Fleet Warden raises itself."""
@@ -28,12 +31,24 @@ class Refused(WardenError):
         self.reason = reason
 
 
+@dataclass(frozen=True)
+class PlanFault:
+    """A fault of the response plan: the line, and what is wrong there and what to do."""
+
+    line: int
+    what: str
+
+    def __str__(self) -> str:
+        """Return it as people read it."""
+        return f"line {self.line}: {self.what}"
+
+
 class PlanError(WardenError):
     """Raised when the response plan cannot be accepted; carries every fault found, not the first."""
 
-    def __init__(self, faults: list[str]) -> None:
-        """Keep the faults, each of the form `line N: what is wrong and what to do`."""
-        super().__init__("\n".join(faults))
+    def __init__(self, faults: Sequence[PlanFault]) -> None:
+        """Keep the faults; the message has a line for each."""
+        super().__init__("\n".join(map(str, faults)))
         self.faults = faults
 
 

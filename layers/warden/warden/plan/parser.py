@@ -11,12 +11,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from operator import attrgetter
 from typing import Any
 
 from cronsim import CronSim, CronSimError
 
 from warden.core import quotas
-from warden.core.errors import PlanError
+from warden.core.errors import PlanError, PlanFault
 from warden.core.findings import Severity, Source
 from warden.core.mode import Mode
 from warden.plan.actions import (
@@ -42,23 +43,19 @@ def read_plan(text: str) -> Plan:
     """Read and check a plan.
 
     Raises:
-        PlanError: with every fault found, each beginning `line N:`.
+        PlanError: with every fault found, in the order of their lines.
     """
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         where = re.search(r"at line (\d+)", str(error))
         line = where[1] if where else len(text.splitlines()) or 1  # without a line it says "at end of document"
-        raise PlanError([f"line {line}: this is not TOML: {error}"]) from error
+        raise PlanError([PlanFault(int(line), f"this is not TOML: {error}")]) from error
     reader = _Reader(_Lines(text))
     plan = reader.plan(document)
     if reader.faults:
-        raise PlanError(sorted(reader.faults, key=_line_of))
+        raise PlanError(sorted(reader.faults, key=attrgetter("line")))
     return plan
-
-
-def _line_of(fault: str) -> int:
-    return int(fault.split(":", 1)[0].removeprefix("line "))
 
 
 class _Lines:
@@ -139,11 +136,11 @@ class _Reader:
 
     def __init__(self, lines: _Lines) -> None:
         self._lines = lines
-        self.faults: list[str] = []
+        self.faults: list[PlanFault] = []
         self._fleet_size: float | None = None
 
     def _fault(self, line: int, what: str) -> None:
-        self.faults.append(f"line {line}: {what}")
+        self.faults.append(PlanFault(line, what))
 
     def plan(self, document: Mapping[str, Any]) -> Plan:
         self._unknown_keys(
