@@ -27,8 +27,8 @@ class Answer(StrEnum):
 
     MATCHES = "matches"
     NO = "no"
-    CANNOT_TELL = "cannot tell"
-    NOT_REACHED = "not reached"
+    CANNOT_TELL = "cannot-tell"
+    NOT_REACHED = "not-reached"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,40 @@ class KnownDevice:
         return Device(thing_type=self.thing_type or "", groups=tuple(self.groups or ()))
 
 
+class RuleKey(StrEnum):
+    """The conditions that any rule may have, by their keys in the plan; the others are a finding's attributes."""
+
+    SOURCE = "source"
+    KIND = "kind"
+    SEVERITY = "severity"
+    THING_TYPE = "thing_type"
+    THING_GROUP = "thing_group"
+
+
+_OPTIONS = {RuleKey.THING_TYPE: "--thing-type", RuleKey.THING_GROUP: "--thing-group"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unmet:
+    """A condition of a rule that the finding does not meet; `known` is false if the device was not described."""
+
+    key: str
+    wanted: Sequence[str]
+    found: Sequence[str]
+    known: bool = True
+
+    @property
+    def difference(self) -> str:
+        """Return what was found and what the rule is for."""
+        wanted = " or ".join(self.wanted) + (" and above" if self.key == RuleKey.SEVERITY else "")
+        return f"{self.key} is {', '.join(self.found) or 'none'}, it is for {wanted}"
+
+    @property
+    def question(self) -> str:
+        """Return what the rule is for, and which option describes the device."""
+        return f"it is for {self.key} {' or '.join(self.wanted)}: say {_OPTIONS[RuleKey(self.key)]}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class RuleAnswer:
     """One rule's answer about the finding, and every condition that is not met."""
@@ -50,7 +84,14 @@ class RuleAnswer:
     rule: str
     line: int
     answer: Answer
-    why: Sequence[str] = ()
+    unmet: Sequence[Unmet] = ()
+
+    @property
+    def why(self) -> Sequence[str]:
+        """Return why it does not match, or what must be known first, in words for people."""
+        if self.answer is Answer.CANNOT_TELL:
+            return ["; ".join(each.question for each in self.unmet)]
+        return [each.difference for each in self.unmet]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +112,7 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """Return it for programs."""
-        return asdict(self)
+        return asdict(self) | {"rules": [asdict(each) | {"why": each.why} for each in self.rules]}
 
 
 def explain(finding: Finding, plan: Plan, known: KnownDevice, ceiling: Mode | None, now: datetime) -> Explanation:
@@ -98,19 +139,24 @@ def explain(finding: Finding, plan: Plan, known: KnownDevice, ceiling: Mode | No
     )
 
 
-def why_not(rule: Rule, finding: Finding, known: KnownDevice) -> list[str]:
+def why_not(rule: Rule, finding: Finding, known: KnownDevice) -> list[Unmet]:
     """List each condition of a rule that the finding does not meet; empty if it meets them all."""
     device = known.as_the_plan_sees_it()
-    conditions: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
-        ("source", rule.source, [finding.source]),
-        ("kind", rule.kind, [finding.kind]),
-        *((name, globs, [finding.attributes.get(name, "")]) for name, globs in rule.attributes.items()),
-        ("thing_type", rule.thing_type, [device.thing_type]),
-        ("thing_group", rule.thing_group, list(device.groups)),
+    type_known, groups_known = known.thing_type is not None, known.groups is not None
+    conditions: tuple[tuple[str, Sequence[str], Sequence[str], bool], ...] = (
+        (RuleKey.SOURCE, rule.source, [finding.source], True),
+        (RuleKey.KIND, rule.kind, [finding.kind], True),
+        *((name, globs, [finding.attributes.get(name, "")], True) for name, globs in rule.attributes.items()),
+        (RuleKey.THING_TYPE, rule.thing_type, [device.thing_type], type_known),
+        (RuleKey.THING_GROUP, rule.thing_group, list(device.groups), groups_known),
     )
-    unmet = [_unmet(name, globs, values) for name, globs, values in conditions if not _fits(globs, values)]
+    unmet = [
+        Unmet(key=key, wanted=globs, found=[value for value in values if value], known=is_known)
+        for key, globs, values, is_known in conditions
+        if not _fits(globs, values)
+    ]
     if finding.severity.rank < rule.severity.rank:
-        unmet.append(f"severity is {finding.severity}, it is for {rule.severity} and above")
+        unmet.append(Unmet(key=RuleKey.SEVERITY, wanted=[rule.severity], found=[finding.severity]))
     return unmet
 
 
@@ -118,36 +164,21 @@ def _fits(globs: Sequence[str], values: Sequence[str]) -> bool:
     return not globs or any(fnmatchcase(value, glob) for value in values for glob in globs)
 
 
-def _unmet(name: str, globs: Sequence[str], values: Sequence[str]) -> str:
-    said = ", ".join(value for value in values if value)
-    return f"{name} is {said or 'none'}, it is for {' or '.join(globs)}"
-
-
 def _rule_answers(finding: Finding, plan: Plan, known: KnownDevice) -> Iterator[RuleAnswer]:
-    reached = True
+    answer = Answer.NO
     for rule in plan.rules:
-        if not reached:
-            yield RuleAnswer(rule=rule.name, line=rule.line, answer=Answer.NOT_REACHED)
-            continue
-        why = why_not(rule, finding, known)
-        answer = Answer.NO if why else Answer.MATCHES
-        if why and (asked := _only_the_device_is_open(rule, why, known)):
-            answer, why = Answer.CANNOT_TELL, [asked]
-        reached = answer is not Answer.MATCHES
-        yield RuleAnswer(rule=rule.name, line=rule.line, answer=answer, why=tuple(why))
+        if answer in (Answer.MATCHES, Answer.NOT_REACHED):
+            answer, unmet = Answer.NOT_REACHED, []
+        else:
+            unmet = why_not(rule, finding, known)
+            answer = _answer(unmet)
+        yield RuleAnswer(rule=rule.name, line=rule.line, answer=answer, unmet=tuple(unmet))
 
 
-def _only_the_device_is_open(rule: Rule, why: Sequence[str], known: KnownDevice) -> str:
-    """Return what must be known about the device to judge a rule; empty if the rule is already judged."""
-    open_questions = []
-    if rule.thing_type and known.thing_type is None:
-        open_questions.append(("thing_type", "--thing-type", rule.thing_type))
-    if rule.thing_group and known.groups is None:
-        open_questions.append(("thing_group", "--thing-group", rule.thing_group))
-    names = tuple(f"{name} is " for name, _, _ in open_questions)
-    if not names or not all(each.startswith(names) for each in why):
-        return ""
-    return "; ".join(f"it is for {name} {' or '.join(globs)}: say {option}" for name, option, globs in open_questions)
+def _answer(unmet: Sequence[Unmet]) -> Answer:
+    if not unmet:
+        return Answer.MATCHES
+    return Answer.NO if any(each.known for each in unmet) else Answer.CANNOT_TELL
 
 
 def _device(finding: Finding, touching: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from warden_cli.explanation import Answer, Explanation
+from warden_cli.explanation import Answer, Explanation, RuleAnswer, RuleKey
 from warden_cli.messages import Message
 from warden_cli.terminal import facts, heading, plain, shown, word
 
@@ -68,15 +68,16 @@ def _rules(explanation: Explanation) -> Table:
         words, style = _ANSWERS[each.answer]
         line = Text(each.rule, style="bold" if each.answer is Answer.MATCHES else "")
         line.append(f"  {words}", style=style)
-        for why in _worth_saying(each.why):
+        for why in _worth_saying(each):
             line.append(f"\n{shown(why)}", style="dim")
         table.add_row(f"  line {each.line}", line)
     return table
 
 
-def _worth_saying(why: Sequence[str]) -> Sequence[str]:
+def _worth_saying(rule: RuleAnswer) -> Sequence[str]:
     """Keep only the source if it differs: further comparison is then pointless."""
-    return why[:1] if why and why[0].startswith("source ") else why
+    differs_in_source = any(each.key == RuleKey.SOURCE for each in rule.unmet)
+    return rule.why[:1] if differs_in_source else rule.why
 
 
 def _done(explanation: Explanation) -> Iterator[tuple[str, Text | str]]:

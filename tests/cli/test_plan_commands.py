@@ -129,6 +129,23 @@ class TestExplain:
         assert "bytes matches" in said
         assert "rest not reached" in said
 
+    def test_a_rule_that_does_not_match_names_its_condition_for_programs(self, plan_file: str, shell: Shell) -> None:
+        said = explained(
+            shell, "detect-violation-in-alarm", "--plan", plan_file, "--thing-group", "hall-1", "--json"
+        ).json
+
+        valves, hall_one, _, rest = said["messages"][0]["findings"][0]["rules"]
+        assert (valves["answer"], rest["answer"]) == ("cannot-tell", "not-reached")
+        assert valves["unmet"] == [{"key": "thing_type", "wanted": ["valve"], "found": [], "known": False}]
+        assert hall_one["unmet"] == [{"key": "severity", "wanted": ["critical"], "found": ["high"], "known": True}]
+        assert hall_one["why"] == ["severity is high, it is for critical and above"]
+
+    def test_a_rule_for_another_source_is_compared_no_further(self, plan_file: str, shell: Shell) -> None:
+        said = explained(shell, "guardduty-user", "--plan", plan_file, "--thing-type", "pump").text
+
+        assert "hall-one no source is guardduty, it is for device-defender-detect" in said
+        assert "it is for hall-1" not in said
+
     def test_what_depends_on_the_device_is_said_to(self, plan_file: str, shell: Shell) -> None:
         said = explained(shell, "detect-violation-in-alarm", "--plan", plan_file).text
 
