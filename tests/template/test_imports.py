@@ -21,8 +21,8 @@ ENVIRONMENT = {"environ", "environb", "getenv", "getenvb"}
 LOOSE = {"account", "bootstrap", "context", "refusals", "settings"}
 """The only modules outside a folder."""
 MOST_ROOMS = 25
-LONGEST_CHAIN = 10
-"""Rooms that import each other in a row, from the one that nothing imports down to `core`."""
+LONGEST_CHAIN = 9
+"""Rooms that import each other in a row, from the one that only functions import down to `core`; they are the tenth."""
 
 
 def name_of(path: Path) -> str:

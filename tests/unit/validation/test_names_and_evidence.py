@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.ingest.detectors.samples import can_be_stored
+from warden.core.escaping import shown
 from warden.validation.evidence import BYTES, bounded
-from warden.validation.names import shown
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=80),

@@ -12,10 +12,10 @@ from typing import Any
 from warden.cases.outbox import OUTBOX, Outbox, outbox_key, outbox_put
 from warden.core.clock import from_text, to_text
 from warden.core.errors import Refused
+from warden.core.escaping import shown
 from warden.core.findings import Ending, Finding, Severity, Source, Subject
 from warden.core.ledger import EXPIRY, NEW, Key, Ledger, Put, retry_on_conflict, version_of
 from warden.core.records import RecordType
-from warden.validation.names import shown
 
 _ENDED_FINDINGS_KEPT = 50
 """How many ended finding ids a problem remembers, so that an alarm that arrives after its end opens nothing."""

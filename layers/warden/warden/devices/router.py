@@ -15,12 +15,12 @@ from warden.cases.model import Step, StepKind
 from warden.containment.snapshot import read_containment
 from warden.context import Context
 from warden.core.errors import Refused
+from warden.core.escaping import shown
 from warden.core.ledger import retry_on_conflict
 from warden.devices import certificate_requests, upload_requests
 from warden.devices.requests import DeviceRequest, body_of, token_of
 from warden.devices.rotation_records import read_rotation
 from warden.refusals import record_refusal
-from warden.validation.names import shown
 
 _ANSWERS: dict[tuple[str, str], Callable[[DeviceRequest, Mapping[str, Any], Context], dict[str, Any]]] = {
     ("certificate", "create"): certificate_requests.create_certificate,

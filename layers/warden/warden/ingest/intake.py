@@ -10,12 +10,12 @@ from typing import Any, cast
 
 from warden.context import Context
 from warden.core.errors import Refused
+from warden.core.escaping import shown
 from warden.core.findings import Finding, Source
 from warden.ingest import audit_reports
 from warden.ingest.detectors import Detector, Envelope, audit
 from warden.queues.messages import send_findings
 from warden.refusals import record_refusal
-from warden.validation.names import shown
 from warden.validation.strict_json import message_in
 
 DETECTORS = tuple(

@@ -12,6 +12,7 @@ from warden.cases.allowed import Decision
 from warden.cases.model import Step, StepKind
 from warden.context import Context
 from warden.core.errors import Refused
+from warden.core.escaping import shown
 from warden.core.findings import Finding
 from warden.core.ledger import Key, retry_on_conflict
 from warden.queues.messages import SCHEMA
@@ -19,7 +20,6 @@ from warden.refusals import record_refusal
 from warden.respond.decisions import Order, carry_out
 from warden.respond.followups import due, job_ended
 from warden.respond.responder import respond
-from warden.validation.names import shown
 
 
 def dispatch(message: Mapping[str, Any], context: Context) -> Refused | None:

@@ -1,4 +1,4 @@
-"""Names in messages: what they can name, and how they are shown to people."""
+"""Names in messages: what they can name."""
 
 from __future__ import annotations
 
@@ -24,9 +24,6 @@ _PATTERNS: Mapping[SubjectType, str] = MappingProxyType(
         SubjectType.ACCOUNT: r"[0-9]{12}",
     }
 )
-
-SHOWN = 64
-"""How much of a name a title shows, in characters after escaping."""
 
 
 def subject(kind: SubjectType, name: str, path: str) -> Subject:
@@ -60,33 +57,7 @@ def without_arn(name: str) -> str:
     return name.rpartition("/")[2] if name.startswith("arn:") else name
 
 
-def shown(name: str, limit: int = SHOWN) -> str:
-    """Write a name as printable ASCII, everything else and the backslash itself as \\uXXXX, and cut it."""
-    pieces: list[str] = []
-    room = limit
-    for char in name:
-        piece = _escaped(char)
-        room -= len(piece)
-        if room < 0:
-            return _shortened(pieces, limit)
-        pieces.append(piece)
-    return "".join(pieces)
-
-
 def _is_possible(kind: SubjectType, name: str) -> bool:
     if kind is SubjectType.CLIENT_ID:
         return 0 < len(name.encode()) <= quotas.CLIENT_ID_BYTES
     return re.fullmatch(_PATTERNS[kind], name) is not None
-
-
-def _shortened(pieces: list[str], limit: int) -> str:
-    while sum(map(len, pieces)) > limit - 3:
-        pieces.pop()
-    return "".join(pieces) + "..."
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    if char.isascii() and char.isprintable() and char != "\\":
-        return char
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

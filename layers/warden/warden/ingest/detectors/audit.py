@@ -11,10 +11,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from warden.core.errors import Refused
+from warden.core.escaping import shown
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.validation.evidence import bounded
 from warden.validation.fields import moment, objects, optional_flag, optional_list, optional_text, optional_word, word
-from warden.validation.names import shown, subject, without_arn
+from warden.validation.names import subject, without_arn
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
     from warden.ingest.detectors import Envelope

@@ -11,10 +11,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from warden.core.errors import Refused
+from warden.core.escaping import shown
 from warden.core.findings import Ending, Finding, Severity, Source
 from warden.validation.evidence import bounded
 from warden.validation.fields import moment, optional_object, optional_word, text, word
-from warden.validation.names import device, shown
+from warden.validation.names import device
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
     from warden.ingest.detectors import Envelope

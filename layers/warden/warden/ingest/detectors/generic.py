@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from warden.core.errors import Refused
+from warden.core.escaping import shown
 from warden.core.findings import Ending, Finding, Severity, Source, SubjectType
 from warden.ingest.detectors.event_bridge import detail_of
 from warden.validation.evidence import bounded
 from warden.validation.fields import moment, optional_object, optional_text, optional_word, text, value_at, word
-from warden.validation.names import shown, subject
+from warden.validation.names import subject
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
     from warden.ingest.detectors import Envelope

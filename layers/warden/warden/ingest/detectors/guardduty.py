@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from warden.core.errors import Refused
+from warden.core.escaping import shown
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.ingest.detectors.event_bridge import detail_of
 from warden.validation.evidence import bounded
@@ -27,7 +28,7 @@ from warden.validation.fields import (
     value_at,
     word,
 )
-from warden.validation.names import shown, subject
+from warden.validation.names import subject
 
 if TYPE_CHECKING:  # the package imports the detectors, so they cannot import from it
     from warden.ingest.detectors import Envelope
