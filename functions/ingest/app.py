@@ -9,7 +9,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden import bootstrap
-from warden.core.logging import logger, metrics
+from warden.core.logging import log_refused, logger, metrics
 from warden.ingest.envelopes import bare_records, unwrap
 from warden.ingest.intake import ingest
 from warden.queues.batches import process_batch
@@ -22,11 +22,7 @@ def _ingest(record: dict[str, Any], lambda_context: LambdaContext) -> None:
         body, envelope, warden, lambda: timedelta(milliseconds=lambda_context.get_remaining_time_in_millis())
     )
     if refusal := intake.refused:
-        logger.warning(
-            "message refused",
-            extra={"message_id": envelope.message_id, "result": refusal.code, "reason": refusal.reason},
-        )
-        metrics.add_metric("Refused", MetricUnit.Count, 1)
+        log_refused(envelope.message_id, refusal)
     else:
         logger.info("message taken in", extra={"message_id": envelope.message_id, "findings": intake.queued})
         metrics.add_metric("Findings", MetricUnit.Count, intake.queued)

@@ -9,26 +9,21 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden import bootstrap
 from warden.core.errors import Refused
-from warden.core.logging import logger, metrics
+from warden.core.logging import log_refused, logger, metrics
 from warden.devices.requests import request_from
 from warden.devices.router import serve
 from warden.queues.batches import process_batch
-from warden.refusals import record_refusal
+from warden.refusals import record_if_refused
 from warden.validation.strict_json import message_in
 
 
 def _serve(record: dict[str, Any]) -> None:
-    try:
-        request = request_from(message_in(record["body"]))
-    except Refused as refusal:
-        record_refusal(bootstrap.context(), refusal, what=record["body"])
-        logger.warning(
-            "message refused",
-            extra={"message_id": record["messageId"], "result": refusal.code, "reason": refusal.reason},
-        )
-        metrics.add_metric("Refused", MetricUnit.Count, 1)
+    body, warden = record["body"], bootstrap.context()
+    request = record_if_refused(lambda: request_from(message_in(body)), warden, what=body)
+    if isinstance(request, Refused):
+        log_refused(record["messageId"], request)
         return
-    said = serve(request, bootstrap.context())
+    said = serve(request, warden)
     logger.info(
         "device answered",
         extra={

@@ -14,7 +14,7 @@ from warden.campaigns.inventory import Turn, resume_run, sweep_certificates
 from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
 from warden.queues.batches import process_batch
-from warden.refusals import record_refusal
+from warden.refusals import record_if_refused
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -35,12 +35,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 
 def _resume(record: dict[str, Any], turn: Turn) -> None:
-    try:
-        result: str = resume_run(_run_in(record["body"]), turn)
-    except Refused as refusal:
-        record_refusal(turn.context, refusal, what=record["body"])
-        result = refusal.code
-    _log(result, message_id=record["messageId"])
+    body = record["body"]
+    resumed = record_if_refused(lambda: resume_run(_run_in(body), turn), turn.context, what=body)
+    _log(resumed.code if isinstance(resumed, Refused) else resumed, message_id=record["messageId"])
 
 
 def _run_in(body: str) -> str:

@@ -12,16 +12,14 @@ from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
 from warden.devices.job_events import track
 from warden.queues.batches import process_batch
-from warden.refusals import record_refusal
+from warden.refusals import record_if_refused
 from warden.validation.strict_json import message_in
 
 
 def _track(record: dict[str, Any]) -> None:
-    try:
-        result: str = track(message_in(record["body"]), bootstrap.context())
-    except Refused as refusal:
-        record_refusal(bootstrap.context(), refusal, what=record["body"])
-        result = refusal.code
+    body, warden = record["body"], bootstrap.context()
+    tracked = record_if_refused(lambda: track(message_in(body), warden), warden, what=body)
+    result = tracked.code if isinstance(tracked, Refused) else tracked
     metrics.add_metric("JobEvents", MetricUnit.Count, 1)
     logger.info("job event", extra={"message_id": record["messageId"], "result": result})
 

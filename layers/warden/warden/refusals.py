@@ -1,7 +1,12 @@
-"""Refusals: what was not acted on is on record, with its reason."""
+"""Refusals: what was not acted on is on record, with its reason.
+
+One policy for every queue: a message that is refused is put on record and is done, it is never delivered again.
+The function then logs it. Devices and operators get the refusal as their answer as well.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
 
@@ -12,6 +17,17 @@ from warden.core.ledger import EXPIRY, Key, Put
 from warden.core.ports import HasLedger
 
 _KEPT = timedelta(days=90)
+
+
+def record_if_refused[T](
+    work: Callable[[], T], context: Context[HasLedger], *, what: str, about: str = ""
+) -> T | Refused:
+    """Do some work; if it is refused, put that on record and return the refusal in place of the result."""
+    try:
+        return work()
+    except Refused as refusal:
+        record_refusal(context, refusal, what=what, about=about)
+        return refusal
 
 
 def record_refusal(context: Context[HasLedger], refusal: Refused, *, what: str, about: str = "") -> None:

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from warden.core.errors import Refused
 
 _TEXT = 2_000
 """How much of one text a line holds, its beginning and its end: an error may repeat the message it failed on."""
@@ -43,3 +46,10 @@ warnings.filterwarnings("ignore", "No application metrics", UserWarning)
 
 logger = Logger(service="fleet-warden", utc=True, json_serializer=one_line)
 metrics = Metrics(namespace="FleetWarden", service="fleet-warden")
+
+
+def log_refused(message_id: str, refusal: Refused) -> None:
+    """Write the line of a message that was refused, and count it."""
+    result = {"result": refusal.code, "reason": refusal.reason}
+    logger.warning("message refused", extra={"message_id": message_id, **result})
+    metrics.add_metric("Refused", MetricUnit.Count, 1)

@@ -20,7 +20,7 @@ from warden.core.findings import Ending, Finding, Source, Subject, SubjectType
 from warden.core.ledger import Index, Key, Put, retry_on_conflict, version_of
 from warden.ingest.detectors import Envelope, audit
 from warden.queues.messages import send_findings
-from warden.refusals import record_refusal
+from warden.refusals import record_if_refused
 
 _PAGE = "fleetWardenAuditPage"
 _LEAST_TIME = timedelta(seconds=20)
@@ -91,11 +91,8 @@ def read_on(reading: Reading, envelope: Envelope, context: Context, time_left: C
 
 
 def _finding(entry: Mapping[str, Any], envelope: Envelope, context: Context) -> Finding | None:
-    try:
-        return audit.finding_of(entry, envelope)
-    except Refused as refusal:  # one that cannot be read costs only itself
-        record_refusal(context, refusal, what=repr(entry.get("findingId")))
-        return None
+    read = record_if_refused(lambda: audit.finding_of(entry, envelope), context, what=repr(entry.get("findingId")))
+    return None if isinstance(read, Refused) else read  # one that cannot be read costs only itself
 
 
 def _settle_later(reading: Reading, context: Context) -> None:

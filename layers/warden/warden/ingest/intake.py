@@ -15,7 +15,7 @@ from warden.core.findings import Finding, Source
 from warden.ingest import audit_reports
 from warden.ingest.detectors import Detector, Envelope, audit
 from warden.queues.messages import send_findings
-from warden.refusals import record_refusal
+from warden.refusals import record_if_refused
 from warden.validation.strict_json import message_in
 
 DETECTORS = tuple(
@@ -39,11 +39,10 @@ def ingest(body: str, envelope: Envelope, context: Context, time_left: Callable[
 
     `time_left` tells how much of this run is left: an audit may hold more findings than one run can read.
     """
-    try:
-        return Intake(_ingest(message_in(body), envelope, context, time_left))
-    except Refused as refusal:
-        record_refusal(context, refusal, what=f"{envelope.message_id} {body}")
-        return Intake(0, refusal)
+    queued = record_if_refused(
+        lambda: _ingest(message_in(body), envelope, context, time_left), context, what=f"{envelope.message_id} {body}"
+    )
+    return Intake(0, queued) if isinstance(queued, Refused) else Intake(queued)
 
 
 def _ingest(

@@ -16,7 +16,7 @@ from warden.core.escaping import shown
 from warden.core.findings import Finding
 from warden.core.ledger import Key, retry_on_conflict
 from warden.queues.messages import SCHEMA
-from warden.refusals import record_refusal
+from warden.refusals import record_if_refused
 from warden.respond.decisions import Order, carry_out
 from warden.respond.followups import due, job_ended
 from warden.respond.responder import respond
@@ -28,13 +28,12 @@ def dispatch(message: Mapping[str, Any], context: Context) -> Refused | None:
     Raises:
         Exception: whatever AWS said, when it may go better next time; the message is delivered again.
     """
-    try:
-        handle = _handler_of(message)
-        handle(message, context)
-    except Refused as refusal:
-        record_refusal(context, refusal, what=repr(sorted(message.items())), about=shown(str(message.get("case", ""))))
-        return refusal
-    return None
+    return record_if_refused(
+        lambda: _handler_of(message)(message, context),
+        context,
+        what=repr(sorted(message.items())),
+        about=shown(str(message.get("case", ""))),
+    )
 
 
 def _handler_of(message: Mapping[str, Any]) -> Callable[[Mapping[str, Any], Context], None]:
