@@ -158,16 +158,19 @@ def test_a_new_case_is_its_record_its_problem_and_its_first_step() -> None:
     assert (case.evidence, case.attributes) == ({"bytes": 7}, {"behavior": "burst"})
     assert book.problem() == {
         "type": "problem",
+        "v": 1,
         "case_id": case.id,
         "is_open": True,
         "generation": 1,
         "closed_at": "",
+        "acted_at": "",
         "ended": {},
         "version": 1,
     }
     assert book.steps(case) == {
         "STEP#000001#00": {
             "type": "step",
+            "v": 1,
             "at": "2026-11-22T12:00:00.000000Z",
             "kind": "finding",
             "who": "device-defender-detect",
@@ -268,10 +271,12 @@ def test_the_end_of_a_finding_that_never_came_is_remembered_for_as_long_as_a_cas
 
     assert book.problem() == {
         "type": "problem",
+        "v": 1,
         "case_id": "",
         "is_open": False,
         "generation": 0,
         "closed_at": "",
+        "acted_at": "",
         "expires_at": expiry(NOON),
         "ended": {"violation-1": "2026-11-22T12:00:00.000000Z"},
         "version": 1,
@@ -313,6 +318,7 @@ def test_a_closed_case_everything_of_it_expires_together(admitted: bool, acted_a
     assert [step["expires_at"] for step in book.steps(case).values()] == [expiry(NOON + AN_HOUR)] * 3
     assert book.problem() | {"version": 0} == {
         "type": "problem",
+        "v": 1,
         "case_id": case.id,
         "is_open": False,
         "generation": 1,

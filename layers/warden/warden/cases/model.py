@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from warden.cases.outbox import OUTBOX, Outbox, outbox_key, outbox_put
+from warden.cases.problems import Problem, problem_put, read_problem
 from warden.core.clock import from_text, to_text
 from warden.core.errors import Refused
 from warden.core.escaping import shown
@@ -195,10 +196,6 @@ def case_key(case_id: str) -> Key:
     return Key(f"CASE#{case_id}", "CASE")
 
 
-def _problem_key(problem: str) -> Key:
-    return Key(f"PROBLEM#{problem}", "PROBLEM")
-
-
 class Cases:
     """The cases in the ledger. Every change of a case carries its steps, in the same commit."""
 
@@ -226,23 +223,23 @@ class Cases:
         return retry_on_conflict(lambda: self._begin(finding, thing, now, step))
 
     def _begin(self, finding: Finding, thing: str, now: datetime, step: Step) -> Case:
-        head = self._ledger.read(_problem_key(finding.problem))
-        ended = head["ended"].get(finding.id) if head else None
-        if ended and to_text(finding.observed_at) <= ended:
-            raise Refused("already-over", f"finding {finding.id} ended at {ended}; this message is older")
-        if head and head["is_open"]:
-            case = self.read(head["case_id"])
+        head = read_problem(self._ledger, finding.problem)
+        ended = head.ended.get(finding.id)
+        if ended and finding.observed_at <= ended:
+            raise Refused("already-over", f"finding {finding.id} ended at {to_text(ended)}; this message is older")
+        if head.is_open:
+            case = self.read(head.case_id)
             if finding.supersedes:
                 return self._restate(case, finding, now)
             if case.findings.get(finding.id):
                 return case
             joined = replace(case, findings={**case.findings, finding.id: True})
             return self.save(joined, now, step)
-        if head and to_text(finding.observed_at) <= head["closed_at"]:
+        if head.closed_at and finding.observed_at <= head.closed_at:
             raise Refused(
-                "already-closed", f"case {head['case_id']} was closed at {head['closed_at']}, after this finding"
+                "already-closed", f"case {head.case_id} was closed at {to_text(head.closed_at)}, after this finding"
             )
-        generation = int(head["generation"]) + 1 if head else 1
+        generation = head.generation + 1
         case = Case(
             id=f"{finding.problem[:12]}-{generation}",
             problem=finding.problem,
@@ -257,17 +254,10 @@ class Cases:
             findings={finding.id: True},
             attributes=finding.attributes,
             evidence=finding.evidence,
-            acted_before=from_text(head["acted_at"]) if head and head.get("acted_at") else None,
+            acted_before=head.acted_at,
         )
-        problem = {
-            "type": "problem",
-            "case_id": case.id,
-            "is_open": True,
-            "generation": generation,
-            "closed_at": "",
-            "ended": dict(head["ended"]) if head else {},
-        }
-        return self.save(case, now, step, also=(Put(_problem_key(finding.problem), problem, version_of(head)),))
+        problem = Problem(case_id=case.id, is_open=True, generation=generation, ended=head.ended, version=head.version)
+        return self.save(case, now, step, also=(problem_put(finding.problem, problem),))
 
     def _restate(self, case: Case, finding: Finding, now: datetime) -> Case:
         """Note that it was found again, without a line in the timeline: an audit says so every day."""
@@ -282,24 +272,15 @@ class Cases:
         return retry_on_conflict(lambda: self._end_finding(finding, now, step))
 
     def _end_finding(self, finding: Finding, now: datetime, step: Step) -> Case | None:
-        key = _problem_key(finding.problem)
-        head = self._ledger.read(key)
-        ended = dict(head["ended"]) if head else {}
-        ended[finding.id] = max(to_text(finding.observed_at), ended.get(finding.id, ""))
+        head = read_problem(self._ledger, finding.problem)
+        ended = {**head.ended, finding.id: max(finding.observed_at, head.ended.get(finding.id, finding.observed_at))}
         latest = dict(sorted(ended.items(), key=lambda item: item[1])[-_ENDED_FINDINGS_KEPT:])
-        blank: dict[str, Any] = {
-            "type": "problem",
-            "case_id": "",
-            "is_open": False,
-            "generation": 0,
-            "closed_at": "",
-            EXPIRY: self._expiry(now),
-        }
-        problem = Put(key, {**(head or blank), "ended": latest}, version_of(head))
-        record = self._ledger.read(case_key(head["case_id"])) if head and head["case_id"] else None
+        expires_at = head.expires_at if head.version else self._expiry(now)
+        problem = problem_put(finding.problem, replace(head, ended=latest, expires_at=expires_at))
+        record = self._ledger.read(case_key(head.case_id)) if head.case_id else None
         case = case_from(record) if record else None
         if case is None or not case.is_open or not case.findings.get(finding.id):
-            if head is None or latest != head["ended"]:
+            if latest != head.ended:
                 self._ledger.commit(problem)
             return case
         return self.save(replace(case, findings={**case.findings, finding.id: False}), now, step, also=(problem,))
@@ -308,20 +289,14 @@ class Cases:
         self, case: Case, resolution: Resolution, now: datetime, *steps: Step, outbox: Outbox | None = None
     ) -> Case:
         """Close a case, the problem and the outbox with it; later news of the same age or older changes nothing."""
-        key = _problem_key(case.problem)
-        head = self._ledger.read(key)
+        head = read_problem(self._ledger, case.problem)
         # Read before the steps: what is noted from here on meets a conflict, and is written again with its expiry.
         last = replace(outbox or self.outbox(case), expires_at=self._expiry(now))
         self._let_steps_expire(case, now)
         closed = replace(case, state=CaseState.CLOSED, resolution=resolution, closed_at=now)
-        problem: dict[str, Any] = {
-            **(head or {}),
-            "is_open": False,
-            "closed_at": to_text(now),
-            "acted_at": to_text(now) if case.admitted else "",
-            EXPIRY: self._expiry(now),
-        }
-        return self.save(closed, now, *steps, also=(Put(key, problem, version_of(head)), outbox_put(last)))
+        acted_at = now if case.admitted else None
+        problem = replace(head, is_open=False, closed_at=now, acted_at=acted_at, expires_at=self._expiry(now))
+        return self.save(closed, now, *steps, also=(problem_put(case.problem, problem), outbox_put(last)))
 
     def outbox(self, case: Case) -> Outbox:
         """Read what has been sent about a case and what is owed; nothing yet of a case that nobody was told of."""
@@ -372,10 +347,7 @@ class Cases:
     def timeline(self, case_id: str) -> list[TimelineEntry]:
         """Read a case's steps, oldest first."""
         return [
-            TimelineEntry(
-                from_text(record["at"]),
-                Step(StepKind(record["kind"]), record["who"], record["why"], record["facts"]),
-            )
+            TimelineEntry(from_text(record["at"]), _STEP.value(record))
             for _, record in self._ledger.partition(case_key(case_id).partition, prefix="STEP#")
         ]
 
@@ -391,18 +363,13 @@ class Cases:
 
 def _steps(case: Case, place: str, now: datetime, expires_at: int | None, steps: Sequence[Step]) -> Iterator[Put]:
     for number, step in enumerate(steps):
-        entry: dict[str, Any] = {
-            "type": "step",
-            "at": to_text(now),
-            "kind": step.kind,
-            "who": step.who,
-            "why": step.why,
-            "facts": dict(step.facts),
-        }
+        entry = _STEP.record(step) | {"at": to_text(now)}
         if expires_at is not None:
             entry[EXPIRY] = expires_at
         yield Put(Key(case.key.partition, f"{place}{number:02d}"), entry, NEW)
 
+
+_STEP = RecordType(name="step", of=Step)
 
 _CASE = RecordType(
     name="case",
