@@ -230,6 +230,14 @@ def test_the_plans_page_lists_every_action_and_every_source() -> None:
     assert sources - rows == set(), "docs/response-plan.md has no row for these sources"
 
 
+def test_the_plans_page_lists_the_actions_in_the_order_they_are_carried_out() -> None:
+    page = (ROOT / "docs/response-plan.md").read_text()
+    table = re.search(r"^\| action \|.*\n\|[-| ]+\n((?:\|.*\n)+)", page, re.MULTILINE)
+    assert table is not None
+
+    assert re.findall(r"^\| `([a-z-]+)` \|", table[1], re.MULTILINE) == [*ACTIONS]
+
+
 def test_the_costs_count_the_alarms_that_there_are() -> None:
     alarms = TEMPLATE.count("Type: AWS::CloudWatch::Alarm")
 
