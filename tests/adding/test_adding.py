@@ -9,7 +9,7 @@ import pytest
 
 from tests.adding.examples import changes_of, copy_tree, pytest_in, run
 
-pytestmark = pytest.mark.timeout(600)  # each runs a second Python, two of them mypy without a cache
+pytestmark = pytest.mark.timeout(600)  # each runs a second Python, two of them mypy
 
 WARDEN = "layers/warden/warden"
 TESTS = "tests/unit/respond/test_actions.py"
@@ -26,6 +26,7 @@ ACTION_TESTS = (
     "tests/unit/plan/test_parser.py",
 )
 PLAN_PAGE = f"{DOCS}::test_the_plans_page_lists_every_action_and_every_source"
+PLAN_ORDER = f"{DOCS}::test_the_plans_page_lists_the_actions_in_the_order_they_are_carried_out"
 
 ACTION = {
     f"{WARDEN}/respond/actions/mark_thing.py": (TESTS, "there is no respond/actions/mark_thing.py"),
@@ -58,18 +59,11 @@ FIRST_HUNK_ONLY = ", all but its first part"
 """Behind a path: what is forgotten is the rest of it."""
 
 
-def check(tree: Path, what: str) -> str:
+def check(tree: Path, what: str, mypy_cache: Path) -> str:
     """Run what would find a step that is missing."""
     if what == "mypy":
-        return run(
-            tree,
-            "-m",
-            "mypy",
-            "--cache-dir",
-            str(tree.parent / "mypy"),
-            f"{WARDEN}/bootstrap.py",
-            f"{WARDEN}/respond/actions/mark_thing.py",
-        )
+        modules = (f"{WARDEN}/bootstrap.py", f"{WARDEN}/respond/actions/mark_thing.py")
+        return run(tree, "-m", "mypy", "--cache-dir", str(mypy_cache), *modules)
     return pytest_in(tree, what)
 
 
@@ -81,6 +75,12 @@ def example(tree: Path, title: str, *, without: str = "") -> Path:
         elif change.path != without:
             change.apply(tree)
     return tree
+
+
+@pytest.fixture(name="mypy_cache", scope="session")
+def _mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Share what mypy has worked out between the trees: they differ in a few modules, and a cold run takes seconds."""
+    return tmp_path_factory.mktemp("mypy")
 
 
 @pytest.fixture(name="tree")
@@ -106,7 +106,7 @@ def test_an_action_is_two_files_of_the_product_and_five_with_a_new_call() -> Non
 def test_an_action_by_the_book_is_green(tree: Path) -> None:
     example(tree, "Add an action")
 
-    assert "exit code 0" in pytest_in(tree, *ACTION_TESTS, PLAN_PAGE)
+    assert "exit code 0" in pytest_in(tree, *ACTION_TESTS, PLAN_PAGE, PLAN_ORDER)
 
 
 def test_a_detector_by_the_book_is_green(tree: Path) -> None:
@@ -125,30 +125,30 @@ def test_a_command_by_the_book_is_green(tree: Path) -> None:
 
 
 @pytest.mark.parametrize("forgotten", ACTION)
-def test_a_step_of_an_action_that_is_forgotten_is_named(tree: Path, forgotten: str) -> None:
+def test_a_step_of_an_action_that_is_forgotten_is_named(tree: Path, forgotten: str, mypy_cache: Path) -> None:
     what, words = ACTION[forgotten]
 
-    said = check(example(tree, "Add an action", without=forgotten), what)
+    said = check(example(tree, "Add an action", without=forgotten), what, mypy_cache)
 
     assert "exit code 0" not in said
     assert words in said, said[-3000:]
 
 
 @pytest.mark.parametrize("forgotten", DETECTOR)
-def test_a_step_of_a_detector_that_is_forgotten_is_named(tree: Path, forgotten: str) -> None:
+def test_a_step_of_a_detector_that_is_forgotten_is_named(tree: Path, forgotten: str, mypy_cache: Path) -> None:
     what, words = DETECTOR[forgotten]
 
-    said = check(example(tree, "Add a detector", without=forgotten), what)
+    said = check(example(tree, "Add a detector", without=forgotten), what, mypy_cache)
 
     assert "exit code 0" not in said
     assert words in said, said[-3000:]
 
 
 @pytest.mark.parametrize("forgotten", COMMAND)
-def test_a_step_of_a_command_that_is_forgotten_is_named(tree: Path, forgotten: str) -> None:
+def test_a_step_of_a_command_that_is_forgotten_is_named(tree: Path, forgotten: str, mypy_cache: Path) -> None:
     what, words = COMMAND[forgotten]
 
-    said = check(example(tree, "Add a command", without=forgotten), what)
+    said = check(example(tree, "Add a command", without=forgotten), what, mypy_cache)
 
     assert "exit code 0" not in said
     assert words in said, said[-3000:]
