@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.client import BaseClient
-from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.iot.models import iot_backends
 
+from tests.aws_stand_in.refusal import Refusal
 from tests.aws_stand_in.strict import StrictAws, watch
 from tests.conftest import ROOT
 from tests.fakes import a_key
@@ -26,6 +25,9 @@ REGION = "us-east-1"
 RESTRICTED = "fleet-warden-restricted"
 _SAMPLE_ACCOUNT = "000000000000"
 _POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:Connect","Resource":"*"}]}'
+
+type Throttle = Callable[[str, str], None]
+"""Given an operation and a string: every call of the operation whose parameters hold the string is throttled."""
 
 
 class Context(LambdaContext):
@@ -168,18 +170,14 @@ def _deployed(monkeypatch: pytest.MonkeyPatch, strict: StrictAws) -> Deployment:
 
 
 @pytest.fixture
-def throttled(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Have AWS throttle every call of an operation whose parameters hold some text."""
+def throttled(deployment: Deployment) -> Throttle:
+    """Have AWS throttle every call of an operation whose parameters hold a string."""
 
     def throttle(operation: str, text: str) -> None:
-        call: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # the strict one, put there above
+        def fault(parameters: Mapping[str, Any]) -> None:
+            if text in repr(parameters):
+                raise Refusal("ThrottlingException", "slow down")
 
-        def made(client: BaseClient, name: str, parameters: dict[str, Any]) -> Any:
-            if name == operation and text in repr(parameters):
-                deployment.strict.calls.append((client.meta.service_model.service_name, name, parameters))
-                raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, operation)
-            return call(client, name, parameters)
-
-        monkeypatch.setattr(BaseClient, "_make_api_call", made)
+        deployment.strict.faults[operation] = fault
 
     return throttle

@@ -13,7 +13,7 @@ from functions.respond import app as respond_app
 from functions.serve_device import app as serve_app
 from functions.track_device import app as track_app
 from tests.fakes import LOG, a_key
-from tests.functions.conftest import Context, Deployment, batch, sample
+from tests.functions.conftest import Context, Deployment, Throttle, batch, sample
 
 
 def serve(event: dict[str, Any]) -> Any:
@@ -72,7 +72,7 @@ def test_what_a_device_should_not_send_is_rejected_with_a_code(deployment: Deplo
     assert answer["code"] in ("payload-not-json", "client-token")
 
 
-def test_one_request_that_fails_costs_only_itself(deployment: Deployment, throttled: Any) -> None:
+def test_one_request_that_fails_costs_only_itself(deployment: Deployment, throttled: Throttle) -> None:
     one, two = deployment.enrol("pump-1", 1), deployment.enrol("pump-2", 2)
     throttled("ListThingPrincipals", "pump-1")
     ask = {"clientToken": "t", "jobId": "warden-none", "files": []}
@@ -142,7 +142,7 @@ def test_what_is_no_job_event_is_refused_on_record_and_done(deployment: Deployme
     assert len(deployment.records("refusal")) == 1
 
 
-def test_one_event_that_fails_costs_only_itself(throttled: Any) -> None:
+def test_one_event_that_fails_costs_only_itself(throttled: Throttle) -> None:
     throttled("GetItem", "warden-poison")
     event = json.loads(sample("track-device-job-succeeded")["Records"][0]["body"])
 

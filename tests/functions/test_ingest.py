@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from functions.ingest import app
-from tests.functions.conftest import Context, Deployment, batch, sample
+from tests.functions.conftest import Context, Deployment, Throttle, batch, sample
 from tests.sample_events import SampleEvent, of_function
 
 
@@ -39,7 +39,7 @@ def test_what_cannot_be_read_is_refused_on_record_and_done(deployment: Deploymen
     assert refusal["reason"]
 
 
-def test_one_that_cannot_be_queued_costs_only_itself(deployment: Deployment, throttled: Any) -> None:
+def test_one_that_cannot_be_queued_costs_only_itself(deployment: Deployment, throttled: Throttle) -> None:
     event = sample("detect-violation-in-alarm-sqs")
     [record] = event["Records"]
     others = [
@@ -55,7 +55,7 @@ def test_one_that_cannot_be_queued_costs_only_itself(deployment: Deployment, thr
 
 
 @pytest.mark.filterwarnings("ignore:No application metrics")
-def test_a_refusal_that_cannot_be_recorded_is_delivered_again(deployment: Deployment, throttled: Any) -> None:
+def test_a_refusal_that_cannot_be_recorded_is_delivered_again(deployment: Deployment, throttled: Throttle) -> None:
     throttled("PutItem", "refusal")
 
     assert ingest(batch("not JSON", "neither")) == {

@@ -11,7 +11,7 @@ import pytest
 from functions.operate import app as operate_app
 from functions.respond import app as respond_app
 from functions.sweep_cases import app as sweep_app
-from tests.functions.conftest import Context, Deployment, sample
+from tests.functions.conftest import Context, Deployment, Throttle, sample
 from warden import bootstrap
 from warden.core.ledger import Key, Put
 
@@ -132,7 +132,7 @@ def test_the_sweep_queues_what_is_due_and_nothing_else(deployment: Deployment) -
 
 
 @pytest.mark.filterwarnings("ignore:No application metrics")
-def test_a_sweep_that_cannot_queue_fails_loudly(deployment: Deployment, throttled: Any) -> None:
+def test_a_sweep_that_cannot_queue_fails_loudly(deployment: Deployment, throttled: Throttle) -> None:
     record = {"type": "job", "thing": "pump-1", "due": "due", "due_at": "2020-01-01T00:00:00.000000Z"}
     bootstrap.context().ports.ledger.commit(Put(Key("JOB#1", "JOB"), record, 0))
     throttled("SendMessageBatch", "JOB#1")

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from functions.respond import app
-from tests.functions.conftest import RESTRICTED, Context, Deployment, batch, sample
+from tests.functions.conftest import RESTRICTED, Context, Deployment, Throttle, batch, sample
 
 
 def respond(event: dict[str, Any]) -> Any:
@@ -43,7 +43,7 @@ def test_the_same_message_twice_does_it_once(deployment: Deployment) -> None:
     assert len([call for call in deployment.strict.made("Publish") if "Subject" in call]) == 1
 
 
-def test_a_device_whose_message_fails_waits_and_the_others_go_on(deployment: Deployment, throttled: Any) -> None:
+def test_a_device_whose_message_fails_waits_and_the_others_go_on(deployment: Deployment, throttled: Throttle) -> None:
     one, two = deployment.enrol("pump-1", 1), deployment.enrol("pump-2", 2)
     throttled("ListThingGroupsForThing", "pump-1")
 
