@@ -22,6 +22,7 @@ from tests.aws_stand_in import answers, rules
 from tests.aws_stand_in.answers import AwsState
 from tests.aws_stand_in.paging import Pages, by_marker, by_token, page_of, place
 from tests.aws_stand_in.rules import ACCOUNT, Rule
+from warden.core.quotas import LIST_PAGE
 
 type Answer = Callable[[AwsState, Mapping[str, Any]], dict[str, Any] | None]
 """Gives what AWS answers; None leaves it to moto."""
@@ -169,7 +170,7 @@ def answer(state: AwsState, service: str, operation: str, parameters: Mapping[st
 
 
 def corrected(
-    service: str, operation: str, parameters: Mapping[str, Any], answer: dict[str, Any], *, page: int = 250
+    service: str, operation: str, parameters: Mapping[str, Any], answer: dict[str, Any], *, page: int = LIST_PAGE
 ) -> dict[str, Any]:
     """Give an answer as AWS would: in pages of what was asked for, `page` at most, certificates in their order."""
     row = BEHAVIOUR.get((service, operation), AS_MOTO)

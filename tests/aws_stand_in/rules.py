@@ -8,17 +8,15 @@ from typing import Any
 from moto.iot.models import FakeThingGroup, IoTBackend
 
 from tests.aws_stand_in.refusal import Refusal
+from warden.core.quotas import POLICIES_PER_CERTIFICATE, SUBJECT_CHARACTERS, TARGETS_PER_JOB
 
 ACCOUNT = "123456789012"
 """The account that moto plays."""
 REGION = "us-east-1"
 
 _GROUPS_PER_THING = 10
-_POLICIES_PER_CERTIFICATE = 10
 _POLICIES_PER_GROUP = 2
-_TARGETS_PER_JOB = 100
 _TIMEOUT_MINUTES = 10080
-_SUBJECT_CHARACTERS = 100
 _SETTABLE = ("ACTIVE", "INACTIVE", "REVOKED")
 _OPEN = ("QUEUED", "IN_PROGRESS")
 
@@ -35,8 +33,8 @@ def new_job(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
     minutes = asked.get("timeoutConfig", {}).get("inProgressTimeoutInMinutes", 1)
     if not 1 <= minutes <= _TIMEOUT_MINUTES:
         raise Refusal("InvalidRequestException", "inProgressTimeoutInMinutes is out of range")
-    if len(asked["targets"]) > _TARGETS_PER_JOB:
-        raise Refusal("LimitExceededException", "a job has a hundred targets at most")
+    if len(asked["targets"]) > TARGETS_PER_JOB:
+        raise Refusal("LimitExceededException", f"a job has {TARGETS_PER_JOB} targets at most")
     known = {*backend.things, *backend.thing_groups}
     if unknown := [target for target in asked["targets"] if target not in known]:
         raise Refusal("ResourceNotFoundException", f"there is no {unknown[0]}")
@@ -96,7 +94,7 @@ def _root(group: FakeThingGroup) -> str:
 def room_for_policy(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
     """Refuse a policy more than a certificate or a group carries."""
     attached = [policy for target, policy in backend.principal_policies if target == asked["target"]]
-    most = _POLICIES_PER_GROUP if ":thinggroup/" in asked["target"] else _POLICIES_PER_CERTIFICATE
+    most = _POLICIES_PER_GROUP if ":thinggroup/" in asked["target"] else POLICIES_PER_CERTIFICATE
     if asked["policyName"] not in attached and len(attached) >= most:
         raise Refusal("LimitExceededException", f"{asked['target']} carries {most} policies already")
 
@@ -144,5 +142,5 @@ def sendable_subject(_backend: IoTBackend, asked: Mapping[str, Any]) -> None:
     """Refuse a subject that is not a line of printable ASCII under 100 characters."""
     subject = asked.get("Subject", "a subject")
     fits = subject.isascii() and subject.isprintable() and not subject.startswith(" ")
-    if not fits or not 0 < len(subject) < _SUBJECT_CHARACTERS:
+    if not fits or not 0 < len(subject) <= SUBJECT_CHARACTERS:
         raise Refusal("InvalidParameter", "Invalid parameter: Subject")

@@ -20,6 +20,7 @@ from tests.aws_stand_in.answers import AwsState
 from tests.aws_stand_in.behaviour import answer, check, corrected
 from tests.aws_stand_in.refusal import Refusal
 from tests.aws_stand_in.shapes import INVALID, malformed, shaped
+from warden.core.quotas import LIST_PAGE
 
 type _Call = Callable[[BaseClient, str, dict[str, Any]], dict[str, Any]]
 type Fault = Callable[[Mapping[str, Any]], None]
@@ -36,7 +37,7 @@ class StrictAws:
     def __init__(self, call: _Call) -> None:
         self._call = call
         self.on_moto = True
-        self.page = 250
+        self.page = LIST_PAGE
         self.state = AwsState()
         self.faults: dict[str, Fault] = {}
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
