@@ -33,7 +33,7 @@ _SORT = (
     rf"CASE|OUTBOX|PROBLEM|CONTAINMENT|ROTATION|RENEWAL|RETIREMENT|DIGEST|COUNTER|STOP|RUN|CURRENT|SETTLE|[0-9a-f]{{32}}"
     rf"|THING#{THING}|KEY#[0-9a-f]{{64}}|STEP#[0-9]{{6}}#(?:n[0-9]{{6}}#)?[0-9]{{2}}|STEP#|BATCH#[0-9]{{6}}"
 )
-_DUE = r"due|(?:waiting|batches|renewals) [a-zA-Z0-9-]+"
+_DUE = r"due|(?:waiting|batches|renewals):[a-zA-Z0-9-]+"
 _WRITE = r"dynamodb\.(?:PutItem|TransactWriteItems\.TransactItems\.Put)"
 
 NOTICE = re.compile(
@@ -53,7 +53,7 @@ What\ was\ done\n
 \n
 What\ to\ do\ next\n
 (?:\ \ [A-Z][a-z\ ]+:\ +warden\ (?:show|approve|dismiss|release|collect-logs)\ {CASE}(?:\ --keep-certificate)?\n
-  |\ \ The\ device\ can\ still\ run\ jobs;\ its\ telemetry\ and\ commands\ are\ cut\.\n
+  |\ \ The\ device\ can\ still\ run\ jobs;\ its\ telemetry\ and\ commands\ are\ blocked\.\n
   |\ \ Nothing\.\ Read\ it:\ warden\ show\ {CASE}\n)+
 (?:\n
 Device\ in\ the\ console:\ https://us-east-1\.console\.aws\.amazon\.com/iot/home\?region=us-east-1\#/thing/[%\w.~-]+\n)?
