@@ -133,7 +133,8 @@ def publish(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def active_violations(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """List a thing's active violations."""
-    return {"activeViolations": [{"violationId": each} for each in state.violations.get(asked["thingName"], [])]}
+    thing = asked["thingName"]
+    return {"activeViolations": [{"violationId": each, "thingName": thing} for each in state.violations.get(thing, [])]}
 
 
 def audit_finding(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,9 @@
 """What AWS answers instead of doing what was asked."""
 
+from typing import Any
+
+from botocore.model import ServiceModel
+
 
 class Refusal(Exception):  # noqa: N818 - what AWS answers, not a fault of the program
     """What AWS answers instead of doing it."""
@@ -8,3 +12,9 @@ class Refusal(Exception):  # noqa: N818 - what AWS answers, not a fault of the p
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+
+
+def status_of(model: ServiceModel, code: str) -> int:
+    """Return the HTTP status that the service's model gives an error; 400 where it names none."""
+    shape: Any = model.shape_for_error_code(code)  # type: ignore[arg-type]  # the stubs take a number
+    return int(shape.metadata.get("error", {}).get("httpStatusCode", 400)) if shape else 400

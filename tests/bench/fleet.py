@@ -24,7 +24,9 @@ from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from botocore.model import OperationModel
 
+from tests.aws_stand_in.refusal import Refusal, status_of
 from tests.bench.virtual_time import TokenBucket, VirtualTime
+from warden.core.quotas import LIST_PAGE, TARGETS_PER_JOB
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
@@ -55,17 +57,8 @@ QUOTAS: Mapping[str, float] = {
 }
 """Calls a second for an account and region by default (AWS General Reference, read in November 2026)."""
 
-_DEFAULT_PAGE, _LARGEST_PAGE = 25, 250
+_DEFAULT_PAGE = 25
 _RESTRICTED_GROUP, _RESTRICTED_POLICY = "warden-restricted", "warden-restricted-policy"
-
-
-class Refusal(Exception):  # noqa: N818 - it is an answer of AWS IoT, not a failure here
-    """An error that AWS IoT answers with."""
-
-    def __init__(self, code: str, status: int, message: str = "") -> None:
-        super().__init__(message or code)
-        self.code = code
-        self.status = status
 
 
 @dataclass(frozen=True)
@@ -97,7 +90,7 @@ class FleetShape:
         """
         index = int(certificate_id[:16], 16)
         if index >= self.size or self.certificate(index) != certificate_id:
-            raise Refusal("ResourceNotFoundException", 404)
+            raise Refusal("ResourceNotFoundException", "there is no such certificate")
         return index
 
 
@@ -155,7 +148,8 @@ class Fleet:
         try:
             answered = _ANSWERS[name](self, _parameters(operation, request))
         except Refusal as refusal:
-            return _response(request, refusal.status, {"message": str(refusal)}, refusal.code)
+            status = status_of(operation.service_model, refusal.code)
+            return _response(request, status, {"message": refusal.message}, refusal.code)
         return _response(request, 200, answered)
 
     # --- what it answers -----------------------------------------------------------------------------------------
@@ -174,7 +168,6 @@ class Fleet:
             "certificateArn": f"{PREFIX}cert/{certificate}",
             "certificateId": certificate,
             "status": self.statuses.get(index, "ACTIVE"),
-            "certificateMode": "DEFAULT",
             "creationDate": int(self.shape.created_at(index).timestamp()),
         }
 
@@ -238,15 +231,21 @@ class Fleet:
         return self._change_groups({**asked, "thingGroupsToAdd": [], "thingGroupsToRemove": [asked["thingGroupName"]]})
 
     def _create_job(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        if len(asked["targets"]) > 100:
-            raise Refusal("LimitExceededException", 410, "a job has 100 targets at most")
+        if asked["jobId"] in self.jobs:
+            raise Refusal("ResourceAlreadyExistsException", "the job exists")
+        if len(asked["targets"]) > TARGETS_PER_JOB:
+            raise Refusal("LimitExceededException", f"a job has {TARGETS_PER_JOB} targets at most")
         self.jobs[asked["jobId"]] = len(asked["targets"])
         return {"jobId": asked["jobId"]}
 
     def _describe_execution(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        if asked["jobId"] not in self.jobs:
-            raise Refusal("ResourceNotFoundException", 404)
+        self._nothing_of_job(asked)
         return {"execution": {"jobId": asked["jobId"], "status": "QUEUED"}}
+
+    def _nothing_of_job(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        if asked["jobId"] not in self.jobs:
+            raise Refusal("ResourceNotFoundException", "there is no such job")
+        return {}
 
     def _nothing(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
         return {}
@@ -260,7 +259,7 @@ class Fleet:
     def _thing_of(self, asked: Mapping[str, Any]) -> int:
         index = asked["thingName"].removeprefix("thing-")
         if not index.isdecimal() or int(index) >= self.shape.size:
-            raise Refusal("ResourceNotFoundException", 404)
+            raise Refusal("ResourceNotFoundException", "there is no such thing")
         return int(index)
 
     def _certificate_of(self, arn: str) -> int:
@@ -292,7 +291,7 @@ _ANSWERS: Mapping[str, Callable[[Fleet, Mapping[str, Any]], dict[str, Any]]] = {
     "DescribeThing": Fleet._describe_thing,
     "CreateJob": Fleet._create_job,
     "DescribeJobExecution": Fleet._describe_execution,
-    "CancelJobExecution": Fleet._nothing,
+    "CancelJobExecution": Fleet._nothing_of_job,
     "DeleteConnection": Fleet._nothing,
     "ListActiveViolations": Fleet._list_violations,
 }
@@ -304,12 +303,12 @@ def _policy(name: str) -> dict[str, str]:
 
 def _page_of(asked: Mapping[str, Any]) -> tuple[int, int]:
     size = int(asked.get("pageSize", _DEFAULT_PAGE))
-    if not 1 <= size <= _LARGEST_PAGE:
-        raise Refusal("InvalidRequestException", 400, f"a page has 1 to {_LARGEST_PAGE} certificates")
+    if not 1 <= size <= LIST_PAGE:
+        raise Refusal("InvalidRequestException", f"a page has 1 to {LIST_PAGE} certificates")
     try:
         return int(b64decode(asked["marker"])) if "marker" in asked else 0, size
     except ValueError as error:
-        raise Refusal("InvalidRequestException", 400, "no marker of ours") from error
+        raise Refusal("InvalidRequestException", "no marker of ours") from error
 
 
 def _marker(index: int) -> str:

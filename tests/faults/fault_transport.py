@@ -28,7 +28,7 @@ from botocore.model import ServiceModel
 from botocore.response import StreamingBody
 from botocore.validate import ParamValidator
 
-from tests.aws_stand_in.refusal import Refusal
+from tests.aws_stand_in.refusal import Refusal, status_of
 from tests.aws_stand_in.shapes import INVALID, malformed
 from tests.fakes import Crash
 
@@ -309,10 +309,10 @@ _REFUSED: dict[FaultKind, Callable[[Call], AWSResponse]] = {
 
 def refused(call: Call, refusal: Refusal) -> AWSResponse:
     """Answer with an error of the service's own, under the status that its model gives."""
-    shape: Any = call.model.shape_for_error_code(refusal.code)  # type: ignore[arg-type]  # the stubs take a number
-    status = shape.metadata.get("error", {}).get("httpStatusCode", 400) if shape else 400
     reasons = [{"Code": reason} for reason in getattr(refusal, "reasons", ())]
-    return failure(call.model, refusal.code, refusal.message, int(status), {"CancellationReasons": reasons})
+    return failure(
+        call.model, refusal.code, refusal.message, status_of(call.model, refusal.code), {"CancellationReasons": reasons}
+    )
 
 
 def failure(
