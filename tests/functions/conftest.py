@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from tests.aws_stand_in.refusal import Refusal
 from tests.aws_stand_in.strict import StrictAws, watch
 from tests.conftest import ROOT
 from tests.fakes import a_key
+from tests.record_forms import faults_in_line
 from tests.template.transformed import resources
 from warden import bootstrap
 
@@ -122,6 +124,31 @@ class Deployment:
     def execution(self, job: str, thing: str, status: str) -> None:
         """Let a device move its job execution; moto has no API for devices."""
         iot_backends[ACCOUNT][REGION].job_executions[job, thing].status = status
+
+
+class _Lines(logging.Handler):
+    """Every log line of a test that holds what it may not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        extra = {name: value for name, value in vars(record).items() if name not in _OF_EVERY_LINE}
+        self.faults.extend(faults_in_line(record.msg, extra))
+
+
+_OF_EVERY_LINE = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+
+
+@pytest.fixture(autouse=True)
+def _every_line_holds_values() -> Iterator[None]:
+    """Check every line that a function logs: a value stands where a program would look for one."""
+    lines, log = _Lines(), logging.getLogger("fleet-warden")
+    log.addHandler(lines)
+    yield
+    log.removeHandler(lines)
+    assert not lines.faults, "\n".join(sorted(set(lines.faults)))
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def _note_refusal(request: DeviceRequest, refusal: Refused, context: Context) ->
     case_id = _case_of(request.thing, context)
     if case_id is None:
         return
-    complaint = f"{request.resource}/{request.verb} {refusal.code} {request.certificate[:12]}"
+    complaint = f"{request.resource}/{request.verb}:{refusal.code}:{request.certificate[:12]}"
 
     def write() -> None:
         case = context.cases.read(case_id)

@@ -1,0 +1,304 @@
+"""What each field of each record and each log line may hold: an enum's value, an id, a time, a number, or words.
+
+Words stand only where WORDS is said here. What a detector or a device sent is OUTSIDE: kept, never decided on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any
+
+from warden.campaigns.inventory_runs import InventoryResult
+from warden.campaigns.records import CampaignState, MemberState
+from warden.cases.allowed import Decision
+from warden.cases.model import CaseState, Progress, Resolution, StepKind
+from warden.containment.snapshot import ContainmentState
+from warden.core.findings import Severity, Source, SubjectType
+from warden.core.mode import Mode
+from warden.devices.rotation_records import RotationState
+from warden.plan.actions import TOUCHING
+from warden.plan.governor import Grounds
+from warden.respond.followups import Retired
+
+type Form = Callable[[Any], bool]
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_ID = re.compile(r"[!-~]{1,400}")
+_CODE = re.compile(r"[a-z]+(-[a-z]+)*")
+
+
+def one_of(*enums: type[StrEnum]) -> Form:
+    """Accept the values of enums, which are in kebab-case themselves."""
+    values = {str(value) for enum in enums for value in enum}
+    assert all(map(_CODE.fullmatch, values)), values
+    return lambda value: value in values
+
+
+def or_none(form: Form) -> Form:
+    """Accept the empty string too."""
+    return lambda value: value == "" or form(value)
+
+
+def each(form: Form) -> Form:
+    """Accept a list of them."""
+    return lambda value: isinstance(value, list | tuple) and all(map(form, value))
+
+
+def by_name(names: Form, values: Form) -> Form:
+    """Accept an object with such names and values."""
+    return lambda value: isinstance(value, Mapping) and all(names(k) and values(v) for k, v in value.items())
+
+
+def fields(**forms: Form) -> Form:
+    """Accept an object with exactly these fields."""
+    return lambda value: value.keys() == forms.keys() and all(form(value[name]) for name, form in forms.items())
+
+
+def TIME(value: Any) -> bool:  # noqa: N802 - read as constants in the table
+    return isinstance(value, str) and bool(_TIME.fullmatch(value))
+
+
+def ID(value: Any) -> bool:  # noqa: N802
+    return isinstance(value, str) and bool(_ID.fullmatch(value))
+
+
+def CODE(value: Any) -> bool:  # noqa: N802
+    return isinstance(value, str) and bool(_CODE.fullmatch(value))
+
+
+def NUMBER(value: Any) -> bool:  # noqa: N802
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def FLAG(value: Any) -> bool:  # noqa: N802
+    return isinstance(value, bool)
+
+
+def WORDS(value: Any) -> bool:  # noqa: N802
+    return isinstance(value, str)
+
+
+def OUTSIDE(value: Any) -> bool:  # noqa: N802, ARG001
+    return True
+
+
+def SUBJECT(value: Any) -> bool:  # noqa: N802
+    """Accept a thing's name, or what else a case is about: its type and its name."""
+    kind, _, name = str(value).partition(" ")
+    return ID(value) or (kind in (*SubjectType, "thing", "certificate") and name != "")
+
+
+ACTION: Form = TOUCHING.__contains__
+TALLY = by_name(CODE, NUMBER)
+STEP_FACTS: dict[str, Form] = {
+    "action": ACTION,
+    "decision": one_of(Decision),
+    "grounds": one_of(Grounds),
+    "code": CODE,
+    "job": ID,
+    "request": ID,
+    "campaign": ID,
+    "batch": NUMBER,
+    "topic": OUTSIDE,
+    "files": OUTSIDE,
+}
+
+
+def FACTS(value: Any) -> bool:  # noqa: N802
+    """Accept the facts of a step; under any other name stands what a detector said."""
+    return isinstance(value, Mapping) and all(STEP_FACTS.get(name, OUTSIDE)(fact) for name, fact in value.items())
+
+
+DUE: dict[str, Form] = {"due": ID, "due_at": TIME}
+FORMS: dict[str, dict[str, Form]] = {
+    "case": {
+        "case_id": ID,
+        "problem": ID,
+        "source": one_of(Source),
+        "kind": OUTSIDE,
+        "subject": fields(type=one_of(SubjectType), name=OUTSIDE),
+        "severity": one_of(Severity),
+        "title": WORDS,
+        "case_state": one_of(CaseState),
+        "opened_at": TIME,
+        "findings": by_name(OUTSIDE, FLAG),
+        "attributes": OUTSIDE,
+        "evidence": OUTSIDE,
+        "rule": or_none(ID),
+        "mode": or_none(one_of(Mode)),
+        "outcomes": by_name(ACTION, fields(progress=one_of(Progress), detail=WORDS, job_id=or_none(ID))),
+        "admitted": FLAG,
+        "affected": each(ID),
+        "approved_by": or_none(ID),
+        "approved_at": or_none(TIME),
+        "resolution": or_none(one_of(Resolution)),
+        "closed_at": or_none(TIME),
+        "acted_before": or_none(TIME),
+        "decided_on": OUTSIDE,
+        "case_thing": ID,
+    },
+    "step": {"at": TIME, "kind": one_of(StepKind), "who": SUBJECT, "why": WORDS, "facts": FACTS},
+    "problem": {
+        "case_id": or_none(ID),
+        "is_open": FLAG,
+        "generation": NUMBER,
+        "closed_at": or_none(TIME),
+        "acted_at": or_none(TIME),
+        "ended": by_name(OUTSIDE, TIME),
+    },
+    "outbox": {
+        "case_id": ID,
+        "thing": SUBJECT,
+        "announced_states": each(ID),
+        "announced": or_none(ID),
+        "in_security_hub": or_none(ID),
+        "refusals_seen": each(ID),
+        "handled_request_ids": each(ID),
+        "held_for_all": FLAG,
+        "told_version": NUMBER,
+    },
+    "refusal": {"code": CODE, "reason": WORDS, "about": OUTSIDE, "at": TIME},
+    "digest": {"thing": ID, "state": one_of(CaseState), "since": TIME, "told": each(ID)},
+    "switch": {"stopped": FLAG, "who": ID, "why": WORDS, "at": TIME},
+    "counter": {"window": SUBJECT, "counts": by_name(TIME, NUMBER)},
+    "audit-check": {"thing": ID, "task": ID, "check": ID, "read_at": TIME},
+    "group": {"group": ID, "carries_policies": FLAG, "read_at": TIME},
+    "containment": {
+        "thing": ID,
+        "state": one_of(ContainmentState),
+        "policies": by_name(ID, each(ID)),
+        "groups": each(ID),
+        "all_groups": each(ID),
+        "cases": each(ID),
+        "began_at": TIME,
+        "in_restricted_group": FLAG,
+        "released_at": or_none(TIME),
+    },
+    "job": {"job_id": ID, "action": ACTION, "case_id": ID, "thing": ID, "began_at": TIME, "uploads": OUTSIDE},
+    "key": {"thing": ID, "certificate": or_none(ID)},
+    "retirement": {"certificate": ID, "thing": ID, "outcome": one_of(Retired)},
+    "rotation": {
+        "thing": ID,
+        "job_id": ID,
+        "case_id": ID,
+        "state": one_of(RotationState),
+        "old": each(ID),
+        "new": or_none(ID),
+        "request": or_none(ID),
+        "key": or_none(ID),
+        "issuing_since": or_none(TIME),
+        "issued": NUMBER,
+        "spent": each(ID),
+    },
+    "campaign": {
+        "thing": ID,
+        "campaign": ID,
+        "state": one_of(CampaignState),
+        "size": NUMBER,
+        "began_at": TIME,
+        "step": NUMBER,
+        "batches": NUMBER,
+        "out": NUMBER,
+        "of_step": TALLY,
+        "in_all": TALLY,
+        "why": WORDS,
+        "who": or_none(ID),
+        "requests": each(ID),
+        "announced_states": each(ID),
+        "quiet_since": or_none(TIME),
+    },
+    "member": {
+        "thing": ID,
+        "campaign": ID,
+        "certificate": or_none(ID),
+        "created_at": TIME,
+        "state": one_of(MemberState),
+        "waits_since": TIME,
+        "enrolled_by": ID,
+        "attempts": NUMBER,
+        "batch": NUMBER,
+        "job_id": or_none(ID),
+        "note": WORDS,
+        "case_id": or_none(ID),
+    },
+    "batch": {
+        "thing": ID,
+        "campaign": ID,
+        "number": NUMBER,
+        "job_id": ID,
+        "step": NUMBER,
+        "things": each(ID),
+        "began_at": TIME,
+        "sent": FLAG,
+        "outcomes": by_name(ID, CODE),
+        "counted": FLAG,
+    },
+    "sweep": {
+        "thing": ID,
+        "run": ID,
+        "campaign": ID,
+        "began_at": TIME,
+        "touched_at": TIME,
+        "trigger": or_none(ID),
+        "page": or_none(ID),
+        "inactive": NUMBER,
+        "ended_at": or_none(TIME),
+        "enlarged": FLAG,
+        "reported": FLAG,
+    },
+    "renewal": {
+        "certificate": ID,
+        "created_at": TIME,
+        "run": ID,
+        "campaign": ID,
+        "things": by_name(ID, one_of(InventoryResult)),
+    },
+}
+"""The record types. Any of them may stand in the index of what is due, expire, and have a version."""
+
+
+def faults_in(record: Mapping[str, Any]) -> Iterator[str]:
+    """List the fields of a record that this table does not know, or that hold what they may not."""
+    forms = FORMS.get(str(record.get("type")))
+    if forms is None:
+        yield f"a record of no known type: {record.get('type')!r}"
+        return
+    known = {"type": CODE, "expires_at": NUMBER, "version": NUMBER, "v": NUMBER, **DUE, **forms}
+    for name, value in record.items():
+        if name not in known:
+            yield f"{record['type']}.{name}: no form is known"
+        elif not known[name](value):
+            yield f"{record['type']}.{name}: {value!r}"
+
+
+LINES: dict[str, dict[str, Form]] = {
+    "message refused": {"message_id": ID, "result": CODE, "reason": WORDS},
+    "message taken in": {"message_id": ID, "findings": NUMBER},
+    "message handled": {"message_id": ID, "type": OUTSIDE, "result": CODE, "reason": WORDS},
+    "message waits": {"message_id": ID},
+    "message failed": {"message_id": ID},
+    "device answered": {"message_id": ID, "thing": ID, "resource": OUTSIDE, "verb": OUTSIDE, "result": CODE},
+    "job event": {"message_id": ID, "result": CODE},
+    "certificates swept": {"message_id": or_none(ID), "result": CODE},
+    "swept": {"queued": NUMBER},
+    "operator answered": {"who": ID, "command": CODE, "case": or_none(ID)},
+    "operator refused": {"who": or_none(ID), "code": CODE},
+    "account set up": {"request": ID},
+    "account not set up": {},
+}
+"""The log lines and what stands beside each."""
+
+
+def faults_in_line(message: str, extra: Mapping[str, Any]) -> Iterator[str]:
+    """List the fields of a log line that hold what they may not."""
+    forms = LINES.get(message)
+    if forms is None:
+        yield f"a line that is not known: {message!r}"
+        return
+    for name, value in extra.items():
+        if name not in forms:
+            yield f"{message}: {name}: no form is known"
+        elif not forms[name](value):
+            yield f"{message}: {name}: {value!r}"
