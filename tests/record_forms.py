@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from warden.campaigns.inventory_runs import InventoryResult
-from warden.campaigns.records import CampaignState, MemberState
+from warden.campaigns.records import CampaignState, MemberResult, MemberState
 from warden.cases.allowed import Decision
 from warden.cases.model import CaseState, Progress, Resolution, StepKind
 from warden.containment.snapshot import ContainmentState
@@ -232,7 +232,7 @@ FORMS: dict[str, dict[str, Form]] = {
         "things": each(ID),
         "began_at": TIME,
         "sent": FLAG,
-        "outcomes": by_name(ID, CODE),
+        "outcomes": by_name(ID, one_of(MemberResult)),
         "counted": FLAG,
     },
     "sweep": {

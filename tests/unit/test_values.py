@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,13 @@ from tests.record_forms import FORMS, LINES, faults_in, faults_in_line
 
 CODE = [*(ROOT / "layers/warden/warden").rglob("*.py"), *(ROOT / "functions").glob("*/app.py")]
 CLI = sorted((ROOT / "cli/warden_cli").glob("*.py"))
-FOR_PEOPLE = {"what", "why", "detail", "title", "reason", "message"}
+FOR_PEOPLE = {"what", "why", "detail", "title", "reason", "message", "note"}
+"""Attributes and keys that hold words for people."""
+
+LOCAL_WORDS = FOR_PEOPLE - {"message"}
+"""Variables of these names do too; `message` is what a detector sent, as often as not."""
+
+READS = {"startswith", "endswith", "partition", "rpartition", "split", "removeprefix", "removesuffix"}
 A_STEP = {
     "type": "step",
     "at": "2026-11-22T12:00:00.000000Z",
@@ -24,7 +30,7 @@ A_STEP = {
 }
 
 
-def tree_of(path: Path) -> ast.AST:
+def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
@@ -83,16 +89,50 @@ def test_words_for_a_result_are_found() -> None:
     assert list(faults_in_line("a story", {})) == ["a line that is not known: 'a story'"]
 
 
-def compared(tree: ast.AST) -> Iterator[str]:
+def bound(scope: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Find the variables of a function with what each is taken from."""
+    for node in ast.walk(scope):
+        match node:
+            case (
+                ast.comprehension(target=ast.Name(name), iter=value)
+                | ast.For(target=ast.Name(name), iter=value)
+                | ast.Assign(targets=[ast.Name(name)], value=value)
+                | ast.NamedExpr(target=ast.Name(name), value=value)
+            ):
+                yield name, value
+
+
+def are_words(node: ast.expr, names: Set[str]) -> bool:
+    """Check whether an expression is words for people, or several of them."""
+    match node:
+        case ast.Attribute(attr=name) | ast.Subscript(slice=ast.Constant(str(name))):
+            return name in FOR_PEOPLE
+        case ast.Subscript(value=value):
+            return are_words(value, names)
+        case ast.Name(name):
+            return name in names
+    return False
+
+
+def names_of_words(scope: ast.AST) -> Set[str]:
+    """List the variables that hold words for people, by their name or by what they are taken from."""
+    names: Set[str] = LOCAL_WORDS
+    while (found := names | {name for name, value in bound(scope) if are_words(value, names)}) != names:
+        names = found
+    return names
+
+
+def compared(tree: ast.Module) -> Iterator[str]:
     """Find words for people that are compared, or whose beginning or end is looked at."""
-    for node in ast.walk(tree):
-        operands: list[ast.expr] = []
-        if isinstance(node, ast.Compare):
-            operands = [node.left, *node.comparators]
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            operands = [node.func.value] if node.func.attr in ("startswith", "endswith", "partition", "split") else []
-        for each in operands:
-            if isinstance(each, ast.Attribute) and each.attr in FOR_PEOPLE:
+    for scope in tree.body:
+        names = names_of_words(scope)
+        for node in ast.walk(scope):
+            operands: list[ast.expr] = []
+            if isinstance(node, ast.Compare):
+                operands = [node.left, *node.comparators]
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in READS:
+                operands = [node.func.value]
+            if any(are_words(each, names) for each in operands):
                 yield f"line {node.lineno}: {ast.unparse(node)}"  # type: ignore[attr-defined]  # both have one
 
 
@@ -101,6 +141,36 @@ def test_the_command_reads_kinds_and_not_words(path: Path) -> None:
     assert list(compared(tree_of(path))) == []
 
 
-@pytest.mark.parametrize("line", ["entry.what == 'held'", "entry.what.endswith(' failed')", "'x' in action.detail"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "entry.what == 'held'",
+        "entry.what.endswith(' failed')",
+        "'x' in action.detail",
+        "line['why'] == 'held'",
+        "why[0].startswith('source ')",
+        "reason.partition(': ')",
+    ],
+)
 def test_a_comparison_of_words_is_found(line: str) -> None:
     assert list(compared(ast.parse(line))) == [f"line 1: {line}"]
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("all(each.startswith(names) for each in why)", "each.startswith(names)"),
+        ("for each in rule.why: each.startswith('kind is ')", "each.startswith('kind is ')"),
+        ("def f(entry):\n said = entry.what\n first = said\n return first == 'held'", "first == 'held'"),
+        ("if (said := told['why']) and said != 'x': pass", "said != 'x'"),
+    ],
+)
+def test_words_under_another_name_are_found(code: str, found: str) -> None:
+    [fault] = compared(ast.parse(code))
+
+    assert fault.endswith(f": {found}")
+
+
+@pytest.mark.parametrize("code", ["entry.kind == 'held'", "for each in kinds: each == 'held'", "print(entry.what)"])
+def test_values_may_be_compared_and_words_printed(code: str) -> None:
+    assert list(compared(ast.parse(code))) == []
