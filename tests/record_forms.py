@@ -90,6 +90,11 @@ def SUBJECT(value: Any) -> bool:  # noqa: N802
     return ID(value) or (kind in (*SubjectType, "thing", "certificate") and name != "")
 
 
+def WINDOW(value: Any) -> bool:  # noqa: N802
+    """Accept what is counted over which time; a rule's name may have blanks."""
+    return bool(re.fullmatch(r"(all|campaign|rule [ -~]+)#(hour|day)", str(value)))
+
+
 ACTION: Form = TOUCHING.__contains__
 TALLY = by_name(CODE, NUMBER)
 STEP_FACTS: dict[str, Form] = {
@@ -162,7 +167,7 @@ FORMS: dict[str, dict[str, Form]] = {
     "refusal": {"code": CODE, "reason": WORDS, "about": OUTSIDE, "at": TIME},
     "digest": {"thing": ID, "state": one_of(CaseState), "since": TIME, "told": each(ID)},
     "switch": {"stopped": FLAG, "who": ID, "why": WORDS, "at": TIME},
-    "counter": {"window": SUBJECT, "counts": by_name(TIME, NUMBER)},
+    "counter": {"window": WINDOW, "counts": by_name(TIME, NUMBER)},
     "audit-check": {"thing": ID, "task": ID, "check": ID, "read_at": TIME},
     "group": {"group": ID, "carries_policies": FLAG, "read_at": TIME},
     "containment": {

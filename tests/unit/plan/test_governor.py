@@ -284,12 +284,15 @@ def test_case_counts_in_names() -> None:
 @pytest.mark.parametrize("approved", [False, True])
 def test_while_the_switch_is_off_nothing_is_touched(approved: bool) -> None:
     desk = Desk()
-    record = {"type": "switch", "stopped": True, "who": "dana", "why": "storm", "at": "noon"}
+    record = {"type": "switch", "stopped": True, "who": "dana", "why": "storm", "at": "2026-11-22T12:00:00.000000Z"}
     desk.ledger.commit(Put(STOP_KEY, record, 0))
 
     verdict = desk.weigh(approved=approved)
     assert verdict == Admission(
-        allowed=False, grounds=Grounds.STOPPED, reason="stopped by dana at noon: storm", for_all=True
+        allowed=False,
+        grounds=Grounds.STOPPED,
+        reason="stopped by dana at 2026-11-22T12:00:00.000000Z: storm",
+        for_all=True,
     )
 
 

@@ -379,7 +379,7 @@ def test_a_digest_about_cases_that_are_all_settled_is_not_sent(world: World) -> 
     since = "2026-11-22T11:00:00.000000Z"
     record = {
         "type": "digest",
-        "thing": "digest held",
+        "thing": "digest:held",
         "state": "held",
         "since": since,
         "told": [f"case-{n}" for n in range(20)],
@@ -405,7 +405,7 @@ def test_a_digest_leaves_out_what_came_before_its_hour(world: World) -> None:
     since = "2026-11-22T13:00:00.000000Z"
     record = {
         "type": "digest",
-        "thing": "digest held",
+        "thing": "digest:held",
         "state": "held",
         "since": since,
         "told": [f"case-{n}" for n in range(20)],
