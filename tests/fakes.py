@@ -535,7 +535,7 @@ class FakeReports:
 
 
 class FakeRenewalQueue:
-    """Runs of the sweep of certificates that are to be gone on with."""
+    """Queued messages to resume runs of the sweep of certificates."""
 
     def __init__(self) -> None:
         self.runs: list[str] = []
@@ -740,7 +740,7 @@ class DeviceKey:
 
 @cache
 def a_key(number: int) -> DeviceKey:  # noqa: ARG001 - it is the cache that tells the keys apart by it
-    """Give the nth key of the pool: each is made once for the whole run."""
+    """Return the nth key of the pool; each is made once for the whole run."""
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "AWS IoT Certificate")])
     csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(private, hashes.SHA256())
@@ -808,7 +808,7 @@ class FakeDevice:
         return verdict, answer
 
     def confirm(self) -> tuple[str, dict[str, Any]]:
-        """Say over the new certificate that it works; the old one may go then."""
+        """Confirm over the new certificate that it works; the old one may then be retired."""
         assert self.world.certificates.stored[self.candidate].status == "ACTIVE", "AWS IoT lets nobody in without"
         verdict, answer = self.ask("certificate/confirm", {}, over=self.candidate)
         if verdict == "accepted":

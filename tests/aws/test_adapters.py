@@ -233,7 +233,7 @@ class TestSecurityHub:
         stubber.add_client_error("batch_import_findings", "InvalidAccessException")
 
         for _ in range(2):
-            with pytest.raises(NotSent, match="Security Hub did not take"):
+            with pytest.raises(NotSent, match="Security Hub did not accept"):
                 AwsSecurityHub(client).put(finding)
 
 

@@ -216,7 +216,7 @@ class TestTheCallsThemselves:
 
         with pytest.raises(Conflict, match="changed meanwhile"):
             ledger.commit(*puts)
-        with pytest.raises(Conflict, match="just being changed"):
+        with pytest.raises(Conflict, match="is being changed right now"):
             ledger.commit(puts[0])
         for code in ("ProvisionedThroughputExceeded", "TransactionCanceled"):
             with pytest.raises(ClientError, match=code):

@@ -354,7 +354,7 @@ def test_one_that_was_registered_and_is_gone_by_now_is_tried_again(stubbed: Stub
             return "the PEM"
 
     authority: Any = Signed()
-    with pytest.raises(NotYet, match=f"certificate {known} was already registered and is gone"):
+    with pytest.raises(NotYet, match=f"certificate {known} was already registered and has been deleted"):
         IotCertificates(client, PREFIX, authority).issue(CSR, "pump-3")
 
 

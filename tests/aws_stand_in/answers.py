@@ -46,7 +46,7 @@ class AwsState:
     authority: Authority = field(default_factory=Authority)
 
     def now(self) -> datetime:
-        """Tell the time."""
+        """Return the time."""
         return datetime.now(UTC)
 
 
@@ -155,7 +155,7 @@ def audit_findings(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def event_configurations(state: AwsState, _asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell which events AWS IoT publishes."""
+    """Return which events AWS IoT publishes."""
     return {"eventConfigurations": state.event_configurations}
 
 
@@ -193,5 +193,5 @@ def signed(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _is_motos(asked: Mapping[str, Any]) -> bool:
-    """Tell whether a test had moto make this authority, which then signs as moto does."""
+    """Check whether a test had moto make this authority, which then signs as moto does."""
     return asked["CertificateAuthorityArn"] in acmpca_backends[ACCOUNT][REGION].certificate_authorities

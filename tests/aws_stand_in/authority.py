@@ -30,7 +30,7 @@ class Authority:
 
     @staticmethod
     def described(asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Tell what it signs with."""
+        """Describe the key that it signs with."""
         about = {"KeyAlgorithm": "EC_prime256v1", "SigningAlgorithm": "SHA256WITHECDSA", "Subject": {}}
         return {
             "CertificateAuthority": {

@@ -172,7 +172,7 @@ def answer(state: AwsState, service: str, operation: str, parameters: Mapping[st
 def corrected(
     service: str, operation: str, parameters: Mapping[str, Any], answer: dict[str, Any], *, page: int = LIST_PAGE
 ) -> dict[str, Any]:
-    """Give an answer as AWS would: in pages of what was asked for, `page` at most, certificates in their order."""
+    """Return an answer as AWS would: in pages of the requested size, at most `page`, with certificates in order."""
     row = BEHAVIOUR.get((service, operation), AS_MOTO)
     if not row.pages:
         return answer

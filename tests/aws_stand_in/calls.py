@@ -1,7 +1,7 @@
 """Every call of AWS that a handler makes, kept with the function it was made in.
 
-Whoever calls a handler in a test need not say so: the function is the one whose `app.py` stands on the stack. A call
-that no handler makes (a test that looks into moto) belongs to nobody and is left out.
+A test that calls a handler need not name it: the function is the one whose `app.py` is on the stack. A call that no
+handler makes (a test that looks into moto) is not recorded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Calls:
     def __init__(self) -> None:
         self.made: defaultdict[str, list[Call]] = defaultdict(list)
         self.then: Callable[[Call], None] = lambda _: None
-        """What is to be done after each call, as seen by whoever looks from outside."""
+        """What to do after each call, as an outside observer would."""
 
     def keep(self, service: str, operation: str, parameters: Mapping[str, Any], error: str = "") -> None:
         """Keep a call that is being made by a handler."""

@@ -18,7 +18,7 @@ INVALID = {"iot": "InvalidRequestException", "iot-data": "InvalidRequestExceptio
 
 
 def complaints(shape: Shape, value: Any, where: str = "") -> Iterator[str]:
-    """Say everything about a value that the model of its shape does not allow."""
+    """List everything in a value that the model of its shape does not allow."""
     if isinstance(shape, StringShape):
         yield from _text(shape, value, where)
     elif shape.type_name in ("integer", "long", "float", "double"):
@@ -62,7 +62,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def malformed(model: ServiceModel, operation: str, parameters: Mapping[str, Any]) -> str:
-    """Say everything about a request that botocore's model of it does not allow; empty when that is nothing."""
+    """List everything in a request that botocore's model does not allow; empty when all is allowed."""
     shape = model.operation_model(operation).input_shape
     # A missing or mistyped parameter is botocore's own complaint, made before anything is sent.
     with suppress(AttributeError, KeyError, TypeError):
@@ -72,7 +72,7 @@ def malformed(model: ServiceModel, operation: str, parameters: Mapping[str, Any]
 
 
 def shaped(shape: Shape, value: Any) -> Any:
-    """Give what the SDK makes of a value: what its model names, times as times."""
+    """Return a value as the SDK parses it: only what its model names, with times as datetimes."""
     if isinstance(shape, StructureShape):
         there = {name: value[name] for name in shape.members if value.get(name) is not None}
         return {name: shaped(shape.members[name], each) for name, each in there.items()}

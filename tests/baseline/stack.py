@@ -19,7 +19,7 @@ class StackFailedError(Exception):
     """Raised when an operation was refused by a handler and rolled back."""
 
     def __init__(self, logical: str, why: HandlerError) -> None:
-        """Say which resource failed, as the stack's events do."""
+        """Name the resource that failed, as the stack's events do."""
         super().__init__(f"{logical}: {why}")
         self.logical = logical
 

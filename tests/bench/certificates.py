@@ -132,7 +132,7 @@ def _on(fleet: Fleet) -> tuple[World, Context]:
 
 
 def _lambda_run(fleet: Fleet, context: Context, work: Callable[[Turn], object]) -> float:
-    """Give one run the time that Lambda gives it; tells how many seconds it took."""
+    """Run once within the time that Lambda allows; return how many seconds it took."""
     begin = fleet.clock.now
 
     def time_left() -> timedelta:

@@ -64,7 +64,7 @@ class Contained:
 
 
 def the_service(fleet: Fleet) -> Context:
-    """Give the service on this fleet: AWS IoT over the wire, everything else in memory."""
+    """Return the service on this fleet: AWS IoT over HTTP, everything else in memory."""
     world = a_world(plan=_NO_LIMIT)
     iot, data = fleet.client("iot", _CONFIG), fleet.client("iot-data", _CONFIG)
     ports = replace(

@@ -11,7 +11,7 @@ from tests.bench.report import Bench, Row
 PRICES = Path(__file__).with_name("prices.toml")
 DEVICES = 1_000_000
 DUE = round(DEVICES * 30 / 365)
-"""In the 30 days between two sweeps, this many certificates come of age when each lives for a year."""
+"""How many certificates fall due in the 30 days between two sweeps, if each lives for a year."""
 
 LOOKUPS_A_SECOND = 9.5
 MEMORY_GB = 0.5

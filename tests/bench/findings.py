@@ -83,7 +83,7 @@ class Stopwatch:
         return process_time() - begin - (self._elsewhere - elsewhere)
 
     def leaves_out(self, context: Context) -> Context:
-        """Give the same service, with ports whose time does not count."""
+        """Return the same service with ports whose time is not counted."""
         ports = {port.name: _Apart(getattr(context.ports, port.name), self) for port in fields(Ports)}
         return replace(context, ports=Ports(**ports))
 

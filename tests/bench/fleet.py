@@ -71,7 +71,7 @@ class FleetShape:
     old_after: timedelta = timedelta(days=365)
 
     def created_at(self, index: int) -> datetime:
-        """Tell when a certificate was made; a lower index is older, by whole seconds."""
+        """Return when a certificate was made; a lower index is older, by whole seconds."""
         if index < self.due:
             return self.now - self.old_after - timedelta(seconds=60 * (self.due - index))
         young = self.size - self.due
@@ -79,7 +79,7 @@ class FleetShape:
 
     @staticmethod
     def certificate(index: int) -> str:
-        """Give the id of a certificate."""
+        """Return the id of a certificate."""
         return f"{index:016x}{sha256(str(index).encode()).hexdigest()[:48]}"
 
     def index_of(self, certificate_id: str) -> int:
@@ -130,7 +130,7 @@ class Fleet:
         return made
 
     def thing(self, index: int) -> str:
-        """Give the name of a certificate's thing."""
+        """Return the name of a certificate's thing."""
         return f"thing-{index}"
 
     # --- the wire ------------------------------------------------------------------------------------------------

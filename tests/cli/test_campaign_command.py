@@ -15,7 +15,7 @@ from warden_cli.campaign_commands import PURPOSES
 
 @cache
 def told() -> dict[str, Any]:
-    """Give what the service's own code says of a campaign whose first device is asked, of a bigger fleet."""
+    """Return the service's own answer about a campaign of a larger fleet whose first device is asked."""
     world = a_campaign(3)
     world.sweep(after=TURN)
     answer = world.order("campaign")

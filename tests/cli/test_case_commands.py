@@ -221,7 +221,7 @@ class TestWaiting:
         said = shell.warden("release", CASE, *QUICKLY)
 
         assert said.code == 1
-        assert f"Not all went well. release not made: {why}" in said.text
+        assert f"Not all went well. release not completed: {why}" in said.text
 
     def test_a_decision_that_is_refused_later_is_a_failure(self, shell: Shell, operate: Operate) -> None:
         refused = a_line(

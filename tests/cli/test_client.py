@@ -102,7 +102,7 @@ def test_a_profile_that_does_not_exist(how: str, shell: Shell, monkeypatch: pyte
         (Answer({"error": "not-authenticated", "message": "the call carries no identity"}, 403), 3, "no identity"),
         (Answer({"error": "no-such-case", "message": "there is no case 'x'; `warden cases`"}, 404), 1, "no case 'x'"),
         (Answer({"error": "wrong-state", "message": "case x is closed"}, 409), 1, "case x is closed"),
-        (Answer({"error": "bad-argument", "message": "`case` must be a text"}, 400), 1, "must be a text"),
+        (Answer({"error": "bad-argument", "message": "`case` must be a string"}, 400), 1, "must be a string"),
         (Answer({"Reason": "ConcurrentInvocationLimitExceeded"}, 429), 3, "busy"),
         (Answer(b"Internal Server Error", 502), 3, "/aws/lambda/<stack>-operate"),
         (Answer(b"<html>hello</html>"), 3, "is not Fleet Warden; check the URL"),

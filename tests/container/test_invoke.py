@@ -47,7 +47,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
 
 
 def _why_not() -> str:
-    """Tell why no container can be run here; nothing when one can."""
+    """Return why no container can run here; empty when one can."""
     docker = shutil.which("docker")
     if docker is None:
         return "there is no Docker here: `docker` is not on the path"
@@ -108,7 +108,7 @@ def _cloudformation() -> Iterator[tuple[str, list[dict[str, Any]]]]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

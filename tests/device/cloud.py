@@ -50,7 +50,7 @@ class Cloud:
         return identity_of(made["certificatePem"], made["keyPair"]["PrivateKey"])
 
     def dial(self, thing_name: str, identity: Identity, **elsewhere: Any) -> SdkSession:
-        """Connect as this thing, whoever else does."""
+        """Connect as this thing, even if others do."""
         return SdkDialer(replace(self._config(thing_name), **elsewhere)).dial(identity)
 
     def certify(self, thing_name: str, csr: str, *, active: bool = True) -> tuple[str, str]:

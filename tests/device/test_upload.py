@@ -31,7 +31,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name the base class gave it
-        """Say nothing: the test's output is the test's."""
+        """Print nothing, to keep the test's output clean."""
 
 
 @pytest.fixture(name="store")

@@ -53,7 +53,7 @@ def page_id(page: Path) -> str:
 
 
 def prose(page: Path) -> str:
-    """Give a page without its code blocks, where links and backticks mean what they mean."""
+    """Return a page without its code blocks, in which links and backticks are not markup."""
     return re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 

@@ -40,68 +40,6 @@ OPENINGS = {
 }
 """How no docstring begins, and how it does."""
 
-NOT_YET = frozenset(
-    [
-        "tests/",
-        "layers/warden/warden/account.py",
-        "layers/warden/warden/aws/certificates.py",
-        "layers/warden/warden/aws/detectors.py",
-        "layers/warden/warden/aws/messaging.py",
-        "layers/warden/warden/aws/private_ca.py",
-        "layers/warden/warden/aws/registry.py",
-        "layers/warden/warden/bootstrap.py",
-        "layers/warden/warden/campaigns/decisions.py",
-        "layers/warden/warden/campaigns/enrolment.py",
-        "layers/warden/warden/campaigns/inventory.py",
-        "layers/warden/warden/campaigns/inventory_runs.py",
-        "layers/warden/warden/campaigns/notices.py",
-        "layers/warden/warden/campaigns/records.py",
-        "layers/warden/warden/campaigns/report.py",
-        "layers/warden/warden/campaigns/rollout.py",
-        "layers/warden/warden/cases/model.py",
-        "layers/warden/warden/cases/outbox.py",
-        "layers/warden/warden/containment/release.py",
-        "layers/warden/warden/containment/snapshot.py",
-        "layers/warden/warden/context.py",
-        "layers/warden/warden/core/clock.py",
-        "layers/warden/warden/core/errors.py",
-        "layers/warden/warden/core/findings.py",
-        "layers/warden/warden/core/ledger.py",
-        "layers/warden/warden/core/mode.py",
-        "layers/warden/warden/core/ports.py",
-        "layers/warden/warden/devices/csr.py",
-        "layers/warden/warden/devices/jobs.py",
-        "layers/warden/warden/devices/requests.py",
-        "layers/warden/warden/devices/rotation.py",
-        "layers/warden/warden/ingest/audit_reports.py",
-        "layers/warden/warden/ingest/detectors/__init__.py",
-        "layers/warden/warden/ingest/detectors/audit.py",
-        "layers/warden/warden/ingest/detectors/audit_finding.py",
-        "layers/warden/warden/ingest/detectors/detect.py",
-        "layers/warden/warden/ingest/detectors/event_bridge.py",
-        "layers/warden/warden/ingest/detectors/generic.py",
-        "layers/warden/warden/ingest/detectors/guardduty.py",
-        "layers/warden/warden/ingest/detectors/security_hub.py",
-        "layers/warden/warden/notify/digests.py",
-        "layers/warden/warden/notify/notifier.py",
-        "layers/warden/warden/operate/commands.py",
-        "layers/warden/warden/plan/coverage.py",
-        "layers/warden/warden/plan/governor.py",
-        "layers/warden/warden/plan/model.py",
-        "layers/warden/warden/plan/parser.py",
-        "layers/warden/warden/plan/renewal_terms.py",
-        "layers/warden/warden/respond/actions/quarantine.py",
-        "layers/warden/warden/respond/actions/renew_certificate.py",
-        "layers/warden/warden/respond/actions/rotate_certificate.py",
-        "layers/warden/warden/respond/decisions.py",
-        "layers/warden/warden/respond/dispatch.py",
-        "layers/warden/warden/respond/followups.py",
-        "layers/warden/warden/respond/responder.py",
-        "layers/warden/warden/validation/fields.py",
-    ]
-)
-"""Files, and folders, whose words are still to be corrected. Take a file out when it is done; put none in."""
-
 CODE = sorted(
     path
     for part in ("bin", "cli", "device", "functions", "layers", "tests", "tools")
@@ -158,18 +96,7 @@ def faults_in_code(path: Path) -> list[str]:
     return [name_of(path) + fault for fault in found]
 
 
-def is_late(name: str) -> bool:
-    return any(name == late or (late.endswith("/") and name.startswith(late)) for late in NOT_YET)
-
-
-def cases() -> Iterator[object]:
-    for path in CODE:
-        if path != Path(__file__):
-            late = pytest.mark.xfail(reason="its words are still to be corrected", strict=False)
-            yield pytest.param(path, id=name_of(path), marks=[late] if is_late(name_of(path)) else [])
-
-
-@pytest.mark.parametrize("path", list(cases()))
+@pytest.mark.parametrize("path", [path for path in CODE if path != Path(__file__)], ids=name_of)
 def test_the_words_of_a_module_are_english(path: Path) -> None:
     faults = faults_in_code(path)
 

@@ -1,4 +1,4 @@
-"""Whoever speaks on the broker: any certificate, any client id, any topic. And what can be seen of a victim."""
+"""Rogue clients on the broker, with any certificate, client id and topic, and what they can see of a victim."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Speaker:
 
 
 def broker_refuses(speaker: Speaker, topic: str, **payload: Any) -> bool:
-    """Tell whether the broker refuses a publication: by its acknowledgement, or by ending the session."""
+    """Check whether the broker refuses a publication, by its acknowledgement or by ending the session."""
     try:
         speaker.say(topic, {"clientToken": next(_tokens), **payload})
     except (NotAuthorizedError, ConnectionLostError) as error:
@@ -89,7 +89,7 @@ def broker_refuses(speaker: Speaker, topic: str, **payload: Any) -> bool:
 
 
 def broker_keeps_from_listening(speaker: Speaker, topic: str) -> bool:
-    """Tell whether the broker refuses a subscription."""
+    """Check whether the broker refuses a subscription."""
     try:
         speaker.listen(topic)
     except (NotAuthorizedError, ConnectionLostError) as error:

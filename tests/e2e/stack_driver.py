@@ -105,7 +105,7 @@ class Around:
         return [group["groupName"] for group in self.iot.list_thing_groups_for_thing(thingName=thing)["thingGroups"]]
 
     def certificates_of(self, thing: str) -> dict[str, str]:
-        """Give the status of each certificate of a thing, by id."""
+        """Return the status of each certificate of a thing, by id."""
         principals = self.iot.list_thing_principals(thingName=thing)["principals"]
         return {each: self.status_of(each) for each in (principal.rpartition("/")[2] for principal in principals)}
 

@@ -1,4 +1,4 @@
-"""Whoever asks for what is not theirs gets nothing, on a real broker with mutual TLS.
+"""A client that asks for what is not its own gets nothing, on a real broker with mutual TLS.
 
 Two lines hold: the broker keeps a device to its own topics as long as its policy does, and the service asks the
 registry, whatever a policy lets through. Each attack here says what it was answered, that its victim has what it had,
@@ -119,7 +119,7 @@ def session(device: Device, around: Around, *, client: str = "") -> AbstractCont
 
 
 def report(speaker: Speaker, thing: str, job: str, status: str) -> None:
-    """Say how far a thing's job is."""
+    """Report the status of a thing's job."""
     assert speaker.ask(f"$aws/things/{thing}/jobs/{job}/update", status=status).verdict == "accepted"
 
 

@@ -79,7 +79,7 @@ class Storm:
         return sum(int(found[f"ApproximateNumberOfMessages{which}"]) for which in ("", "NotVisible", "Delayed"))
 
     def is_over(self) -> bool:
-        """Tell whether all is worked off, in the order of the way through: what leaves one queue is in the next."""
+        """Check whether all queues are empty, in the order in which messages pass through them."""
         queues = (self.outputs["InboxQueueUrl"], self.outputs["CaseQueueUrl"])
         return not any(self.waiting_in(url) for url in queues)
 

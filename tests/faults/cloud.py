@@ -88,12 +88,12 @@ class CloudState(AwsState):
     """The same of the invocation that is under way, with what was refused."""
 
     def now(self) -> datetime:
-        """Tell the time that is set."""
+        """Return the time that is set."""
         return self.clock()
 
 
 class MotoCloud:
-    """Answers every request. `after` is told of each that was carried out; `run` names the run that asks."""
+    """Answers every request. `after` is called for each one carried out; `run` names the run that asks."""
 
     def __init__(self) -> None:
         self.state = CloudState()
@@ -299,5 +299,5 @@ STAND_INS: dict[tuple[str, str], _StandIn] = {
 
 
 def on_clock(moment: Callable[[], datetime]) -> Callable[[], datetime]:
-    """Give the time as moto keeps it: in UTC, without saying so."""
+    """Return the time as moto has it: naive, in UTC."""
     return lambda: moment().replace(tzinfo=None)

@@ -49,7 +49,7 @@ class _Request(IoTResponse):
 
     @property
     def iot_backend(self) -> IoTBackend:
-        """Give the backend that is asked, whatever account and region the request would have named."""
+        """Return the one backend, whatever account and region the request names."""
         return self._backend
 
     def _get_param(self, param_name: str, if_none: Any = None) -> Any:

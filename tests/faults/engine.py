@@ -51,7 +51,7 @@ class Outcome:
     logged: str = ""
 
     def given(self, ground: Ground) -> Any:
-        """Give it to whoever asked."""
+        """Replay it for the caller."""
         ground.errors[:] = [self.logged]
         if self.answer is None:
             raise RuntimeError(self.raised)
@@ -109,7 +109,7 @@ class Tried:
     broken: dict[tuple[FaultPoint, ...], list[str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Say what is broken, at the first points."""
+        """List what is broken, at the first points."""
         return "\n".join(why for wrong in list(self.broken.values())[:_SHOWN] for why in wrong)
 
 
@@ -220,7 +220,7 @@ class Engine:
     def _outcome(self, function: str, event: Mapping[str, Any]) -> Outcome:
         try:
             answer = self.world.run(function, event)
-        except (Exception, Crash) as error:  # noqa: BLE001 - whoever asked is told, and does not care what went wrong
+        except (Exception, Crash) as error:  # noqa: BLE001 - the caller gets it as an outcome, whatever went wrong
             return Outcome(None, repr(error), self._logged())
         return Outcome(pickle.dumps(answer), "", self._logged())
 
@@ -279,7 +279,7 @@ class Engine:
         return played, [f"{recording.flow.name}, {'; '.join(struck)}: {why}" for why in recording.judged[left]]
 
     def _left(self, nth: int, outcome: Outcome) -> bytes:
-        """Say what an invocation has left behind: with the same, whatever follows is the same."""
+        """Return what an invocation has left behind: if that is the same, everything that follows is the same."""
         state = self.world.cloud.state
         beside = state.stack_answers, self.world.state.broken, sorted(self._wire.denied)
         return sha256(repr((nth, outcome.told, effects_of(self.world), *beside)).encode()).digest()

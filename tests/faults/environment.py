@@ -82,7 +82,7 @@ class Context(LambdaContext):
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
-        """Tell the time that is left, in milliseconds."""
+        """Return the remaining time in milliseconds."""
         return 300_000
 
 
@@ -126,7 +126,7 @@ class Ground:
         return importlib.import_module(f"functions.{function}.app").lambda_handler(dict(event), Context())
 
     def cold_start(self) -> None:
-        """Give every client its retry quota back, as a function that was just started has it."""
+        """Reset the retry quota of every client, as in a function that has just started."""
         for each in self._quotas:
             each._available_capacity = each._max_capacity  # type: ignore[attr-defined]  # it has no way to be refilled
         self.errors.clear()

@@ -105,7 +105,7 @@ class Remembered:
     refusal: tuple[type[ClientError], Any, str] | None = None
 
     def given(self, call: Call) -> Any:
-        """Give what came of it once more, to whoever asks the very same."""
+        """Replay the result for the same request."""
         if (str(call), _said(call)) != (self.call, self.asked):
             raise UnlikeError(f"{call} {call.parameters} was {self.call} {self.asked} the first time")
         if self.refusal:
@@ -131,7 +131,7 @@ def _said(call: Call) -> str:
 
 
 class Watcher(Protocol):
-    """Whoever follows the calls that are counted."""
+    """An observer of the calls that are counted."""
 
     def before(self, call: Call) -> None:
         """Learn that a call is about to be made."""
@@ -350,6 +350,6 @@ class _Raw(BytesIO):
     """A body as urllib3 gives it."""
 
     def stream(self, **_: Any) -> Any:
-        """Give it in one piece."""
+        """Return the body in one piece."""
         if rest := self.read():
             yield rest

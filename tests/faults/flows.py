@@ -248,7 +248,7 @@ def leave_strays(world: World) -> None:
 
 
 def find_what_is_due(world: World) -> None:
-    """Have the schedule ask for old certificates, and whoever died on the way be found by the sweep."""
+    """Have the schedule ask for old certificates, and the sweep find runs that died."""
     world.find_what_is_due()
     world.sweep(timedelta(minutes=25))
 

@@ -100,7 +100,7 @@ def groups_of(world: World, thing: str) -> list[str]:
 
 
 def broken(world: World, plan: str, *, may_park: bool) -> list[str]:
-    """Say every promise that does not hold; `may_park` only where something was refused for good."""
+    """List every promise that does not hold; `may_park` is true only if something was refused for good."""
     ledger = Ledger(world)
     parked = [message for queue in world.cloud.state.queues.values() for message in queue.parked]
     found = [*world.state.broken]
@@ -151,7 +151,7 @@ def _made_twice(world: World, ledger: Ledger) -> Iterator[str]:
 
 
 def history_of(world: World) -> list[object]:
-    """Say what of all that was carried out can matter yet: notices on record, and what touched a device."""
+    """List the effects that still matter: notices on record, and calls that touched a device."""
     marked: dict[tuple[str, str], int] = {}
     wrong = list(_told_twice(world, marked))
     published = {str(each.asked["Subject"]) for each in world.cloud.state.reached if each.call == "sns.Publish"}

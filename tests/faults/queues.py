@@ -59,7 +59,7 @@ class Queue:
         return next((each for each in self._heads() if each.visible_at <= now), None)
 
     def next_at(self) -> datetime | None:
-        """Tell when the next one may be handed out; None when none waits."""
+        """Return when the next message may be delivered; None when none waits."""
         return min((each.visible_at for each in self._heads()), default=None)
 
     def _heads(self) -> Iterator[Message]:
@@ -105,7 +105,7 @@ def name_of(logical: str) -> str:
 
 @cache
 def functions_of_queues() -> dict[str, str]:
-    """Tell which function polls which queue: its folder, by the queue's logical name."""
+    """Return which function polls which queue: its folder, by the queue's logical name."""
     found = {}
     for resource in written()["Resources"].values():
         for event in resource.get("Properties", {}).get("Events", {}).values():
@@ -117,7 +117,7 @@ def functions_of_queues() -> dict[str, str]:
 
 @cache
 def urls() -> dict[str, str]:
-    """Tell the queue that each environment variable of the template names: its name, by the variable."""
+    """Return the queue that each environment variable of the template names."""
     template = written()
     groups = [template["Globals"]["Function"], *(each.get("Properties", {}) for each in template["Resources"].values())]
     variables: dict[str, object] = {}

@@ -81,6 +81,6 @@ def _of_world(world: World) -> Iterator[object]:
 
 
 def asked_of(function: str, event: Mapping[str, Any]) -> object:
-    """Say what a function is asked, whatever number the message has."""
+    """Return what a function is asked, without the message's id."""
     records = event.get("Records")
     return function, [(each["body"], each["attributes"]) for each in records] if records else event

@@ -106,7 +106,7 @@ def activity[Play: Callable[..., Any]](play: Play) -> Play:
 class World:
     """Plays flows on the ground. `runner` runs the functions: in the place of `run`, the engine may know what comes.
 
-    Everything it remembers is in its state and the cloud's, looked up anew after each invocation: the engine may put
+    Everything it remembers is in its state and the cloud's, looked up again after each invocation: the engine may put
     another state in its place meanwhile.
     """
 
@@ -121,7 +121,7 @@ class World:
         return "the world"
 
     def place(self) -> object:
-        """Say where in the script the world stands."""
+        """Return the world's position in the script."""
         return [(each.asked, each.ended) for each in self.trail]
 
     def begin(self, what: object) -> None:
@@ -154,7 +154,7 @@ class World:
     def drain(self) -> None:
         """Deliver whatever waits, again and again where it fails, until nothing is left; time passes as it must.
 
-        How many were delivered is no part of the trail: the count only bounds the loop.
+        The number of deliveries is not on the trail: it only bounds the loop.
         """
         for _ in range(_MOST_DELIVERIES):
             if self._deliver_one():
@@ -269,7 +269,7 @@ class World:
     # --- devices -------------------------------------------------------------------------------------------------
 
     def device(self, thing: str = THING) -> Device:
-        """Give a device to play with."""
+        """Return a simulated device."""
         return Device(self, thing)
 
     @activity
@@ -374,7 +374,7 @@ class Device:
 
     @activity
     def confirm(self) -> bool:
-        """Say over the new certificate that it works."""
+        """Confirm over the new certificate that it works."""
         new = self._state.held[-1]
         if not self.is_let_in(new):
             self._world.state.broken.append(f"{self._state.thing} was given {new[:12]}, which lets it in nowhere")
@@ -402,7 +402,7 @@ class Device:
         return next((each for each in reversed(self._state.used) if self.is_let_in(each)), self._state.used[-1])
 
     def is_let_in(self, certificate: str) -> bool:
-        """Tell whether AWS IoT lets it in with a certificate."""
+        """Check whether it can connect with a certificate."""
         known = self._world.cloud.iot.certificates.get(certificate)
         return known is not None and known.status == "ACTIVE"
 

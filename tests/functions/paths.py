@@ -69,7 +69,7 @@ class Patient(Context):
 
 
 class Fleet:
-    """A deployment on moto, what moto lacks stood in for, and whoever calls the handlers."""
+    """A deployment on moto with stand-ins for what moto lacks, and the callers of the handlers."""
 
     def __init__(self, deployment: Deployment, calls: Calls) -> None:
         self.deployment = deployment
@@ -142,7 +142,7 @@ class Fleet:
         self.respond(*self.deployment.queued())
 
     def job(self, thing: str, action: str) -> str:
-        """Give the id of the last job of a thing, which the device has begun."""
+        """Return the id of a thing's last job, which the device has begun."""
         jobs = [job for job in self.deployment.records("job") if (job["thing"], job["action"]) == (thing, action)]
         job = str(max(jobs, key=lambda each: str(each["began_at"]))["job_id"])
         self.deployment.execution(job, thing, "IN_PROGRESS")
@@ -369,7 +369,7 @@ def _logs(fleet: Fleet, certificate: str, *, arrive: bool) -> None:
 
 @contextmanager
 def _cloudformation() -> Iterator[tuple[str, list[str]]]:
-    """Give a URL like the one that CloudFormation gives, and the statuses that are put to it."""
+    """Return a URL like CloudFormation's, and the list of statuses that are put to it."""
     answers: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -380,7 +380,7 @@ def _cloudformation() -> Iterator[tuple[str, list[str]]]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -121,7 +121,7 @@ def calls() -> Iterator[Mapping[str, list[Call]]]:
 
 @pytest.fixture(scope="module")
 def recorded(calls: Mapping[str, list[Call]]) -> Recorded:
-    """Give, by function, what its calls needed."""
+    """Return by function what its calls needed."""
     place = Place.of(os.environ)
     return {
         function: sorted({need for call in made for need in needs_of(call, place)}) for function, made in calls.items()

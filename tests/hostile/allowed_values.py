@@ -164,7 +164,7 @@ _PLACES: tuple[tuple[str, str | re.Pattern[str]], ...] = (
 
 
 def assert_is_in_its_place(call: Call) -> None:
-    """See that every value of a call is one that may stand there."""
+    """Check that every value of a call is allowed in its place."""
     for path, value in _values(call.parameters, f"{call.service}.{call.operation}"):
         pattern = next((pattern for place, pattern in _PLACES if re.fullmatch(place, path)), None)
         assert pattern is not None, f"nobody has said what may be at {path}: {value[:200]!r}"
@@ -188,7 +188,7 @@ def _values(part: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _assert_is_json(call: Call) -> None:
-    """See that what programs read is JSON still, whatever was put into it."""
+    """Check that what programs read is still JSON, whatever it contains."""
     asked: Any = call.parameters
     match call.operation:
         case "SendMessageBatch":

@@ -28,7 +28,7 @@ class Case:
         return dict(self.said["expect"])
 
     def text(self, key: str = "body") -> str:
-        """Write out a text that the file holds as it is, or in pieces with how often each comes."""
+        """Write out a string that the file holds in full, or in pieces with their repetitions."""
         return moved(written_out(self.said[key]))
 
 

@@ -63,7 +63,7 @@ actions = ["quarantine", "collect-logs", "notify"]
 name = "the-rest"
 actions = ["notify"]
 """
-"""Whatever is said of a device contains it and asks for its logs; people are always told."""
+"""Every finding about a device contains it and asks for its logs; people are always notified."""
 
 type Handler = Callable[[dict[str, Any], Any], Any]
 

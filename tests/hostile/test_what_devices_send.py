@@ -91,7 +91,7 @@ def served(stage: Stage, scene: Scene, record: object) -> Run:
 
 
 def answer_of(stage: Stage, topic: str) -> dict[str, Any]:
-    """Give the only answer on a device's topic."""
+    """Return the only answer on a device's topic."""
     [(verdict, answer)] = [
         (name.removeprefix(f"{topic}/"), answer)
         for name, answer in stage.deployment.answers()

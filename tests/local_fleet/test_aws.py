@@ -123,5 +123,5 @@ def processes_of(group: int) -> list[str]:
         check=True,
     ).stdout
     rows = (line.split() for line in listing.splitlines())
-    # A zombie has ended; it waits for whoever adopted it to notice.
+    # A zombie has ended; it waits for its new parent to notice.
     return [pid for pgid, pid, state in rows if int(pgid) == group and not state.startswith("Z")]

@@ -30,7 +30,7 @@ A_DAY = 2
 """Devices that a campaign may ask within a day."""
 
 OF_AGE = timedelta(days=2)
-"""So young are certificates renewed here: within one run they come of age, and their successors do."""
+"""Certificates are renewed so young here that they and their successors fall due within one run."""
 
 PLAN = f"""
 version = 1
@@ -140,7 +140,7 @@ class Book:
         self._admitted: list[tuple[datetime, int]] = []
         self.asked: dict[str, tuple[datetime, tuple[str, ...]]] = {}
         self.broken: list[str] = []
-        """What was wrong with a job when it was sent: whoever raises there is delivered again, and sends it no more."""
+        """What was wrong with a job when it was sent: raising there would have the message delivered again."""
         for thing, member in self.members.items():
             member.rights = self.rights_of(thing)
             member.had.add(member.device.certificate)
@@ -148,7 +148,7 @@ class Book:
     # --- what the world shows -------------------------------------------------------------------------------------
 
     def usable(self, certificate: str, thing: str) -> bool:
-        """Tell whether AWS IoT lets a device in with a certificate, as this thing, to do anything at all."""
+        """Check whether a device can connect with a certificate as this thing, and do anything at all."""
         stored = self.world.certificates.stored.get(certificate)
         return (
             stored is not None
@@ -158,7 +158,7 @@ class Book:
         )
 
     def is_restricted(self, thing: str) -> bool:
-        """Tell whether any part of a quarantine is on a thing itself; a shared certificate's may be another's."""
+        """Check whether any part of a quarantine is on a thing itself; a shared certificate's may be another's."""
         return RESTRICTED_GROUP in self.world.registry.groups.get(thing, ())
 
     def rights_of(self, thing: str) -> tuple[frozenset[str], frozenset[str]]:
@@ -254,7 +254,7 @@ class Book:
         self.touched, self.touched_at, self.restrictions = set(), None, []
 
     def judge_finding(self, began_at: datetime, observed_at: datetime, released: dict[str, datetime | None]) -> None:
-        """See that a finding touched no more than it may."""
+        """Check that a finding touched no more than it may."""
         if self.stopped and self.touched:
             raise BrokenPromiseError(f"6: {self.touched} touched although an operator has stopped the service")
         for thing in self.restrictions:

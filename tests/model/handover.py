@@ -40,7 +40,7 @@ class Defect(StrEnum):
     FORGETS_UNRECORDED = "forgets the certificate that a crashed handler made for a key that the device then lost"
     FORGETS_SPENT = "forgets the certificate whose key the device lost"
     KEY_AGAIN = "certifies a key that the thing has had already"
-    ISSUES_CONFIRMED = "begins anew on another request although one certificate was confirmed"
+    ISSUES_CONFIRMED = "begins again on another request although one certificate was confirmed"
     DEVICE_HURRIES = "the device destroys its old key before the confirmation is answered"
 
 
@@ -168,7 +168,7 @@ class Model:
         if device.key == 0:
             yield "device asks", state._replace(device=device._replace(key=key), asked=key)
         elif 0 < device.key < self.keys:
-            yield "device loses its key, asks anew", state._replace(device=Device(key, 0, device.own), asked=key)
+            yield "device loses its key, asks again", state._replace(device=Device(key, 0, device.own), asked=key)
 
     # --- certificate/confirm ----------------------------------------------------------------------------------
 
@@ -392,7 +392,7 @@ def _change(state: State, place: int, **change: bool) -> State:
 
 
 def _commit(state: State, record: Record, by: int = -1) -> State:
-    """Write the record: whoever else has read it finds it changed."""
+    """Write the record; other readers then find it changed."""
     creating = tuple(
         each._replace(fresh=False) if each is not None and place != by and each.at in _COMMITTING else each
         for place, each in enumerate(state.creating)
@@ -487,7 +487,7 @@ ENDS = "it ends"
 
 
 def is_settled(state: State) -> bool:
-    """Tell whether the rotation is over and no handler is at work."""
+    """Check whether the rotation is over and no handler is at work."""
     return state.record.state in OVER and state.ending is None and not any(state.creating)
 
 

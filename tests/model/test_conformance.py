@@ -1,4 +1,4 @@
-"""The code makes no step that the model does not know: so what was checked of the model is said of the code.
+"""The code makes no step that the model does not know: what was checked for the model is therefore true for the code.
 
 A rotation is played in several ways, with the function ended at every single call, and with the rotation ended by the
 responder before every single call. Every change of the rotation's record and every effect on a certificate is
@@ -230,7 +230,7 @@ def _end_at(recorder: Recorder, nth: int) -> None:
 
 @cache
 def seen() -> tuple[frozenset[Change], frozenset[Effect], int]:
-    """Give every change and every effect that the code made, and in how many runs."""
+    """Return every change and effect that the code made, and in how many runs."""
     changes: set[Change] = set()
     effects: set[Effect] = set()
     runs = 0
@@ -244,7 +244,7 @@ def seen() -> tuple[frozenset[Change], frozenset[Effect], int]:
 
 @cache
 def modelled() -> tuple[frozenset[Change], frozenset[Effect]]:
-    """Give every change and every effect that the model knows."""
+    """Return every change and effect that the model knows."""
     result = check(MODEL)
     return frozenset(change_of(one, other) for one, other in result.edges), result.effects
 

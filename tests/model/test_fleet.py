@@ -105,7 +105,7 @@ class Fleet(RuleBasedStateMachine):
         self.cases: list[Case] = []
 
     def named(self, thing: str) -> str:
-        """Say which device is meant."""
+        """Return the device that is meant."""
         return self.focus if thing == IN_FOCUS else thing
 
     # --- playing something, and judging it ------------------------------------------------------------------------
@@ -164,14 +164,14 @@ class Fleet(RuleBasedStateMachine):
         self.world.queue.parked.clear()
 
     def is_disturbed(self, message: object) -> bool:
-        """Tell whether somebody interfered with any of the devices that a message may be about."""
+        """Check whether somebody interfered with any of the devices that a message may be about."""
         text = json.dumps(message)
         cases = {case.id: case.thing for case in self.cases}
         about = [thing for thing in FLEET if thing in text] + [cases[each] for each in cases if each in text]
         return any(not self.book.members[thing].intact for thing in about if thing)
 
     def is_held(self, thing: str) -> bool:
-        """Tell whether a case may hold a thing now: one that is contained, or on its way in or out."""
+        """Check whether a case may hold a thing now: one that is contained, being contained or being released."""
         states = (CaseState.CONTAINED, CaseState.RECOVERING, CaseState.RESPONDING)
         return any(case.thing == thing and case.state in states for case in self.cases)
 
@@ -303,7 +303,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(turns=st.integers(min_value=2, max_value=8))
     def renew(self, turns: int) -> None:
-        """A stretch of a campaign: somebody opens and begins it, and whoever is asked obeys."""
+        """A part of a campaign: an operator opens and starts it, and the devices that are asked obey."""
         for _ in range(turns):
             campaign = open_campaign(self.world.ledger)
             if campaign is None:
@@ -437,7 +437,7 @@ class Fleet(RuleBasedStateMachine):
             raise BrokenPromiseError(f"8: {device.thing} was given a certificate for another key than it sent")
 
     def confirm(self, member: Member, *, hears: bool) -> None:
-        """Say over the new certificate that it works; the device may miss the answer."""
+        """Confirm over the new certificate that it works; the device may miss the answer."""
         device, thing = member.device, member.device.thing
         verdict, _ = self.say(member, "certificate/confirm", {}, over=device.candidate)
         if not hears:
@@ -559,7 +559,7 @@ class Fleet(RuleBasedStateMachine):
                 raise BrokenPromiseError(f"1: {job['job_id']} waits for ever")
 
     def let_the_campaign_end(self) -> None:
-        """Let time pass until whoever is asked has answered, or has not; nobody waits for an end that never comes."""
+        """Let time pass until the devices asked have answered or are overdue; never wait without end."""
         if self.book.stopped:
             self.order({"command": "resume"})
         campaign = read_campaign(self.world.ledger)

@@ -1,4 +1,4 @@
-"""Strings that a page must survive. Whoever names a thing, a topic or a role in the account can write them."""
+"""Strings that a page must survive. Anybody who can name a thing, a topic or a role in the account can write them."""
 
 SCRIPT = "<script>alert(document.domain)</script>"
 ATTRIBUTE = "\"' onerror=alert(1) x='"

@@ -77,7 +77,7 @@ class Place:
         return cls(environment["AWS_REGION"], environment["WARDEN_ACCOUNT"], names)
 
     def arn(self, name: str) -> str:
-        """Give the template's ARN for a resource named in a call; one that is none of ours has an ARN of nothing."""
+        """Return the template's ARN for a resource named in a call; a foreign resource gets an ARN of no account."""
         return arn_of(self.names[name]) if name in self.names else f"arn:aws:foreign:::{name}"
 
     def here(self, arn: str) -> str:
@@ -105,7 +105,7 @@ def _function_variables() -> dict[str, str]:
 
 
 def arn_of(logical: str) -> str:
-    """Give the ARN of a resource of the template, its logical name standing for the real one."""
+    """Return the ARN of a resource of the template, with its logical name for the real one."""
     return _ARN_FORMS[_deployed_resources()[logical]["Type"]].format(logical)
 
 
@@ -184,7 +184,7 @@ def _authority(service: str, call: Call, place: Place) -> Iterator[Need]:
 
 def _item(action: str, table: str, key: str, place: Place) -> list[Need]:
     need = Need(action, place.arn(table), (("dynamodb:LeadingKeys", key),))
-    # DynamoDB opens the table's key on behalf of whoever asks (its developer guide, "How DynamoDB uses AWS KMS").
+    # DynamoDB opens the table's key on behalf of the caller (its developer guide, "How DynamoDB uses AWS KMS").
     return [need, *place.encrypted(table, "kms:Decrypt")]
 
 
@@ -368,7 +368,7 @@ def needs_of_rules(role: str) -> list[Need]:
 
 
 def needs_to_publish(topic: str) -> list[Need]:
-    """List what whoever publishes on a topic of the template needs."""
+    """List what a publisher on a topic of the template needs."""
     return [Need("sns:Publish", arn_of(topic)), *_with_key(topic, "kms:GenerateDataKey", "kms:Decrypt")]
 
 
@@ -404,7 +404,7 @@ _OPTIONS = {
 
 
 def with_options(value: Any) -> Any:
-    """Give a part of the template as it is with every option switched on."""
+    """Return a part of the template as it is with every option switched on."""
     if isinstance(value, list):
         return [with_options(each) for each in value]
     if not isinstance(value, Mapping):
@@ -434,7 +434,7 @@ def _arn_or_name(logical: str) -> str:
 
 
 def allows(statement: Mapping[str, Any], need: Need) -> bool:
-    """Tell whether a statement allows what is needed, as IAM decides it. None of ours denies (`test_access.py`)."""
+    """Check whether a statement allows what is needed, as IAM decides it. None of ours denies (`test_access.py`)."""
     assert statement["Effect"] == "Allow"
     assert "NotAction" not in statement
     assert "NotResource" not in statement
@@ -481,7 +481,7 @@ def _reference_data() -> dict[str, Any]:
 
 @cache
 def resource_forms(action: str) -> tuple[str, ...]:
-    """Give the forms of ARN that the reference knows for an action; none when it takes `*` only.
+    """Return the forms of ARN that the reference has for an action; none when it takes `*` only.
 
     Raises:
         LookupError: when the reference knows no such action.
@@ -495,7 +495,7 @@ def resource_forms(action: str) -> tuple[str, ...]:
 
 
 def fits(action: str, resource: str) -> bool:
-    """Tell whether a resource of a statement is of a type that an action is ever asked about."""
+    """Check whether a statement's resource is of a type that the action applies to."""
     forms = resource_forms(action)
     if resource == "*":
         return not forms

@@ -11,7 +11,7 @@ from tests.template.transformed import listed
 
 
 def admits(documents: Iterable[Mapping[str, Any]], action: str, resource: str, thing: str) -> bool:
-    """Tell whether a device connected as a thing may do something to a resource, given all its policies."""
+    """Check whether a device connected as a thing may do something to a resource, given all its policies."""
     verdicts = {
         statement["Effect"]
         for document in documents

@@ -83,12 +83,12 @@ class _NoManagedPolicies:
 
 
 def deployed() -> dict[str, Any]:
-    """Give the template as SAM hands it to CloudFormation."""
+    """Return the template as SAM passes it to CloudFormation."""
     return dict(json.loads(_deployed()))
 
 
 def resources(kind: str) -> dict[str, dict[str, Any]]:
-    """Give the deployed resources of a type: logical name to properties."""
+    """Return the deployed resources of a type: logical name to properties."""
     return {
         name: dict(resource.get("Properties", {}))
         for name, resource in deployed()["Resources"].items()
@@ -97,7 +97,7 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def reference(value: Any) -> str:
-    """Give the logical name that a Ref or GetAtt refers to; nothing when it is neither."""
+    """Return the logical name that a Ref or GetAtt refers to; empty when it is neither."""
     if isinstance(value, Mapping):
         if "Ref" in value:
             return str(value["Ref"])
@@ -145,7 +145,7 @@ def statements(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def listed(value: Any) -> list[Any]:
-    """Give one or several as several."""
+    """Return one value or several as a list."""
     return list(value) if isinstance(value, list) else [value]
 
 
@@ -156,7 +156,7 @@ def role_statements(role: str) -> Iterator[dict[str, Any]]:
 
 
 def logical_functions() -> dict[str, dict[str, Any]]:
-    """Give the functions as they are written: logical name to properties."""
+    """Return the functions as they are written: logical name to properties."""
     return {
         name: resource["Properties"]
         for name, resource in written()["Resources"].items()

@@ -1,4 +1,4 @@
-"""The account's own settings that the service needs and CloudFormation has no resource for."""
+"""The account settings that the service needs and CloudFormation has no resource for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ JOB_EVENTS = ("JOB_EXECUTION",)
 
 
 class AccountSettings(Protocol):
-    """What `set_up_account` needs of AWS IoT."""
+    """What `set_up_account` needs from AWS IoT."""
 
     def attach_group_policy(self, group: str, policy: str) -> None:
         """Attach a policy to a thing group (AWS::IoT::PolicyPrincipalAttachment takes certificates only)."""
@@ -23,11 +23,11 @@ class AccountSettings(Protocol):
         ...
 
     def event_configurations(self) -> dict[str, bool]:
-        """Read which event types are on."""
+        """Return for each event type whether it is on."""
         ...
 
     def enable_events(self, configurations: dict[str, bool]) -> None:
-        """Write the whole set of event types: AWS IoT replaces it as one."""
+        """Write all event types at once: AWS IoT replaces the whole set."""
         ...
 
     def targets_of(self, policy: str) -> Iterator[str]:
@@ -36,7 +36,7 @@ class AccountSettings(Protocol):
 
 
 def set_up(account: AccountSettings, group: str, policy: str) -> None:
-    """Give the restricted group its policy, and turn job execution events on beside whatever else is on."""
+    """Attach the policy to the restricted group and turn job execution events on; leave other event types alone."""
     account.attach_group_policy(group, policy)
     current = account.event_configurations()
     if not all(current.get(event) for event in JOB_EVENTS):
@@ -44,16 +44,16 @@ def set_up(account: AccountSettings, group: str, policy: str) -> None:
 
 
 def tear_down(account: AccountSettings, group: str, policy: str) -> None:
-    """Take the policy off the group. Event settings stay: somebody else may have come to rely on them.
+    """Detach the policy from the group. Event settings stay: others may rely on them by now.
 
     Raises:
-        Refused: while devices are contained: without the service nobody could release them.
+        Refused: while devices are contained, as nobody could release them without the service.
     """
     contained = [target for target in account.targets_of(policy) if ":cert/" in target]
     if contained:
         raise Refused(
             "devices-contained",
-            f"{len(contained)} certificate(s) still carry {policy}; release their devices "
+            f"{len(contained)} certificate(s) still have {policy}; release their devices "
             "(`warden cases --state contained` lists them), then delete again",
         )
     account.detach_group_policy(group, policy)

@@ -1,4 +1,4 @@
-"""The composition root: the only place that knows which port is what on AWS. All is made once, when first asked for."""
+"""The composition root: the only place that binds ports to AWS. Each is made once, at its first use."""
 
 from __future__ import annotations
 
@@ -57,22 +57,22 @@ def context() -> Context:
 
 @cache
 def account_settings() -> AccountSettings:
-    """Return for `set_up_account` the account's settings; it needs nothing else of the service."""
+    """Return the account's settings for `set_up_account`, which needs nothing else of the service."""
     return IotAccountSettings(boto3.client("iot", config=_CONFIG), arn_prefix_from())
 
 
 def rate_limiter() -> RateLimiter:
-    """Give the sweep of certificates its pace."""
+    """Return the rate at which the sweep of certificates looks things up."""
     return RateLimiter(context().settings.lookups_per_second, time.monotonic, time.sleep)
 
 
 def deployed_plan() -> Plan:
-    """Read the plan that was deployed with us."""
+    """Read the plan that was deployed with the service."""
     return read_plan(files("warden_plan").joinpath("response-plan.toml").read_text(encoding="utf-8"))
 
 
 class _Lazy[T]:
-    """Stands in for a port until it is first used: a function pays only for the clients it needs."""
+    """Stands in for a port until its first use, so that a function makes only the clients it needs."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
@@ -85,7 +85,7 @@ class _Lazy[T]:
 
 
 def _lazy[T](make: Callable[[], T]) -> T:
-    """Return a port that is made when it is first used; what makes it is checked against the port's Protocol."""
+    """Return a port that is made at its first use; mypy checks `make` against the port's Protocol."""
     return cast("T", _Lazy(make))
 
 

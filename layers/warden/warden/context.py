@@ -1,4 +1,4 @@
-"""The service put together: what every step of the work is handed."""
+"""The context that every step of the work is given."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from warden.settings import Settings
 
 @dataclass(frozen=True)
 class Context[P = Ports]:
-    """The world, the deployment's terms, the owner's plan, and the time.
+    """The ports, the deployment's settings, the owner's plan, and the time.
 
-    What uses a few ports only says so: `Context[HasRegistry]` is a context of which no other port is touched.
+    A function that uses only some ports says so: with `Context[HasRegistry]` it can touch no other port.
     """
 
     ports: P
@@ -32,9 +32,9 @@ class Context[P = Ports]:
 
     @property
     def governor(self: Context[HasLedger]) -> Governor:
-        """The limits on what may be touched."""
+        """The governor, which holds the limits on what may be touched."""
         return Governor(self.plan, self.ports.ledger)
 
     def now(self) -> datetime:
-        """Tell the time."""
+        """Return the time."""
         return self.clock()

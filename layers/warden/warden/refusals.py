@@ -1,7 +1,7 @@
-"""Refusals: what was not acted on is on record, with its reason.
+"""Refusals: what was not acted on, kept with its reason.
 
-One policy for every queue: a message that is refused is put on record and is done, it is never delivered again.
-The function then logs it. Devices and operators get the refusal as their answer as well.
+Every queue has the same policy: a refused message is recorded and logged, and never delivered again. Devices and
+operators also get the refusal as their answer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KEPT = timedelta(days=90)
 def record_if_refused[T](
     work: Callable[[], T], context: Context[HasLedger], *, what: str, about: str = ""
 ) -> T | Refused:
-    """Do some work; if it is refused, put that on record and return the refusal in place of the result."""
+    """Do some work and return its result; if it is refused, record and return the refusal."""
     try:
         return work()
     except Refused as refusal:
@@ -31,7 +31,7 @@ def record_if_refused[T](
 
 
 def record_refusal(context: Context[HasLedger], refusal: Refused, *, what: str, about: str = "") -> None:
-    """Write a refusal down. The same `what` refused for the same reason on one day is one record."""
+    """Record a refusal. The same `what` refused for the same reason on one day makes one record."""
     now = context.now()
     digest = sha256(f"{refusal.code} {what}".encode(errors="backslashreplace")).hexdigest()[:32]
     record = {

@@ -1,4 +1,4 @@
-"""What the deployment decides. The only module that reads the environment."""
+"""The deployment's settings. Only this module reads the environment."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from warden.core import quotas
 from warden.core.mode import Mode
 
 _LOOKUPS_PER_MINUTE = 57 * quotas.PRINCIPAL_LOOKUPS_PER_SECOND
-"""95 % of what AWS IoT allows, as the template has it: the rest is for others in the account."""
+"""95 % of AWS IoT's quota, as in the template: the rest is for others in the account."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The deployment's names and terms; template.yaml sets every one of them."""
+    """The deployment's names and settings; template.yaml sets all of them."""
 
     region: str
     account: str
@@ -30,26 +30,26 @@ class Settings:
     restricted_group: str
     restricted_policy: str
     event_source: str = "fleet-warden"
-    """The EventBridge source of what the service announces."""
+    """The EventBridge source of the service's own events."""
     security_hub: bool = False
-    """Whether every case is a finding in Security Hub as well."""
+    """Whether every case is also a finding in Security Hub."""
     mode: Mode = Mode.OBSERVE
     verify_findings: bool = True
     disconnect: bool = True
     second_disconnect_after: timedelta = timedelta(minutes=8)
-    """AWS IoT's policy cache holds a changed policy back for six to eight minutes."""
+    """AWS IoT caches policies: a change takes effect after six to eight minutes."""
     rotation_deadline: timedelta = timedelta(hours=24)
     collection_deadline: timedelta = timedelta(hours=24)
     work_timeout: timedelta = timedelta(minutes=15)
     """How long a device may work on a job once it has begun."""
     rotate_after: timedelta = timedelta(days=365)
-    """The age at which a certificate is due to be renewed, where the plan gives its thing's type no other."""
+    """The age at which a certificate is due for renewal, unless the plan sets another for its thing's type."""
     lookups_per_second: float = _LOOKUPS_PER_MINUTE / 60
-    """How often a second the sweep asks which things a certificate is on."""
+    """How many certificates a second the sweep looks up the things of."""
     private_ca: str = ""
-    """The ARN of the authority in AWS Private CA that signs new certificates; without one, AWS IoT's own does."""
+    """The ARN of the authority in AWS Private CA that signs new certificates; empty for AWS IoT's own."""
     private_ca_validity: timedelta = timedelta(days=730)
-    """How long a certificate of that authority is good: longer than `rotate_after`, or devices are locked out."""
+    """How long a certificate of that authority is valid: longer than `rotate_after`, or devices are locked out."""
     certificate_grace: timedelta = timedelta(days=7)
     """How long a retired certificate is kept, INACTIVE, before it is deleted."""
     case_retention: timedelta = timedelta(days=400)
@@ -58,7 +58,7 @@ class Settings:
 
     @property
     def arn_prefix(self) -> str:
-        """The part that all ARNs of AWS IoT here begin with, up to the resource."""
+        """The part before the resource in every ARN of AWS IoT in this account and region."""
         return f"arn:{self.partition}:iot:{self.region}:{self.account}:"
 
 
@@ -116,7 +116,7 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
 
 
 def arn_prefix_from(environment: Mapping[str, str] = os.environ) -> str:
-    """Read only what `Settings.arn_prefix` is made of, for a function that needs nothing else."""
+    """Return `Settings.arn_prefix` for a function that needs no other setting."""
     return f"arn:{environment['WARDEN_PARTITION']}:iot:{environment['AWS_REGION']}:{environment['WARDEN_ACCOUNT']}:"
 
 

@@ -31,7 +31,7 @@ def found(world: World) -> None:
 
 
 def found_and_picked_up(world: World) -> None:
-    """A sweep whose function died is gone on with when it wrote nothing for twenty minutes."""
+    """A sweep whose function died is resumed when it wrote nothing for twenty minutes."""
     world.find_what_is_due()
     world.sweep(after=timedelta(minutes=25))
 

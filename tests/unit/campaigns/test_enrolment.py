@@ -49,7 +49,7 @@ WAITS = RENEW.replace('mode = "enforce"\nattempts', 'mode = "approve"\nattempts'
 
 
 def it_expires(thing: str = THING, audit: int = 1, **changes: Any) -> Finding:
-    """Build what an audit says of a certificate that expires; each audit says it anew, under another id."""
+    """Build an audit's finding about a certificate that expires; each audit has a new id for it."""
     return an_old_certificate(thing, id=f"audit-{audit}-{thing}", supersedes=True, **changes)
 
 
@@ -120,7 +120,7 @@ def test_its_rule_and_mode_stay_what_the_plan_said() -> None:
 
 def test_nothing_is_asked_of_aws_about_who_shares_its_certificate() -> None:
     world = a_world(plan=RENEW)
-    world.registry.certificates_of = None  # type: ignore[assignment,method-assign]  # whoever asks fails
+    world.registry.certificates_of = None  # type: ignore[assignment,method-assign]  # any call fails
 
     world.report(it_expires())
 

@@ -1,4 +1,4 @@
-"""The sweep of certificates: what is due is found at a cost that follows what is due, whoever dies on the way."""
+"""The sweep of certificates: it finds all that are due at a cost that depends on them, after any crash."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def a_fleet(*ages: int, rotation: str = ROTATION, **settings: Any) -> World:
 
 
 def rows(world: World) -> list[dict[str, str]]:
-    """Give the lines of the only report."""
+    """Return the lines of the only report."""
     (lines,) = world.reports.kept.values()
     return list(csv.DictReader(lines))
 
@@ -278,7 +278,7 @@ def test_clean_deletes_what_was_long_inactive_and_is_on_no_thing() -> None:
 
 
 def dies_once(world: World, name: str, *, after: bool) -> None:
-    """Have whoever runs the sweep die at its next call of a method of the certificates, before or after it is done."""
+    """Crash the sweep at its next call of a method of the certificates, before or after the call is done."""
     real = getattr(world.certificates, name)
 
     def method(certificate_id: str) -> None:

@@ -66,7 +66,7 @@ def test_a_thing_in_ten_groups_is_held_by_its_certificate_alone(world: World) ->
     world.report(a_finding())
     assert world.is_restricted()
     assert RESTRICTED_GROUP not in world.registry.groups[THING]
-    assert "the restricted group would not take it" in world.case.outcomes[QUARANTINE].detail
+    assert "it could not join the restricted group" in world.case.outcomes[QUARANTINE].detail
 
     world.order(KEEP, world.case.id)
     assert world.case.resolution == "released"

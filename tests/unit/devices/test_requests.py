@@ -794,7 +794,7 @@ def test_a_device_that_announced_nothing_has_sent_nothing(logging: World) -> Non
     logging.jobs.move(log_job(logging), "SUCCEEDED")
     logging.drain()
 
-    assert "announced no file" in logging.case.outcomes[COLLECT_LOGS].detail
+    assert "announced no files" in logging.case.outcomes[COLLECT_LOGS].detail
 
 
 def test_logs_that_arrived_count_whatever_the_job_says_of_itself(logging: World) -> None:

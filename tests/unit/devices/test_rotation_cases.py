@@ -276,7 +276,7 @@ def test_the_subject_of_a_request_is_ignored() -> None:
 def add_a_certificate(
     world: World, key: int, *, status: str = "ACTIVE", policies: tuple[str, ...] = (DEVICE_POLICY,)
 ) -> str:
-    """Give the first device another certificate, made by somebody else."""
+    """Attach another certificate, made by somebody else, to the first device."""
     certificate = f"{key:064x}"
     world.certificates.enrol(certificate, a_key(key).pem, policies)
     world.certificates.stored[certificate].status = status
@@ -368,7 +368,7 @@ def test_a_new_certificate_that_somebody_takes_away_after_the_confirmation_is_no
     assert world.policies() == {old: {DEVICE_POLICY}}
     assert set(world.certificates.stored) == {old}
     assert world.case.state is CaseState.OPEN
-    assert "is ACTIVE no more; the job is SUCCEEDED; back on the old one" in said_of(world, THING)
+    assert "is no longer ACTIVE; the job is SUCCEEDED; back on the old one" in said_of(world, THING)
 
 
 def test_a_release_that_meets_a_rotation_under_way_waits_for_no_second_one() -> None:

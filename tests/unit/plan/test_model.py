@@ -101,8 +101,8 @@ def test_a_row_takes_the_plans_mode_unless_it_has_its_own() -> None:
         ("a = 1\na = 2", "line 2: this is not TOML"),
         (HEAD + LAST.replace("name", "nmae"), "line 5: a rule has no `nmae`; it may have actions, audit_check"),
         ("versoin = 1\n" + HEAD + LAST, "line 1: the plan has no `versoin`"),
-        (HEAD.replace("1", "2", 1) + LAST, "line 1: `version = 1` is missing or another number"),
-        (HEAD.replace("version = 1\n", "") + LAST, "line 1: `version = 1` is missing"),
+        (HEAD.replace("1", "2", 1) + LAST, "line 1: `version` is missing or not 1"),
+        (HEAD.replace("version = 1\n", "") + LAST, "line 1: `version` is missing"),
         ('mode = "shoot"\n' + HEAD + LAST, "line 1: `mode` is one of observe, approve, enforce"),
         (
             HEAD.replace("devices_per_hour", "percent_of_fleet_per_day") + LAST,

@@ -172,7 +172,7 @@ SOURCES = "device-defender-detect, device-defender-audit, guardduty, security-hu
     [
         (
             HEAD.replace("version = 1", "version = 2") + LAST,
-            "line 3: `version = 1` is missing or another number; this service reads version 1",
+            "line 3: `version` is missing or not 1; this service reads version 1",
         ),
         (
             HEAD.replace("version = 1\n", "version = 1\nspeed = 1\n") + LAST,

@@ -123,5 +123,5 @@ def test_a_judge_touches_the_ports_that_it_declares_and_no_other(world: World) -
 
 
 def test_only_a_job_has_a_judge() -> None:
-    with pytest.raises(LookupError, match=r"^disconnect is no job$"):
+    with pytest.raises(LookupError, match=r"^disconnect is not a job$"):
         judge_of(DISCONNECT)

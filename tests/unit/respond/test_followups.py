@@ -257,7 +257,7 @@ def on_the_new_one(scene: Scene) -> None:
 def on_none(scene: Scene) -> None:
     assert scene.rotation.state is RotationState.ROLLED_BACK
     assert scene.world.policies(scene.thing) == {}
-    assert scene.world.certificates.stored[scene.before].status == "ACTIVE", "as whoever deleted the thing left it"
+    assert scene.world.certificates.stored[scene.before].status == "ACTIVE", "as it was left when the thing was deleted"
     assert scene.world.certificates.stored[scene.before].policies == [DEVICE_POLICY]
 
 

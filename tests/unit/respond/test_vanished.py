@@ -192,7 +192,7 @@ def test_what_is_not_due_any_more_is_left_alone(rotating: World) -> None:
 
 def test_what_is_not_contained_has_no_drift_and_needs_no_release(world: World) -> None:
     assert drift_of(THING, world.context) == [f"{THING} is not contained"]
-    assert release(THING, "case-1", world.context) == "was not contained any more"
+    assert release(THING, "case-1", world.context) == "was no longer contained"
     return_shared_policies(world.device.certificate, THING, world.context)
     assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
 

@@ -1,1 +1,1 @@
-"""The ports on AWS, one module for each. Only these and the composition root import boto3."""
+"""The ports on AWS, one module each. Only these and the composition root import boto3."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class IotAccountSettings:
-    """Reads and writes what belongs to the whole account and region. `arn_prefix` as in the registry."""
+    """Reads and writes settings of the whole account and region. `arn_prefix` as in the registry."""
 
     def __init__(self, client: IoTClient, arn_prefix: str) -> None:
         self._iot = client
@@ -28,7 +28,7 @@ class IotAccountSettings:
             return
 
     def event_configurations(self) -> dict[str, bool]:
-        """Read which event types are on."""
+        """Return for each event type whether it is on."""
         configurations: dict[Any, Any] = dict(self._iot.describe_event_configurations()["eventConfigurations"])
         return {event: bool(configuration.get("Enabled")) for event, configuration in configurations.items()}
 

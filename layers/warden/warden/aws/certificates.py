@@ -22,13 +22,13 @@ _SERVER_ERROR = 500
 class IotCertificates:
     """Reads, makes and changes certificates. `arn_prefix` is `arn:<partition>:iot:<region>:<account>:`.
 
-    `authority` signs them; without one, AWS IoT's own does.
+    `authority` signs them; without one, AWS IoT's own authority does.
     """
 
     def __init__(self, client: IoTClient, arn_prefix: str, authority: PrivateAuthority | None = None) -> None:
         self._iot = client
         self._arn_prefix = arn_prefix
-        unless: Any = _unless_it_may_be_made  # the stubs know no handler that answers
+        unless: Any = _unless_it_may_be_made  # the stubs have no handler that returns a value
         client.meta.events.register("needs-retry.iot.CreateCertificateFromCsr", unless)
         self._authority = authority
 
@@ -53,7 +53,7 @@ class IotCertificates:
             return []
 
     def attach_policy(self, certificate_id: str, policy: str) -> None:
-        """Attach a policy; attached already is success, as AWS IoT has it too."""
+        """Attach a policy; attached already is success in AWS IoT as well."""
         try:
             self._iot.attach_policy(policyName=policy, target=self._arn(certificate_id))
         except self._iot.exceptions.ResourceNotFoundException as error:
@@ -90,7 +90,7 @@ class IotCertificates:
         self._iot.update_certificate(certificateId=certificate_id, newStatus="ACTIVE")
 
     def deactivate(self, certificate_id: str) -> None:
-        """Set a certificate INACTIVE, which can be taken back; REVOKED could not."""
+        """Set a certificate INACTIVE, which can be undone; REVOKED cannot."""
         try:
             self._iot.update_certificate(certificateId=certificate_id, newStatus="INACTIVE")
         except self._iot.exceptions.ResourceNotFoundException:
@@ -107,13 +107,13 @@ class IotCertificates:
         return Certificate(id=made["certificateId"], status="INACTIVE", pem=made["certificatePem"])
 
     def _registered(self, pem: str) -> Certificate:
-        """Make a certificate known to AWS IoT; known already is the work of another delivery, and stays as it is."""
+        """Register a certificate with AWS IoT; if another delivery has registered it, leave it as it is."""
         try:
             made = self._iot.register_certificate_without_ca(certificatePem=pem, status="INACTIVE")
         except self._iot.exceptions.ResourceAlreadyExistsException as error:
             known = str(error.response["resourceId"])  # type: ignore[typeddict-item]  # AWS IoT's model has it
             if (certificate := self.read(known)) is None:
-                raise NotYet(f"certificate {known} was already registered and is gone by now") from error
+                raise NotYet(f"certificate {known} was already registered and has been deleted since") from error
             return certificate
         return Certificate(id=made["certificateId"], status="INACTIVE", pem=pem)
 
@@ -149,7 +149,7 @@ class IotCertificates:
         return CertificatePage(certificates, listed.get("nextMarker", ""))
 
     def delete(self, certificate_id: str) -> None:
-        """Detach what hangs on a certificate and delete it."""
+        """Detach everything from a certificate and delete it."""
         for policy in self.policies_of(certificate_id):
             self.detach_policy(certificate_id, policy)
         try:
@@ -162,15 +162,15 @@ class IotCertificates:
 
 
 def _unless_it_may_be_made(response: tuple[AWSResponse, Any] | None = None, **_: Any) -> bool | None:
-    """Keep the SDK from asking for a certificate again when nobody heard whether the first was made.
+    """Keep the SDK from repeating a request for a certificate when its answer was lost.
 
-    The call is not idempotent. Whoever answers the device's message next looks for the one that was made.
+    The call is not idempotent. The next delivery of the device's message searches for the certificate made.
     """
     return False if response is None or response[0].status_code >= _SERVER_ERROR else None
 
 
 def _certificate(described: CertificateDescriptionTypeDef) -> Certificate:
-    # Not given by the local AWS. Whoever asks for it takes a certificate of unknown age for a young one.
+    # The local AWS does not return it. Callers treat a certificate of unknown age as a young one.
     changed_at = described["lastModifiedDate"].astimezone(UTC) if "lastModifiedDate" in described else None
     return Certificate(
         id=described["certificateId"],

@@ -1,4 +1,4 @@
-"""The detectors' own APIs, asked before anything is done on a message's word."""
+"""The detectors' own APIs, which verify a message before anything is done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class AwsDetectors:
-    """Asks Device Defender. A source that cannot be asked is believed: its topic or rule is what guards it."""
+    """Asks Device Defender. Other sources are believed: their topic or rule guards them."""
 
     def __init__(self, client: IoTClient) -> None:
         self._iot = client
@@ -24,7 +24,7 @@ class AwsDetectors:
         }
 
     def confirms(self, finding: Finding) -> bool:
-        """Tell whether the detector itself lists this finding as open."""
+        """Check whether the detector itself lists this finding as open."""
         ask = self._ask.get(finding.source)
         return ask is None or ask(finding)
 
@@ -42,7 +42,7 @@ class AwsDetectors:
         return not described.get("isSuppressed", False)
 
     def audit_page(self, task_id: str, check: str, page: str) -> AuditPage:
-        """Read a page of an audit's findings, of the greatest size there is."""
+        """Read a page of an audit's findings, of the largest size allowed."""
         asked: dict[str, Any] = {"taskId": task_id, "checkName": check, "maxResults": quotas.LIST_PAGE}
         if page:
             asked["nextToken"] = page

@@ -19,7 +19,7 @@ _CHUNK = 1024 * 1024
 
 
 class S3Reports:
-    """Keeps reports beside the evidence, encrypted by the bucket's own default."""
+    """Stores reports beside the evidence, encrypted by the bucket's default."""
 
     def __init__(self, client: S3Client, bucket: str) -> None:
         self._s3 = client
@@ -39,19 +39,19 @@ class S3Reports:
 
 
 class S3Evidence:
-    """Mints upload forms and reads back what really arrived."""
+    """Signs upload forms and reads back what really arrived."""
 
     def __init__(self, client: S3Client, bucket: str) -> None:
         self._s3 = client
         self._bucket = bucket
 
     def upload_form(self, key: str, size: int, sha256: str, lifetime: timedelta) -> UploadForm:
-        """Mint a presigned POST for exactly this size, this key, and (S3 checks it) this sha256."""
+        """Sign a POST form for exactly this size, this key, and (S3 checks it) this sha256."""
         checksum = {
             "x-amz-checksum-algorithm": "SHA256",
             "x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(sha256)).decode(),
         }
-        # Whatever a device sends is served as a download, never rendered: HTML named .log stays a file.
+        # A device's file is served as a download, never rendered, even if it is HTML named .log.
         fields = {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment", **checksum}
         form = self._s3.generate_presigned_post(
             Bucket=self._bucket,
@@ -63,7 +63,7 @@ class S3Evidence:
         return UploadForm(form["url"], form["fields"])
 
     def uploaded(self, key: str) -> UploadedFile | None:
-        """Read a file through and digest it: the bytes that are there, not what a header says of them."""
+        """Read a whole file and digest the stored bytes, rather than trust a header."""
         try:
             body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
         except ClientError as error:

@@ -26,7 +26,7 @@ class IotJobs:
         self._arn_prefix = arn_prefix
 
     def start(self, order: JobOrder) -> None:
-        """Make a job; one of that id being there already is an earlier delivery's work."""
+        """Make a job; if one of that id exists, an earlier delivery made it."""
         optional: _Optional = {}
         if order.per_minute is not None:
             optional["jobExecutionsRolloutConfig"] = {"maximumPerMinute": order.per_minute}
@@ -70,14 +70,14 @@ class IotJobs:
         return Execution(status=execution["status"], details=dict(details))
 
     def withdraw(self, job_id: str) -> None:
-        """Cancel what is QUEUED of a job; without force IoT Jobs leaves what is IN_PROGRESS."""
+        """Cancel a job's QUEUED executions; without force IoT Jobs leaves those IN_PROGRESS alone."""
         try:
             self._iot.cancel_job(jobId=job_id, reasonCode="WARDEN_CAMPAIGN_CANCELLED")
         except (self._iot.exceptions.ResourceNotFoundException, self._iot.exceptions.InvalidRequestException):
             return  # ended or deleted meanwhile
 
     def cancel(self, job_id: str, thing: str) -> None:
-        """Cancel an execution by force: a device that works on it is told when it reports."""
+        """Cancel an execution by force: a device at work learns of it when it reports."""
         gone = self._iot.exceptions
         try:
             self._iot.cancel_job_execution(jobId=job_id, thingName=thing, force=True)
@@ -86,5 +86,5 @@ class IotJobs:
 
 
 def _up_to_the_minute(moment: datetime) -> datetime:
-    """Round up to what IoT Jobs' schedule can say: minutes, in UTC."""
+    """Round up to whole minutes in UTC, as IoT Jobs' schedule requires."""
     return (moment.astimezone(UTC) + timedelta(seconds=59, microseconds=999_999)).replace(second=0, microsecond=0)

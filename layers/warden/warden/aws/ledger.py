@@ -20,7 +20,7 @@ _CONFLICTS = ("ConditionalCheckFailed", "TransactionConflict")
 
 
 class DynamoLedger:
-    """Keeps records as items `pk`, `sk` and their attributes, versions as a condition on every write."""
+    """Stores records as items with `pk`, `sk` and their attributes; every write has the version as its condition."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
@@ -48,7 +48,7 @@ class DynamoLedger:
         except self._client.exceptions.ConditionalCheckFailedException as error:
             raise Conflict(f"{puts[0].key} was changed meanwhile") from error
         except self._client.exceptions.TransactionConflictException as error:
-            raise Conflict(f"{puts[0].key} is just being changed") from error
+            raise Conflict(f"{puts[0].key} is being changed right now") from error
         except ClientError as error:
             if _is_conflict(error):
                 raise Conflict(f"one of {[put.key for put in puts]} was changed meanwhile") from error
@@ -117,7 +117,7 @@ def _is_conflict(error: ClientError) -> bool:
 
 
 def _storable(value: Any) -> Any:
-    """Turn floats, which DynamoDB's serializer refuses, into decimals."""
+    """Convert floats, which DynamoDB's serializer refuses, to decimals."""
     if isinstance(value, float):
         return Decimal(str(value))
     if isinstance(value, Mapping):
@@ -128,7 +128,7 @@ def _storable(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Turn decimals back into the numbers they were."""
+    """Convert decimals back to the original numbers."""
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, dict):

@@ -29,7 +29,7 @@ class SqsCaseQueue:
         self._url = url
 
     def put_all(self, entries: Sequence[QueueEntry]) -> None:
-        """Send messages, as many in a call as SQS takes; the next delivery sends again what it did not take."""
+        """Send messages in batches of SQS's size; the next delivery sends again what SQS did not accept."""
         for batch in batched(entries, quotas.MESSAGES_PER_BATCH, strict=False):
             answer = self._sqs.send_message_batch(
                 QueueUrl=self._url,
@@ -48,7 +48,7 @@ class SqsCaseQueue:
 
 
 class SqsRenewalQueue:
-    """The queue that the sweep of certificates goes on by."""
+    """The queue by which the sweep of certificates continues."""
 
     def __init__(self, client: SQSClient, url: str) -> None:
         self._sqs = client
@@ -72,7 +72,7 @@ class SqsInbox:
 
 
 class SnsNotices:
-    """Notices by SNS, which mails them to whoever subscribed."""
+    """Notices by SNS, which mails them to its subscribers."""
 
     def __init__(self, client: SNSClient, topic: str) -> None:
         self._sns = client
@@ -111,14 +111,14 @@ class AwsSecurityHub:
         self._hub = client
 
     def put(self, finding: Mapping[str, Any]) -> None:
-        """Import a finding, or bring it up to date."""
+        """Import or update a finding."""
         asked: Any = [finding]
         try:
             answer = self._hub.batch_import_findings(Findings=asked)
         except (ClientError, BotoCoreError) as error:
-            raise NotSent(f"Security Hub did not take {finding['Id']}: {error}") from error
+            raise NotSent(f"Security Hub did not accept {finding['Id']}: {error}") from error
         if answer["FailedCount"]:
-            raise NotSent(f"Security Hub did not take {finding['Id']}: {answer['FailedFindings'][0]['ErrorMessage']}")
+            raise NotSent(f"Security Hub did not accept {finding['Id']}: {answer['FailedFindings'][0]['ErrorMessage']}")
 
 
 class IotReplies:

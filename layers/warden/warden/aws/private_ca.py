@@ -1,4 +1,4 @@
-"""A certificate authority of the customer's own, in AWS Private CA: it signs what AWS IoT's own would otherwise."""
+"""The customer's certificate authority in AWS Private CA, which signs certificates instead of AWS IoT's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from warden.core import quotas
 from warden.core.errors import ActionFailed, NotYet
 
 _PAUSES = (0.5, 0.5, 1.0, 1.0, 1.0)
-"""Seconds between looks for a certificate: four in all, as a batch has five requests and its function 30 seconds."""
+"""Seconds between polls for a certificate: four in all, as a batch has five requests and its function 30 seconds."""
 
 _ALGORITHMS = {
     "RSA_2048": "SHA256WITHRSA",
@@ -22,7 +22,7 @@ _ALGORITHMS = {
     "EC_secp384r1": "SHA384WITHECDSA",
     "EC_secp521r1": "SHA512WITHECDSA",
 }
-"""What to sign with, by the authority's own key: only these does AWS IoT take (developer guide, x509-client-certs)."""
+"""The signing algorithm by the authority's key; AWS IoT accepts only these (developer guide, x509-client-certs)."""
 
 _WILL_NOT = {
     "InvalidArgsException",
@@ -33,9 +33,9 @@ _WILL_NOT = {
     "ResourceNotFoundException",
     "ValidationException",
 }
-"""Answers that a repetition does not change: a person has to look at the authority, or at the request."""
+"""Errors that a retry does not change: a person has to look at the authority or the request."""
 
-# Nothing of the request but its key: without these the template would take the subject and its other names from there.
+# Only the key is taken from the request: without these, the template would copy the subject and other names too.
 _EXTENSIONS: Mapping[str, Any] = {
     "KeyUsage": {"DigitalSignature": True},
     "ExtendedKeyUsage": [{"ExtendedKeyUsageType": "CLIENT_AUTH"}],
@@ -43,7 +43,7 @@ _EXTENSIONS: Mapping[str, Any] = {
 
 
 class AuthorityClient(Protocol):
-    """What is used of boto3's client for `acm-pca`, whose type stubs are not among what we install."""
+    """What is used of boto3's client for `acm-pca`, whose type stubs are not installed."""
 
     def describe_certificate_authority(self, **asked: Any) -> dict[str, Any]: ...
 
@@ -53,10 +53,10 @@ class AuthorityClient(Protocol):
 
 
 class PrivateAuthority:
-    """Certifies the keys of things. `days` is how long a certificate is good, `sleep` waits seconds.
+    """Certifies the keys of things. `days` is how long a certificate is valid; `sleep` waits seconds.
 
-    A certificate is for `CN=<thing>` and the URI of the thing's ARN, which `arn_prefix` begins. A name longer than a
-    common name can be is in the URI alone; its CN is the name's sha256.
+    A certificate is for `CN=<thing>` and the URI of the thing's ARN, which begins with `arn_prefix`. If the name is too
+    long for a common name, the CN is its sha256 and only the URI has the name.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class PrivateAuthority:
         self._algorithm = ""
 
     def certify(self, csr: str, thing: str) -> str:
-        """Have a certificate made; gives its PEM, without the chain. The same within five minutes is one certificate.
+        """Issue a certificate; return its PEM without the chain. Repeated within five minutes, it is the same one.
 
         Raises:
-            NotYet: when it is not there within four seconds.
-            ActionFailed: when the authority will not, or made another than was asked for.
+            NotYet: when it is not issued within four seconds.
+            ActionFailed: when the authority refuses, or issued a different certificate than requested.
         """
         subject, uri = common_name(thing), f"{self._arn_prefix}thing/{thing}"
         names = [{"UniformResourceIdentifier": uri}]
@@ -113,7 +113,7 @@ class PrivateAuthority:
         raise NotYet(f"the certificate authority is still making {certificate_arn}")
 
     def _signing_algorithm(self) -> str:
-        """Tell what the authority's key can sign with; asked once for each environment of the function."""
+        """Return the signing algorithm of the authority's key; asked once in each environment of the function."""
         if not self._algorithm:
             described = self._pca.describe_certificate_authority(CertificateAuthorityArn=self._arn)
             key = described["CertificateAuthority"]["CertificateAuthorityConfiguration"]["KeyAlgorithm"]
@@ -124,12 +124,12 @@ class PrivateAuthority:
 
 
 def common_name(thing: str) -> str:
-    """Give the CN of a thing: its name, or the digest of one too long for a CN."""
+    """Return the CN of a thing: its name, or the name's digest if it is too long."""
     return thing if len(thing) <= quotas.COMMON_NAME_CHARACTERS else sha256(thing.encode()).hexdigest()
 
 
 def _require_as_asked(pem: str, csr: str, subject: str, uri: str) -> None:
-    """See that the device chose nothing but its key: whoever else trusts the authority believes these names."""
+    """Check that the device chose only its key: others who trust the authority rely on these names."""
     from cryptography import x509
 
     made = x509.load_pem_x509_certificate(pem.encode())

@@ -21,7 +21,7 @@ class IotRegistry:
         self._arn_prefix = arn_prefix
 
     def thing(self, name: str, *, with_type: bool = True) -> Thing | None:
-        """Read a thing with its groups: ListThingGroupsForThing knows no absent thing either."""
+        """Read a thing with its groups: ListThingGroupsForThing also fails for an absent thing."""
         try:
             thing_type = self._iot.describe_thing(thingName=name).get("thingTypeName", "") if with_type else ""
             groups = [
@@ -32,7 +32,7 @@ class IotRegistry:
                 for group in page["thingGroups"]
             ]
         except (self._iot.exceptions.ResourceNotFoundException, self._iot.exceptions.InvalidRequestException):
-            return None  # a name that AWS IoT would not take is no thing's name either
+            return None  # a name that AWS IoT does not accept is not a thing's name either
         return Thing(name=name, thing_type=thing_type, groups=tuple(groups))
 
     def certificates_of(self, thing: str) -> list[str]:
@@ -80,9 +80,9 @@ class IotRegistry:
             return []
 
     def effective_policies(self, thing: str, certificate_id: str) -> list[str] | None:
-        """Ask what decides over a device with this certificate.
+        """List the policies in effect for a device with this certificate; None when AWS IoT does not answer.
 
-        A local AWS may not know the call; in a storm it may get no turn, for there are five a second.
+        A local AWS may lack the call; in a storm it may be throttled, as its quota is five a second.
         """
         try:
             answer = self._iot.get_effective_policies(
@@ -97,7 +97,7 @@ class IotRegistry:
         return [policy["policyName"] for policy in answer.get("effectivePolicies", ())]
 
     def change_groups(self, thing: str, *, join: str, leave: Sequence[str]) -> None:
-        """Join one group and leave others in one call; one call for each where that is turned down."""
+        """Join one group and leave others in one call; if AWS IoT refuses, use one call for each."""
         try:
             self._iot.update_thing_groups_for_thing(
                 thingName=thing, thingGroupsToAdd=[join], thingGroupsToRemove=[*leave], overrideDynamicGroups=True
@@ -108,7 +108,7 @@ class IotRegistry:
                 self.leave_group(thing, group)
 
     def join_group(self, thing: str, group: str) -> None:
-        """Put a thing into a group; a dynamic group gives way rather than the call failing at ten groups."""
+        """Put a thing into a group; at ten groups, a dynamic group is dropped so that the call succeeds."""
         try:
             self._iot.add_thing_to_thing_group(thingName=thing, thingGroupName=group, overrideDynamicGroups=True)
         except (self._iot.exceptions.InvalidRequestException, self._iot.exceptions.ResourceNotFoundException) as error:

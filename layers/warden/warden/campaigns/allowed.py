@@ -1,4 +1,4 @@
-"""What a campaign's state allows: asked by the service before it decides, by `campaign`, by notices and the report."""
+"""What a campaign's state allows. The service asks before it decides; `campaign`, notices and the report list it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from warden.core.mode import Mode
 
 
 class CampaignDecision(StrEnum):
-    """What an operator may decide about the open campaign."""
+    """The decisions that an operator may make about the open campaign."""
 
     START = "start"
     PAUSE = "pause"

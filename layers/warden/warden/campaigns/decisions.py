@@ -1,4 +1,4 @@
-"""What operators decide about a campaign: begin it, pause it, go on with it, end it."""
+"""The decisions of operators about a campaign: start it, pause it, resume it, cancel it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from warden.core.ledger import Index, retry_on_conflict
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignOrder:
-    """A decision and whose it is: `who` is the ARN that AWS authenticated, `request` the id of the call."""
+    """A decision and who made it: `who` is the ARN that AWS authenticated, `request` the id of the call."""
 
     decision: CampaignDecision
     campaign: str
@@ -37,10 +37,10 @@ class CampaignOrder:
 
 
 def check_campaign_decision(decision: CampaignDecision, context: Context) -> Campaign:
-    """See whether a decision can be carried out now; gives the campaign it is about.
+    """Check whether a decision can be carried out now; return the campaign.
 
     Raises:
-        Refused: telling why not.
+        Refused: with the reason.
     """
     campaign = open_campaign(context.ports.ledger)
     if campaign is None:
@@ -51,7 +51,7 @@ def check_campaign_decision(decision: CampaignDecision, context: Context) -> Cam
 
 
 def carry_out_on_campaign(order: CampaignOrder, context: Context) -> None:
-    """Carry out a decision; doing it again changes nothing. A cancelled campaign takes back the jobs that wait."""
+    """Carry out a decision; a repetition changes nothing. Cancelling withdraws the jobs that wait."""
     campaign = retry_on_conflict(partial(_take, order, context))
     if campaign.state is CampaignState.CANCELLED:
         for _, record in context.ports.ledger.find(Index.DUE, open_batches_of(campaign.id)):
@@ -74,12 +74,12 @@ def _take(order: CampaignOrder, context: Context) -> Campaign:
         next_at=context.now(),
     )
     if order.decision is CampaignDecision.RESUME:
-        taken = replace(taken, of_step=Tally())  # what failed before has been looked at by whoever says so
+        taken = replace(taken, of_step=Tally())  # the operator who resumes has looked at the failures
     return save_campaign(context.ports.ledger, taken)
 
 
 def campaign_summary(campaign: Campaign, context: Context) -> dict[str, Any]:
-    """Say where a campaign stands, for the command and for programs."""
+    """Return a campaign in plain values, for the command and for programs."""
     counts: Mapping[str, int] = vars(campaign.in_all)
     return {
         "campaign": campaign.id,

@@ -1,6 +1,6 @@
-"""Enrolment by a finding: how a device that a detector names gets its place in the campaign, and what opens one.
+"""Enrolment by a finding: enrol a device that a detector names, and open a campaign if none is open.
 
-The sweep of certificates enrols whom it finds itself (campaigns/inventory.py); both end in the one campaign there is.
+The sweep of certificates enrols the devices that it finds itself (campaigns/inventory.py), in the same campaign.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from warden.core.mode import Mode
 from warden.core.ports import HasLedger
 
 _AHEAD = timedelta(days=36_525)
-"""A century: whom a detector names waits ahead of whoever has only an old certificate, in the order of the cases."""
+"""A century: devices that a detector names wait ahead of those with an old certificate, in the order of their cases."""
 
 
 def enrol(case: Case, context: Context[HasLedger]) -> Outcome:
-    """Give the case's device a place in the open campaign, or open one. Enrolled already is success.
+    """Enrol the case's device in the open campaign, or open one. Enrolled already is success.
 
     Raises:
-        ActionFailed: when the device is in other hands, or had its turn in this campaign.
+        ActionFailed: when the device is contained or in another rotation, or had its turn in this campaign.
     """
     return retry_on_conflict(lambda: _enrol_once(case, context))
 
@@ -71,15 +71,15 @@ def _enrol_once(case: Case, context: Context[HasLedger]) -> Outcome:
 
 
 def has_a_place(thing: str, context: Context[HasLedger]) -> bool:
-    """Tell whether a device waits or has had its turn in the campaign that is open."""
+    """Check whether a device waits or has had its turn in the open campaign."""
     member, campaign = read_member(context.ports.ledger, thing), open_campaign(context.ports.ledger)
     return member is not None and campaign is not None and member.campaign == campaign.id
 
 
 def new_campaign(campaign_id: str, context: Context[HasLedger], *, is_told: bool) -> Campaign:
-    """Give a campaign that begins or waits, to be written; one of this name that is over is taken up again.
+    """Return a new campaign to be written, running or awaiting approval; one of this id that is over is reopened.
 
-    `is_told` says that whoever opens it tells people so; when not, they hear of one that waits for them from itself.
+    `is_told` means that the caller notifies people itself; otherwise the campaign's own notice asks for approval.
     """
     now, last = context.now(), read_campaign(context.ports.ledger)
     begins = context.plan.campaign_mode.within(context.settings.mode) is Mode.ENFORCE

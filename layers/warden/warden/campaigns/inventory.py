@@ -1,8 +1,8 @@
-"""The sweep of certificates: oldest first, as far as the first that is too young, at a cost that follows what is due.
+"""The sweep of certificates: oldest first, up to the first that is too young, so that its cost depends on what is due.
 
-AWS IoT lists certificates by age, so nothing is read of those that are not due. Of each that is, its things are looked
-up, once: what was found is on record, and a run that dies is gone on with. At the end the owner gets a report, and the
-devices found wait for their turn in a campaign (campaigns/records.py).
+AWS IoT lists certificates by age, so those that are not due are not read. The things of each due certificate are
+looked up once; the result is recorded, so that a run that dies can be resumed. At the end the owner gets a report, and
+the devices found wait for their turn in a campaign (campaigns/records.py).
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from warden.devices.rotation_records import read_rotation
 from warden.plan.renewal_terms import Cleaning
 
 _LEAST_TIME = timedelta(seconds=30)
-"""A certificate is begun only with this much of the run left: its calls may be throttled and repeated."""
+"""The time a run must have left to begin a certificate: its calls may be throttled and repeated."""
 
 _REPORT_TIME = timedelta(minutes=2)
-"""A report of a million lines is written in less."""
+"""The time a run must have left to write the report; a million lines take less."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What one invocation has. `pace` returns when AWS IoT may be asked for another certificate's things."""
+    """The resources of one invocation. `pace` returns when AWS IoT may be asked for another certificate's things."""
 
     context: Context
     time_left: Callable[[], timedelta]
@@ -51,10 +51,10 @@ class Turn:
 
 
 def sweep_certificates(turn: Turn, *, trigger: str = "", only_during_campaign: bool = False) -> SweepResult:
-    """Take the sweep as far as the time allows, and leave word for the next turn.
+    """Sweep as far as the time allows, and queue a message for the next turn.
 
-    A sweep that is at work elsewhere is left alone; one that was given up is gone on with. `trigger` is the id of the
-    event that asks for a sweep, which may be delivered twice.
+    A sweep that runs elsewhere is left alone; a stalled one is resumed. `trigger` is the id of the event that asks for
+    a sweep, which may be delivered twice.
     """
     context = turn.context
     if only_during_campaign and open_campaign(context.ports.ledger) is None:
@@ -64,7 +64,7 @@ def sweep_certificates(turn: Turn, *, trigger: str = "", only_during_campaign: b
 
 
 def resume_run(run_id: str, turn: Turn) -> SweepResult:
-    """Go on with a run that left word for itself; one that is over is left alone."""
+    """Resume a run by its queued message; a run that is over is left alone."""
     run = read_run(turn.context.ports.ledger)
     if run is None or run.id != run_id or run.reported:
         return SweepResult.OVER
@@ -81,15 +81,15 @@ def _take_on(run: Run, turn: Turn) -> SweepResult:
             context.ports.renewal_queue.send_run(run.id)
             return SweepResult.CONTINUES
         report(run, context)
-    except Conflict:  # another turn has taken the run on
+    except Conflict:  # another turn has advanced the run
         return SweepResult.TAKEN_OVER
     return SweepResult.REPORTED
 
 
 def _under_the_open_campaign(run: Run, context: Context) -> Run:
-    """Begin a run anew where a finding has opened another campaign than the one it enrols in: there is one at a time.
+    """Restart a run if a finding has meanwhile opened another campaign: only one is open at a time.
 
-    Whoever it had enrolled is met again, and enrolled in the open one.
+    The devices that it had enrolled are found again and enrolled in the open campaign.
     """
     campaign, now = open_campaign(context.ports.ledger), context.now()
     if campaign is None or campaign.id == run.campaign or run.enlarged:
@@ -127,13 +127,13 @@ def _begin_or_join(trigger: str, context: Context) -> Run | None:
 
 
 def _name(now: datetime, last: Run | None) -> str:
-    """Name a run by the time, and never as the one before: what that has met is met again."""
+    """Return a run's name, from the time and never the previous one's, so that everything is judged again."""
     name = f"{now:%Y%m%dT%H%M%SZ}"
     return name if last is None or last.id[: len(name)] != name else f"{name}-{last.version}"
 
 
 def _read_on(run: Run, turn: Turn) -> Run:
-    """Judge page after page; what is left when the time is up is judged by the next turn."""
+    """Judge page after page; the next turn judges what is left when the time is up."""
     context = turn.context
     youngest = run.began_at - context.plan.rotation.least_age(context.settings.rotate_after)
     while True:
@@ -152,7 +152,7 @@ def _read_on(run: Run, turn: Turn) -> Run:
 
 
 def _page(run: Run, context: Context) -> tuple[Run, CertificatePage]:
-    """List the page where the run stands, or begin anew: a page's name does not live for ever."""
+    """List the run's current page, or begin again if AWS IoT no longer knows the page."""
     try:
         return run, context.ports.certificates.oldest_page(run.page)
     except Refused:
@@ -175,7 +175,7 @@ def _meet(certificate: Certificate, run: Run, turn: Turn) -> None:
 
 
 def _judge(certificate: Certificate, run: Run, turn: Turn) -> None:
-    """Find out whose certificate it is and enrol whom it concerns, once in a run."""
+    """Find the things of a certificate and enrol them, once in a run."""
     context = turn.context
     ledger, key = context.ports.ledger, verdict_key(certificate.id)
     known = ledger.read(key)
@@ -196,9 +196,9 @@ def _judge(certificate: Certificate, run: Run, turn: Turn) -> None:
 
 
 def _enrol(name: str, certificate: Certificate, run: Run, context: Context) -> InventoryResult | None:
-    """Give a device its place in the campaign, unless it has one or is in other hands.
+    """Enrol a device in the campaign, unless it is enrolled, contained or in another rotation.
 
-    None is said where the thing is of a type whose certificates may grow older.
+    Return None if the thing's type allows an older certificate.
     """
     return retry_on_conflict(lambda: _enrol_once(name, certificate, run, context))
 
@@ -240,7 +240,7 @@ def _enrol_once(name: str, certificate: Certificate, run: Run, context: Context)
 
 
 def _standing(member: Member, certificate: Certificate, run: Run) -> InventoryResult:
-    """Say where a device stands that has its place already, perhaps by another of its certificates."""
+    """Return the result for a device that is enrolled already, perhaps for another of its certificates."""
     if member.state is MemberState.WAITING:
         if member.certificate != certificate.id:
             return InventoryResult.ANOTHER
@@ -251,29 +251,29 @@ def _standing(member: Member, certificate: Certificate, run: Run) -> InventoryRe
 
 
 def _thing(name: str, context: Context) -> Thing | None:
-    """Read the thing only where the plan asks what it is: that is one call more for each device."""
+    """Read the thing only if the plan asks for its type: that costs one more call for each device."""
     never = context.plan.never_touch
     if context.plan.rotation.asks_about_the_type or never.thing_types or never.thing_groups:
         return context.ports.registry.thing(name)
     return Thing(name=name)
 
 
-# --- what nobody seems to need -----------------------------------------------------------------------------------
+# --- certificates on no thing ------------------------------------------------------------------------------------
 
 
 def _is_done(known: Record | None, run: Run, change: InventoryResult) -> bool:
-    """Tell whether a run has dealt with a certificate. A change that it said it would make may not have been made."""
+    """Check whether a run has dealt with a certificate. A recorded change may not have been made yet."""
     return known is not None and known["run"] == run.id and known["things"].get(ON_NOTHING) != change
 
 
 def _say(verdict: InventoryResult, certificate: Certificate, run: Run, known: Record | None, context: Context) -> None:
-    """Put on record what becomes of a certificate on no thing, before it does: a run that dies has it in its report."""
+    """Record the result for a certificate on no thing before it is changed, so that a run that dies reports it."""
     if known is None or known["run"] != run.id:
         context.ports.ledger.commit(verdict_put(certificate, run, {"": verdict}, known))
 
 
 def _tidy_active(certificate: Certificate, run: Run, known: Record | None, context: Context) -> None:
-    """Report an old certificate on no thing, or make it INACTIVE: that can be taken back until it is deleted."""
+    """Report an old certificate on no thing, or set it INACTIVE, which can be undone until it is deleted."""
     if context.plan.hygiene.on_no_thing is Cleaning.CLEAN and context.settings.mode is Mode.ENFORCE:
         _say(InventoryResult.DEACTIVATED, certificate, run, known, context)
         context.ports.certificates.deactivate(certificate.id)
@@ -283,7 +283,7 @@ def _tidy_active(certificate: Certificate, run: Run, known: Record | None, conte
 
 
 def _tidy_inactive(certificate: Certificate, run: Run, turn: Turn) -> None:
-    """Delete a certificate that was INACTIVE for longer than the owner keeps them, where the plan says so."""
+    """Delete a certificate that was INACTIVE for longer than the plan allows, if the plan asks for deletion."""
     context = turn.context
     terms = context.plan.hygiene
     if terms.inactive is not Cleaning.CLEAN or context.settings.mode is not Mode.ENFORCE:

@@ -1,4 +1,4 @@
-"""Runs of the sweep of certificates: where one stands, and what it says of each certificate it met."""
+"""Runs of the sweep of certificates: the position of a run, and its result for each certificate."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from warden.core.ports import Certificate
 from warden.core.records import RecordType
 
 ON_NOTHING = "*"
-"""In the place of a thing's name, which has no such sign: DynamoDB takes no empty name in a map."""
+"""Stands for a missing thing's name, which cannot have this character: DynamoDB allows no empty key in a map."""
 
 _KEPT = timedelta(days=100)
 
 AT_WORK_FOR = timedelta(minutes=20)
-"""A run that wrote nothing for longer than a function lives was left by whoever ran it."""
+"""A run that wrote nothing for longer than a function can run has died."""
 
 RUN_KEY = Key("SWEEP#certificates", "RUN")
 
 
 class InventoryResult(StrEnum):
-    """What the sweep says of a certificate on a thing, or of one on none. The report's CSV has these values."""
+    """The result of the sweep for a certificate and its thing, if any. The report's CSV has these values."""
 
     ENROLLED = "enrolled"
     WAITING = "waiting"
@@ -45,7 +45,7 @@ class InventoryResult(StrEnum):
 
 
 class SweepResult(StrEnum):
-    """What became of one turn of the sweep."""
+    """The result of one turn of the sweep."""
 
     REPORTED = "reported"
     CONTINUES = "continues"
@@ -57,11 +57,11 @@ class SweepResult(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One sweep, from the first page to the report. `campaign` is the one that it enrols devices in.
+    """One sweep, from the first page to the report. It enrols devices in `campaign`.
 
-    `trigger` is the id of the event that began it: the same event, delivered again, begins no other.
-    `page` is where the listing stands, `inactive` how many INACTIVE ones were passed.
-    `enlarged` says that the campaign has counted the devices, `reported` that the owner was told, which ends it.
+    `trigger` is the id of the event that began it: the same event, delivered again, begins no second run.
+    `page` is the next page of the list, `inactive` how many INACTIVE certificates were passed over.
+    `enlarged` means that the campaign has counted the devices, `reported` that the owner has the report: the end.
     """
 
     id: str
@@ -78,7 +78,7 @@ class Run:
 
     @property
     def findings(self) -> str:
-        """Name the list of what it found, in the ledger's index of what is due."""
+        """The name of the run's results in the ledger's index of due records."""
         return f"renewals:{self.id}"
 
 
@@ -100,14 +100,14 @@ def read_run(ledger: Ledger) -> Run | None:
 
 
 def verdict_key(certificate: str) -> Key:
-    """Tell where it is kept what the last run that met a certificate said of it."""
+    """Return where the latest result for a certificate is stored."""
     return Key(f"CERTIFICATE#{certificate}", "RENEWAL")
 
 
 def verdict_put(
     certificate: Certificate, run: Run, verdicts: Mapping[str, InventoryResult], known: Record | None
 ) -> Put:
-    """Give the write that says of a certificate what holds on each of its things; on none, under an empty name."""
+    """Return the write of a certificate's result for each of its things; without things, under an empty name."""
     created_at = to_text(certificate.created_at or run.began_at)
     record: dict[str, Any] = {
         "type": "renewal",
@@ -124,17 +124,17 @@ def verdict_put(
 
 
 def save_run(run: Run, context: Context) -> Run:
-    """Write where a run stands.
+    """Write a run.
 
     Raises:
-        Conflict: when somebody else has taken it on since it was read.
+        Conflict: when another turn has advanced it since it was read.
     """
     context.ports.ledger.commit(run_put(run))
     return replace(run, version=run.version + 1)
 
 
 def requeue_stalled_run(_key: Key, _record: Record, context: Context) -> None:
-    """Have a run gone on with that wrote nothing for longer than a function lives: whoever ran it died."""
+    """Queue a run to be resumed if it wrote nothing for longer than a function can run, and so has died."""
     run = read_run(context.ports.ledger)
     if run is not None and not run.reported:
         context.ports.renewal_queue.send_run(run.id)

@@ -1,11 +1,11 @@
-"""Campaigns: certificates renewed because of their age, a hundred devices a job, and never faster than the owner says.
+"""Campaigns renew old certificates, a hundred devices a job, and never faster than the owner allows.
 
 awaiting-approval ─▶ running ─▶ finished
                        │  ▲
                 paused ◀┘  └─ stopped (too many failed: a person decides)        cancelled, from any of them
 
-A campaign goes in steps: one device, then a percent, then the rest. The next begins when enough of the one before
-came through. Devices wait oldest certificate first; one that was not reached goes to the end and is asked again.
+A campaign goes in steps: one device, then a percent, then the rest. The next begins when enough of the step before
+succeeded. Devices wait in the order of their certificates' age; one that was not reached goes to the end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ENOUGH_TO_JUDGE = 20
 
 
 class CampaignState(StrEnum):
-    """Where a campaign stands."""
+    """The state of a campaign."""
 
     AWAITING_APPROVAL = "awaiting-approval"
     RUNNING = "running"
@@ -44,10 +44,10 @@ OVER = (CampaignState.FINISHED, CampaignState.CANCELLED)
 
 
 class MemberResult(StrEnum):
-    """What came of a device in one batch.
+    """The result for a device in one batch.
 
-    An absent one was not reached and waits again, an unreachable one was not reached for the last time, a skipped one
-    was gone or in other hands.
+    An absent device was not reached and waits again. An unreachable one was not reached in its last attempt. A skipped
+    one was gone, contained or in another rotation.
     """
 
     DONE = "done"
@@ -59,7 +59,7 @@ class MemberResult(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """How many devices came to each `MemberResult`."""
+    """The number of devices for each `MemberResult`."""
 
     done: int = 0
     failed: int = 0
@@ -68,12 +68,12 @@ class Tally:
     skipped: int = 0
 
     def __add__(self, other: Tally) -> Tally:
-        """Count both."""
+        """Return the sum of two tallies."""
         return Tally(**{name: count + vars(other)[name] for name, count in vars(self).items()})
 
     @property
     def judged(self) -> int:
-        """How many say something about whether renewal works: the others were never asked."""
+        """How many devices show whether renewal works: the others were never asked."""
         return self.done + self.failed
 
 
@@ -81,10 +81,10 @@ class Tally:
 class Campaign:
     """The one campaign of the account: the last one, whether over or not.
 
-    `size` is how many devices were enrolled, `batches` how many jobs were begun. `step` and `of_step` are where it
-    stands; `in_all` counts what came of everything, `out` are the devices of batches that are not counted yet.
-    `announced_states` lists where it stood when people were told (`standing`). `quiet_since` is when nobody was found
-    waiting any more. It is looked at again at `next_at`; None while it waits for a person.
+    `size` is how many devices were enrolled, `batches` how many jobs were begun. `step` is the
+    current step and `of_step` its tally; `in_all` is the tally of all steps. `out` are the devices in batches that
+    are not counted yet. `announced_states` are the values of `standing` that people were notified of. `quiet_since`
+    is since when no device has been waiting. It is due again at `next_at`; None while it waits for a person.
     """
 
     id: str
@@ -106,12 +106,12 @@ class Campaign:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether the campaign has ended."""
         return self.state in OVER
 
     @property
     def standing(self) -> str:
-        """Name where it has come to stand, another name each time that a person has moved it on."""
+        """A name for the current state that changes each time an operator resumes the campaign."""
         return f"{self.state}:{len(self.requests)}"
 
     @property
@@ -121,12 +121,12 @@ class Campaign:
         return max(0, self.size - ended - self.out)
 
     def step_size(self, terms: RotationTerms) -> int | None:
-        """Tell how many devices the step is to judge by; None for the last one, which takes all."""
+        """Return how many devices the step has; None for the last one, which takes all."""
         sizes = (1, max(1, ceil(self.size * terms.canary_percent / 100)), None)
         return sizes[self.step]
 
     def fails(self, terms: RotationTerms) -> bool:
-        """Tell whether too many of the step's devices failed to go on."""
+        """Check whether too many of the step's devices failed."""
         ended, failed = self.of_step.judged, self.of_step.failed
         planned = self.step_size(terms)
         if planned is None:
@@ -134,7 +134,7 @@ class Campaign:
         return _share(planned - failed, planned) < terms.success_percent
 
     def has_step_done(self, terms: RotationTerms) -> bool:
-        """Tell whether the step has judged as many as it was to."""
+        """Check whether enough of the step's devices have ended."""
         planned = self.step_size(terms)
         return planned is not None and self.of_step.judged >= planned
 
@@ -144,7 +144,7 @@ def _share(part: int, whole: int) -> float:
 
 
 class MemberState(StrEnum):
-    """How far a device is in its campaign."""
+    """The state of a device in its campaign."""
 
     WAITING = "waiting"
     SENT = "sent"
@@ -158,8 +158,8 @@ class MemberState(StrEnum):
 class Member:
     """A device enrolled in a campaign, for its oldest certificate or the one that a finding named.
 
-    `enrolled_by` is the run of the sweep that did it, or the case; `waits_since` orders those that wait. `case_id` is
-    the case that asked for it, empty where none did: it gets one when its turn comes.
+    `enrolled_by` is the run of the sweep, or the case, that enrolled it; `waits_since` orders those that wait.
+    `case_id` is the case that asked for it; if none did, it is empty until the device's turn comes.
     """
 
     thing: str
@@ -179,9 +179,9 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """The devices of one job. `outcomes` says of each that has ended what came of it.
+    """The devices of one job. `outcomes` has the result of each that has ended.
 
-    `sent` says that the job is out, `counted` that the campaign has counted the outcomes.
+    `sent` means that the job was sent, `counted` that the campaign has counted the outcomes.
     """
 
     campaign: str
@@ -197,12 +197,12 @@ class Batch:
 
     @property
     def is_over(self) -> bool:
-        """Whether every device of it has ended."""
+        """Whether all its devices have ended."""
         return len(self.outcomes) == len(self.things)
 
     @property
     def tally(self) -> Tally:
-        """Count what came of it."""
+        """Return the tally of its outcomes."""
         results = list(self.outcomes.values())
         return Tally(**{result.value: results.count(result) for result in MemberResult})
 
@@ -237,7 +237,7 @@ campaign_from = _CAMPAIGN.value
 
 
 def save_campaign(ledger: Ledger, campaign: Campaign, *also: Put) -> Campaign:
-    """Write a campaign, and what must be true together with it.
+    """Write a campaign, with other writes of the same commit.
 
     Raises:
         Conflict: when it was changed since it was read.
@@ -247,22 +247,22 @@ def save_campaign(ledger: Ledger, campaign: Campaign, *also: Put) -> Campaign:
 
 
 def waiting_in(campaign_id: str) -> str:
-    """Name the list of the devices that wait, in the ledger's index of what is due."""
+    """Return the name of the list of waiting devices in the ledger's index of due records."""
     return f"waiting:{campaign_id}"
 
 
 def open_batches_of(campaign_id: str) -> str:
-    """Name the list of the batches that are not counted yet."""
+    """Return the name of the list of batches that are not counted yet."""
     return f"batches:{campaign_id}"
 
 
 def member_key(thing: str) -> Key:
-    """Tell where a device's place in its last campaign is kept."""
+    """Return where a device's place in its last campaign is stored."""
     return Key(f"THING#{thing}", "RENEWAL")
 
 
 def read_member(ledger: Ledger, thing: str) -> Member | None:
-    """Read a device's place in its last campaign; None when it was in none."""
+    """Read a device's place in its last campaign; None when it never had one."""
     record = ledger.read(member_key(thing))
     return member_from(record) if record else None
 
@@ -271,7 +271,7 @@ _MEMBER = RecordType(name="member", of=Member)
 
 
 def member_put(member: Member) -> Put:
-    """Return the write of a device's place, for a commit; one that waits is listed by how long it does."""
+    """Return the write of a device's place, for a commit; while it waits, it is listed by how long."""
     record = _MEMBER.record(member)
     if member.state is MemberState.WAITING:
         record |= {"due": waiting_in(member.campaign), "due_at": record["waits_since"]}
@@ -282,7 +282,7 @@ member_from = _MEMBER.value
 
 
 def batch_key(campaign_id: str, number: int) -> Key:
-    """Tell where a batch is kept."""
+    """Return where a batch is stored."""
     return Key(f"CAMPAIGN#{campaign_id}", f"BATCH#{number:06d}")
 
 
@@ -290,7 +290,7 @@ _BATCH = RecordType(name="batch", of=Batch)
 
 
 def batch_put(batch: Batch) -> Put:
-    """Return the write of a batch, for a commit. One that is counted is listed no more, and expires."""
+    """Return the write of a batch, for a commit. A counted batch is no longer listed, and expires."""
     expires_at = int((batch.began_at + _KEPT).timestamp())
     record = _BATCH.record(batch) | {"thing": "campaign", EXPIRY: expires_at}
     if not batch.counted:
@@ -302,6 +302,6 @@ batch_from = _BATCH.value
 
 
 def read_batch(ledger: Ledger, campaign_id: str, number: int) -> Batch | None:
-    """Read a batch; None when there is none of that number."""
+    """Read a batch; None when no batch has that number."""
     record = ledger.read(batch_key(campaign_id, number))
     return batch_from(record) if record else None

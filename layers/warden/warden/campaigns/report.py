@@ -1,4 +1,4 @@
-"""The report of a sweep of certificates: what is due, what becomes of it and when, and what cannot be and why."""
+"""The report of a sweep of certificates: which are due, when they will be renewed, and which will not be and why."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLUMNS = ("certificate", "created_at", "age_days", "thing", "verdict", "day_of
 
 @dataclass(frozen=True)
 class Line:
-    """What the run says of one certificate on one thing; `thing` is empty where it is on none."""
+    """The run's result for one certificate on one thing; `thing` is empty when it is on none."""
 
     certificate: str
     created_at: datetime
@@ -37,19 +37,19 @@ class Line:
 
 @dataclass
 class Summary:
-    """The lines of a run, counted."""
+    """The counts of a run's lines."""
 
     verdicts: Counter[InventoryResult] = field(default_factory=Counter)
     oldest: Line | None = None
 
     def add(self, line: Line) -> None:
-        """Count a line; they come oldest first."""
+        """Count a line; lines come oldest first."""
         self.verdicts[line.verdict] += 1
         self.oldest = self.oldest or line
 
     @property
     def due(self) -> int:
-        """How many certificates on things are past their age."""
+        """How many certificates of things are past their age."""
         return (
             self.verdicts.total()
             - self.verdicts[InventoryResult.DELETED]
@@ -60,7 +60,7 @@ class Summary:
 def report(run: Run, context: Context) -> None:
     """Write the report, open the campaign or let it grow, and tell the owner.
 
-    A run that dies here is gone on with here: the file is written again, and the owner may be told twice.
+    A run that dies here is resumed here: the file is written again, and the owner may get two notices.
     """
     with NamedTemporaryFile("w", encoding="utf-8", newline="", suffix=".csv") as file:
         summary = _write(run, file, context)
@@ -88,7 +88,7 @@ def _write(run: Run, file: IO[str], context: Context) -> Summary:
 
 
 def _as_text(name: str) -> str:
-    """Quote a name that a spreadsheet would take for a formula: of what may begin one, names can have the dash."""
+    """Quote a name that a spreadsheet would take for a formula; in names only a leading dash can begin one."""
     return f"'{name}" if name.startswith("-") else name
 
 
@@ -103,7 +103,7 @@ def _enlarge(run: Run, summary: Summary, context: Context) -> Campaign | None:
     """Open the campaign that the devices were enrolled in, or add them to it; once for each run.
 
     Raises:
-        Conflict: when another one was opened meanwhile; the run is begun anew under that.
+        Conflict: when another campaign was opened meanwhile; the run is then restarted for that one.
     """
     ledger, enrolled = context.ports.ledger, summary.verdicts[InventoryResult.ENROLLED]
     campaign = open_campaign(ledger)

@@ -1,7 +1,7 @@
-"""The rollout of a campaign: its batches, its steps, and what becomes of each device.
+"""The rollout of a campaign: its batches, its steps, and the result of each device.
 
-A batch is written down before its devices are prepared, each device is prepared in one commit (case, rotation, job and
-its place in the campaign), and the job goes out when all are: whoever dies in between is gone on with.
+A batch is recorded before its devices are prepared. Each device is prepared in one commit (case, rotation, job and its
+place in the campaign). The job is sent when all are prepared. After a crash in between, the next delivery continues.
 """
 
 from __future__ import annotations
@@ -63,25 +63,25 @@ from warden.plan.actions import RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.queues.messages import send_batch_over, send_job_ended
 
 RULE = "campaign"
-"""What stands in the place of a rule's name on the case of a device that a campaign renews."""
+"""The name of the rule on the case of a device that a campaign renews."""
 
 KIND = "certificate-age"
 
 _BATCHES_A_TURN = 4
-"""Four hundred devices are prepared in well under a minute, half of what the responder has."""
+"""Four hundred devices are prepared in well under a minute, half of the responder's time."""
 
 _LOOKED_AT_EVERY = timedelta(minutes=5)
 _QUIET_FOR = timedelta(minutes=5)
-"""Indexes are eventually consistent: that nobody waits is believed when it was so for this long."""
+"""How long no device must be waiting before the campaign ends, as indexes are eventually consistent."""
 
 
 def advance(_key: Key, _record: Record, context: Context) -> None:
-    """Take the campaign on when the sweep says that its time has come."""
+    """Advance the campaign when the sweep finds it due."""
     advance_campaign(context)
 
 
 def advance_campaign(context: Context) -> None:
-    """Take the campaign on by as much as its steps, its budget and its window allow."""
+    """Advance the campaign as far as its steps, its budget and its window allow."""
     while (campaign := read_campaign(context.ports.ledger)) is not None and _count_one(campaign, context):
         continue
     campaign = retry_on_conflict(partial(_judge, context))
@@ -104,9 +104,9 @@ def _current(context: Context) -> Campaign:
 
 
 def _count_one(campaign: Campaign, context: Context) -> bool:
-    """Count a batch whose devices have all ended, in one commit with the mark that it is counted."""
+    """Count a batch whose devices have all ended, and mark it as counted in the same commit."""
     for key, _ in context.ports.ledger.find(Index.DUE, open_batches_of(campaign.id)):
-        record = context.ports.ledger.read(key)  # an index may be a little behind
+        record = context.ports.ledger.read(key)  # the index may lag behind
         batch = batch_from(record) if record else None
         if batch is not None and batch.is_over and not batch.counted:
             retry_on_conflict(partial(_count, batch, context))
@@ -126,7 +126,7 @@ def _count(batch: Batch, context: Context) -> None:
 
 
 def _judge(context: Context) -> Campaign:
-    """Stop the campaign when too many failed, begin its next step when enough came through, end it when all have."""
+    """Stop the campaign if too many failed, begin its next step if enough succeeded, finish it if all have ended."""
     campaign, terms, now = _current(context), context.plan.rotation, context.now()
     if campaign.state is not CampaignState.RUNNING:
         return campaign
@@ -150,7 +150,7 @@ def _judge(context: Context) -> Campaign:
 
 
 def _look_again(context: Context) -> None:
-    """Say when the campaign is to be looked at again: while a batch is out, or while it runs."""
+    """Return when the campaign is due again: while a batch is out, or while it runs."""
     campaign, now = _current(context), context.now()
     next_at = None
     if campaign.state is CampaignState.RUNNING or campaign.out:
@@ -177,13 +177,13 @@ def _send(context: Context) -> None:
 
 
 def _unsent(campaign: Campaign, context: Context) -> Batch | None:
-    """Give the last batch where its job is not out: no other is begun before it is."""
+    """Return the last batch if its job is not sent yet: no other begins before it is."""
     batch = read_batch(context.ports.ledger, campaign.id, campaign.batches)
     return batch if batch is not None and not batch.sent else None
 
 
 def _next_batch(context: Context) -> Batch | None:
-    """Give the batch that somebody left, or choose the devices whose turn it is, with the budget they use."""
+    """Return an unfinished batch, or a new one of the devices whose turn it is, with the write of their budget."""
     campaign, now = _current(context), context.now()
     if campaign.state is not CampaignState.RUNNING:
         return None
@@ -208,7 +208,7 @@ def _next_batch(context: Context) -> Batch | None:
 
 
 def _let_go(campaign: Campaign, context: Context) -> None:
-    """End what a cancelled campaign had prepared and not sent: for each device its job is one that is gone."""
+    """End what a cancelled campaign had prepared but not sent: each device's job counts as gone."""
     batch = _unsent(campaign, context)
     if batch is None:
         return
@@ -229,9 +229,9 @@ def _room(campaign: Campaign, context: Context) -> int:
 
 
 def _waiting(campaign: Campaign, context: Context) -> Iterator[str]:
-    """List the devices that wait, oldest certificate first, those that were not reached last."""
+    """List the devices that wait, oldest certificate first; those that were not reached come last."""
     for key, _ in context.ports.ledger.find(Index.DUE, waiting_in(campaign.id)):
-        record = context.ports.ledger.read(key)  # an index may be a little behind
+        record = context.ports.ledger.read(key)  # the index may lag behind
         if record is None:
             continue
         member = member_from(record)
@@ -244,7 +244,7 @@ def _anybody_waits(campaign: Campaign, context: Context) -> bool:
 
 
 def _send_batch(batch: Batch, context: Context) -> None:
-    """Prepare each device and send the job to all that are to have it."""
+    """Prepare each device and send the job to all that are to get it."""
     ends_at = _deadline(batch, context)
     for thing in batch.things:
         if thing not in batch.outcomes:
@@ -265,7 +265,7 @@ def _start(batch: Batch, things: Sequence[str], ends_at: datetime, context: Cont
     try:
         context.ports.jobs.start(_order(batch, things, ends_at, context))
     except ActionFailed:
-        # One thing that is gone keeps the job from all: it is found out, and ends like a job that is gone.
+        # One missing thing fails the job for all: find it and end its part like a job that is gone.
         gone = [thing for thing in things if context.ports.registry.thing(thing) is None]
         for thing in gone:
             send_job_ended(context.ports.queue, thing=thing, job_id=batch.job_id, event=f"{batch.job_id} gone")
@@ -294,7 +294,7 @@ def _mark_sent(batch: Batch, context: Context) -> None:
 
 
 def _prepare(thing: str, batch: Batch, ends_at: datetime, context: Context) -> None:
-    """Give a device its case, its rotation and its part of the job, in one commit; or leave it out, saying why."""
+    """Write a device's case, its rotation and its part of the job in one commit; or skip it with a reason."""
     ledger, now = context.ports.ledger, context.now()
     member = read_member(ledger, thing)
     if member is None or (member.state is MemberState.SENT and member.job_id == batch.job_id):
@@ -321,7 +321,7 @@ def _prepare(thing: str, batch: Batch, ends_at: datetime, context: Context) -> N
 
 
 def _asking_case(member: Member, context: Context) -> tuple[Case | None, str]:
-    """Give the case that asked for the renewal, if one did; and why it asks no more, when it is closed."""
+    """Return the case that asked for the renewal, if any, and why it no longer does if it is closed."""
     if not member.case_id:
         return None, ""
     record = context.ports.ledger.read(case_key(member.case_id))
@@ -338,7 +338,7 @@ def _a_case_of_its_own(member: Member, batch: Batch, context: Context) -> Case:
 
 
 def in_other_hands(thing: str, context: Context[HasLedger]) -> str:
-    """Say why a device is not to be renewed now; empty when it may be."""
+    """Return why a device is not to be renewed now; empty when it may be."""
     containment = read_containment(context.ports.ledger, thing)
     if containment is not None and containment.is_active:
         return "contained; releasing it renews the certificate"
@@ -371,7 +371,7 @@ def _said(member: Member) -> Step:
 
 
 def note_end(thing: str, job: str, outcome: Outcome, status: str, context: Context) -> None:
-    """Note what became of a device of a campaign when its part of the job has ended; of any other, nothing."""
+    """Record the result of a campaign's device when its part of the job has ended; do nothing for other jobs."""
     retry_on_conflict(partial(_note_end, thing, job, outcome, status, context))
 
 
@@ -397,7 +397,7 @@ _STATE_AFTER = {
 
 
 def _result_of(thing: str, job: str, outcome: Outcome, status: str, context: Context) -> MemberResult:
-    """Tell a device that failed from one that was never there: only the first says that renewal does not work."""
+    """Distinguish a device that failed from one that was never reached: only the first shows that renewal fails."""
     if outcome.progress is Progress.DONE:
         return MemberResult.DONE
     rotation = read_rotation(context.ports.ledger, thing)
@@ -408,9 +408,9 @@ def _result_of(thing: str, job: str, outcome: Outcome, status: str, context: Con
 
 
 def _note(member: Member, result: MemberResult, context: Context, asking: Case | None = None) -> None:
-    """Write a device's place and its result in its batch, in one commit; on the case that asked, where it is left out.
+    """Write a device's place and its result in its batch in one commit; if it is skipped, also on the case that asked.
 
-    Whoever reads that case is told by the sweep.
+    The sweep then sends that case's notice.
     """
     batch = read_batch(context.ports.ledger, member.campaign, member.batch)
     if batch is None:

@@ -1,1 +1,1 @@
-"""Cases: what is known of a problem, and what may be done about it."""
+"""Cases: what is known about a problem, and what may be done about it."""

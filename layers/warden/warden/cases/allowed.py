@@ -1,4 +1,4 @@
-"""What a state allows: asked by the service before it decides, by `show`, and by the notices that say what to do."""
+"""What a case's state allows. The service asks before it decides; `show` and notices list it for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from warden.core.mode import Mode
 
 
 class Decision(StrEnum):
-    """What an operator may decide about a case."""
+    """The decisions that an operator may make about a case."""
 
     APPROVE = "approve"
     DISMISS = "dismiss"
@@ -37,7 +37,7 @@ def allowed(case: Case, mode: Mode) -> list[Decision]:
 
 
 def refusal_of(decision: Decision, case: Case, mode: Mode) -> Refused | None:
-    """Return why a decision cannot be made about a case; None when it can, as far as the case itself tells."""
+    """Return why a decision cannot be made about a case; None when it can, judging by the case alone."""
     if decision not in ALLOWED[case.state]:
         states = " or ".join(state for state, decisions in ALLOWED.items() if decision in decisions)
         return Refused("wrong-state", f"case {case.id} is {case.state}; `{decision}` is for cases that are {states}")

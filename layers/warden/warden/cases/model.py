@@ -19,17 +19,17 @@ from warden.core.ledger import EXPIRY, NEW, Key, Ledger, Put, retry_on_conflict,
 from warden.core.records import RecordType
 
 _ENDED_FINDINGS_KEPT = 50
-"""How many ended finding ids a problem remembers, so that an alarm that arrives after its end opens nothing."""
+"""How many ended finding ids a problem remembers, so that an alarm that arrives after its end opens no case."""
 
 
 _ID = re.compile(r"[0-9a-f]{12}-[0-9]{1,9}")
 
 WARDEN = "fleet-warden"
-"""Who, in a timeline, when nobody else was it."""
+"""The author of steps in a timeline that no person decided."""
 
 
 class CaseState(StrEnum):
-    """Where a case stands. Words follow NIST SP 800-61: contained, recovering, closed."""
+    """The state of a case. Words follow NIST SP 800-61: contained, recovering, closed."""
 
     OPEN = "open"
     AWAITING_APPROVAL = "awaiting-approval"
@@ -55,7 +55,7 @@ class Resolution(StrEnum):
 
 
 class Progress(StrEnum):
-    """How far one action of a case has come."""
+    """The progress of one action of a case."""
 
     PLANNED = "planned"
     STARTED = "started"
@@ -65,7 +65,7 @@ class Progress(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one action."""
+    """The outcome of one action."""
 
     progress: Progress
     detail: str = ""
@@ -100,7 +100,7 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One line of a case's timeline. Programs read `kind` and `facts`; `why` is for people and never compared."""
+    """One line of a case's timeline. Programs read `kind` and `facts`; `why` is for people only."""
 
     kind: StepKind
     who: str
@@ -109,7 +109,7 @@ class Step:
 
 
 def action_step(action: str, outcome: Outcome, **facts: object) -> Step:
-    """Return the line that says how far an action has come."""
+    """Return the step for an action's progress."""
     job = {"job": outcome.job_id} if outcome.job_id else {}
     return Step(_KIND_OF_PROGRESS[outcome.progress], WARDEN, outcome.detail, {"action": action, **job, **facts})
 
@@ -119,12 +119,12 @@ _KIND_OF_PROGRESS = {
     Progress.DONE: StepKind.ACTION_DONE,
     Progress.FAILED: StepKind.ACTION_FAILED,
 }
-"""An action that is only planned has no line of its own: it was `decided`."""
+"""A planned action has no step of its own: the `decided` step names it."""
 
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """A step and when it was taken."""
+    """A step and its time."""
 
     at: datetime
     step: Step
@@ -135,9 +135,9 @@ class Case:
     """One problem with one subject.
 
     `thing` is the device it concerns, empty when there is none in the registry. `findings` maps each of the
-    detector's ids to whether it is still open. `decided_on` is the finding that the plan was asked about last;
-    `acted_before` when the problem's case before this one, which was acted on, was closed. What was sent about the case
-    and is owed stands in its outbox.
+    detector's ids to whether it is still open. `decided_on` is the finding that the plan was last asked about.
+    `acted_before` is when the problem's previous case was closed, if it was acted on. Notices, sent and unsent, are in
+    the case's outbox.
     """
 
     id: str
@@ -168,7 +168,7 @@ class Case:
 
     @property
     def key(self) -> Key:
-        """Where the case is kept."""
+        """Where the case is stored."""
         return case_key(self.id)
 
     @property
@@ -178,26 +178,26 @@ class Case:
 
     @property
     def finding_is_open(self) -> bool:
-        """Whether the detector still says there is a problem."""
+        """Whether the detector still reports the problem."""
         return any(self.findings.values())
 
     def with_outcome(self, action: str, outcome: Outcome) -> Case:
-        """Record what became of an action."""
+        """Record the outcome of an action."""
         return replace(self, outcomes={**self.outcomes, action: outcome})
 
     def progress(self, action: str) -> Progress | None:
-        """Tell how far an action has come; None when it is no part of this case."""
+        """Return the progress of an action; None when the case does not have it."""
         outcome = self.outcomes.get(action)
         return outcome.progress if outcome else None
 
 
 def case_key(case_id: str) -> Key:
-    """Tell where a case is kept."""
+    """Return where a case is stored."""
     return Key(f"CASE#{case_id}", "CASE")
 
 
 class Cases:
-    """The cases in the ledger. Every change of a case carries its steps, in the same commit."""
+    """The cases in the ledger. A change of a case and its steps are one commit."""
 
     def __init__(self, ledger: Ledger, retention: timedelta) -> None:
         self._ledger = ledger
@@ -207,7 +207,7 @@ class Cases:
         """Read a case.
 
         Raises:
-            Refused: when there is none of that id.
+            Refused: when no case has that id.
         """
         record = self._ledger.read(case_key(case_id)) if _ID.fullmatch(case_id) else None
         if record is None:
@@ -218,7 +218,7 @@ class Cases:
         """Open a case for a finding, or add the finding to the problem's open case.
 
         Raises:
-            Refused: when the finding is older than its own end or than the problem's last closing.
+            Refused: when the finding is older than its own end, or than the last closing of its problem.
         """
         return retry_on_conflict(lambda: self._begin(finding, thing, now, step))
 
@@ -260,14 +260,14 @@ class Cases:
         return self.save(case, now, step, also=(problem_put(finding.problem, problem),))
 
     def _restate(self, case: Case, finding: Finding, now: datetime) -> Case:
-        """Note that it was found again, without a line in the timeline: an audit says so every day."""
+        """Note that a problem was found again, without a step: an audit finds it every day."""
         restated = replace(case, findings={finding.id: True}, attributes=finding.attributes, evidence=finding.evidence)
         return case if restated == case else self.save(restated, now)
 
     def end_finding(self, finding: Finding, now: datetime, step: Step) -> Case | None:
-        """Note that the detector says it is over; gives the problem's last case, if there is one.
+        """Note that the detector reports the end; return the problem's last case, if any.
 
-        The end is remembered, so that the alarm it ended opens nothing when it arrives late.
+        The end is remembered, so that its alarm opens no case when it arrives late.
         """
         return retry_on_conflict(lambda: self._end_finding(finding, now, step))
 
@@ -288,9 +288,9 @@ class Cases:
     def close(
         self, case: Case, resolution: Resolution, now: datetime, *steps: Step, outbox: Outbox | None = None
     ) -> Case:
-        """Close a case, the problem and the outbox with it; later news of the same age or older changes nothing."""
+        """Close a case with its problem and outbox; findings that arrive later but are not newer change nothing."""
         head = read_problem(self._ledger, case.problem)
-        # Read before the steps: what is noted from here on meets a conflict, and is written again with its expiry.
+        # Read before the steps: a step written after this meets a conflict, and is written again with its expiry.
         last = replace(outbox or self.outbox(case), expires_at=self._expiry(now))
         self._let_steps_expire(case, now)
         closed = replace(case, state=CaseState.CLOSED, resolution=resolution, closed_at=now)
@@ -299,19 +299,19 @@ class Cases:
         return self.save(closed, now, *steps, also=(problem_put(case.problem, problem), outbox_put(last)))
 
     def outbox(self, case: Case) -> Outbox:
-        """Read what has been sent about a case and what is owed; nothing yet of a case that nobody was told of."""
+        """Read the outbox of a case; an empty one when nothing was sent yet."""
         record, queue_name = self._ledger.read(outbox_key(case.id)), case.thing or str(case.subject)
         if record is None:
             return Outbox(case_id=case.id, queue_name=queue_name)
         return replace(OUTBOX.value(record), queue_name=queue_name)
 
     def save_outbox(self, case: Case, outbox: Outbox, now: datetime, *steps: Step) -> Outbox:
-        """Write the outbox of a case with what it adds to the timeline; the case itself stays as it is.
+        """Write the outbox of a case with its steps; the case itself does not change.
 
         Raises:
             Conflict: when the outbox was changed since it was read.
         """
-        # These steps stand after those of the case's version that they tell of; the outbox's makes the place unique.
+        # These steps sort after those of the case's version; the outbox's version makes their key unique.
         place = f"STEP#{case.version:06d}#n{outbox.version + 1:06d}#"
         entries = _steps(case, place, now, outbox.expires_at, steps)
         self._ledger.commit(outbox_put(outbox), *entries)
@@ -320,7 +320,7 @@ class Cases:
     def update_outbox(
         self, case: Case, outbox: Outbox, now: datetime, change: Callable[[Outbox], Outbox], *steps: Step
     ) -> Outbox:
-        """Write a change of an outbox once; where another write came first, the change is made to what that left."""
+        """Write a change of an outbox once; after a conflict, apply the change to the new outbox."""
         latest = [outbox]
 
         def write() -> Outbox:
@@ -331,15 +331,15 @@ class Cases:
         return retry_on_conflict(write)
 
     def save(self, case: Case, now: datetime, *steps: Step, also: Sequence[Put] = ()) -> Case:
-        """Write a case with the steps that led here, and whatever must be true together with it.
+        """Write a case with its new steps and with other writes that belong in the same commit.
 
         Raises:
-            Conflict: when the case, or one of the others, was changed since it was read.
+            Conflict: when the case or another of the records was changed since it was read.
         """
         record = case_record(case)
         if case.closed_at is not None:
             record[EXPIRY] = self._expiry(case.closed_at)
-        # The version makes the place of a step unique: a step is written with the change it tells of, once.
+        # The version makes a step's key unique: a step is written once, with the change it describes.
         entries = _steps(case, f"STEP#{case.version + 1:06d}#", now, record.get(EXPIRY), steps)
         self._ledger.commit(Put(case.key, record, case.version), *entries, *also)
         return replace(case, version=case.version + 1)
@@ -352,7 +352,7 @@ class Cases:
         ]
 
     def _let_steps_expire(self, case: Case, now: datetime) -> None:
-        """Start the clock on a case's steps only when it closes: an open case keeps its whole timeline."""
+        """Let a case's steps expire only once it is closed: an open case keeps its whole timeline."""
         for key, record in list(self._ledger.partition(case.key.partition, prefix="STEP#")):
             if EXPIRY not in record:
                 self._ledger.commit(Put(key, {**record, EXPIRY: self._expiry(now)}, version_of(record)))
@@ -377,6 +377,6 @@ _CASE = RecordType(
     attributes={"id": "case_id", "state": "case_state", "thing": "case_thing"},
     sparse=("thing",),
 )
-"""`case_state`, `case_thing` and `opened_at` are what the indexes list cases by."""
+"""Indexes list cases by `case_state`, `case_thing` and `opened_at`."""
 
 case_record, case_from = _CASE.record, _CASE.value

@@ -1,7 +1,7 @@
-"""The outbox of a case: what people and programs have been told of it, which requests it has answered, what is owed.
+"""The outbox of a case: the notices and events sent about it, the requests it has answered, and what is still to send.
 
-It is a record of its own beside the case. A notice that goes out changes no case, and whoever decides about a case
-meets no conflict with a notice. Where both must be true together, both are written in one commit.
+It is a record of its own. Sending a notice does not change the case, so a decision about the case never conflicts
+with a notice. Where both must agree, both are written in one commit.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from warden.core.records import RecordType
 
 @dataclass(frozen=True, kw_only=True)
 class Outbox:
-    """What is sent and owed about one case; `queue_name` is what its messages are put in order by.
+    """What was sent and is still to send about one case. `queue_name` is the group of its messages in the queue.
 
-    `announced_states` are the notices sent, `announced` and `in_security_hub` the marks that programs and Security Hub
-    got last. `refusals_seen` are the kinds of refused device requests noted, `handled_request_ids` the operators' calls
-    handled: each of them once. `held_for_all` says that the governor would hold any other device as well;
-    `told_version` is the version of the case that was told of last: an older one is no news. `renotify_at` is when to
-    send again what could not be sent; `expires_at` is set when the case is closed.
+    `announced_states` are the notices sent; `announced` and `in_security_hub` are the last states that programs and
+    Security Hub got. `refusals_seen` are the kinds of refused device requests on the timeline, `handled_request_ids`
+    the operators' calls handled, each once. `held_for_all` is true when the governor would hold any other device too.
+    `told_version` is the case's version in the last notice: an older version is not news. `renotify_at` is when to
+    send again what could not be sent. `expires_at` is set when the case is closed.
     """
 
     case_id: str
@@ -40,12 +40,12 @@ class Outbox:
     version: int = 0
 
     def with_request(self, request: str) -> Outbox:
-        """Note that an operator's call was handled; one without an id cannot be told from the next."""
+        """Note that an operator's call was handled; a call without an id cannot be recognised."""
         return replace(self, handled_request_ids=(*self.handled_request_ids, request)) if request else self
 
 
 def outbox_key(case_id: str) -> Key:
-    """Return where the outbox of a case is kept."""
+    """Return where the outbox of a case is stored."""
     return Key(f"CASE#{case_id}", "OUTBOX")
 
 
@@ -55,7 +55,7 @@ def outbox_put(outbox: Outbox) -> Put:
 
 
 def outbox_record(outbox: Outbox) -> dict[str, Any]:
-    """Return an outbox as a ledger record; the sweep finds it, and who to queue it for, while something is owed."""
+    """Return an outbox as a ledger record; while something is to be sent, the sweep finds it and its queue group."""
     if outbox.renotify_at is None:
         return OUTBOX.record(replace(outbox, queue_name=""))
     return OUTBOX.record(outbox) | {"due": "due"}

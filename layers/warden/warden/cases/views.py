@@ -1,4 +1,4 @@
-"""A case in plain values, for programs: the operator's command reads it, and EventBridge carries it."""
+"""A case in plain values, for the operator's command and for events on EventBridge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words in which people read what the ledger keeps as values."""
+"""The words for people of what the ledger keeps as values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STEPS = {
     StepKind.SECOND_DISCONNECT: "second disconnect",
     StepKind.DECISION_TAKEN: "{decision}",
     StepKind.DECISION_REFUSED: "decision refused",
-    StepKind.RELEASE_NOT_MADE: "release not made",
+    StepKind.RELEASE_NOT_MADE: "release not completed",
     StepKind.RELEASED: "released",
     StepKind.CLOSED: "closed",
     StepKind.DEVICE_REQUEST_REFUSED: "device request refused",
@@ -30,5 +30,5 @@ _STEPS = {
 
 
 def words_of(step: Step) -> str:
-    """Return what happened, in words; an action or a decision is named in them."""
+    """Return what happened in words, with the action or decision named."""
     return _STEPS[step.kind].format_map(step.facts)

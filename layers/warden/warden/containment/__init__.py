@@ -1,1 +1,1 @@
-"""Containments: what was taken from a device, and giving it back."""
+"""Containments: what was taken from a device, and how it is given back."""

@@ -1,4 +1,4 @@
-"""Release: the snapshot restored exactly, in the order that never leaves the device without any policy."""
+"""Release: restore the snapshot exactly, in an order that never leaves the device without a policy."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from warden.core.ports import HasCertificates, HasConnections, HasLedger, HasReg
 
 
 class _Ports(HasLedger, HasRegistry, HasCertificates, Protocol):
-    """What giving back touches."""
+    """The ports of a restore."""
 
 
 class _PortsToRelease(_Ports, HasConnections, Protocol):
-    """What a release touches."""
+    """The ports of a release."""
 
 
 def drift_of(thing: str, context: Context[_Ports]) -> list[str]:
-    """Say, a sentence each, how a contained thing differs from what its containment left; empty when it does not."""
+    """List in sentences how a contained thing differs from what its containment left; empty when it does not."""
     containment = read_containment(context.ports.ledger, thing)
     if containment is None or not containment.is_active:
         return [f"{thing} is not contained"]
     if containment.state is ContainmentState.RELEASING:
-        return []  # the differences are our own: this release was begun and not finished
+        return []  # the differences are ours: this release was begun and not finished
     return [*_certificate_drift(containment, context), *_group_drift(containment, context)]
 
 
@@ -65,15 +65,15 @@ def _group_drift(containment: Containment, context: Context[_Ports]) -> list[str
 
 
 def release(thing: str, case_id: str, context: Context[_PortsToRelease]) -> str:
-    """Let go of a thing for a case; restores it when no other case holds it. Gives a sentence saying what was done.
+    """Release a thing for a case, and restore it when no other case holds it. Return what was done, in words.
 
     Raises:
-        Refused: when somebody changed the device meanwhile; the reason tells what differs.
+        Refused: when somebody changed the device meanwhile; the reason lists the differences.
         NotYet: when AWS IoT does not show the restored state yet.
     """
     containment = read_containment(context.ports.ledger, thing)
     if containment is None or not containment.is_active or case_id not in containment.cases:
-        return "was not contained any more"
+        return "was no longer contained"
     others = [case for case in containment.cases if case != case_id]
     if others:
         save_containment(context.ports.ledger, replace(containment, cases=others))
@@ -83,13 +83,13 @@ def release(thing: str, case_id: str, context: Context[_PortsToRelease]) -> str:
     containment = retry_on_conflict(lambda: _mark_releasing(thing, context))
     alone = _leave_shared_to_others(containment, context)
     _restore(alone, context)
-    said = WORDS[context.ports.connections.disconnect(thing)] if context.settings.disconnect else "not disconnected"
+    session = WORDS[context.ports.connections.disconnect(thing)] if context.settings.disconnect else "not disconnected"
     _check(alone, context)
     done = replace(
         containment, state=ContainmentState.RELEASED, cases=(), released_at=context.now(), disconnect_at=None
     )
     save_containment(context.ports.ledger, done)
-    return f"{_restored(alone, shared=len(alone.policies) < len(containment.policies))}; {said}; checked"
+    return f"{_restored(alone, shared=len(alone.policies) < len(containment.policies))}; {session}; checked"
 
 
 def _mark_releasing(thing: str, context: Context[_Ports]) -> Containment:
@@ -103,7 +103,7 @@ def _mark_releasing(thing: str, context: Context[_Ports]) -> Containment:
 
 
 def _leave_shared_to_others(containment: Containment, context: Context[_Ports]) -> Containment:
-    """Hand the certificates that another contained thing uses too over to it; gives what is left to restore here."""
+    """Hand over each certificate that another contained thing uses too; return what is left to restore here."""
     policies = {
         certificate: names
         for certificate, names in containment.policies.items()
@@ -113,7 +113,7 @@ def _leave_shared_to_others(containment: Containment, context: Context[_Ports]) 
 
 
 def return_shared_policies(certificate: str, thing: str, context: Context[_Ports]) -> None:
-    """Give a shared certificate that a contained thing moves off its policies back, for the things that stay on it."""
+    """Return its policies to a shared certificate when its contained thing leaves it, for the other things on it."""
     containment = read_containment(context.ports.ledger, thing)
     if containment is None or not containment.is_active or certificate not in containment.policies:
         return
@@ -124,10 +124,10 @@ def return_shared_policies(certificate: str, thing: str, context: Context[_Ports
 
 
 def _hand_over(certificate: str, containment: Containment, context: Context[_Ports]) -> bool:
-    """Have the containment of another thing on this certificate keep its policies; False when there is none.
+    """Move a certificate's policies to the containment of another thing that uses it; False when there is none.
 
     Raises:
-        NotYet: when that thing is being released too, and comes first.
+        NotYet: when that thing is being released too, and is first in order.
     """
     ledger = context.ports.ledger
     for thing in sorted(context.ports.registry.things_of(certificate)):
@@ -161,7 +161,7 @@ def _give_back(certificate: str, policies: Sequence[str], context: Context[_Port
         if policy in has:
             continue
         if len(has) >= quotas.POLICIES_PER_CERTIFICATE and ours in has:
-            certificates.detach_policy(certificate, ours)  # nine of its own are back: it is not without any
+            certificates.detach_policy(certificate, ours)  # nine of its own are back, so it is never without one
             has.remove(ours)
         certificates.attach_policy(certificate, policy)
         has.append(policy)

@@ -1,4 +1,4 @@
-"""Containment: a device restricted, not blind, and the snapshot that a release restores (design section 4)."""
+"""Containment: a device is restricted, not cut off; the snapshot is what a release restores (design section 4)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from warden.core.records import RecordType
 
 
 class ContainmentState(StrEnum):
-    """How far a thing is in or out of containment."""
+    """The state of a thing's containment."""
 
     CONTAINING = "containing"
     CONTAINED = "contained"
@@ -25,8 +25,8 @@ class ContainmentState(StrEnum):
 class Containment:
     """What was taken from a thing, and for which cases.
 
-    `policies` maps each certificate to the policies it had; `groups` are the groups that were left because
-    they carry policies; `all_groups` is the record of where the thing was. `cases` hold the thing here.
+    `policies` maps each certificate to the policies it had; `groups` are those it was taken out of because
+    they have policies; `all_groups` are all it was in. The thing stays contained while `cases` has an entry.
     """
 
     thing: str
@@ -43,18 +43,18 @@ class Containment:
 
     @property
     def is_active(self) -> bool:
-        """Whether the thing is restricted, wholly or in part."""
+        """Whether the thing is restricted, fully or partly."""
         return self.state is not ContainmentState.RELEASED
 
     def with_certificates_replaced(self, gone: Sequence[str], new: str) -> Containment:
-        """Let the new certificate inherit, at the release, what those that are gone had; no new one: drop them."""
+        """Let the new certificate get, at the release, the policies of those that are gone; drop them without one."""
         kept = {certificate: names for certificate, names in self.policies.items() if certificate not in gone}
         inherited = {name for certificate in (*gone, new) for name in self.policies.get(certificate, ())}
         return replace(self, policies={**kept, new: tuple(sorted(inherited))} if new else kept)
 
 
 def containment_key(thing: str) -> Key:
-    """Tell where a thing's containment is kept."""
+    """Return where a thing's containment is stored."""
     return Key(f"THING#{thing}", "CONTAINMENT")
 
 
@@ -75,7 +75,7 @@ def save_containment(ledger: Ledger, containment: Containment, *also: Put) -> Co
 
 
 def containment_put(containment: Containment) -> Put:
-    """Give the write that belongs into somebody's commit."""
+    """Return the write of a containment, for a commit."""
     return Put(containment_key(containment.thing), _record(containment), containment.version)
 
 

@@ -1,10 +1,10 @@
-"""The words in which people read what became of a device's session."""
+"""The words for people of how a device's session was closed."""
 
 from __future__ import annotations
 
 from warden.core.ports import Disconnection
 
-_CANNOT = "could not be disconnected ({}), its session goes on under the policies of now"
+_CANNOT = "could not be disconnected ({}); its session continues under its new policies"
 
 WORDS = {
     Disconnection.DISCONNECTED: "disconnected",

@@ -1,1 +1,1 @@
-"""What everything stands on: errors, time, records, ports, findings, logs."""
+"""What every other room uses: errors, time, records, ports, findings, logs."""

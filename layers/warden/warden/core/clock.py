@@ -1,4 +1,4 @@
-"""Time, as a dependency: everything that asks for the time is handed a clock."""
+"""Time as a dependency: code that needs the time is given a clock."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 type Clock = Callable[[], datetime]
 
 _SECONDS_END = 100_000_000_000
-"""Epoch values below this are seconds: read as milliseconds they would lie before March 1973."""
+"""Epoch values below this are seconds; as milliseconds they would be before March 1973."""
 
 
 def utc_now() -> datetime:
-    """Tell the time of this machine, in UTC."""
+    """Return the time of this machine, in UTC."""
     return datetime.now(UTC)
 
 
@@ -22,7 +22,7 @@ def from_epoch(value: float) -> datetime:
     Device Defender sends milliseconds over SNS and seconds in its API; job events carry seconds.
 
     Raises:
-        ValueError: when the value is no time between 1970 and 9999.
+        ValueError: when the value is not a time between 1970 and 9999.
     """
     seconds = value if abs(value) < _SECONDS_END else value / 1000
     try:
@@ -32,7 +32,7 @@ def from_epoch(value: float) -> datetime:
 
 
 def to_text(moment: datetime) -> str:
-    """Write a moment as ISO 8601 in UTC with microseconds, so that text order is time order."""
+    """Write a moment as ISO 8601 in UTC with microseconds, so that strings sort by time."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -40,7 +40,7 @@ def from_text(text: str) -> datetime:
     """Read what `to_text` wrote, or any ISO 8601 time with an offset.
 
     Raises:
-        ValueError: when it is not one, or names no offset.
+        ValueError: when it is not one, or has no offset.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:

@@ -1,16 +1,16 @@
-"""What can go wrong, as the service tells it apart.
+"""The kinds of failure that the service distinguishes.
 
 WardenError
-├── Refused        the message can never be acted on; it is put on record with its reason and is done
-├── PlanError      the response plan says something it cannot mean; names the line
-├── NotYet         what was asked for is not to be seen yet; the message is delivered again
-├── ActionFailed   this action cannot be done to this device; goes on the case, and the next action runs
-├── NotSent        nobody could be told; the sweep tells again, and what was done stays done
-├── NewerRecord    a newer version of the service wrote this record; the message waits until that one is back
-└── Conflict       somebody wrote the same record first; read it again and decide anew
+├── Refused        the message can never be acted on; it is recorded with its reason and not delivered again
+├── PlanError      the response plan has faults; each names its line
+├── NotYet         AWS IoT does not show the change yet; the message is delivered again
+├── ActionFailed   this action cannot be done to this device; the case records it and the next action runs
+├── NotSent        a notice or event could not be sent; the sweep sends it later, and what was done stays done
+├── NewerRecord    a newer version of the service wrote this record; the message waits until that version is back
+└── Conflict       somebody else wrote the record first; read it again and decide again
 
-Every other error (a throttle, a 5xx, a denial) is left to rise: the message is delivered again, and
-parked in the dead-letter queue when it never succeeds.
+Every other error (a throttle, a 5xx, a denial) is not caught. The message is delivered again, and moved to the
+dead-letter queue if it never succeeds.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Refused(WardenError):
     """Raised when a message can never be acted on, however often it is delivered."""
 
     def __init__(self, code: str, reason: str) -> None:
-        """Keep the code (kebab-case, stable, for counting) apart from the reason (a sentence, for people)."""
+        """Keep the code (kebab-case, stable, for programs) and the reason (a sentence, for people) apart."""
         super().__init__(f"{code}: {reason}")
         self.code = code
         self.reason = reason
@@ -33,18 +33,18 @@ class Refused(WardenError):
 
 @dataclass(frozen=True)
 class PlanFault:
-    """A fault of the response plan: the line, and what is wrong there and what to do."""
+    """A fault of the response plan: the line, what is wrong there, and what to do about it."""
 
     line: int
     what: str
 
     def __str__(self) -> str:
-        """Return it as people read it."""
+        """Return the fault as people read it."""
         return f"line {self.line}: {self.what}"
 
 
 class PlanError(WardenError):
-    """Raised when the response plan cannot be accepted; carries every fault found, not the first."""
+    """Raised when the response plan cannot be accepted; carries every fault, not only the first."""
 
     def __init__(self, faults: Sequence[PlanFault]) -> None:
         """Keep the faults; the message has a line for each."""
@@ -53,15 +53,15 @@ class PlanError(WardenError):
 
 
 class ActionFailed(WardenError):
-    """Raised when an action cannot be carried out on a device; the message is for the case's timeline."""
+    """Raised when an action cannot be carried out on a device; the message goes on the case's timeline."""
 
 
 class NotYet(WardenError):
-    """Raised when AWS IoT does not show yet what was just changed: its lists are eventually consistent."""
+    """Raised when AWS IoT does not show a change yet: its lists are eventually consistent."""
 
 
 class NotSent(WardenError):
-    """Raised when people or programs could not be told; what was done stays done, and the telling is made up for."""
+    """Raised when a notice or an event could not be sent; it is sent later, and what was done stays done."""
 
 
 class Conflict(WardenError):

@@ -1,4 +1,4 @@
-"""A finding: what a detector said, in one form for all detectors."""
+"""A finding: what a detector reported, in one form for all detectors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from warden.core.clock import from_text, to_text
 
 
 class Source(StrEnum):
-    """Who said it, with the modules of `ingest/detectors` that read its messages."""
+    """Who reports findings, with the modules of `ingest/detectors` that read its messages."""
 
     DETECT = "device-defender-detect", "detect"
     AUDIT = "device-defender-audit", "audit", "audit_finding"
@@ -33,7 +33,7 @@ class Source(StrEnum):
 
 
 class Severity(StrEnum):
-    """How bad, on Device Defender audit's scale."""
+    """How bad a finding is, on the scale of Device Defender audits."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -42,7 +42,7 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Place on the scale, 0 for the least."""
+        """The place on the scale; 0 is the lowest."""
         return list(Severity).index(self)
 
 
@@ -72,7 +72,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True)
 class Subject:
-    """What the finding is about, by the name AWS IoT gives it (a certificate by its id, not its ARN)."""
+    """What the finding is about, by its name in AWS IoT (a certificate by its id, not its ARN)."""
 
     type: SubjectType
     name: str
@@ -83,11 +83,11 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a detector said, normalised.
+    """What a detector reported, in our own form.
 
-    `id` is the detector's own; with `source`, `kind` and `subject` it says which problem this is about.
+    `id` is the detector's own. `source`, `kind` and `subject` together identify the problem.
     `attributes` holds what a response plan may match on (`metric`, `security-profile`, `check`, ...).
-    `evidence` is kept for people and for the record; nothing decides on it.
+    `evidence` is kept for people and for the record; no decision depends on it.
     """
 
     id: str
@@ -100,23 +100,23 @@ class Finding:
     is_open: bool = True
     ending: Ending | None = None
     supersedes: bool = False
-    """Whether each statement replaces the one before, as an audit's does: it finds everything anew, under new ids."""
+    """Whether each report replaces the one before: every audit finds everything again, under new ids."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def problem(self) -> str:
-        """Name the problem: there is one open case per source, kind and subject."""
+        """Return the id of the problem: there is one open case per source, kind and subject."""
         parts = (self.source, self.kind, self.subject.type, self.subject.name)
         return sha256("\x00".join(parts).encode()).hexdigest()[:20]
 
     def about_thing(self, thing: str) -> Finding:
-        """Say the same of a thing that uses the certificate this finding is about."""
+        """Return the same finding about a thing that uses the certificate."""
         attributes = {**self.attributes, "certificate": self.subject.name}
         return replace(self, subject=Subject(SubjectType.THING, thing), attributes=attributes)
 
     def to_message(self) -> dict[str, Any]:
-        """Write it as JSON for the case queue."""
+        """Write the finding as JSON for the case queue."""
         return {
             "id": self.id,
             "source": self.source,

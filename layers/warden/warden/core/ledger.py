@@ -1,7 +1,7 @@
-"""The ledger: the one place where state lives, and only the service writes it.
+"""The ledger: the only place where state is kept. Only the service writes it.
 
 Every record has a version. A commit is all or nothing and fails with `Conflict` when a record is no longer
-at the version it was read at; whoever meets one reads again and decides anew. That is all the locking there is.
+the version that was read; the caller then reads and decides again. There is no other locking.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from typing import Any, NamedTuple, Protocol
 from warden.core.errors import Conflict
 
 type Record = Mapping[str, Any]
-"""JSON values under snake_case names. `version` is there in everything read, and is written by the ledger."""
+"""JSON values under snake_case names. Every record read has a `version`, which the ledger writes."""
 
 NEW = 0
 """The version of a record that does not exist yet."""
 
 ATTEMPTS = 12
-"""How often a decision is made anew before a conflict is let rise: then the message is delivered again."""
+"""How often a decision is retried before the conflict is raised and the message delivered again."""
 
 
 class Key(NamedTuple):
-    """Where a record is."""
+    """Where a record is stored."""
 
     partition: str
     sort: str
 
 
 class Index(StrEnum):
-    """The questions the ledger answers without a scan: records are listed by time within a value.
+    """The lists that the ledger has without a scan: records of one value, by time.
 
-    A record stands in an index when it has both of the index's attributes (see `INDEX_ATTRIBUTES`).
+    A record is in an index when it has both of the index's attributes (see `INDEX_ATTRIBUTES`).
     """
 
     STATE = "state"
@@ -53,7 +53,7 @@ EXPIRY = "expires_at"
 
 @dataclass(frozen=True)
 class Put:
-    """Write a whole record, provided it is still at the version that was seen."""
+    """Write a whole record, provided that it still has the version `seen`."""
 
     key: Key
     record: Record
@@ -61,24 +61,24 @@ class Put:
 
 
 class Found(NamedTuple):
-    """A record and where it is."""
+    """A record and where it is stored."""
 
     key: Key
     record: Record
 
 
 class Ledger(Protocol):
-    """What the service needs of its store."""
+    """What the service needs from its store."""
 
     def read(self, key: Key) -> Record | None:
-        """Read one record as it is now (never a stale copy)."""
+        """Read one record, strongly consistent."""
         ...
 
     def commit(self, *puts: Put) -> None:
         """Write all of these or none.
 
         Raises:
-            Conflict: when one of them is no longer at the version seen.
+            Conflict: when one of them no longer has the version `seen`.
         """
         ...
 
@@ -94,12 +94,12 @@ class Ledger(Protocol):
 
 
 def version_of(record: Record | None) -> int:
-    """Tell the version to pass on as `seen`."""
+    """Return the version to pass on as `seen`."""
     return NEW if record is None else int(record["version"])
 
 
 def retry_on_conflict[T](decide: Callable[[], T]) -> T:
-    """Run a read-decide-commit until nobody else wrote in between.
+    """Run a read, decision and commit again until no conflict occurs.
 
     Raises:
         Conflict: after `ATTEMPTS` tries; the caller's message is then delivered again.

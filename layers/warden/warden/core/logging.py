@@ -13,17 +13,17 @@ from aws_lambda_powertools.metrics import MetricUnit
 from warden.core.errors import Refused
 
 _TEXT = 2_000
-"""How much of one text a line holds, its beginning and its end: an error may repeat the message it failed on."""
+"""How many characters of a string are logged, from both ends: an error may quote the message it failed on."""
 
 _ENTRIES = 20
-"""How many entries of a list: a recursion that went too deep has a thousand frames."""
+"""How many entries of a list are logged: a recursion that went too deep has a thousand frames."""
 
 
 def one_line(record: Mapping[str, Any]) -> str:
     """Write a log record in ASCII and within bounds.
 
-    Powertools would leave everything beyond ASCII as it is: NEL and U+2028, which some readers take for the end of a
-    line, the terminal's control characters, and half a character pair, which no UTF-8 stream takes.
+    Powertools would leave characters beyond ASCII as they are. Some readers take NEL and U+2028 for the end of a
+    line, a terminal obeys control characters, and half a surrogate pair cannot be written as UTF-8.
     """
     return json.dumps(_bounded(record), separators=(",", ":"))
 
@@ -41,7 +41,7 @@ def _bounded(value: object) -> object:
             return text if len(text) <= _TEXT else f"{text[: _TEXT // 2]} ... {text[-_TEXT // 2 :]}"
 
 
-# Of a run in which every record failed, Python would tell in two lines that are no JSON; the records have their own.
+# When every record of a run fails, Python would print this warning in two lines that are not JSON.
 warnings.filterwarnings("ignore", "No application metrics", UserWarning)
 
 logger = Logger(service="fleet-warden", utc=True, json_serializer=one_line)

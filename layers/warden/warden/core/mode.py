@@ -1,4 +1,4 @@
-"""The modes: the plan gives each rule one, and the deployment sets the most that any may have."""
+"""The modes: each rule of the plan has one, and the deployment sets an upper bound for all."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from enum import StrEnum
 
 
 class Mode(StrEnum):
-    """How far the service goes by itself."""
+    """How much the service does without being asked."""
 
     OBSERVE = "observe"
     APPROVE = "approve"
     ENFORCE = "enforce"
 
     def within(self, ceiling: Mode) -> Mode:
-        """Tell the more careful of the two."""
+        """Return the more careful of the two modes."""
         order = list(Mode)
         return min(self, ceiling, key=order.index)

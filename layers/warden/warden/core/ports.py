@@ -1,4 +1,4 @@
-"""What the service needs of the world, in its own words. `warden.aws` has the real ones, the tests have fakes."""
+"""The ports: what the service needs from outside. `warden.aws` has the real ones, the tests have fakes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Certificate:
 
     @property
     def is_active(self) -> bool:
-        """Whether AWS IoT lets a device in with it."""
+        """Whether a device can connect with it."""
         return self.status == "ACTIVE"
 
 
@@ -46,10 +46,10 @@ class CertificatePage:
 
 
 class Registry(Protocol):
-    """The things, their groups and the policies on those. Lists are complete, to the last page."""
+    """Things, their groups and the policies of groups. Every list is complete."""
 
     def thing(self, name: str, *, with_type: bool = True) -> Thing | None:
-        """Read a thing with its groups; None when there is no such thing. Its type is a call of its own."""
+        """Read a thing with its groups; None when there is no such thing. Its type costs a second call."""
         ...
 
     def certificates_of(self, thing: str) -> list[str]:
@@ -61,21 +61,21 @@ class Registry(Protocol):
         ...
 
     def policies_of_group(self, group: str) -> list[str]:
-        """List the policies a group gives its things, its parents' included."""
+        """List the policies of a group, those of its parents included."""
         ...
 
     def effective_policies(self, thing: str, certificate_id: str) -> list[str] | None:
-        """List what decides over a device with this certificate: its own policies and those of the thing's groups.
+        """List the policies in effect for a device with this certificate: its own and those of the thing's groups.
 
-        None when AWS IoT does not tell, here or now.
+        None when AWS IoT cannot answer, in this environment or at this moment.
         """
         ...
 
     def change_groups(self, thing: str, *, join: str, leave: Sequence[str]) -> None:
-        """Put a thing into a group and take it out of others, at once where AWS IoT can. What is so already is success.
+        """Put a thing into a group and take it out of others, in one call if possible. Already done is success.
 
         Raises:
-            ActionFailed: when AWS IoT does not admit it to the group; it may still be in the others.
+            ActionFailed: when AWS IoT does not let it join; it may still be in the other groups.
         """
         ...
 
@@ -83,7 +83,7 @@ class Registry(Protocol):
         """Put a thing into a group. Being in it already is success.
 
         Raises:
-            ActionFailed: when AWS IoT does not admit it (ten groups already, another group of that hierarchy).
+            ActionFailed: when AWS IoT does not let it join (ten groups already, another group of that hierarchy).
         """
         ...
 
@@ -93,10 +93,10 @@ class Registry(Protocol):
 
 
 class Certificates(Protocol):
-    """Device certificates and what hangs on them. Reaching the state asked for is success, also when it was so."""
+    """Device certificates and what is attached to them. A state that was reached already is success."""
 
     def read(self, certificate_id: str) -> Certificate | None:
-        """Read a certificate with its PEM; None when there is none of that id."""
+        """Read a certificate with its PEM; None when no certificate has that id."""
         ...
 
     def policies_of(self, certificate_id: str) -> list[str]:
@@ -107,7 +107,7 @@ class Certificates(Protocol):
         """Attach a policy.
 
         Raises:
-            ActionFailed: when the policy is gone or the certificate carries as many as AWS IoT allows.
+            ActionFailed: when the policy is gone, or the certificate has as many as AWS IoT allows.
         """
         ...
 
@@ -124,19 +124,19 @@ class Certificates(Protocol):
         ...
 
     def activate(self, certificate_id: str) -> None:
-        """Let devices in with it."""
+        """Let devices connect with a certificate."""
         ...
 
     def deactivate(self, certificate_id: str) -> None:
-        """Let no device in with it any more. An absent certificate is success."""
+        """Let no device connect with a certificate any more. An absent certificate is success."""
         ...
 
     def issue(self, csr: str, thing: str) -> Certificate:
         """Make an inactive certificate for a thing's signing request. Asking twice may make two.
 
         Raises:
-            NotYet: when the authority is not done; the same request again gives what it is making.
-            ActionFailed: when the authority will not make it, or made another than was asked for.
+            NotYet: when the authority is not done; the same request sent again returns the same certificate.
+            ActionFailed: when the authority refuses, or issued a different certificate than requested.
         """
         ...
 
@@ -153,12 +153,12 @@ class Certificates(Protocol):
         ...
 
     def delete(self, certificate_id: str) -> None:
-        """Delete an inactive certificate and whatever hangs on it. An absent certificate is success."""
+        """Delete an inactive certificate and detach everything from it. An absent certificate is success."""
         ...
 
 
 class Disconnection(StrEnum):
-    """What became of a session that was to be closed: it was, there was none, or why AWS IoT cannot close it here."""
+    """The result of closing a session: closed, none was open, or why AWS IoT cannot close it here."""
 
     DISCONNECTED = "disconnected"
     NOT_CONNECTED = "not-connected"
@@ -175,7 +175,7 @@ class Connections(Protocol):
     def disconnect(self, client_id: str) -> Disconnection:
         """Close a client's session, if it has one.
 
-        Never fails for the reason that AWS IoT cannot do it here: it says so, and the case goes on.
+        Never raises because AWS IoT cannot close sessions here: the result says so, and the case continues.
         """
         ...
 
@@ -189,18 +189,18 @@ class Execution:
 
     @property
     def is_over(self) -> bool:
-        """Whether this execution has ended, in whatever way."""
+        """Whether this execution has ended, with any status."""
         return self.status not in ("QUEUED", "IN_PROGRESS")
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobOrder:
-    """A job, and the bounds that IoT Jobs itself keeps on it.
+    """A job, and the limits that IoT Jobs enforces on it.
 
     `things` are at most `quotas.TARGETS_PER_JOB`. `work_timeout` is how long a device may take once it has begun,
-    a minute to seven days. At `ends_at`, at least half an hour ahead, whatever is not over is cancelled.
-    `per_minute` is how many devices are told of it a minute; None tells them all at once.
-    `abort_percent` of executions that ended badly, `abort_after` having ended at all, cancels the rest; None never.
+    a minute to seven days. At `ends_at`, at least half an hour ahead, executions that are not over are cancelled.
+    `per_minute` is how many devices get the job a minute; None sends it to all at once.
+    Once `abort_after` executions have ended and `abort_percent` of them failed, the rest is cancelled; None: never.
     """
 
     id: str
@@ -217,10 +217,10 @@ class Jobs(Protocol):
     """IoT Jobs."""
 
     def start(self, order: JobOrder) -> None:
-        """Ask devices to run a job. The same job twice is one job.
+        """Send a job to devices. Sending the same job twice makes one job.
 
         Raises:
-            ActionFailed: when one of the things is not in the registry any more; then none was asked.
+            ActionFailed: when one of the things is no longer in the registry; then no device gets the job.
         """
         ...
 
@@ -229,11 +229,11 @@ class Jobs(Protocol):
         ...
 
     def withdraw(self, job_id: str) -> None:
-        """Cancel a job where it has not begun; a device that works on it goes on. An ended or absent job is success."""
+        """Cancel a job on devices that have not begun; those at work continue. An ended or absent job is success."""
         ...
 
     def cancel(self, job_id: str, thing: str) -> None:
-        """Cancel a job on one device, also while it works on it. An ended or absent execution is success."""
+        """Cancel a job on one device, even while it works. An ended or absent execution is success."""
         ...
 
 
@@ -247,7 +247,7 @@ class UploadedFile:
 
 @dataclass(frozen=True)
 class UploadForm:
-    """A presigned POST: where to send it, and the fields that go before the file."""
+    """A presigned POST: its URL, and the form fields that come before the file."""
 
     url: str
     fields: Mapping[str, str]
@@ -257,19 +257,19 @@ class Evidence(Protocol):
     """The evidence bucket."""
 
     def upload_form(self, key: str, size: int, sha256: str, lifetime: timedelta) -> UploadForm:
-        """Let whoever holds the form put exactly these bytes under exactly this key."""
+        """Return a form that allows its holder to upload exactly these bytes under exactly this key."""
         ...
 
     def uploaded(self, key: str) -> UploadedFile | None:
-        """Read a file back and say what is really there; None when nothing is."""
+        """Read a file and return what is really stored; None when nothing is."""
         ...
 
 
 class Reports(Protocol):
-    """The part of the evidence bucket where reports for people are kept."""
+    """The part of the evidence bucket that holds reports for people."""
 
     def keep(self, key: str, path: str) -> str:
-        """Keep a CSV file of this machine under a key; gives where people find it."""
+        """Upload a local CSV file under a key; return where people find it."""
         ...
 
 
@@ -280,31 +280,31 @@ class Notices(Protocol):
         """Send a notice. The subject is ASCII, one line, under 100 characters.
 
         Raises:
-            NotSent: when it was not taken.
+            NotSent: when it was not accepted.
         """
         ...
 
 
 class Announcements(Protocol):
-    """Programs: chat, tickets, dashboards."""
+    """Events for programs: chat, tickets, dashboards."""
 
     def publish(self, detail: Mapping[str, Any]) -> None:
-        """Announce a case's change of state; docs/findings.md has the form.
+        """Publish a case's change of state in the form of docs/findings.md.
 
         Raises:
-            NotSent: when it was not taken.
+            NotSent: when it was not accepted.
         """
         ...
 
 
 class SecurityHub(Protocol):
-    """Security Hub, where an account collects what is found."""
+    """Security Hub, where an account collects findings."""
 
     def put(self, finding: Mapping[str, Any]) -> None:
-        """Import a finding, or bring it up to date (AWS Security Finding Format).
+        """Import or update a finding (AWS Security Finding Format).
 
         Raises:
-            NotSent: when it was not taken.
+            NotSent: when it was not accepted.
         """
         ...
 
@@ -319,7 +319,7 @@ class Replies(Protocol):
 
 @dataclass(frozen=True)
 class QueueEntry:
-    """A message for the case queue, behind the others of its group; the same `once` within five minutes is one."""
+    """A message for the case queue, after the others of its group. The same `once` within five minutes is sent once."""
 
     message: Mapping[str, Any]
     group: str
@@ -327,15 +327,15 @@ class QueueEntry:
 
 
 class CaseQueue(Protocol):
-    """The queue of what is to be done, one thing at a time."""
+    """The queue of work; the messages of one thing are handled in order."""
 
     def put_all(self, entries: Sequence[QueueEntry]) -> None:
-        """Queue all of these, or raise: then some of them may be queued."""
+        """Queue all messages. If it raises, some of them may have been queued."""
         ...
 
 
 class Inbox(Protocol):
-    """The queue that everything from outside comes through; what one run cannot finish is put back on it."""
+    """The queue for everything from outside; a run that cannot finish puts the rest back on it."""
 
     def put(self, body: str) -> None:
         """Queue a message."""
@@ -351,22 +351,22 @@ class AuditPage:
 
 
 class RenewalQueue(Protocol):
-    """Where the sweep of certificates leaves word for itself when its time is up."""
+    """The queue by which the sweep of certificates continues when a function's time is up."""
 
     def send_run(self, run: str) -> None:
-        """Queue that a run is to be gone on with."""
+        """Queue a message to resume a run."""
         ...
 
 
 class Detectors(Protocol):
-    """The detectors, asked whether they really said so: an event is a hint (design section 9)."""
+    """The detectors' own APIs, to verify findings: an event is only a hint (design section 9)."""
 
     def confirms(self, finding: Finding) -> bool:
-        """Tell whether the detector itself knows this finding as open."""
+        """Check whether the detector itself lists this finding as open."""
         ...
 
     def audit_page(self, task_id: str, check: str, page: str) -> AuditPage:
-        """Read a page of what a check of an audit found, without what was suppressed; `page` is empty for the first."""
+        """Read a page of an audit check's findings, without suppressed ones; `page` is empty for the first."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""AWS's quotas and name forms, each with its source. What we chose ourselves stands where it is used.
+"""AWS's quotas and name forms, each with its source. Limits of our own choice are where they are used.
 
 The docstring of each names the page: an API reference states it at the operation or the data type, the AWS General
 Reference under "endpoints and quotas" of the service.
@@ -60,7 +60,7 @@ TARGETS_PER_JOB = 100
 """AWS General Reference, AWS IoT Device Management, jobs, "Job targets"."""
 
 NOTIFIED_PER_MINUTE = 1_000
-"""Devices told of a job. AWS General Reference, AWS IoT Device Management, jobs, `maximumPerMinute`."""
+"""Devices that get a job a minute. AWS General Reference, AWS IoT Device Management, jobs, `maximumPerMinute`."""
 
 LEAST_TIME_TO_END = timedelta(minutes=30)
 """How far ahead a job's end must be. AWS IoT API reference, SchedulingConfig, `endTime`."""

@@ -1,7 +1,7 @@
-"""Ledger records from frozen dataclasses, and back: one mapper, with a version of the form for each type of record.
+"""Map frozen dataclasses to ledger records and back: one mapper, with a version for each type of record.
 
-The form of a record follows the annotations of its class: strings, numbers and flags as they are, moments as text,
-enums by their value, sequences as lists, mappings and other dataclasses as maps. A moment that is None is an empty
+The form of a record follows the annotations of its class: strings, numbers and flags as they are, times as strings,
+enums by their value, sequences as lists, mappings and other dataclasses as maps. A time that is None is an empty
 string. `v` is the version of that form; `version`, which the ledger writes, counts the changes of the one record.
 """
 
@@ -27,9 +27,9 @@ type Read = Callable[[Any], Any]
 class RecordType[T]:
     """How the values of a class are stored.
 
-    `attributes` names those that are stored under another name than the field's; `sparse` are the fields that are
-    not stored while they are empty, as an attribute that an index lists by must not be. `upgrades` turns a record of
-    each earlier version into one of the next.
+    `attributes` maps fields to the names they are stored under, where those differ. `sparse` fields are not stored
+    while they are empty, because an index must not list empty attributes. `upgrades` turns a record of each earlier
+    version into one of the next.
     """
 
     name: str
@@ -41,7 +41,7 @@ class RecordType[T]:
 
     @cached_property
     def _readers(self) -> Mapping[str, Read]:
-        """How each field is read; asked once, and only when a record is met: annotations are slow to resolve."""
+        """How each field is read. Resolved once, at the first record, because resolving annotations is slow."""
         return _readers_of(self.of)
 
     def record(self, value: T) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class RecordType[T]:
         return stored
 
     def value(self, record: Record) -> T:
-        """Return the value that a record of this or an earlier version was written from.
+        """Return the value of a record that this or an earlier version wrote.
 
         Raises:
             NewerRecord: when a newer version of the service wrote the record.

@@ -1,4 +1,4 @@
-"""Pacing: calls at an even rate, so that a long run never meets AWS's throttle and leaves some of a quota to others."""
+"""Call at an even rate, so that a long run is never throttled and leaves a part of the quota to others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class RateLimiter:
         self._next = monotonic()
 
     def __call__(self) -> None:
-        """Wait for the next turn. Turns that were not taken in time are not made up for: that would be a burst."""
+        """Wait for the next turn. Missed turns are not made up for: that would be a burst."""
         now = self._monotonic()
         if now < self._next:
             self._sleep(self._next - now)

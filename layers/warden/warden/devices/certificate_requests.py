@@ -1,4 +1,4 @@
-"""Certificates: who may ask for one and confirm it, and what the answer says. What happens is `devices.rotation`'s."""
+"""Requests for certificates: who may create and confirm one, and the answers. `devices.rotation` does the work."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PERMISSIONS = (
     "iot:DetachPolicy",
     "iot:DescribeJobExecution",
 )
-"""What answering needs of AWS, and what the rotation does meanwhile."""
+"""What the answers and the rotation behind them need from AWS."""
 
 
 def create_certificate(request: DeviceRequest, body: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def create_certificate(request: DeviceRequest, body: Mapping[str, Any], context:
 
 
 def confirm_certificate(request: DeviceRequest, _body: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """Answer certificate/confirm: the device is really using its new certificate, for this message came over it.
+    """Answer certificate/confirm: the device uses its new certificate, as this message came over it.
 
     Raises:
         Refused: not-yours, not-active, and what `confirm` refuses.

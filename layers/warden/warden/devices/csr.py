@@ -1,4 +1,4 @@
-"""Certificate signing requests: what is accepted from a device, and how a key is recognised later."""
+"""Certificate signing requests: which are accepted from a device, and how a key is recognised later."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from warden.core.errors import Refused
 class SigningRequest:
     """A request that may be signed. Its subject is ignored: the certificate belongs to the thing that asked.
 
-    `pem` is the request alone, encoded again: whatever a device put around it goes nowhere. `sha256` is the digest of
-    what it sent: the same string is the same request.
+    `pem` is the request alone, encoded again: anything around it is dropped. `sha256` is the digest of the string that
+    the device sent: the same string is the same request.
     """
 
     pem: str
@@ -29,7 +29,7 @@ def read_csr(pem: object) -> SigningRequest:
     """Read and check a device's signing request.
 
     Raises:
-        Refused: with a code that the device is told: csr-missing, csr-too-large, csr-unreadable,
+        Refused: with a code that the answer carries: csr-missing, csr-too-large, csr-unreadable,
             csr-signature, csr-weak-key.
     """
     if not isinstance(pem, str) or not pem:
@@ -54,5 +54,6 @@ def key_of_certificate(pem: str) -> str:
 def _require_short(pem: str) -> None:
     if len(pem) > quotas.CSR_CHARACTERS:
         raise Refused(
-            "csr-too-large", f"the signing request has {len(pem)} characters; at most {quotas.CSR_CHARACTERS} are read"
+            "csr-too-large",
+            f"the signing request has {len(pem)} characters; at most {quotas.CSR_CHARACTERS} are accepted",
         )

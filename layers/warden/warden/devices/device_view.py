@@ -1,4 +1,4 @@
-"""What one delivery has read of a thing: what one step has asked AWS IoT for, the next need not ask for again."""
+"""What one delivery has read of a thing, so that its steps need not ask AWS IoT for it again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _A_MOMENT = timedelta(seconds=10)
 
 @dataclass
 class DeviceView:
-    """A thing as it was read at `at`; its certificates, and all things that those reach, once somebody has asked."""
+    """A thing as it was read at `at`. Its certificates and the things that those reach are read when first needed."""
 
     thing: Thing
     at: datetime
@@ -23,12 +23,12 @@ class DeviceView:
     affected: Sequence[Thing] | None = None
 
     def is_recent(self, now: datetime) -> bool:
-        """Whether it was read just now: after much throttling it is read again."""
+        """Whether it was read just now; after long throttling it is read again."""
         return now - self.at <= _A_MOMENT
 
 
 def read_device(name: str, context: Context[HasRegistry]) -> DeviceView | None:
-    """Read a thing, its type only if the plan asks for types; None when there is no such thing."""
+    """Read a thing, and its type only if the plan asks for types; None when there is no such thing."""
     at = context.now()
     thing = context.ports.registry.thing(name, with_type=_asks_for_types(context.plan))
     return None if thing is None else DeviceView(thing, at)

@@ -1,4 +1,4 @@
-"""Tracking: what IoT Jobs says about executions, handed on to the device's own queue."""
+"""Forward the ends of job executions that IoT Jobs reports to the device's queue group."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _THING = re.compile(rf"arn:[^:]+:iot:[^:]*:[0-9]*:thing/(?P<name>{quotas.THING_N
 
 
 class _Ports(HasLedger, HasQueue, Protocol):
-    """What tracking touches."""
+    """The ports of tracking."""
 
 
 class Tracked(StrEnum):
-    """What became of a job event."""
+    """The result of a job event."""
 
     HANDED_ON = "handed-on"
     NOT_OURS = "not-ours"
@@ -32,12 +32,12 @@ class Tracked(StrEnum):
 
 
 def track(event: Mapping[str, Any], context: Context[_Ports]) -> Tracked:
-    """Hand on the end of one of our executions.
+    """Queue the end of one of our executions.
 
-    The event's word for the thing counts only where our own record says that the job is for it.
+    The thing that the event names counts only if our own record says that the job is for it.
 
     Raises:
-        Refused: when it is no job execution event.
+        Refused: when it is not a job execution event.
     """
     job_id = event.get("jobId")
     status = event.get("status") or str(event.get("operation", "")).upper()

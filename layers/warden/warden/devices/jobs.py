@@ -1,4 +1,4 @@
-"""The jobs that devices run for us: their ids, their documents, and the record of each."""
+"""The jobs that devices run: their ids, their documents, and the record of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SPARE = timedelta(minutes=1)
 
 
 class NoStatus(StrEnum):
-    """What stands for the status of an execution that IoT Jobs has none of: it is gone, or it kept silent."""
+    """Our status of an execution that has none in IoT Jobs: it is gone, or the device was silent."""
 
     GONE = "gone"
     SILENT = "silent-past-deadline"
@@ -29,7 +29,7 @@ class NoStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that a device announced: what it says it is, and where it may put it."""
+    """A file that a device announced: its name, size and digest, and the key for its upload."""
 
     name: str
     bytes: int
@@ -39,7 +39,7 @@ class Upload:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What one device is to do of a job. `deadline` is when silence counts as an end; None once it has ended.
+    """One device's part of a job. `deadline` is when silence counts as its end; None once it has ended.
 
     A job of IoT Jobs may be for many devices (a campaign's are); here there is a record for each of them.
     """
@@ -55,7 +55,7 @@ class Job:
 
 
 def job_id(case_id: str, action: str, nth: int) -> str:
-    """Name a job: the same decision gives the same id."""
+    """Return the id of a job; the same decision has the same id."""
     return f"{JOB_ID_PREFIX}{action}-{sha256(f'{case_id} {action} {nth}'.encode()).hexdigest()[:24]}"
 
 
@@ -81,7 +81,7 @@ def document(action: str, job: str, key_algorithm: str) -> dict[str, Any]:
 
 
 def order_for(job: Job, context: Context[object]) -> JobOrder:
-    """Order a job of one device, which IoT Jobs itself ends when its deadline is over: a QUEUED one never times out."""
+    """Return the order for one device's job. It has an end time, because a QUEUED execution never times out."""
     return JobOrder(
         id=job.id,
         things=(job.thing,),
@@ -92,7 +92,7 @@ def order_for(job: Job, context: Context[object]) -> JobOrder:
 
 
 def end_time(deadline: datetime | None, now: datetime) -> datetime:
-    """Give a deadline as an end time that IoT Jobs accepts: no sooner than its quota allows, and a minute to spare."""
+    """Return a deadline as an end time that IoT Jobs accepts: at least its quota ahead, with a minute to spare."""
     return max(deadline or now, now + quotas.LEAST_TIME_TO_END + _SPARE)
 
 
@@ -101,7 +101,7 @@ def _key(job: str, thing: str) -> Key:
 
 
 def read_job(ledger: Ledger, job: str, thing: str) -> Job | None:
-    """Read the record of a job for a thing; None when it is none of ours, or not for that thing."""
+    """Read the record of a job for a thing; None when it is not ours, or not for that thing."""
     record = ledger.read(_key(job, thing))
     return job_from(record) if record else None
 

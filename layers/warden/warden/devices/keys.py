@@ -16,25 +16,25 @@ from warden.core.errors import Refused
 
 
 class ReadRequest(NamedTuple):
-    """A signing request that is sound: encoded again, and the fingerprint of its key."""
+    """A valid signing request: encoded again, with the fingerprint of its key."""
 
     pem: str
     key_sha256: str
 
 
 def read_request(pem: str) -> ReadRequest:
-    """Read a signing request that is signed with its own, strong key.
+    """Read a signing request, which must be signed with its own key, and the key strong.
 
     Raises:
         Refused: csr-unreadable, csr-signature, csr-weak-key.
     """
     try:
         request = x509.load_pem_x509_csr(pem.encode())
-        sound = request.is_signature_valid
+        is_signed = request.is_signature_valid
         key = request.public_key()
     except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm, InvalidSignature) as error:
-        raise Refused("csr-unreadable", "`csr` is no PKCS#10 signing request in PEM") from error
-    if not sound:
+        raise Refused("csr-unreadable", "`csr` is not a PKCS#10 signing request in PEM") from error
+    if not is_signed:
         raise Refused("csr-signature", "the signing request is not signed with its own key")
     if not _is_strong(key):
         raise Refused("csr-weak-key", "the key must be RSA of at least 2048 bits, or on P-256, P-384 or P-521")

@@ -1,4 +1,4 @@
-"""A request of a device: read from the queue, and held against the certificate it came with.
+"""A request of a device: read from the queue and checked against the certificate it came with.
 
 Identity comes from the topic, the principal and the registry, never from the payload.
 """
@@ -22,7 +22,7 @@ _TOKEN_CHARACTERS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceRequest:
-    """A request as the IoT rule passes it on: all but `payload` is AWS IoT's own word."""
+    """A request as the IoT rule forwards it: AWS IoT itself states everything except `payload`."""
 
     thing: str
     resource: str
@@ -46,7 +46,7 @@ def request_from(message: Mapping[str, Any]) -> DeviceRequest:
     """Read what the IoT rule put on the queue.
 
     Raises:
-        Refused: when it is not what the rule writes.
+        Refused: when it is not a message of the rule.
     """
     names = ("thing", "resource", "verb", "principal", "client")
     fields = {name: message.get(name) for name in names}
@@ -54,13 +54,13 @@ def request_from(message: Mapping[str, Any]) -> DeviceRequest:
         message.get("payload"), str
     ):
         raise Refused("not-a-device-request", f"the message lacks one of {', '.join((*names, 'payload'))}")
-    if not re.fullmatch(quotas.THING_NAME, str(fields["thing"])):  # a topic can hold any text, the registry cannot
+    if not re.fullmatch(quotas.THING_NAME, str(fields["thing"])):  # a topic can hold any string, the registry cannot
         raise Refused("not-a-device-request", "the topic names no thing that could be registered")
     try:
         payload = b64decode(message["payload"], validate=True)
-    except ValueError as error:  # what is not ASCII fails before it is decoded
+    except ValueError as error:  # a string that is not ASCII fails before it is decoded
         raise Refused("not-a-device-request", "the payload is not base64, which the IoT rule writes") from error
-    return DeviceRequest(**fields, payload=payload)  # type: ignore[arg-type]  # all seen to be str just above
+    return DeviceRequest(**fields, payload=payload)  # type: ignore[arg-type]  # all checked to be str just above
 
 
 def body_of(request: DeviceRequest) -> Mapping[str, Any]:
@@ -71,7 +71,7 @@ def body_of(request: DeviceRequest) -> Mapping[str, Any]:
     """
     if len(request.payload) > _PAYLOAD_BYTES:
         raise Refused(
-            "payload-too-large", f"the payload has {len(request.payload)} bytes; at most {_PAYLOAD_BYTES} are read"
+            "payload-too-large", f"the payload has {len(request.payload)} bytes; at most {_PAYLOAD_BYTES} are accepted"
         )
     try:
         return message_in(request.payload.decode())
@@ -88,15 +88,16 @@ def token_of(body: Mapping[str, Any]) -> str:
     token = body.get("clientToken")
     if not isinstance(token, str) or not 1 <= len(token) <= _TOKEN_CHARACTERS:
         raise Refused(
-            "client-token", f"`clientToken` must be a text of 1 to {_TOKEN_CHARACTERS} characters, chosen by the device"
+            "client-token",
+            f"`clientToken` must be a string of 1 to {_TOKEN_CHARACTERS} characters, chosen by the device",
         )
     return token
 
 
 def require_own(request: DeviceRequest, context: Context) -> list[str]:
-    """Check that the certificate of a request is good for the thing named in the topic; return all of the thing's.
+    """Check that a request's certificate belongs to the thing in the topic and is ACTIVE; return all of the thing's.
 
-    An open session outlives its certificate's being set INACTIVE, so that is checked as well.
+    A session stays open when its certificate is set INACTIVE, so the status is checked as well.
 
     Raises:
         Refused: not-yours, not-active.
@@ -111,7 +112,7 @@ def require_own(request: DeviceRequest, context: Context) -> list[str]:
 
 
 def require_in_progress(job_id: str, thing: str, context: Context) -> None:
-    """Check with IoT Jobs that the thing is at work on a job.
+    """Ask IoT Jobs whether the thing is working on a job.
 
     Raises:
         Refused: no-job.

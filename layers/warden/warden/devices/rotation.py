@@ -1,7 +1,7 @@
-"""Rotation: a new key made on the device, proved over the air, and only then the old one taken away (design section 5).
+"""Rotation: the device makes a new key and proves it in use; only then its old one is retired (design section 5).
 
 requested ─▶ issuing ─▶ issued ─▶ confirmed ─▶ finished        the device proved the new certificate
-     └──────────┴──────────┴────▶ rolling-back ─▶ rolled-back   it did not, and the job or the time is over
+     └──────────┴──────────┴────▶ rolling-back ─▶ rolled-back   it did not, and its job or deadline is over
 
 Every transition is here. A device's requests move a rotation as far as `confirmed` (`issue_certificate`, `confirm`);
 the responder ends it, one way or the other (`end_rotation`).
@@ -36,19 +36,19 @@ from warden.devices.rotation_records import (
 from warden.plan.actions import ROTATE_CERTIFICATE
 
 _CERTIFICATES_PER_ROTATION = 5
-"""A device that loses its key again and again is given up; its operator hears of it when the job fails."""
+"""A device that loses its key repeatedly gets no more; its job then fails, and its operator is notified."""
 
 
 class _PortsToBegin(HasLedger, HasRegistry, HasJobs, Protocol):
-    """What the beginning of a rotation touches."""
+    """The ports for the beginning of a rotation."""
 
 
 class _PortsToIssue(HasLedger, HasCertificates, Protocol):
-    """What the issue of a certificate touches."""
+    """The ports for the issue of a certificate."""
 
 
 class _Ports(HasLedger, HasRegistry, HasCertificates, Protocol):
-    """What the rest of a rotation touches."""
+    """The ports for the rest of a rotation."""
 
 
 def begin_rotation(case: Case, job_id: str, context: Context[_PortsToBegin]) -> None:
@@ -76,7 +76,7 @@ def begin_rotation(case: Case, job_id: str, context: Context[_PortsToBegin]) -> 
 def new_rotation(
     before: Rotation | None, *, thing: str, job_id: str, case_id: str, old: Sequence[str] = ()
 ) -> Rotation:
-    """Return a new rotation in the place of a thing's last; `old` may be left until the device has asked."""
+    """Return a new rotation that replaces a thing's last; `old` may be empty until the device has asked."""
     version = before.version if before else 0
     state = RotationState.REQUESTED
     return Rotation(thing=thing, job_id=job_id, case_id=case_id, state=state, old=tuple(old), version=version)
@@ -96,7 +96,7 @@ def opening_puts(rotation: Rotation, now: datetime, deadline: datetime) -> tuple
 
 
 def require_open(rotation: Rotation | None, thing: str) -> Rotation:
-    """Check that a device may still ask in a rotation.
+    """Check that a device may still make requests in a rotation.
 
     Raises:
         Refused: no-job, rotation-over.
@@ -104,21 +104,21 @@ def require_open(rotation: Rotation | None, thing: str) -> Rotation:
     if rotation is None or rotation.is_over:
         raise Refused("no-job", f"no rotation is under way for {thing}; wait for the job")
     if rotation.state is RotationState.ROLLING_BACK:
-        raise Refused("rotation-over", "this rotation was given up; go on with the certificate you have")
+        raise Refused("rotation-over", "this rotation was given up; keep using your present certificate")
     return rotation
 
 
 def issue_certificate(
     rotation: Rotation, csr: SigningRequest, asked_with: str, attached: Sequence[str], context: Context[_Ports]
 ) -> Certificate:
-    """Return the usable certificate for a signing request; the same request is given the same one.
+    """Return the usable certificate for a signing request; the same request gets the same certificate.
 
     `asked_with` is the certificate the request came with, `attached` are all of the thing's.
 
     Raises:
         Refused: already-confirmed, not-the-old-certificate, too-many-requests, csr-known-key, not-issued,
             restricted, policy-gone, rotation-over.
-        Conflict: when somebody else changed the rotation or the containment meanwhile: read again, ask again.
+        Conflict: when the rotation or the containment was changed meanwhile: read again, ask again.
     """
     if not rotation.old:  # a campaign asks nothing about a device before the device does
         rotation = replace(rotation, old=tuple(attached))
@@ -142,7 +142,7 @@ def _certificate_of(rotation: Rotation, context: Context[HasCertificates]) -> Ce
 
 
 def _issue(rotation: Rotation, csr: SigningRequest, context: Context[_PortsToIssue]) -> Rotation:
-    """Have the certificate made, exactly once: the intent is recorded first, and found again after a crash."""
+    """Have the certificate made exactly once: the intent is recorded first, so that a retry after a crash finds it."""
     ledger, certificates = context.ports.ledger, context.ports.certificates
     if rotation.state is not RotationState.ISSUING or rotation.request != csr.sha256:
         rotation = _intend(rotation, csr, context)
@@ -157,7 +157,7 @@ def _issue(rotation: Rotation, csr: SigningRequest, context: Context[_PortsToIss
     except Conflict:
         now = read_rotation(ledger, rotation.thing)
         if now is None or (now.new != made and not _still_wants(now, csr)):
-            certificates.delete(made)  # the rotation went on without it
+            certificates.delete(made)  # the rotation continued without it
         raise
 
 
@@ -169,7 +169,7 @@ def _made(csr: SigningRequest, thing: str, context: Context[HasCertificates]) ->
 
 
 def _still_wants(rotation: Rotation, csr: SigningRequest) -> bool:
-    """Whether the next to answer this request will look for a certificate already made for it."""
+    """Whether the next answer to this request will look for a certificate already made for it."""
     return rotation.state is RotationState.ISSUING and rotation.request == csr.sha256
 
 
@@ -177,10 +177,10 @@ def _intend(rotation: Rotation, csr: SigningRequest, context: Context[_PortsToIs
     if rotation.issued >= _CERTIFICATES_PER_ROTATION:
         raise Refused("too-many-requests", f"this rotation has been given {rotation.issued} certificates already")
     replaced = _refuse_known_key(rotation, csr, context)
-    # The device lost the key of the one before. That goes once this is written: a confirmation over it is refused then.
+    # The device lost the previous key. Its certificate goes once this is written; confirming over it is then refused.
     given_up = _recorded_or_found(rotation, context)
     spent = (*rotation.spent, given_up) if given_up else rotation.spent
-    # AWS IoT keeps creation dates in whole seconds: look from the beginning of this one.
+    # AWS IoT has creation dates in whole seconds: search from the beginning of this second.
     since = context.now().replace(microsecond=0)
     intent = replace(
         rotation,
@@ -195,16 +195,16 @@ def _intend(rotation: Rotation, csr: SigningRequest, context: Context[_PortsToIs
 
 
 def _recorded_or_found(rotation: Rotation, context: Context[HasCertificates]) -> str:
-    """Return the certificate made for a rotation, also when the function was gone before it could record it."""
+    """Return the certificate made for a rotation, even if the function died before it could record it."""
     if rotation.new or rotation.issuing_since is None:
         return rotation.new
     return certificate_with_key(rotation.key, rotation.issuing_since, context) or ""
 
 
 def _refuse_known_key(rotation: Rotation, csr: SigningRequest, context: Context[_PortsToIssue]) -> list[Put]:
-    """Check that the key is new to the thing; return the writes that remember the keys which this rotation replaces.
+    """Check that the thing never had this key; return the writes that record the keys which this rotation replaces.
 
-    A certificate that somebody else issued, as at the enrolment, is deleted one day: its key must still be known then.
+    A certificate that others issued, for example at provisioning, is deleted later: its key must still be known then.
     """
     ledger, replaced = context.ports.ledger, {}
     for certificate_id in rotation.old:
@@ -215,17 +215,17 @@ def _refuse_known_key(rotation: Rotation, csr: SigningRequest, context: Context[
     if csr.key_sha256 in replaced or ledger.read(asked.key) is not None:
         current = read_rotation(ledger, rotation.thing)
         if current is None or current.version != rotation.version:
-            raise Conflict(f"the rotation of {rotation.thing} went on meanwhile: it may be by this very request")
+            raise Conflict(f"the rotation of {rotation.thing} was changed meanwhile, perhaps by the same request")
         raise Refused("csr-known-key", f"{rotation.thing} has had this key already; make a new one")
     puts = [key_record(rotation.thing, key, certificate) for key, certificate in replaced.items()]
     return [put for put in puts if ledger.read(put.key) is None]
 
 
 def _make_usable(rotation: Rotation, asked_with: str, context: Context[_Ports]) -> None:
-    """Give the new certificate its thing and policies, and only then let it in.
+    """Attach the new certificate to its thing, attach its policies, and only then set it ACTIVE.
 
-    The thing comes first and the containment is read again after the policies: a quarantine that begins
-    meanwhile either sees this certificate among the thing's, or is seen here.
+    The thing comes first, and the containment is read again after the policies. A quarantine that begins meanwhile
+    either sees this certificate among the thing's, or is seen here.
 
     Raises:
         Conflict: when a quarantine began or ended meanwhile: the request is answered again.
@@ -236,7 +236,7 @@ def _make_usable(rotation: Rotation, asked_with: str, context: Context[_Ports]) 
     wanted = [context.settings.restricted_policy] if contained else _policies_for(rotation.thing, asked_with, context)
     if not contained and context.settings.restricted_policy in wanted:
         _refuse_while_shared_restricted(rotation.thing, context)
-    for policy in certificates.policies_of(rotation.new):  # there from an attempt that a quarantine overtook
+    for policy in certificates.policies_of(rotation.new):  # left by an attempt that a quarantine overtook
         if policy not in wanted:
             certificates.detach_policy(rotation.new, policy)
     _attach(rotation.new, wanted, context)
@@ -246,7 +246,7 @@ def _make_usable(rotation: Rotation, asked_with: str, context: Context[_Ports]) 
 
 
 def _policies_for(thing: str, asked_with: str, context: Context[_Ports]) -> list[str]:
-    """Return what a new certificate may do: what the plan says for its thing's type, or what the old one may."""
+    """Return the policies of a new certificate: those of the plan for its thing's type, or those of the old one."""
     has = context.ports.certificates.policies_of(asked_with)
     if not context.plan.rotation.policies_by_type or context.settings.restricted_policy in has:
         return has
@@ -258,7 +258,7 @@ def _policies_for(thing: str, asked_with: str, context: Context[_Ports]) -> list
 def _refuse_while_shared_restricted(thing: str, context: Context[HasLedger]) -> None:
     if _is_contained(thing, context):
         raise Conflict(f"the containment of {thing} changed meanwhile")
-    raise Refused("restricted", f"{thing} shares its certificate with a contained device; ask again when that is free")
+    raise Refused("restricted", f"{thing} shares its certificate with a contained device; ask again when it is free")
 
 
 def _attach(certificate: str, policies: list[str], context: Context[HasCertificates]) -> None:
@@ -290,7 +290,7 @@ def confirm(rotation: Rotation, certificate: str, context: Context[HasLedger]) -
 
 
 def end_rotation(rotation: Rotation, context: Context[_Ports]) -> Rotation:
-    """End a rotation whose job or time is over: forward if the device confirmed, back if it did not."""
+    """End a rotation whose job or deadline is over: finish it if the device confirmed, roll it back if not."""
     rotation = retry_on_conflict(lambda: _settle_direction(rotation.thing, context))
     if rotation.is_over:
         return rotation
@@ -302,7 +302,7 @@ def end_rotation(rotation: Rotation, context: Context[_Ports]) -> Rotation:
 
 
 def _is_usable(rotation: Rotation, context: Context[_Ports]) -> bool:
-    """Check that the device is not left without: somebody may have taken its new certificate off it or out of use."""
+    """Check that the device still has its new certificate: it may have been detached or set INACTIVE."""
     certificate = context.ports.certificates.read(rotation.new)
     if certificate is None or not certificate.is_active:
         return False
@@ -310,7 +310,7 @@ def _is_usable(rotation: Rotation, context: Context[_Ports]) -> bool:
 
 
 def _settle_direction(thing: str, context: Context[HasLedger]) -> Rotation:
-    """Decide once: after this commit a late confirmation is refused, or has come before it."""
+    """Decide once: a confirmation either came before this commit, or is refused after it."""
     rotation = read_rotation(context.ports.ledger, thing)
     if rotation is None:
         raise ActionFailed(f"{thing} has no rotation to end")
@@ -320,16 +320,16 @@ def _settle_direction(thing: str, context: Context[HasLedger]) -> Rotation:
 
 
 def _retire(rotation: Rotation, context: Context[_Ports]) -> list[str]:
-    """Retire the old certificates; return those that are out of use. A shared one is when the last thing has moved.
+    """Retire the old certificates; return those out of use. A shared one is out of use when its last thing has moved.
 
-    After a shared one is detached its users are read again: of two things that leave at once, the later one was last.
+    After a shared one is detached, its users are read again: of two things that leave at once, the later is the last.
     """
     ports, retired = context.ports, []
     for certificate in rotation.old:
-        if others_on(certificate, rotation.thing, context):
+        if other_users_of(certificate, rotation.thing, context):
             return_shared_policies(certificate, rotation.thing, context)
             ports.certificates.detach_thing(certificate, rotation.thing)
-            if others_on(certificate, rotation.thing, context):
+            if other_users_of(certificate, rotation.thing, context):
                 continue
         ports.certificates.deactivate(certificate)
         ports.certificates.detach_thing(certificate, rotation.thing)
@@ -337,7 +337,7 @@ def _retire(rotation: Rotation, context: Context[_Ports]) -> list[str]:
     return retired
 
 
-def others_on(certificate: str, thing: str, context: Context[HasRegistry]) -> list[str]:
+def other_users_of(certificate: str, thing: str, context: Context[HasRegistry]) -> list[str]:
     """List the other things that use a certificate."""
     return [each for each in context.ports.registry.things_of(certificate) if each != thing]
 
@@ -378,6 +378,6 @@ def _finish(rotation: Rotation, state: RotationState, retired: Sequence[str], co
     puts.extend(
         retirement_put(certificate, rotation.thing, delete_at, version_of(record))
         for certificate, record in known.items()
-        if record is None or "due_at" not in record  # settled once already: it was in use again, and is not now
+        if record is None or "due_at" not in record  # decided before: it was in use again, and now is not
     )
     return save_rotation(ledger, replace(current, state=state), *puts)

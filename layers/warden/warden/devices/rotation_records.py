@@ -1,6 +1,6 @@
-"""The record of a rotation, and those beside it: the keys a thing has had, and the certificates that are retired.
+"""The records of a rotation, of the keys that a thing has had, and of retired certificates.
 
-Only `devices/rotation.py` writes a rotation; everybody else reads.
+Only `devices/rotation.py` writes a rotation; other modules read it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from warden.core.records import RecordType
 
 
 class RotationState(StrEnum):
-    """How far a rotation has come."""
+    """The state of a rotation."""
 
     REQUESTED = "requested"
     ISSUING = "issuing"
@@ -35,8 +35,8 @@ class Rotation:
     """The one rotation of a thing: the last one, whether over or not.
 
     `old` are the certificates it is to replace; `new` is empty until one has been issued. `request` is the
-    digest of the signing request that `new` answers, `key` the fingerprint of its key. `spent` were issued before
-    it and are given up: the device lost their keys.
+    digest of the signing request for `new`, `key` the fingerprint of its key. `spent` are earlier certificates that
+    are given up: the device lost their keys.
     """
 
     thing: str
@@ -63,18 +63,18 @@ class Rotation:
 
 
 def rotation_key(thing: str) -> Key:
-    """Return where a thing's rotation is kept."""
+    """Return where a thing's rotation is stored."""
     return Key(f"THING#{thing}", "ROTATION")
 
 
 def key_record(thing: str, fingerprint: str, certificate: str) -> Put:
-    """Return the write that remembers a key this thing has had: it is never certified again."""
+    """Return the write that records a key that this thing has had, so that it is never certified again."""
     record = {"type": "key", "thing": thing, "certificate": certificate}
     return Put(Key(f"THING#{thing}", f"KEY#{fingerprint}"), record, 0)
 
 
 def retirement_put(certificate: str, thing: str, delete_at: datetime, seen: int) -> Put:
-    """Return the write that has a retired certificate deleted when its grace is over."""
+    """Return the write that schedules the deletion of a retired certificate after its grace period."""
     record = {
         "type": "retirement",
         "certificate": certificate,
@@ -86,7 +86,7 @@ def retirement_put(certificate: str, thing: str, delete_at: datetime, seen: int)
 
 
 def retirement_key(certificate: str) -> Key:
-    """Return where it is kept that a certificate is retired."""
+    """Return where a certificate's retirement is stored."""
     return Key(f"CERTIFICATE#{certificate}", "RETIREMENT")
 
 
@@ -97,7 +97,7 @@ def read_rotation(ledger: Ledger, thing: str) -> Rotation | None:
 
 
 def save_rotation(ledger: Ledger, rotation: Rotation, *also: Put) -> Rotation:
-    """Write a rotation, and what must be true together with it.
+    """Write a rotation, with other writes of the same commit.
 
     Raises:
         Conflict: when it was changed since it was read.

@@ -1,7 +1,7 @@
-"""What devices ask for, and what they are told.
+"""Route the requests of devices, and answer them.
 
-Asking again gets the same answer: a device that lost power asks with the same request and is given the same
-certificate. Whatever is refused is answered with a code, and noted on the case of the thing it concerns.
+A repeated request gets the same answer: a device that lost power sends the same request and gets the same
+certificate. A refused request is answered with a code, and noted on the case of its thing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ANSWERS: dict[tuple[str, str], Callable[[DeviceRequest, Mapping[str, Any], Cont
 }
 
 PERMISSIONS = frozenset(("iot:Publish", *certificate_requests.PERMISSIONS, *upload_requests.PERMISSIONS))
-"""What the role of `serve_device` needs; a test holds template.yaml against it."""
+"""What the role of `serve_device` needs; a test compares template.yaml with it."""
 
 PRIVATE_CA_PERMISSIONS = (
     "acm-pca:DescribeCertificateAuthority",
@@ -37,17 +37,17 @@ PRIVATE_CA_PERMISSIONS = (
     "acm-pca:GetCertificate",
     "iot:RegisterCertificateWithoutCA",
 )
-"""What it needs besides, where an authority in AWS Private CA signs the certificates."""
+"""What it also needs when an authority in AWS Private CA signs the certificates."""
 
 
 def serve(request: DeviceRequest, context: Context) -> str:
-    """Answer a device's request on `.../accepted` or `.../rejected`; gives `accepted`, or the code of the refusal."""
+    """Answer a device's request on `.../accepted` or `.../rejected`; return `accepted`, or the code of the refusal."""
     answer = _ANSWERS.get((request.resource, request.verb))
     if answer is None:
         unknown = Refused("unknown-request", f"there is no {shown(request.resource)}/{shown(request.verb)}")
         _note_refusal(request, unknown, context)
         return unknown.code
-    token = ""  # nosec B105 # none was read yet
+    token = ""  # nosec B105 # not read yet
     try:
         body = body_of(request)
         token = token_of(body)
@@ -65,7 +65,7 @@ def _reply(request: DeviceRequest, verdict: str, payload: Mapping[str, Any], con
 
 
 def _note_refusal(request: DeviceRequest, refusal: Refused, context: Context) -> None:
-    """Put a refusal on record, and on the case that the thing named in the topic has with us, if it has one."""
+    """Record a refusal, also on the case of the thing in the topic, if it has one."""
     seen = f"{request.topic} {request.principal} {refusal.code} {sha256(request.payload).hexdigest()}"
     record_refusal(context, refusal, what=seen, about=request.thing)
     case_id = _case_of(request.thing, context)
@@ -76,7 +76,7 @@ def _note_refusal(request: DeviceRequest, refusal: Refused, context: Context) ->
     def write() -> None:
         case = context.cases.read(case_id)
         outbox = context.cases.outbox(case)
-        if complaint in outbox.refusals_seen:  # one line for each kind: a device cannot fill its timeline
+        if complaint in outbox.refusals_seen:  # one step for each kind: a device cannot fill its timeline
             return
         step = Step(
             StepKind.DEVICE_REQUEST_REFUSED,

@@ -1,4 +1,4 @@
-"""Logs: where a device may put the files it announced for a log collection."""
+"""Requests for uploads: where a device may put the files that it announced for a log collection."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _FILE_NAME_CHARACTERS = 128
 _UPLOAD_LIFETIME = timedelta(minutes=5)
 
 PERMISSIONS = ("iot:ListThingPrincipals", "iot:DescribeCertificate", "iot:DescribeJobExecution", "s3:PutObject")
-"""What answering needs of AWS."""
+"""What the answers need from AWS."""
 
 
 def create_uploads(request: DeviceRequest, body: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """Answer logs/create: sign an upload form for each file, once announced always the same ones.
+    """Answer logs/create: sign an upload form for each file; announced files cannot change later.
 
     Raises:
         Refused: not-yours, not-active, no-job, files-invalid, files-changed.
@@ -34,7 +34,7 @@ def create_uploads(request: DeviceRequest, body: Mapping[str, Any], context: Con
     named = isinstance(job_id, str) and re.fullmatch(quotas.JOB_ID, job_id)
     job = read_job(context.ports.ledger, str(job_id), request.thing) if named else None
     if job is None or job.action != COLLECT_LOGS:
-        raise Refused("no-job", "`jobId` names no log collection of this thing")
+        raise Refused("no-job", "`jobId` does not name a log collection of this thing")
     require_in_progress(job.id, request.thing, context)
     uploads = _announced(body.get("files"), job, context)
     if job.uploads and uploads != job.uploads:
@@ -85,5 +85,5 @@ def _upload(file: object, number: int, job: Job, context: Context) -> Upload:
         )
     if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
         raise Refused("files-invalid", f"file {number}: `sha256` must be 64 lower-case hex digits")
-    # No byte of a name reaches the key: it is built here, and the name stays data.
+    # The key has nothing of the file's name, which is only data.
     return Upload(name, size, digest, f"cases/{job.case_id}/{job.id}/{number:02d}-{digest[:16]}")

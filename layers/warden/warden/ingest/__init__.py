@@ -1,1 +1,1 @@
-"""From a message to findings on the case queue."""
+"""Turn messages into findings on the case queue."""

@@ -1,7 +1,8 @@
-"""Audits: a report holds no findings. They are read page by page, and what one run cannot finish the next goes on with.
+"""Read the findings of audits page by page, as reports hold none; the next run continues what one cannot finish.
 
-Every page read is queued whole before the next is asked for, and what is still to be read is a message of our own on
-the inbox. A run that dies is delivered again and reads its pages again; a finding that comes twice is one finding.
+All findings of a page are queued before the next page is read. What is still to be read is a message of our own on
+the inbox. When a run dies, its message is delivered again and its pages are read again; a finding that is queued twice
+counts once.
 """
 
 from __future__ import annotations
@@ -24,27 +25,27 @@ from warden.refusals import record_if_refused
 
 _PAGE = "fleetWardenAuditPage"
 _LEAST_TIME = timedelta(seconds=20)
-"""A page is begun only with this much left of the run: 250 findings are listed and queued in a second or two."""
+"""The time a run must have left to begin a page: 250 findings are listed and queued in a second or two."""
 
 _SETTLED_AFTER = timedelta(minutes=30)
-"""When a check's cases are looked through for those the audit no longer finds; the case queue is long empty by then."""
+"""How long after an audit the cases that it no longer finds are closed; the case queue is long empty by then."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Where the reading of one check of one audit stands; an empty `page` is its beginning."""
+    """The next page to read of one check of one audit; empty for the first."""
 
     task_id: str
     check: str
     page: str = ""
 
     def to_message(self) -> str:
-        """Write it as JSON for the inbox."""
+        """Write the reading as JSON for the inbox."""
         return json.dumps({_PAGE: 1, "taskId": self.task_id, "checkName": self.check, "page": self.page})
 
 
 def recognises(message: Mapping[str, Any]) -> bool:
-    """Tell a message of our own that says where to read on."""
+    """Recognise our own message that names the next page to read."""
     return _PAGE in message
 
 
@@ -64,7 +65,7 @@ def reading_in(message: Mapping[str, Any]) -> Reading:
 
 
 def begin_reading(report: Mapping[str, Any], context: Context) -> None:
-    """Queue one reading for each check that found something; checks that found nothing are settled at once."""
+    """Queue a reading for each check that found something; schedule the others to be settled."""
     found = {run.check for run in audit.checks_to_read(report)}
     for run in audit.checks_done(report):
         if run.check in found:
@@ -74,7 +75,7 @@ def begin_reading(report: Mapping[str, Any], context: Context) -> None:
 
 
 def read_on(reading: Reading, envelope: Envelope, context: Context, time_left: Callable[[], timedelta]) -> int:
-    """Queue a check's findings from a page on, while there is time; gives how many."""
+    """Queue a check's findings from a page on while there is time; return how many."""
     queued = 0
     while True:
         page = context.ports.detectors.audit_page(reading.task_id, reading.check, reading.page)
@@ -92,11 +93,11 @@ def read_on(reading: Reading, envelope: Envelope, context: Context, time_left: C
 
 def _finding(entry: Mapping[str, Any], envelope: Envelope, context: Context) -> Finding | None:
     read = record_if_refused(lambda: audit.finding_of(entry, envelope), context, what=repr(entry.get("findingId")))
-    return None if isinstance(read, Refused) else read  # one that cannot be read costs only itself
+    return None if isinstance(read, Refused) else read  # does not stop the others
 
 
 def _settle_later(reading: Reading, context: Context) -> None:
-    """Have the check's cases looked through once its findings have been worked off."""
+    """Schedule the check to be settled once its findings have been handled."""
     key, now = Key(f"AUDIT#{reading.check}", "SETTLE"), context.now()
 
     def write() -> None:
@@ -115,9 +116,9 @@ def _settle_later(reading: Reading, context: Context) -> None:
 
 
 def settle_check(key: Key, record: Mapping[str, Any], context: Context) -> None:
-    """End the findings of every open case of a check that its last audit, read once more, does not find."""
+    """End the findings of each open case of a check whose subject its last audit, read again, does not find."""
     reading = Reading(record["task"], record["check"])
-    cases = _cases_not_seen(reading, record["read_at"], context)
+    cases = _cases_of_earlier_audits(reading, record["read_at"], context)
     found = _subjects_found(reading, context) if cases else set()
     ended = [
         _ended(case, finding_id, context)
@@ -143,7 +144,7 @@ def _subjects_found(reading: Reading, context: Context) -> set[Subject]:
         page = listed.next_page
 
 
-def _cases_not_seen(reading: Reading, before: str, context: Context) -> list[Case]:
+def _cases_of_earlier_audits(reading: Reading, before: str, context: Context) -> list[Case]:
     found = []
     for state in CaseState:
         if state is CaseState.CLOSED:
@@ -160,7 +161,7 @@ def _cases_not_seen(reading: Reading, before: str, context: Context) -> list[Cas
 
 
 def _found_subject(case: Case) -> Subject:
-    """Tell what the audit spoke of: the certificate, where that was turned into a case of a thing."""
+    """Return the subject in the audit: the certificate, if its finding was turned into a thing's."""
     certificate = case.attributes.get("certificate")
     return Subject(SubjectType.CERTIFICATE, certificate) if certificate else case.subject
 

@@ -1,4 +1,4 @@
-"""How messages reach the inbox: SNS or EventBridge, through SQS or bare. Unwraps them to body and envelope."""
+"""Unwrap messages to body and envelope. They arrive by SNS or EventBridge, through SQS or bare."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from warden.settings import Settings
 
 
 def bare_records(event: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """See a bare SNS or EventBridge event as a batch of SQS records; None when it is a batch of them already.
+    """Return a bare SNS or EventBridge event as SQS records; None when it is a batch of them already.
 
-    `sam local invoke` and a hand at the console send those; the stack itself always goes through the queue.
+    `sam local invoke` and tests in the console send bare events; the stack always uses the queue.
     """
     records = event.get("Records")
     if isinstance(records, list) and records and all(isinstance(record, dict) for record in records):
@@ -37,9 +37,9 @@ def _sns_envelope(sns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unwrap(record: Mapping[str, Any], settings: Settings, now: datetime) -> tuple[str, Envelope]:
-    """Take a message out of its SQS record, and out of the SNS notification inside it if there is one.
+    """Return a message from its SQS record, and from the SNS notification inside if there is one.
 
-    When it was received is SQS's own word (`SentTimestamp`), or now when there is none.
+    The time of receipt is SQS's `SentTimestamp`, or now when there is none.
     """
     body = str(record.get("body", ""))
     topic = ""

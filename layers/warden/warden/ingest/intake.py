@@ -1,4 +1,4 @@
-"""Intake: a message from outside becomes findings on the case queue, or is refused with a reason on record."""
+"""Turn a message from outside into findings on the case queue, or refuse it and record the reason."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ DETECTORS = tuple(
     for source in Source
     for module in source.detectors
 )
-"""Every detector we understand: those that the sources name. No two recognise the same message."""
+"""Every detector that the sources name. No two recognise the same message."""
 
 
 @dataclass(frozen=True)
 class Intake:
-    """What became of one message."""
+    """The result of one message."""
 
     queued: int
     refused: Refused | None = None
 
 
 def ingest(body: str, envelope: Envelope, context: Context, time_left: Callable[[], timedelta]) -> Intake:
-    """Read a message and queue what it says. Nothing a message holds makes this fail: it is refused instead.
+    """Read a message and queue its findings. No content of a message raises an error here: the message is refused.
 
-    `time_left` tells how much of this run is left: an audit may hold more findings than one run can read.
+    `time_left` returns the rest of this run's time: an audit may have more findings than one run can read.
     """
     queued = record_if_refused(
         lambda: _ingest(message_in(body), envelope, context, time_left), context, what=f"{envelope.message_id} {body}"
@@ -58,10 +58,10 @@ def _ingest(
 
 
 def findings_in(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding]:
-    """Read what a detector's message says.
+    """Read the findings in a detector's message.
 
     Raises:
-        Refused: when no detector we know writes such a message, or this one cannot be read.
+        Refused: when no known detector writes such a message, or it cannot be read.
     """
     for detector in DETECTORS:
         if detector.recognises(message):

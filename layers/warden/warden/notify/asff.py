@@ -1,4 +1,4 @@
-"""A case as Security Hub wants it (AWS Security Finding Format 2018-10-08): one finding, updated as the case moves."""
+"""A case in AWS Security Finding Format 2018-10-08: one finding in Security Hub, updated with the case."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from warden.settings import Settings
 
 
 def finding_of(case: Case, settings: Settings, now: datetime) -> dict[str, Any]:
-    """Write a case as a finding. Its id stays the same, so that Security Hub keeps one; a closed case is archived."""
+    """Write a case as a finding. Its id never changes, so that Security Hub has one; a closed case is archived."""
     hub = f"arn:{settings.partition}:securityhub:{settings.region}:{settings.account}"
     return {
         "SchemaVersion": "2018-10-08",

@@ -32,16 +32,16 @@ def topic_of(case: Case, outbox: Outbox) -> str:
 
 
 def admits(case: Case, outbox: Outbox, context: Context[_Ports]) -> bool:
-    """Return whether a case still gets a notice of its own; if not, a digest will come.
+    """Check whether a case still gets its own notice; if not, a digest will include it.
 
     Raises:
-        Conflict: never; it decides again.
+        Conflict: after `ATTEMPTS` tries; the message is then delivered again.
     """
     return retry_on_conflict(lambda: _admits(topic_of(case, outbox), case, context))
 
 
 def _admits(topic: str, case: Case, context: Context[_Ports]) -> bool:
-    """Reserve one of the window's notices for the case; a repeated call for the case keeps its place."""
+    """Reserve one of the window's notices for the case; a second call for the same case counts once."""
     key, now = Key(f"DIGEST#{topic}", "DIGEST"), context.now()
     record = context.ports.ledger.read(key)
     if record is None or ("due_at" not in record and from_text(record["since"]) + _WINDOW <= now):

@@ -1,4 +1,4 @@
-"""Telling: people by notices, programs by events. What was done stays done, whether or not anybody could be told."""
+"""Notify people by notices and programs by events. A failure to notify undoes nothing that was done."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ EVENT_SCHEMA = 1
 
 
 def notify(case: Case, context: Context, reason: str = "") -> Case:
-    """Tell where a case stands, once for each state: programs first, then people.
+    """Send a case's state, once for each state: programs first, then people.
 
-    Each is marked as told after it was: a crash in between tells again rather than never (decision 6). Whoever
-    cannot be told now is told by the sweep.
+    Each is marked as sent after it was sent: after a crash in between it is sent twice, never not at all
+    (decision 6). What cannot be sent now is sent by the sweep.
     """
     _notify(case, context, reason)
     return case
 
 
 def retry_notifications(_key: Key, record: Record, context: Context) -> None:
-    """Make up for what could not be told."""
+    """Send what could not be sent before."""
     _notify(context.cases.read(record["case_id"]), context, "")
 
 
 def _notify(case: Case, context: Context, reason: str) -> None:
     outbox, now, owed = context.cases.outbox(case), context.now(), False
     if case.version < outbox.told_version:
-        return  # another delivery has moved the case on and told of that
+        return  # another delivery has changed the case and sent that
     for channel in (_announce, _tell_security_hub, partial(_tell_people, reason=reason)):
         try:
             outbox = channel(case, outbox, context)
@@ -54,7 +54,7 @@ def _announce(case: Case, outbox: Outbox, context: Context) -> Outbox:
     mark = _mark(case)
     if outbox.announced == mark:
         return outbox
-    # The id is the same however often this is sent: whoever counts can tell a repetition.
+    # The id is the same however often this is sent, so that a consumer can recognise a repetition.
     event = {"schema": EVENT_SCHEMA, "id": f"{case.id}:{case.version}", "case": summary(case)}
     context.ports.announcements.publish(event)
     return context.cases.update_outbox(case, outbox, context.now(), lambda last: _told(last, case, announced=mark))
@@ -100,7 +100,7 @@ def _failures(case: Case) -> str:
 
 
 def _is_news(case: Case, context: Context) -> bool:
-    if _is_told_of_by_the_campaign(case):
+    if _is_only_a_campaigns(case):
         return False
     if case.state in (CaseState.HELD, CaseState.AWAITING_APPROVAL) or _failures(case):
         return True
@@ -109,7 +109,7 @@ def _is_news(case: Case, context: Context) -> bool:
     return NOTIFY in context.plan.rule_named(case.rule).actions
 
 
-def _is_told_of_by_the_campaign(case: Case) -> bool:
-    """Tell whether a case is a campaign's and nothing besides: people hear of all its devices at once."""
+def _is_only_a_campaigns(case: Case) -> bool:
+    """Check whether a case is only a campaign's: people get one notice about all devices of a campaign."""
     enrolled = case.progress(RENEW_CERTIFICATE) is Progress.DONE
     return case.source is Source.SCHEDULE or (enrolled and {*case.outcomes} <= {RENEW_CERTIFICATE, ROTATE_CERTIFICATE})

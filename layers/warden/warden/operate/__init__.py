@@ -1,1 +1,1 @@
-"""What operators may ask."""
+"""The commands of operators."""

@@ -1,4 +1,4 @@
-"""What an operator may ask: read the cases, decide about one, stop and resume the service."""
+"""The operator's commands: read the cases, decide about one, stop and resume the service."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _KIND = re.compile(r"[a-zA-Z0-9._-]{1,64}")
 
 @dataclass(frozen=True)
 class Call:
-    """What an operator asked, who it was by AWS's own word, and the id of this call."""
+    """What an operator asked, who AWS says it was, and the id of the call."""
 
     command: Mapping[str, Any]
     who: str
@@ -42,10 +42,10 @@ class Call:
 
 
 def operate(command: Mapping[str, Any], who: str, request: str, context: Context) -> dict[str, Any]:
-    """Answer an operator. `who` is the ARN that AWS authenticated; `request` is the id of this call.
+    """Answer an operator. `who` is the ARN that AWS authenticated; `request` is the id of the call.
 
     Raises:
-        Refused: when it cannot be done, telling why.
+        Refused: when it cannot be done; the reason says why.
     """
     name = command.get("command")
     answer = _COMMANDS.get(name) if isinstance(name, str) else None
@@ -121,7 +121,7 @@ def _decide(call: Call, context: Context) -> dict[str, Any]:
 
 
 def _find(call: Call, context: Context) -> dict[str, Any]:
-    """Take an operator's own finding about a device: it goes the way of every other."""
+    """Queue an operator's own finding about a device; it is handled like any other."""
     thing, kind = _text(call.command, "thing"), _text(call.command, "kind", default="suspicion")
     severity = _text(call.command, "severity", default=Severity.MEDIUM)
     _require_thing(thing)
@@ -139,7 +139,7 @@ def _find(call: Call, context: Context) -> dict[str, Any]:
         title=f"An operator reports: {kind} on thing {thing}",
         evidence={"who": call.who, "why": _text(call.command, "why", default="")},
     )
-    # Whoever asks has been authenticated by AWS: there is no detector that could be asked whether it is so.
+    # AWS authenticated the operator, and there is no detector that could verify the finding.
     send_finding(context.ports.queue, finding, verified=True)
     return {"queued": "finding", "finding": finding.id, "thing": thing, "who": call.who}
 

@@ -1,1 +1,1 @@
-"""The owner's plan: its rules, its limits, its terms for renewals."""
+"""The owner's response plan: rules, limits, and terms for renewals."""

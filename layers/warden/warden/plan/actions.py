@@ -1,4 +1,4 @@
-"""The actions that a plan may name: one row each, in the order they are carried out."""
+"""The actions that a plan may name: one row each, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTIFY = "notify"
 
 @dataclass(frozen=True, kw_only=True)
 class ActionTerms:
-    """What the limits need to know of an action. One that is not counted touches no device itself."""
+    """What the limits need to know about an action. One that is not counted does not touch a device itself."""
 
     is_counted: bool = True
 
@@ -30,15 +30,15 @@ ACTIONS: Mapping[str, ActionTerms] = {
     DEACTIVATE_CERTIFICATE: ActionTerms(),
     NOTIFY: ActionTerms(is_counted=False),
 }
-"""The words a plan may use, in the order they are carried out whatever order the plan names them in.
+"""The names that a plan may use. Actions run in this order, not in the plan's.
 
-Each but `notify` has a module of that name in `respond/actions`.
+Each except `notify` has a module of that name in `respond/actions`.
 """
 
 TOUCHING = tuple(name for name in ACTIONS if name != NOTIFY)
-"""Every action but `notify`, which touches no device: it is the notice that follows each change of state."""
+"""Every action except `notify`, which touches no device: it is the notice after each change of state."""
 
 
 def are_counted(names: Iterable[str]) -> bool:
-    """Check whether any of these actions uses up the governor's limits."""
+    """Check whether any of these actions counts against the governor's limits."""
     return any(ACTIONS[name].is_counted for name in names if name in ACTIONS)

@@ -1,4 +1,4 @@
-"""Coverage: which rules take everything that a later rule would."""
+"""Coverage: which rules match everything that a later rule would."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def _covers_rule(earlier: Rule, later: Rule) -> bool:
 
 
 def _covers(wide: Sequence[str], narrow: Sequence[str]) -> bool:
-    """Tell whether everything `narrow` matches is surely matched by `wide` (when unsure: no)."""
+    """Check whether `wide` certainly matches everything that `narrow` matches; False when unsure."""
     if not wide:
         return True
     return bool(narrow) and all(any(_covers_glob(other, glob) for other in wide) for glob in narrow)
 
 
 def _covers_glob(wide: str, narrow: str) -> bool:
-    """Tell whether one glob covers another: `*` can be trusted to, `?` matches the sign `*` but not all it means."""
+    """Check whether one glob covers another. `*` surely does; `?` matches the character `*`, not what it stands for."""
     if wide in ("*", narrow):
         return True
     is_text = not set("*?[") & set(narrow)

@@ -1,7 +1,7 @@
 """The governor: nothing beyond its limits is touched, whatever arrives. When it cannot decide, it refuses.
 
-Limits are kept over rolling windows: an hour in minutes, a day in hours. The oldest slot counts whole, so a
-window is never shorter than it says and no burst at its edge slips through.
+Limits apply to rolling windows: an hour counted by minutes, a day by hours. The oldest slot counts in full, so a
+window is never too short and no burst at its edge gets through.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from warden.core.ports import Thing
 from warden.plan.model import Limits, NeverTouch, Plan, Rule
 
 STOP_KEY = Key("SWITCH", "STOP")
-"""The kill switch: while this record says so, no finding touches a device. Read on every run."""
+"""The kill switch: while this record has `stopped`, no finding touches a device. Read on every run."""
 
 
 class Grounds(StrEnum):
@@ -36,10 +36,10 @@ class Grounds(StrEnum):
 
 @dataclass(frozen=True)
 class Admission:
-    """What the governor says: `grounds` for programs, `reason` in words.
+    """What the governor decides: `grounds` for programs, `reason` in words.
 
-    `for_all` is said of a refusal that would meet any other device as well. `writes` count the devices and belong
-    into the commit that begins the work.
+    `for_all` marks a refusal that would apply to any other device as well. `writes` count the devices and belong in
+    the commit that begins the work.
     """
 
     allowed: bool
@@ -61,7 +61,7 @@ class _Window:
 
 
 class Governor:
-    """Weighs what is about to be touched against the plan's limits, with counters kept in the ledger."""
+    """Weighs what is about to be touched against the plan's limits. Its counters are in the ledger."""
 
     def __init__(self, plan: Plan, ledger: Ledger) -> None:
         self._plan = plan
@@ -72,7 +72,7 @@ class Governor:
     ) -> Admission:
         """Decide whether all of these things may be touched now.
 
-        An operator's approval stands above the limits on numbers, not above the switch or the never-touch list. What
+        An operator's approval overrides the limits on numbers, but not the kill switch or the never-touch list. What
         is not counted here is counted by the campaign that touches it.
         """
         if stopped := self._stopped():
@@ -100,7 +100,7 @@ class Governor:
         return Admission(True, Grounds.WITHIN_LIMITS, "within the limits", writes=writes)
 
     def room_for_campaign(self, now: datetime) -> int:
-        """Tell how many devices a campaign may still send jobs to within these 24 hours; none while stopped."""
+        """Return how many more devices a campaign may send jobs to in these 24 hours; 0 while stopped."""
         if self.is_stopped:
             return 0
         window = self._campaign_window
@@ -108,7 +108,7 @@ class Governor:
         return max(0, window.limit - sum(_live(record["counts"] if record else {}, window, now).values()))
 
     def count_for_campaign(self, devices: int, now: datetime) -> Put:
-        """Give the write that counts devices a campaign sends jobs to."""
+        """Return the write that counts the devices that a campaign sends jobs to."""
         window = self._campaign_window
         record = self._ledger.read(_counter(window))
         counts = _live(record["counts"] if record else {}, window, now)
@@ -131,7 +131,7 @@ class Governor:
         return _Window("campaign#day", limit, timedelta(hours=1), 24, "devices of campaigns a day")
 
     def protects(self, thing: Thing) -> str:
-        """Say why a thing must never be touched; empty when it may be."""
+        """Return why a thing must never be touched; empty when it may be."""
         return _protected(thing, self._plan.never_touch)
 
 

@@ -12,12 +12,12 @@ from warden.core.mode import Mode
 from warden.plan.renewal_terms import HygieneTerms, RotationTerms
 
 _COOL_DOWN_MINUTES = 60
-"""When the plan does not say: long enough that an alarm which comes and goes is seen by a person in between."""
+"""The default: long enough that a person sees an alarm that comes and goes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much may be touched before a human is asked. None means that this limit is not set here."""
+    """How many devices may be touched before a person is asked. None means that the limit is not set here."""
 
     devices_per_hour: int | None = None
     percent_of_fleet_per_day: float | None = None
@@ -26,7 +26,7 @@ class Limits:
 
     @property
     def devices_per_day(self) -> int | None:
-        """The day's share in devices: never less than one, for a plan that acts on nothing says `observe`."""
+        """The day's share in devices. At least one: a plan that is to act on nothing has mode `observe`."""
         if self.percent_of_fleet_per_day is None or self.fleet_size is None:
             return None
         return max(1, int(self.fleet_size * self.percent_of_fleet_per_day / 100))
@@ -43,7 +43,7 @@ class NeverTouch:
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """What a rule may ask about the device."""
+    """What a rule may match about the device."""
 
     thing_type: str = ""
     groups: Sequence[str] = ()
@@ -66,7 +66,7 @@ class Rule:
     line: int = 0
 
     def matches(self, finding: Finding, device: Device) -> bool:
-        """Tell whether this row is about this finding and device."""
+        """Check whether this rule matches the finding and device."""
         return (
             matches_any(self.source, finding.source)
             and matches_any(self.kind, finding.kind)
@@ -79,27 +79,27 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The whole of it: limits for everything together, what is never touched, and the rows, first match wins."""
+    """The whole plan: overall limits, what is never touched, and the rules, of which the first match wins."""
 
     limits: Limits
     never_touch: NeverTouch
     rules: Sequence[Rule]
     campaign_mode: Mode = Mode.APPROVE
-    """Whether a campaign is only reported, waits for an operator, or begins by itself."""
+    """Whether a campaign is only reported, waits for an operator, or starts by itself."""
     rotation: RotationTerms = field(default_factory=RotationTerms)
     hygiene: HygieneTerms = field(default_factory=HygieneTerms)
 
     def rule_for(self, finding: Finding, device: Device) -> Rule:
-        """Find the first row that matches; the last row of a checked plan matches everything."""
+        """Return the first rule that matches; the last rule of a checked plan matches everything."""
         return next(rule for rule in self.rules if rule.matches(finding, device))
 
     def cool_down_of(self, rule: Rule) -> timedelta:
-        """Tell for how long, after a case was acted on and closed, the same problem is not acted on again unasked."""
+        """Return how long after the closing of a case the same problem is not acted on again without an operator."""
         minutes = rule.limits.cool_down_minutes or self.limits.cool_down_minutes or _COOL_DOWN_MINUTES
         return timedelta(minutes=minutes)
 
     def rule_named(self, name: str) -> Rule:
-        """Find a rule again; when it was taken out of the plan since, the last one, which only notifies, stands in."""
+        """Return a rule by its name, or the last rule, which only notifies, if the plan no longer has it."""
         return next((rule for rule in self.rules if rule.name == name), self.rules[-1])
 
 

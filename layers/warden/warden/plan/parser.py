@@ -1,7 +1,7 @@
 """Read and check a response plan.
 
-The plan is a TOML file that its owner edits (layers/plan). It is checked whole: every fault is named with
-its line before anything is deployed, and again when a function starts.
+The plan is a TOML file that its owner edits (layers/plan). All of it is checked
+before anything is deployed, and again when a function starts. Every fault is reported with its line.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from warden.plan.model import Limits, NeverTouch, Plan, Rule, matches_any
 from warden.plan.renewal_terms import KEY_ALGORITHMS, Cleaning, HygieneTerms, RotationTerms, Window
 
 _RULED_SOURCES = tuple(source for source in Source if source is not Source.SCHEDULE)
-"""Whose findings the rules decide about; what the schedule finds is renewed as [rotation] says."""
+"""The sources whose findings the rules apply to; what the schedule finds is renewed according to [rotation]."""
 
 _SUSPICIOUS_SOURCES = (Source.DETECT, Source.GUARDDUTY)
 """Sources whose findings mean that somebody else may hold the device's key (design section 10)."""
@@ -49,7 +49,7 @@ def read_plan(text: str) -> Plan:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         where = re.search(r"at line (\d+)", str(error))
-        line = where[1] if where else len(text.splitlines()) or 1  # without a line it says "at end of document"
+        line = where[1] if where else len(text.splitlines()) or 1  # without a line, the error says "at end of document"
         raise PlanError([PlanFault(int(line), f"this is not TOML: {error}")]) from error
     reader = _Reader(_Lines(text))
     plan = reader.plan(document)
@@ -59,7 +59,7 @@ def read_plan(text: str) -> Plan:
 
 
 class _Lines:
-    """Where things stand in the text: tomllib does not tell, and a fault without its line is half a message."""
+    """The line of each table and key: tomllib does not keep them, and a fault needs its line."""
 
     _HEADER = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\-]+)\s*\]\]?")
     _KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+)\s*=")
@@ -80,7 +80,7 @@ class _Lines:
                 self._lines.setdefault((*place, key[1]), number)
 
     def of(self, table: str, row: int = 0, key: str = "") -> int:
-        """Tell the line of a key, of its table when the key is not found (an inline table is a key itself), or 1."""
+        """Return the line of a key, or of its table if the key is not found (an inline table is a key itself), or 1."""
         around, _, inline = table.rpartition(".")
         places = ((table, row, key), (table, row, ""), (around, row, inline))
         return next((self._lines[place] for place in places if place in self._lines), 1)
@@ -97,7 +97,7 @@ _ROTATION_NUMBERS = {
     "days_to_answer": 365.0,
     "window_minutes": 1_440.0,
 }
-"""The greatest value of each."""
+"""The greatest value of each limit."""
 _PERCENTS = ("percent_of_fleet_per_day", "canary_percent", "success_percent")
 _ROTATION_KEYS = {"mode", "window", "key_algorithm", "days_by_type", "policies_by_type", *_ROTATION_NUMBERS}
 _HYGIENE_KEYS = {"on_no_thing", "inactive", "inactive_days"}
@@ -127,12 +127,12 @@ _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def _is_policy(name: object) -> bool:
-    """Tell whether AWS IoT would take it for a policy's name ."""
+    """Check whether AWS IoT would accept it as a policy's name ."""
     return isinstance(name, str) and re.fullmatch(quotas.POLICY_NAME, name) is not None
 
 
 class _Reader:
-    """Turns the document into a plan and collects what is wrong with it on the way."""
+    """Turns the document into a plan and collects its faults."""
 
     def __init__(self, lines: _Lines) -> None:
         self._lines = lines
@@ -149,7 +149,7 @@ class _Reader:
         if document.get("version") != 1:
             self._fault(
                 self._lines.of("", 0, "version"),
-                "`version = 1` is missing or another number; this service reads version 1",
+                "`version` is missing or not 1; this service reads version 1",
             )
         mode = self._mode(document, "", 0, Mode.OBSERVE)
         limits = self._limits(document.get("limits", {}), "limits", 0)
@@ -379,7 +379,7 @@ class _Reader:
         keys = _LIMIT_KEYS if name == "limits" else _LIMIT_KEYS - {"fleet_size"}
         self._unknown_keys(table, keys, name, number, f"[{name}]")
         numbers = {key: self._number(table, key, name, number) for key in keys}
-        # One fleet, so one size: a rule's share is of the size that [limits] gives.
+        # There is one fleet: the share of a rule is taken from the size in [limits].
         per_hour, fleet = numbers.get("devices_per_hour"), numbers.get("fleet_size", self._fleet_size)
         self._fleet_size = fleet
         percent, cool_down = numbers.get("percent_of_fleet_per_day"), numbers.get("cool_down_minutes")

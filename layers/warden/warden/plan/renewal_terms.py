@@ -1,4 +1,4 @@
-"""The owner's terms for renewing certificates because of their age, and for what else the sweep of them finds."""
+"""The owner's terms for renewing old certificates, and for the other certificates that the sweep finds."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from fnmatch import fnmatchcase
 from cronsim import CronSim
 
 KEY_ALGORITHMS = ("EC_P256", "EC_P384", "RSA_2048", "RSA_3072", "RSA_4096")
-"""What a rotation job may ask a device for; AWS IoT signs requests with these keys (CreateCertificateFromCsr)."""
+"""The keys that a rotation job may ask for: AWS IoT signs requests with these (CreateCertificateFromCsr)."""
 
 
 class Cleaning(StrEnum):
-    """What is done about a certificate that nobody seems to need."""
+    """What is done about a certificate that no thing seems to need."""
 
     REPORT = "report"
     CLEAN = "clean"
@@ -23,30 +23,30 @@ class Cleaning(StrEnum):
 
 @dataclass(frozen=True)
 class Window:
-    """When jobs may be sent: for `lasts` from each moment of a cron expression (five fields, UTC)."""
+    """When jobs may be sent: for `lasts` from each time of a cron expression (five fields, UTC)."""
 
     cron: str
     lasts: timedelta
 
     def is_open(self, now: datetime) -> bool:
-        """Tell whether jobs may be sent now."""
+        """Check whether jobs may be sent now."""
         opened: datetime = next(CronSim(self.cron, now + timedelta(seconds=1), reverse=True))
         return now < opened + self.lasts
 
     def next_opening(self, now: datetime) -> datetime:
-        """Tell when it opens next; now, while it is open."""
+        """Return when the window opens next; now, while it is open."""
         opening: datetime = now if self.is_open(now) else next(CronSim(self.cron, now))
         return opening
 
 
 @dataclass(frozen=True, kw_only=True)
 class RotationTerms:
-    """How a campaign goes, and what a new certificate is like.
+    """How a campaign proceeds, and what a new certificate is like.
 
-    `days_by_type` and `policies_by_type` go by globs of thing types, the first that matches counts; whoever is in
-    neither has the deployment's age and keeps the policies it had. `per_minute` is how many devices of one job are
-    told of it a minute. A device that was not reached within `days_to_answer` (a day in the first two steps) is asked
-    again, `attempts` times in all, before it is left for the next sweep.
+    `days_by_type` and `policies_by_type` map globs of thing types; the first match counts. Without a match, a thing
+    has the deployment's age and keeps its policies. `per_minute` is how many devices get a job a minute. A device
+    that is not reached within `days_to_answer` (a day in the first two steps) is asked again, `attempts` times in
+    all, before it is left for the next sweep.
     """
 
     devices_per_day: int = 100
@@ -66,24 +66,24 @@ class RotationTerms:
         return bool(self.days_by_type)
 
     def least_age(self, default: timedelta) -> timedelta:
-        """Tell the age below which no certificate is due, whatever its thing's type."""
+        """Return the age below which no certificate is due, whatever its thing's type."""
         return min([default, *(timedelta(days=days) for days in self.days_by_type.values())])
 
     def age_for(self, thing_type: str, default: timedelta) -> timedelta:
-        """Tell the age at which the certificate of a thing of a type is due."""
+        """Return the age at which a certificate is due, by its thing's type."""
         matching = (days for glob, days in self.days_by_type.items() if fnmatchcase(thing_type, glob))
         days = next(matching, None)
         return default if days is None else timedelta(days=days)
 
     def policies_for(self, thing_type: str) -> Sequence[str] | None:
-        """Tell the policies that a new certificate of a thing of a type gets; None when it keeps the old one's."""
+        """Return the policies of a new certificate, by its thing's type; None when it keeps the old one's."""
         matching = (policies for glob, policies in self.policies_by_type.items() if fnmatchcase(thing_type, glob))
         return next(matching, None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class HygieneTerms:
-    """What is done about certificates past their rotation age that no thing uses, and about those long INACTIVE."""
+    """What is done about certificates past their age that no thing uses, and about those INACTIVE for long."""
 
     on_no_thing: Cleaning = Cleaning.REPORT
     inactive: Cleaning = Cleaning.REPORT

@@ -1,1 +1,1 @@
-"""The queues: batches as Lambda hands them over, and the messages on the case queue."""
+"""The queues: batches as Lambda delivers them, and the messages on the case queue."""

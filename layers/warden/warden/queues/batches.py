@@ -1,6 +1,6 @@
-"""What a queue hands to a function, record by record, and the answer that says which are to be delivered again.
+"""Process a batch from a queue record by record, and answer which records are to be delivered again.
 
-The `ReportBatchItemFailures` of Lambda: whatever is not named in the answer is taken off the queue.
+This is Lambda's `ReportBatchItemFailures`: records that the answer does not name are deleted from the queue.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ type _Failures = dict[str, list[dict[str, str]]]
 
 
 def process_batch(event: Mapping[str, Any], handle: Callable[[dict[str, Any]], None]) -> _Failures:
-    """Handle each record of a standard queue; one that fails is delivered again, alone."""
+    """Handle each record of a standard queue; only those that fail are delivered again."""
     return {"batchItemFailures": [_named(record) for record in event["Records"] if not _is_handled(record, handle)]}
 
 
 def process_fifo_batch(event: Mapping[str, Any], handle: Callable[[dict[str, Any]], None]) -> _Failures:
-    """Handle each record of a FIFO queue; a group whose message fails waits, the other groups go on."""
+    """Handle each record of a FIFO queue; when a message fails, its group waits and the others continue."""
     failures, waiting = [], set()
     for record in event["Records"]:
         group = record["attributes"]["MessageGroupId"]
@@ -33,10 +33,10 @@ def process_fifo_batch(event: Mapping[str, Any], handle: Callable[[dict[str, Any
 
 
 def _is_handled(record: dict[str, Any], handle: Callable[[dict[str, Any]], None]) -> bool:
-    """Handle a record; a failure is logged with its cause, for the answer has no room for it."""
+    """Handle a record and log a failure with its cause, which the answer cannot carry."""
     try:
         handle(record)
-    except Exception as error:  # noqa: BLE001 - whatever went wrong, the queue brings the record again
+    except Exception as error:  # noqa: BLE001 - whatever went wrong, the record is delivered again
         logger.error("message failed", exc_info=error, extra={"message_id": record["messageId"]})
         return False
     return True

@@ -1,4 +1,4 @@
-"""What travels on the case queue. One group per device, so that one thing at a time happens to it."""
+"""The messages on the case queue. Each device is a group, so that its messages are handled one at a time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ SCHEMA = 1
 
 
 def send_finding(queue: CaseQueue, finding: Finding, *, verified: bool = False) -> None:
-    """Queue a finding behind everything else about its device (or about its subject, when that is no device).
+    """Queue a finding after everything else about its device (or its subject, when that is not a device).
 
-    `verified` says that it was just read from its detector's own API and need not be asked for again.
+    `verified` means that it was just read from its detector's own API and need not be verified again.
     """
     _put(queue, _group_of(finding), "finding", finding=finding.to_message(), verified=verified)
 
 
 def send_findings(queue: CaseQueue, findings: Sequence[Finding], *, verified: bool) -> None:
-    """Queue many findings, in as few calls as the queue allows."""
+    """Queue findings in as few calls as the queue allows."""
     queue.put_all(
         [_entry(_group_of(each), "finding", finding=each.to_message(), verified=verified) for each in findings]
     )
@@ -36,13 +36,13 @@ def _group_of(finding: Finding) -> str:
 def send_decision(
     queue: CaseQueue, *, thing: str, decision: str, case_id: str, who: str, why: str, request: str
 ) -> None:
-    """Queue what an operator decided; `request` is the id of the operator's own call."""
+    """Queue an operator's decision; `request` is the id of the operator's call."""
     body = {"decision": decision, "case": case_id, "who": who, "why": why, "request": request}
     _put(queue, thing, "decision", **body)
 
 
 def send_campaign_decision(queue: CaseQueue, *, decision: str, campaign: str, who: str, why: str, request: str) -> None:
-    """Queue what an operator decided about a campaign, behind whatever the campaign is at."""
+    """Queue an operator's decision about a campaign, after the campaign's other messages."""
     body = {"decision": decision, "campaign": campaign, "who": who, "why": why, "request": request}
     _put(queue, "campaign", "campaign-decision", **body)
 
@@ -53,12 +53,12 @@ def send_batch_over(queue: CaseQueue, *, batch: str) -> None:
 
 
 def send_job_ended(queue: CaseQueue, *, thing: str, job_id: str, event: str) -> None:
-    """Queue that a job's execution on a device ended; `event` is the id of the event that said so."""
+    """Queue that a job's execution on a device ended; `event` is the id of the event that reported it."""
     _put(queue, thing, "job-ended", job=job_id, thing=thing, event=event)
 
 
 def send_due(queue: CaseQueue, *, thing: str, key: Key, due_at: str, round_: str) -> None:
-    """Queue that a record's time has come; `round_` names the sweep, so that the next one asks again."""
+    """Queue that a record is due; `round_` names the sweep, so that the next sweep queues it again."""
     _put(queue, thing, "due", partition=key.partition, sort=key.sort, due=due_at, round=round_)
 
 

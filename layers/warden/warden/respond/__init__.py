@@ -1,1 +1,1 @@
-"""From a finding, a decision or a deadline to what is done about it."""
+"""Act on findings, decisions and deadlines."""

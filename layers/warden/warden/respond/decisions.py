@@ -1,4 +1,4 @@
-"""What operators decide. The CLI asks `operate`, which queues the decision; the responder carries it out."""
+"""The decisions of operators. The CLI calls `operate`, which queues a decision; the responder carries it out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from warden.respond.responder import admit, carry_on, perform, planned, reached_
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """A decision and whose it is. `who` is the ARN that AWS authenticated, never a name from a payload."""
+    """A decision and who made it. `who` is the ARN that AWS authenticated, never a name from a payload."""
 
     decision: Decision
     case_id: str
@@ -30,10 +30,10 @@ class Order:
 
 
 def check_decision(decision: Decision, case: Case, context: Context) -> None:
-    """See whether a decision can be carried out now.
+    """Check whether a decision can be carried out now.
 
     Raises:
-        Refused: telling why not, and what can be done instead.
+        Refused: with the reason, and what can be done instead.
     """
     if refusal := refusal_of(decision, case, context.settings.mode):
         raise refusal
@@ -51,14 +51,14 @@ def _take(order: Order, context: Context) -> Case:
     case = context.cases.read(order.case_id)
     outbox = context.cases.outbox(case)
     if order.request in outbox.handled_request_ids:
-        # By another delivery, or just now by a write whose answer was lost: only the rest of its work is left.
+        # Handled by another delivery, or by a write whose answer was lost: only the rest of the work remains.
         return context.cases.read(order.case_id)
     check_decision(order.decision, case, context)
-    return _TAKE[order.decision](case, outbox.with_request(order.request), order, context)
+    return _BY_DECISION[order.decision](case, outbox.with_request(order.request), order, context)
 
 
 def resume(case: Case, context: Context) -> Case:
-    """Go on with a case from wherever it stands."""
+    """Continue a case from its current state."""
     if case.state is CaseState.RECOVERING:
         return recover(case, context)
     if case.state is CaseState.CONTAINED and case.progress(COLLECT_LOGS) is Progress.PLANNED:
@@ -66,15 +66,15 @@ def resume(case: Case, context: Context) -> Case:
     return carry_on(case, context)
 
 
-def _said(order: Order) -> Step:
+def _step_of(order: Order) -> Step:
     facts = {"decision": order.decision} | ({"request": order.request} if order.request else {})
-    return Step(StepKind.DECISION_TAKEN, order.who, order.why, facts)
+    return Step(StepKind.DECISION_BY_DECISIONN, order.who, order.why, facts)
 
 
 def _approve(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
     view = read_device(case.thing, context) if case.thing else None
     if view is None and case.thing:
-        raise Refused("no-device", f"{case.thing} is not in the registry any more")
+        raise Refused("no-device", f"{case.thing} is no longer in the registry")
     affected = reached_by(case.outcomes, view, context) if view else []
     approved = replace(
         case,
@@ -82,20 +82,20 @@ def _approve(case: Case, outbox: Outbox, order: Order, context: Context) -> Case
         approved_at=context.now(),
         affected=tuple(each.name for each in affected),
     )
-    return admit(approved, context.plan.rule_named(case.rule), affected, context, _said(order), outbox=outbox)
+    return admit(approved, context.plan.rule_named(case.rule), affected, context, _step_of(order), outbox=outbox)
 
 
 def _dismiss(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
-    return context.cases.close(case, Resolution.DISMISSED, context.now(), _said(order), outbox=outbox)
+    return context.cases.close(case, Resolution.DISMISSED, context.now(), _step_of(order), outbox=outbox)
 
 
 def _collect(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
     if case.progress(COLLECT_LOGS) in (Progress.PLANNED, Progress.STARTED):
-        # It is so already: whoever did not hear the answer to his command, and gave it again, wants no second job.
-        return context.cases.save(case, context.now(), _said(order), also=(outbox_put(outbox),))
+        # Already so: an operator who lost the answer and repeated the command does not want a second job.
+        return context.cases.save(case, context.now(), _step_of(order), also=(outbox_put(outbox),))
     again = case.with_outcome(COLLECT_LOGS, planned(case, COLLECT_LOGS))
     state = CaseState.RESPONDING if case.state is CaseState.OPEN else case.state
-    return context.cases.save(replace(again, state=state), context.now(), _said(order), also=(outbox_put(outbox),))
+    return context.cases.save(replace(again, state=state), context.now(), _step_of(order), also=(outbox_put(outbox),))
 
 
 def _release(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
@@ -107,10 +107,10 @@ def _release(case: Case, outbox: Outbox, order: Order, context: Context) -> Case
     else:
         kept = {action: outcome for action, outcome in case.outcomes.items() if action != ROTATE_CERTIFICATE}
         recovering = replace(recovering, outcomes=kept)
-    return context.cases.save(recovering, context.now(), _said(order), also=(outbox_put(outbox),))
+    return context.cases.save(recovering, context.now(), _step_of(order), also=(outbox_put(outbox),))
 
 
-_TAKE: dict[Decision, Callable[[Case, Outbox, Order, Context], Case]] = {
+_BY_DECISION: dict[Decision, Callable[[Case, Outbox, Order, Context], Case]] = {
     Decision.APPROVE: _approve,
     Decision.DISMISS: _dismiss,
     Decision.RELEASE: _release,
@@ -120,7 +120,7 @@ _TAKE: dict[Decision, Callable[[Case, Outbox, Order, Context], Case]] = {
 
 
 def recover(case: Case, context: Context) -> Case:
-    """Take a release one step on: begin the rotation, wait for it, then restore; or give up and stay contained."""
+    """Advance a release: begin the rotation, wait for it, then restore; if it fails, the device stays contained."""
     rotation = case.outcomes.get(ROTATE_CERTIFICATE)
     if rotation is not None and rotation.progress is Progress.PLANNED:
         outcome = perform(ROTATE_CERTIFICATE, case, context)
@@ -131,10 +131,10 @@ def recover(case: Case, context: Context) -> Case:
     if rotation is not None and rotation.progress is Progress.FAILED:
         return _stay_contained(case.id, f"the rotation failed: {rotation.detail}", context)
     try:
-        said = release(case.thing, case.id, context)
+        what_was_done = release(case.thing, case.id, context)
     except (Refused, ActionFailed) as error:
         return _stay_contained(case.id, str(error), context)
-    return notify(retry_on_conflict(lambda: _close_released(case.id, said, context)), context)
+    return notify(retry_on_conflict(lambda: _close_released(case.id, what_was_done, context)), context)
 
 
 def _stay_contained(case_id: str, why: str, context: Context) -> Case:
@@ -143,14 +143,14 @@ def _stay_contained(case_id: str, why: str, context: Context) -> Case:
         if case.state is not CaseState.RECOVERING:
             return case
         stays, step = replace(case, state=CaseState.CONTAINED), Step(StepKind.RELEASE_NOT_MADE, WARDEN, why)
-        told_again = replace(context.cases.outbox(case), announced_states=())
-        return context.cases.save(stays, context.now(), step, also=(outbox_put(told_again),))
+        unannounced = replace(context.cases.outbox(case), announced_states=())
+        return context.cases.save(stays, context.now(), step, also=(outbox_put(unannounced),))
 
     return notify(retry_on_conflict(write), context, f"The release was not made: {why}")
 
 
-def _close_released(case_id: str, said: str, context: Context) -> Case:
+def _close_released(case_id: str, what_was_done: str, context: Context) -> Case:
     case = context.cases.read(case_id)
     if case.state is not CaseState.RECOVERING:
         return case
-    return context.cases.close(case, Resolution.RELEASED, context.now(), Step(StepKind.RELEASED, WARDEN, said))
+    return context.cases.close(case, Resolution.RELEASED, context.now(), Step(StepKind.RELEASED, WARDEN, what_was_done))

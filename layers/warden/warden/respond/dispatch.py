@@ -1,4 +1,4 @@
-"""What the responder does with each kind of message on the case queue."""
+"""Dispatch each kind of message on the case queue to the function that handles it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from warden.respond.responder import respond
 
 
 def dispatch(message: Mapping[str, Any], context: Context) -> Refused | None:
-    """Do what a message on the case queue asks for; gives the refusal of one that can never be acted on.
+    """Do what a message on the case queue asks for; return the refusal of a message that can never be acted on.
 
     Raises:
-        Exception: whatever AWS said, when it may go better next time; the message is delivered again.
+        Exception: an error of AWS that may not occur next time; the message is delivered again.
     """
     return record_if_refused(
         lambda: _handler_of(message)(message, context),
@@ -64,7 +64,7 @@ def _decision(message: Mapping[str, Any], context: Context) -> None:
 
 
 def _tell_operator(order: Order, refusal: Refused, context: Context) -> None:
-    """Put a decision that could not be taken on the case's timeline, once: whoever decided is looking there."""
+    """Put a refused decision on the case's timeline, once: the operator looks there."""
 
     def write() -> None:
         case = context.cases.read(order.case_id)

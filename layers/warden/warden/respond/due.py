@@ -1,4 +1,4 @@
-"""The sweep: whatever's time has come goes to its device's queue. What is lost elsewhere is found here."""
+"""The sweep: queue every record that is due. It also finds what was lost elsewhere."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from warden.queues.messages import send_due
 
 
 class _Ports(HasLedger, HasQueue, Protocol):
-    """What the sweep touches."""
+    """The ports of the sweep."""
 
 
 def sweep(context: Context[_Ports]) -> int:
-    """Queue every record that is due; gives how many. One that stays due is queued again by the next sweep."""
+    """Queue every record that is due; return how many. Records that stay due are queued again by the next sweep."""
     now = context.now()
     # Five minutes, like the schedule and like SQS FIFO's deduplication: a sweep that runs twice queues once.
     round_ = str(int(now.timestamp()) // 300)

@@ -1,4 +1,4 @@
-"""What happens later: jobs that end on devices, deadlines that pass, second disconnects, retired certificates."""
+"""Follow up later: jobs that end, deadlines that pass, second disconnects, retired certificates."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from warden.respond.responder import record_outcome, settle_after_job
 
 
 class Retired(StrEnum):
-    """What became of a retired certificate when its grace was over: kept is one that is in use again."""
+    """The fate of a retired certificate after its grace period: kept if it is in use again."""
 
     KEPT = "kept"
     DELETED = "deleted"
 
 
 def job_ended(job_id: str, thing: str, context: Context) -> None:
-    """Take in that a job's execution may be over. The event is a hint: what counts is what IoT Jobs says now."""
+    """Handle an event that a job's execution may be over. The event is a hint: IoT Jobs is asked for the status."""
     job = read_job(context.ports.ledger, job_id, thing)
     if job is None:
         return
@@ -44,7 +44,7 @@ def job_ended(job_id: str, thing: str, context: Context) -> None:
 
 
 def due(key: Key, context: Context) -> None:
-    """Do what a record's time has come for; a record that is not due any more is left alone."""
+    """Do what a due record asks for; a record that is no longer due is left alone."""
     record = context.ports.ledger.read(key)
     if record is None or "due_at" not in record or from_text(record["due_at"]) > context.now():
         return
@@ -52,11 +52,11 @@ def due(key: Key, context: Context) -> None:
 
 
 def _end(job: Job, status: str, context: Context) -> None:
-    """Judge a job that is over and go on with its case. Its clock is stopped last: until then the sweep comes back."""
+    """Judge a job that is over and continue its case. Its deadline is cleared last, so that the sweep repeats this."""
     outcome = judge_of(job.action)(job, status, context)
     case = context.cases.read(job.case_id)
     recorded = case.outcomes.get(job.action)
-    if recorded is not None and recorded.job_id == job.id:  # otherwise the case has moved on without this job
+    if recorded is not None and recorded.job_id == job.id:  # otherwise the case has continued without this job
         if recorded.progress not in (Progress.DONE, Progress.FAILED):
             case = record_outcome(case.id, job.action, outcome, context)
         _go_on(case, job, context)
@@ -78,7 +78,7 @@ def _stop_clock(ended: Job, context: Context) -> None:
 
 
 def _job_due(_key: Key, record: Record, context: Context) -> None:
-    """End a job that kept silent past its deadline: QUEUED never times out by itself."""
+    """End a job that was silent past its deadline: a QUEUED execution never times out by itself."""
     job = job_from(record)
     execution = context.ports.jobs.execution(job.id, job.thing)
     if execution is not None and not execution.is_over:
@@ -87,9 +87,9 @@ def _job_due(_key: Key, record: Record, context: Context) -> None:
 
 
 def _containment_due(_key: Key, record: Record, context: Context) -> None:
-    """Disconnect a second time: a session that was opened on cached policies ends now."""
+    """Disconnect a second time, to end a session that was opened under cached policies."""
     containment = containment_from(record)
-    said = "the device is not contained any more"
+    said = "the device is no longer contained"
     if containment.state is ContainmentState.CONTAINED and context.settings.disconnect:
         said = WORDS[context.ports.connections.disconnect(containment.thing)]
     step = Step(StepKind.SECOND_DISCONNECT, WARDEN, said)
@@ -99,14 +99,14 @@ def _containment_due(_key: Key, record: Record, context: Context) -> None:
 
 
 def _append_once(case_id: str, step: Step, context: Context) -> None:
-    """Add a step unless its like stands in the timeline: the sweep may bring the same record twice."""
+    """Add a step unless the timeline has one like it: the sweep may queue the same record twice."""
     if not any(entry.step.kind is step.kind for entry in context.cases.timeline(case_id)):
         case = context.cases.read(case_id)
         context.cases.save(case, context.now(), step)
 
 
 def _retirement_due(key: Key, record: Record, context: Context) -> None:
-    """Delete a retired certificate, unless somebody took it into use again."""
+    """Delete a retired certificate, unless it is in use again."""
     certificate = context.ports.certificates.read(record["certificate"])
     in_use = certificate is not None and (
         certificate.is_active or bool(context.ports.registry.things_of(record["certificate"]))

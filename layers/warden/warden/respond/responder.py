@@ -1,4 +1,4 @@
-"""The responder: finding, case, plan, governor, actions. Every step compares what is with what should be."""
+"""The responder: finding, case, plan, governor, actions. Every step compares the actual with the intended state."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from warden.respond.actions import action_named
 
 
 def respond(finding: Finding, context: Context, *, verified: bool = False) -> Case | None:
-    """Do what the plan says about a finding. Doing it again changes nothing.
+    """Do what the plan says about a finding. A repetition changes nothing.
 
-    `verified` says that it was just read from its detector's own API and need not be asked for again.
+    `verified` means that it was just read from its detector's own API and need not be verified again.
 
     Raises:
-        Refused: when the finding is out of date or its detector does not know it.
+        Refused: when the finding is out of date, or its detector does not know it.
     """
     if finding.subject.type is SubjectType.CERTIFICATE and _hand_on(finding, context, verified=verified):
         return None
@@ -58,9 +58,9 @@ def respond(finding: Finding, context: Context, *, verified: bool = False) -> Ca
 
 
 def _hand_on(finding: Finding, context: Context, *, verified: bool) -> bool:
-    """Turn what is said of a certificate into the same of each thing that uses it; tells whether any does.
+    """Turn a finding about a certificate into one about each thing that uses it; return whether any does.
 
-    It is devices that are contained, re-keyed and released, one at a time and each in its own queue group.
+    Devices are contained, re-keyed and released one at a time, each in its own queue group.
     """
     things = context.ports.registry.things_of(finding.subject.name)
     for thing in things:
@@ -69,7 +69,7 @@ def _hand_on(finding: Finding, context: Context, *, verified: bool) -> bool:
 
 
 def carry_on(case: Case, context: Context, view: DeviceView | None = None) -> Case:
-    """Carry out what is planned on a case and not done yet, then tell people where it stands."""
+    """Run the planned actions of a case that are not done yet, then notify people of its state."""
     if case.state is CaseState.RESPONDING:
         case = _act(case, context, view)
     return notify(case, context)
@@ -92,7 +92,7 @@ def _close_finding(finding: Finding, context: Context) -> Case | None:
 
 
 def _close_if_untouched(case_id: str, finding: Finding, context: Context) -> Case:
-    """Close the case, unless the device is contained: that ends by a release, which somebody decides (decision 5)."""
+    """Close the case, unless the device is contained: only a release by an operator ends that (decision 5)."""
     case = context.cases.read(case_id)
     if not case.is_open or case.finding_is_open:
         return case
@@ -103,9 +103,9 @@ def _close_if_untouched(case_id: str, finding: Finding, context: Context) -> Cas
 
 
 def _is_undecided(case: Case, finding: Finding, context: Context) -> bool:
-    """Tell whether the plan is to be asked: about a new case, or one whose device is found again after its campaign.
+    """Check whether to ask the plan: for a new case, or when a device is found again after its campaign.
 
-    Without the second an expiring certificate of a device that was offline would be left to its end.
+    Otherwise the certificate of a device that was offline during the campaign would expire.
     """
     if case.state is not CaseState.OPEN:
         return False
@@ -116,7 +116,7 @@ def _is_undecided(case: Case, finding: Finding, context: Context) -> bool:
 
 
 def _decide(case_id: str, finding: Finding, view: DeviceView | None, context: Context) -> Case:
-    """Choose the rule and, within its mode and the governor's limits, begin."""
+    """Choose the rule and begin, within its mode and the governor's limits."""
     case, thing = context.cases.read(case_id), view.thing if view else None
     if not _is_undecided(case, finding, context):
         return case
@@ -135,7 +135,7 @@ def _decide(case_id: str, finding: Finding, view: DeviceView | None, context: Co
     )
     why = f"rule {rule.name}: {', '.join(rule.actions)}; mode {mode}"
     if not outcomes:
-        nobody = f"; {case.subject} is no registered thing: there is no device to act on" if thing is None else ""
+        nobody = f"; {case.subject}is not a registered thing: there is no device to act on" if thing is None else ""
         return context.cases.save(chosen, context.now(), Step(StepKind.DECIDED, WARDEN, f"{why}{nobody}"))
     if mode is Mode.OBSERVE:
         return context.cases.save(chosen, context.now(), Step(StepKind.DECIDED, WARDEN, f"{why}; nothing is touched"))
@@ -155,7 +155,7 @@ def _decide(case_id: str, finding: Finding, view: DeviceView | None, context: Co
 
 
 def _too_soon(case: Case, rule: Rule, context: Context) -> str:
-    """Say why a problem that was just dealt with is not acted on again: an alarm that comes and goes needs a person."""
+    """Return why a problem that was just closed is not acted on again: an alarm that comes and goes needs a person."""
     if case.acted_before is None:
         return ""
     cool_down = context.plan.cool_down_of(rule)
@@ -165,7 +165,7 @@ def _too_soon(case: Case, rule: Rule, context: Context) -> str:
 
 
 def _possible(actions: Sequence[str], case: Case, thing: Thing | None) -> Sequence[str]:
-    """Leave out what cannot be done: without a thing, only a certificate that the case is about can be acted on."""
+    """Drop actions that cannot be done: without a thing, only the certificate of the case can be acted on."""
     if thing is not None:
         return actions
     on_certificate = case.subject.type is SubjectType.CERTIFICATE and DEACTIVATE_CERTIFICATE in actions
@@ -180,10 +180,10 @@ def admit(
     *steps: Step,
     outbox: Outbox | None = None,
 ) -> Case:
-    """Ask the governor, and begin or hold. What it counts is written in the same commit, and so is a changed outbox.
+    """Ask the governor, then begin or hold. Its counters and a changed outbox are written in the same commit.
 
     Raises:
-        Conflict: when the case or a counter was changed meanwhile; decide anew.
+        Conflict: when the case or a counter was changed meanwhile; decide again.
     """
     counted = are_counted(case.outcomes)
     admission = context.governor.weigh(rule, affected, context.now(), approved=bool(case.approved_by), counted=counted)
@@ -203,7 +203,7 @@ def _weighed(kind: StepKind, admission: Admission) -> Step:
 
 
 def reached_by(outcomes: Mapping[str, Outcome], view: DeviceView, context: Context) -> Sequence[Thing]:
-    """List the things that planned actions reach: with this one whoever shares its certificates, if any is touched."""
+    """List the things that planned actions reach: if certificates are touched, also those that share them."""
     if not outcomes:
         return []
     return affected_by(view, context) if are_counted(outcomes) else [view.thing]
@@ -214,7 +214,7 @@ def _planned(case: Case, actions: Sequence[str]) -> dict[str, Outcome]:
 
 
 def planned(case: Case, action: str) -> Outcome:
-    """Plan an action; a job's id is chosen now, so that however often it is begun it is one job."""
+    """Plan an action. A job's id is chosen now, so that a repeated start is the same job."""
     return Outcome(
         Progress.PLANNED, job_id=job_id(case.id, action, case.version) if action_named(action).is_job else ""
     )
@@ -229,7 +229,7 @@ def _act(case: Case, context: Context, view: DeviceView | None) -> Case:
 
 
 def perform(action: str, case: Case, context: Context, view: DeviceView | None = None) -> Outcome:
-    """Run one action; what cannot be done on this device is an outcome, and the next action goes on."""
+    """Run one action. If it cannot be done on this device, that is its outcome and the next action runs."""
     try:
         return action_named(action).run(case, context, view)
     except ActionFailed as error:
@@ -237,7 +237,7 @@ def perform(action: str, case: Case, context: Context, view: DeviceView | None =
 
 
 def record_outcome(case_id: str, action: str, outcome: Outcome, context: Context) -> Case:
-    """Write what became of an action, with its line in the timeline, once."""
+    """Write the outcome of an action with its step, once."""
 
     def write() -> Case:
         case = context.cases.read(case_id)
@@ -249,7 +249,7 @@ def record_outcome(case_id: str, action: str, outcome: Outcome, context: Context
 
 
 def _settle(case_id: str, context: Context) -> Case:
-    """Say where a case stands once everything planned has at least begun."""
+    """Set a case's state once everything planned has at least begun."""
     case = context.cases.read(case_id)
     if case.state is not CaseState.RESPONDING:
         return case
@@ -262,7 +262,7 @@ def _settle(case_id: str, context: Context) -> Case:
 
 
 def _rest(case: Case, context: Context) -> Case:
-    """Leave a case whose actions have all ended: closed when its problem is solved, open for people when not."""
+    """Close a case whose actions have all ended if its problem is solved; otherwise leave it open for people."""
     if case.progress(ROTATE_CERTIFICATE) is Progress.DONE:
         return context.cases.close(
             case, Resolution.ROTATED, context.now(), Step(StepKind.CLOSED, WARDEN, "the certificate is a new one")
@@ -275,5 +275,5 @@ def _rest(case: Case, context: Context) -> Case:
 
 
 def settle_after_job(case_id: str, context: Context) -> Case:
-    """Say where a case stands after one of its jobs has ended."""
+    """Set a case's state after one of its jobs has ended."""
     return retry_on_conflict(lambda: _settle(case_id, context))

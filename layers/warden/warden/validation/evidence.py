@@ -19,7 +19,7 @@ BYTES = 8_000
 
 @dataclass
 class _Allowance:
-    """What one go may keep; `values` counts down, so that a crowded message costs no more time than it gets room."""
+    """How much may be kept. `values` counts down, so that the time spent on a crowded message is bounded too."""
 
     depth: int
     items: int
@@ -27,12 +27,12 @@ class _Allowance:
     values: int
 
 
-# From generous to what always fits: 12 entries of two texts of 24 characters, 12 bytes each when escaped, are 7 KB.
+# From generous to what always fits: 12 entries of two strings of 24 characters, 12 bytes each when escaped, are 7 KB.
 _GOES = ((8, 64, 512, 500), (5, 16, 128, 100), (1, 12, 24, 12))
 
 
 def bounded(message: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """Keep these keys of a message, as far as they are there and in this order, cut to `BYTES` altogether."""
+    """Keep those of these keys that a message has, in this order, cut to `BYTES` in all."""
     known = {key: message[key] for key in keys if message.get(key) is not None}
     kept: dict[str, Any] = {}
     for go in _GOES:  # pragma: no branch - the last always fits
@@ -68,7 +68,7 @@ def _object(value: Mapping[Any, Any], allowance: _Allowance, depth: int) -> dict
         if count == allowance.items or allowance.values <= 0:
             kept["..."] = f"{len(value) - count} more left out"
             break
-        # Some stores refuse an empty name; of two keys that are cut to the same, the first stays.
+        # Some stores refuse an empty name. Of two keys that are equal once cut, the first is kept.
         kept.setdefault(_text(str(key), min(allowance.characters, 128)) or "(empty)", _cut(item, allowance, depth))
     return kept
 
@@ -89,6 +89,6 @@ def _text(value: str, limit: int) -> str:
 
 def _number(value: int | float) -> int | str:
     if isinstance(value, float):
-        # 54.0 is a count that went through a float; other fractions are text, for no store keeps them alike.
+        # 54.0 is a count that was once a float. Other fractions become strings: stores round them differently.
         return int(value) if math.isfinite(value) and value.is_integer() and abs(value) < 2**53 else repr(value)
     return value if abs(value) < 10**quotas.NUMBER_DIGITS else "(a number too long to keep)"

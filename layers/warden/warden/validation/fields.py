@@ -1,7 +1,7 @@
-"""Reading one field of a message: what is there, of the right type and within bounds, or `Refused` with a sentence.
+"""Read one field of a message: return a value of the right type within bounds, or raise `Refused`.
 
-A field is named by its path, `behavior.criteria`; in `null` and in an absent key there is nothing. Names in a reason
-are ours and values are described by their type, so that a reason never carries text from a message.
+A field is named by its path, `behavior.criteria`; `null` and an absent key are both nothing. A reason uses our own
+names and describes values by their type, so that it never carries text from a message.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from warden.core.clock import from_epoch, from_text
 from warden.core.errors import Refused
 
 WORD = r"[A-Za-z0-9:_./+=,@-]{1,256}"
-"""What AWS puts into ids, kinds and enumerations: nothing in it needs escaping anywhere."""
+"""The characters of AWS's ids, kinds and enumerations: none needs escaping anywhere."""
 
 _LAST_EPOCH = 253_402_300_799_000
 """The last millisecond of 9999; a greater number cannot be a time in either unit."""
@@ -42,7 +42,7 @@ def value_at(message: Mapping[str, Any], path: str) -> Any:
 
 
 def optional_text(message: Mapping[str, Any], path: str) -> str:
-    """Read a text; empty when there is none."""
+    """Read a string; empty when there is none."""
     value = value_at(message, path)
     if value is None:
         return ""
@@ -54,7 +54,7 @@ def optional_text(message: Mapping[str, Any], path: str) -> str:
 
 
 def text(message: Mapping[str, Any], path: str) -> str:
-    """Read a text that must be there and not be empty."""
+    """Read a string that must be present and not empty."""
     return _there(path, optional_text(message, path))
 
 
@@ -71,7 +71,7 @@ def optional_word(message: Mapping[str, Any], path: str) -> str:
 
 
 def word(message: Mapping[str, Any], path: str) -> str:
-    """Read an id, a kind or a value of an enumeration that must be there."""
+    """Read an id, a kind or a value of an enumeration that must be present."""
     return _there(path, optional_word(message, path))
 
 
@@ -96,7 +96,7 @@ def optional_list(message: Mapping[str, Any], path: str) -> list[Any]:
 
 
 def optional_flag(message: Mapping[str, Any], path: str) -> bool:
-    """Read a boolean, which some services write as text; False when there is none."""
+    """Read a boolean, which some services write as a string; False when there is none."""
     value = value_at(message, path)
     if value is None or isinstance(value, bool):
         return bool(value)
@@ -114,9 +114,9 @@ def objects(items: list[Any], path: str) -> list[Mapping[str, Any]]:
 
 
 def moment(message: Mapping[str, Any], path: str, latest: datetime) -> datetime:
-    """Read when something happened, never later than `latest`; `latest` itself when it is not said.
+    """Read when something happened, but never later than `latest`; `latest` itself when the field is absent.
 
-    Whoever writes a message could date it into the future, and so outlive every release.
+    A sender could date a finding into the future, so that it would be newer than every release.
     """
     value = value_at(message, path)
     if value is None:
@@ -133,12 +133,12 @@ def moment(message: Mapping[str, Any], path: str, latest: datetime) -> datetime:
 
 
 def is_word(value: str) -> bool:
-    """Tell whether a text can be an identifier or a value of an enumeration."""
+    """Check whether a string can be an identifier or a value of an enumeration."""
     return re.fullmatch(WORD, value) is not None
 
 
 def is_unicode(value: str) -> bool:
-    """Tell whether a text can be written as UTF-8: JSON can spell half of a surrogate pair, nothing can store it."""
+    """Check whether a string can be written as UTF-8: JSON can spell half a surrogate pair, nothing can store it."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -153,14 +153,14 @@ def _moment(value: float | str | datetime) -> datetime:
         if not 0 <= value <= _LAST_EPOCH:
             raise ValueError("before 1970 or after 9999")
         return from_epoch(value)
-    # Security Hub carries milliseconds as text.
+    # Security Hub writes milliseconds as a string.
     return _moment(int(value)) if value.isdecimal() and len(value) <= 15 else _from_iso(value)
 
 
 def _from_iso(value: str) -> datetime:
     try:
         found = from_text(value)
-    except OverflowError as error:  # 0001-01-01 east of Greenwich lies before the first year
+    except OverflowError as error:  # 0001-01-01 east of Greenwich is before the first year in UTC
         raise ValueError("outside the calendar") from error
     if found.timestamp() < 0:
         raise ValueError("before 1970")

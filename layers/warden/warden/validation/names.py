@@ -1,4 +1,4 @@
-"""Names in messages: what they can name."""
+"""Names in messages: which are possible for each type of subject."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from warden.core import quotas
 from warden.core.errors import Refused
 from warden.core.findings import Subject, SubjectType
 
-# What a name of each type looks like, by the service model of its API. A client id can be any text.
+# The form of each type's names, from the service model of its API. A client id can be any string.
 _PATTERNS: Mapping[SubjectType, str] = MappingProxyType(
     {
         SubjectType.THING: quotas.THING_NAME,
@@ -27,10 +27,10 @@ _PATTERNS: Mapping[SubjectType, str] = MappingProxyType(
 
 
 def subject(kind: SubjectType, name: str, path: str) -> Subject:
-    """Name a subject, when that is a possible name for its type.
+    """Return a subject, if the name is possible for its type.
 
     Raises:
-        Refused: when it is not; the path tells which field said so.
+        Refused: when it is not; the reason names the field.
     """
     if not _is_possible(kind, name):
         raise Refused(
@@ -40,20 +40,20 @@ def subject(kind: SubjectType, name: str, path: str) -> Subject:
 
 
 def device(name: str, path: str) -> Subject:
-    """Name a device by the registry's name for it, or by its client id when the registry could not hold that name.
+    """Return a device as a thing, or as a client id when the registry could not hold that name.
 
-    Device Defender reports a client that is no registered thing under its client id, which can be any text. Such a
-    finding is kept, about the client id, and nothing takes the name for a thing's.
+    Device Defender reports a client that is not a registered thing under its client id, which can be any string. Such
+    a finding is kept, about the client id, and never treated as one about a thing.
 
     Raises:
-        Refused: when it can be neither.
+        Refused: when it can be neither of the two.
     """
     kind = SubjectType.THING if _is_possible(SubjectType.THING, name) else SubjectType.CLIENT_ID
     return subject(kind, name, path)
 
 
 def without_arn(name: str) -> str:
-    """Take the name out of an ARN; a bare name stays what it is."""
+    """Return the name in an ARN; a bare name is returned as it is."""
     return name.rpartition("/")[2] if name.startswith("arn:") else name
 
 

@@ -1,4 +1,4 @@
-"""The text of a message, before anybody asks whose it is."""
+"""Parse a message strictly, before its detector is known."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from warden.core.errors import Refused
 
 
 def message_in(body: str) -> Mapping[str, Any]:
-    """Read a JSON object, strictly: no NaN, and no key twice, for two readers could then see two messages.
+    """Read a JSON object. NaN and duplicate keys are refused: two parsers could read them differently.
 
     Raises:
-        Refused: when it is none.
+        Refused: when it is not one.
     """
     try:
         message = json.loads(body, parse_constant=_no_constant, object_pairs_hook=_object)

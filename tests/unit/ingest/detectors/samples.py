@@ -98,7 +98,7 @@ def assert_is_plain(refused: Refused) -> None:
 
 
 def can_be_stored(value: object) -> bool:
-    """Tell whether DynamoDB takes a value as it is: it has no floats, numbers of 38 digits, and UTF-8 text only."""
+    """Check whether DynamoDB can store a value as it is: no floats, at most 38 digits, valid UTF-8."""
     match value:
         case dict():
             return all(key and can_be_stored(key) and can_be_stored(item) for key, item in value.items())

@@ -62,7 +62,7 @@ def outcome(body: str, carried_by: str) -> tuple[str, str, list[Finding]]:
 
 
 def body_of(case: Mapping[str, Any]) -> str:
-    """Write out a case's message: an object, a text, or pieces of text with how often each comes."""
+    """Write out a case's message: an object, a string, or pieces with their repetitions."""
     if "message" in case:
         return json.dumps(case["message"])
     if isinstance(case["body"], str):

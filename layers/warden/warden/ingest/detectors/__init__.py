@@ -1,8 +1,8 @@
-"""The detectors: one module each, and nothing outside a detector's module knows its payload.
+"""The detectors: one module each. Nothing outside a detector's module knows its payload.
 
-A module offers its `TITLE` and two functions. `recognises(message)` tells by shape alone whether a message is this
-detector's. `findings(message, envelope)` reads it; it raises `Refused` when the message claims to be this
-detector's and cannot be read, and yields nothing when there is nothing to act on.
+A module offers its `TITLE` and two functions. `recognises(message)` checks by shape alone whether a message is
+this detector's. `findings(message, envelope)` reads it. It raises `Refused` when the message has the detector's shape
+but cannot be read, and yields nothing when there is nothing to act on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from warden.core.findings import Finding
 
 @dataclass(frozen=True, kw_only=True)
 class Envelope:
-    """What carried the message: facts from AWS, not from whoever wrote the message.
+    """Facts about a message that AWS states, not its sender.
 
     `topic` is the SNS topic's ARN, empty when the message came from EventBridge.
     """
@@ -30,7 +30,7 @@ class Envelope:
 
 
 class Detector(Protocol):
-    """What a detector's module offers."""
+    """The interface of a detector's module."""
 
     TITLE: str
 

@@ -1,7 +1,7 @@
-"""AWS IoT Device Defender Audit: a check found resources that are not as they should be.
+"""AWS IoT Device Defender Audit: a check found resources that do not comply.
 
-The report that says an audit is complete holds no findings, only which checks have some; they are read with
-`ListAuditFindings`. Each entry of that list, and each finding published on its own, has the same shape.
+The report of a completed audit holds no findings, only which checks have some. They are read with `ListAuditFindings`.
+Each entry of that list has the same shape as a finding published on its own.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ CHECKS: Mapping[str, Severity] = MappingProxyType(
         "UNAUTHENTICATED_COGNITO_ROLE_OVERLY_PERMISSIVE_CHECK": Severity.CRITICAL,
     }
 )
-"""Every check, with the severity AWS documents for it: what counts when a finding does not say its own."""
+"""Every check with the severity that AWS documents for it, used when a finding has none."""
 
-# One check goes by two names in AWS's documents.
+# AWS's documents have two names for this check.
 _ALIASES = MappingProxyType({"REVOKED_CA_CERT_CHECK": "REVOKED_CA_CERTIFICATE_STILL_ACTIVE_CHECK"})
 
 _RESOURCES: Mapping[str, tuple[SubjectType, tuple[str, ...]]] = MappingProxyType(
@@ -64,7 +64,7 @@ _RESOURCES: Mapping[str, tuple[SubjectType, tuple[str, ...]]] = MappingProxyType
         "IAM_ROLE": (SubjectType.IAM_ROLE, ("iamRoleArn",)),
     }
 )
-"""What each type of resource is to us, and which keys of its identifier can name it."""
+"""The subject type of each type of resource, and the keys of its identifier that can name it."""
 
 _RESOURCE = "nonCompliantResource"
 
@@ -90,15 +90,15 @@ class CheckRun(NamedTuple):
 
 
 def recognises(message: Mapping[str, Any]) -> bool:
-    """Tell the report of an audit; one that failed may have no details."""
+    """Recognise the report of an audit; a failed audit's report may have no details."""
     return "auditDetails" in message or ("taskId" in message and "taskStatus" in message)
 
 
 def findings(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding]:
-    """Check that the report can be read; it holds no findings itself.
+    """Check that the report can be read, and yield nothing: a report holds no findings.
 
     Raises:
-        Refused: when it cannot be read, or is another account's.
+        Refused: when it cannot be read, or belongs to another account.
     """
     account = optional_word(message, "accountId")
     if account and account != envelope.account:
@@ -108,7 +108,7 @@ def findings(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding
 
 
 def checks_to_read(message: Mapping[str, Any]) -> tuple[CheckRun, ...]:
-    """List the checks of this report that found something, to page through their findings.
+    """List the checks of this report that found something.
 
     Raises:
         Refused: when the report cannot be read.
@@ -117,7 +117,7 @@ def checks_to_read(message: Mapping[str, Any]) -> tuple[CheckRun, ...]:
 
 
 def checks_done(message: Mapping[str, Any]) -> tuple[CheckRun, ...]:
-    """List the checks of this report that ran to their end, whether they found something or not.
+    """List the checks of this report that ran to the end, with or without findings.
 
     Raises:
         Refused: when the report cannot be read.
@@ -137,7 +137,7 @@ def _runs(message: Mapping[str, Any], *statuses: str) -> tuple[CheckRun, ...]:
 
 
 def finding_of(audit_finding: Mapping[str, Any], envelope: Envelope) -> Finding | None:
-    """Read one finding of an audit; None for one that somebody suppressed.
+    """Read one finding of an audit; None for a suppressed one.
 
     Raises:
         Refused: when it cannot be read.
@@ -161,7 +161,7 @@ def finding_of(audit_finding: Mapping[str, Any], envelope: Envelope) -> Finding 
 
 
 def identifier_key(resource_type: str) -> str:
-    """Tell which key of a resource's identifier names it, as a dotted path; empty for a type nobody knows."""
+    """Return which key of a resource's identifier names it, as a dotted path; empty for an unknown type."""
     return _RESOURCES[resource_type][1][0] if resource_type in _RESOURCES else ""
 
 
@@ -178,13 +178,13 @@ def _severity_of(audit_finding: Mapping[str, Any], check: str) -> Severity:
 def _subject_of(audit_finding: Mapping[str, Any], envelope: Envelope) -> Subject:
     resource_type = word(audit_finding, f"{_RESOURCE}.resourceType")
     if resource_type not in _RESOURCES:
-        # A type that AWS adds one day: nothing of ours can act on it, and a person shall hear of it.
+        # A type that AWS may add: no action applies to it, but people get a notice.
         return subject(SubjectType.ACCOUNT, envelope.account, "account")
     kind, keys = _RESOURCES[resource_type]
     paths = [f"{_RESOURCE}.resourceIdentifier.{key}" for key in keys]
     for path in paths:
         if name := optional_text(audit_finding, path):
-            # A client id is any text, also one that begins like an ARN.
+            # A client id can be any string, even one that begins like an ARN.
             return subject(kind, name if kind is SubjectType.CLIENT_ID else without_arn(name), path)
     if kind is SubjectType.ACCOUNT:
         return subject(kind, envelope.account, paths[0])

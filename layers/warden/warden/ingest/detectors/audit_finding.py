@@ -1,6 +1,6 @@
 """One audit finding on its own, as the mitigation action PUBLISH_FINDING_TO_SNS sends it.
 
-The message names no account. Its shape is that of an entry of `ListAuditFindings`.
+The message names no account. It has the shape of an entry of `ListAuditFindings`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ TITLE = "Device Defender Audit (one finding)"
 
 
 def recognises(message: Mapping[str, Any]) -> bool:
-    """Tell an audit's finding, also a damaged one."""
+    """Recognise an audit's finding, even a malformed one."""
     return "nonCompliantResource" in message or ("findingId" in message and "checkName" in message)
 
 
 def findings(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding]:
-    """Read the finding, unless somebody suppressed it.
+    """Read the finding, unless it is suppressed.
 
     Raises:
         Refused: when it cannot be read.

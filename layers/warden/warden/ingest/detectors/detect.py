@@ -1,7 +1,7 @@
-"""AWS IoT Device Defender Detect: a device's behaviour left its security profile, or came back.
+"""AWS IoT Device Defender Detect: a device's behaviour violates its security profile, or complies again.
 
-The message is the JSON text in an SNS message. Its criteria say what is normal, so an alarm means that they were not
-met. It names no account, no region and no ARN; `thingName` can be the client id of a device nobody registered.
+The message is the JSON in an SNS message. Its criteria describe normal behaviour, so an alarm means that they were not
+met. It has no account, region or ARN. `thingName` can be the client id of a device that is not registered.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ CLOUD_SIDE_METRICS = frozenset(
         "aws:source-ip-address",
     }
 )
-"""What AWS IoT measures itself. Every other metric is the device's own word, and a device can lie."""
+"""The metrics that AWS IoT measures itself. The device reports all others, and a device can lie."""
 
 SEVERITIES: Mapping[tuple[str, str], Severity] = MappingProxyType(
     {
-        # A person wrote the limit down, so crossing it is what that person called not normal.
+        # A person set the limit, so crossing it is what that person calls abnormal.
         ("static", ""): Severity.HIGH,
-        # A percentile of the fleet's own past is left by some device every so often, also on a good day.
+        # Some device always crosses a percentile of the fleet's own past, even when all is well.
         ("statistical", ""): Severity.MEDIUM,
-        # The model says itself how sure it is.
+        # The model states its own confidence.
         ("machine-learning", "HIGH"): Severity.HIGH,
         ("machine-learning", "MEDIUM"): Severity.MEDIUM,
         ("machine-learning", "LOW"): Severity.LOW,
     }
 )
-"""How bad a violation is, by its criteria and the model's confidence; what is not listed is of medium severity."""
+"""The severity of a violation, by its criteria and the model's confidence; medium if it is not listed."""
 
-# Each kind of criteria has its own field; the first that is there tells.
+# Each kind of criteria has its own field; the first one present decides.
 _CRITERIA = {"value": "static", "statisticalThreshold": "statistical", "mlDetectionConfig": "machine-learning"}
 
-# What each event says, and how a title puts it.
+# The words for each type of event in a title.
 _EVENTS = {"in-alarm": "in alarm", "alarm-cleared": "alarm cleared", "alarm-invalidated": "alarm invalidated"}
 
 _EVIDENCE = (
@@ -71,7 +71,7 @@ _EVIDENCE = (
 
 
 def recognises(message: Mapping[str, Any]) -> bool:
-    """Tell violations, also damaged ones, and the status reports of device metrics that may share their topic."""
+    """Recognise violations, even malformed ones, and reports of device metrics that may share their topic."""
     return "violationId" in message or "violationEventType" in message or _is_metrics_report(message)
 
 
@@ -86,22 +86,22 @@ def findings(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding
 
 
 def kind_of(metric: str, behavior: str) -> str:
-    """Name the kind of problem: the metric, or the behaviour when it measures none."""
+    """Return the kind of problem: the metric, or the behaviour if it has no metric."""
     return metric or f"behavior/{behavior or 'unnamed'}"
 
 
 def is_device_side(metric: str) -> bool:
-    """Tell whether the device itself reports it, as it does every custom metric, and so could make it up."""
+    """Check whether the device reports the metric itself, as for every custom metric, and so could invent it."""
     return metric not in CLOUD_SIDE_METRICS
 
 
 def severity_of(criteria: str, confidence: str) -> Severity:
-    """Look the severity up by `static`, `statistical` or `machine-learning`, the last with its confidence."""
+    """Look up the severity by `static`, `statistical` or `machine-learning`, the last with its confidence."""
     return SEVERITIES.get((criteria, confidence if criteria == "machine-learning" else ""), Severity.MEDIUM)
 
 
 def title_of(event: str, kind: str, profile: str, name: str) -> str:
-    """Put a violation into one plain line."""
+    """Write a violation as one plain line."""
     return f"Device Defender Detect: {shown(kind)} of {shown(name)} {_EVENTS[event]} (profile {shown(profile) or '-'})"
 
 
@@ -144,7 +144,7 @@ def _event_of(message: Mapping[str, Any]) -> str:
     event = word(message, "violationEventType")
     if event not in _EVENTS:
         known = ", ".join(_EVENTS)
-        raise Refused("unknown-event-type", f"'violationEventType' must be one of {known}; this one is not known here")
+        raise Refused("unknown-event-type", f"'violationEventType' must be one of {known}; this one is not known")
     return event
 
 
@@ -154,7 +154,7 @@ def _criteria_of(message: Mapping[str, Any]) -> str:
 
 
 def _confidence_of(message: Mapping[str, Any]) -> str:
-    """Read how sure the model was, or else how sure the behaviour wants it to be."""
+    """Read the confidence of the model, or else the confidence that the behaviour requires."""
     said = optional_word(message, "violationEventAdditionalInfo.confidenceLevel")
     return said or optional_word(message, "behavior.criteria.mlDetectionConfig.confidenceLevel")
 

@@ -1,4 +1,4 @@
-"""What EventBridge wraps around a message, and why its word on who sent it can be believed."""
+"""The envelope of an EventBridge event, and why its source can be trusted."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:  # the package imports the detectors, so they cannot import fr
 def detail_of(event: Mapping[str, Any], envelope: Envelope) -> Mapping[str, Any]:
     """Unwrap an event that came from EventBridge itself.
 
-    Only AWS can put an event with a source of `aws.`; the same text in an SNS message could be anybody's.
+    Only AWS can put an event whose source begins with `aws.`; anybody could write the same into an SNS message.
 
     Raises:
-        Refused: when it came by way of a topic.
+        Refused: when it came through a topic.
     """
     if envelope.topic:
         raise Refused(

@@ -1,8 +1,8 @@
-"""A finding of any other detector, as an EventBridge event that Fleet Warden defines.
+"""A finding of any other detector, as an EventBridge event in Fleet Warden's own schema.
 
-`generic-finding.schema.json` beside this module is its contract. Which event sources are let in is a parameter of the
-deployment, checked where the event comes in. The event's source is part of the kind: two detectors that call their
-findings the same have their own cases, and neither can close the other's.
+`generic-finding.schema.json` beside this module is its contract. A parameter of the deployment lists the event
+sources that are accepted; EventBridge checks it. The event's source is part of the kind: two detectors with the same
+finding names have separate cases, and neither can close the other's.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ATTRIBUTE_CHARACTERS = 256
 
 
 def recognises(message: Mapping[str, Any]) -> bool:
-    """Tell our own type of event."""
+    """Recognise our own type of event."""
     return message.get("detail-type") == DETAIL_TYPE
 
 
@@ -41,7 +41,7 @@ def findings(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding
     """Read one finding.
 
     Raises:
-        Refused: when it is not as the schema says.
+        Refused: when it does not match the schema.
     """
     detail = detail_of(message, envelope)
     event_source = word(message, "source")
@@ -66,7 +66,7 @@ def findings(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding
 
 def _check_schema(detail: Mapping[str, Any]) -> None:
     schema = value_at(detail, "schema")
-    # True equals 1 in Python, and is not what a detector that knows the schema sends.
+    # True equals 1 in Python, but is not a schema number.
     if isinstance(schema, bool) or schema != SCHEMA:
         raise Refused("unknown-schema", f"'schema' must be {SCHEMA}; see generic-finding.schema.json")
 

@@ -1,9 +1,10 @@
-"""Amazon GuardDuty on EventBridge: credentials were used in a way that their owner would not.
+"""Amazon GuardDuty on EventBridge: credentials were used in a way in which their owner would not use them.
 
-GuardDuty knows no devices. A device that gets AWS credentials through a role alias uses them in a session whose name
-is its certificate's id, and that is the only way from a finding to a device. A session can be named anything, so the
-name must be exactly a certificate's id; whether that certificate exists and its role is behind a role alias is asked
-before anything is done to it. Everything else is about the account: people are told, nothing is touched.
+GuardDuty does not know devices. A device that gets AWS credentials through a role alias has a session that is named
+after its certificate's id; only this name connects a finding with a device. A session can have any name, so the name
+must be exactly a certificate's id. Before anything is done to that certificate, AWS IoT is asked whether it exists and
+whether its role is behind a role alias. Every other finding is about the account: people are notified, nothing is
+touched.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ TITLE = "GuardDuty"
 
 _DEVICE_SESSION = re.compile(r"[A-Z0-9]+:(?P<certificate>[0-9a-f]{64})")
 
-# GuardDuty's own scale ends at 10; each row holds from its value upwards.
+# GuardDuty's own scale ends at 10; each row applies from its value upwards.
 _SEVERITIES = ((9, Severity.CRITICAL), (7, Severity.HIGH), (4, Severity.MEDIUM), (0, Severity.LOW))
 _WORST = 10
 
 _KEY = "resource.accessKeyDetails"
 _SAMPLE_USER = "GeneratedFindingUserType"
-_KEY_DEPTH = 6  # how deep below `detail` stands what is read here
+_KEY_DEPTH = 6  # how deep below `detail` the fields are that we read
 
 _EVIDENCE = (
     "id",
@@ -62,12 +63,12 @@ _EVIDENCE = (
 
 
 def recognises(message: Mapping[str, Any]) -> bool:
-    """Tell everything that GuardDuty sends, also what is no finding."""
+    """Recognise everything that GuardDuty sends, including what is not a finding."""
     return message.get("source") == "aws.guardduty"
 
 
 def findings(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding]:
-    """Read a finding about credentials; samples, archived ones and those about anything else are left out.
+    """Read a finding about credentials; skip samples, archived findings and those about anything else.
 
     Raises:
         Refused: when it cannot be read.
@@ -130,17 +131,17 @@ def _attributes_of(detail: Mapping[str, Any]) -> dict[str, str]:
         "user-type": optional_text(detail, f"{_KEY}.userType"),
         "role": optional_text(detail, f"{_KEY}.userName"),
     }
-    # A federated user's name can be any text: it stays in the evidence, a plan matches on words only.
+    # A federated user's name can be any string: it stays in the evidence, as a plan matches only words.
     return {key: value for key, value in attributes.items() if is_word(value)}
 
 
 def _concerns_credentials(detail: Mapping[str, Any], type_: str) -> bool:
-    """Tell findings about an access key, and about a chain of events with one, from those about machines."""
+    """Check whether a finding is about an access key, or about a chain of events with one."""
     return bool(optional_object(detail, _KEY)) or type_.startswith("AttackSequence:IAM/")
 
 
 def _is_sample(detail: Mapping[str, Any]) -> bool:
-    """Tell a generated sample, which says so in one of three places."""
+    """Check whether a finding is a generated sample, which is marked in one of three places."""
     info = optional_object(detail, "service.additionalInfo")
     return (
         optional_flag(info, "sample")
@@ -160,7 +161,7 @@ def _says_sample(value: object) -> bool:
 
 
 def _in_camel_case(detail: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Bring a finding that somebody forwarded as the API writes it, `Id`, into the form of the event, `id`."""
+    """Convert a finding that was forwarded in the API's form (`Id`) to the form of the event (`id`)."""
     return detail if "type" in detail or "Type" not in detail else _lowered(detail, _KEY_DEPTH)
 
 

@@ -1,7 +1,7 @@
 """AWS Security Hub's imported findings of Device Defender, for accounts that already collect them there.
 
-They are brought into the shape in which Device Defender itself would have sent them and read by its modules, so that
-an account with both ways has one case, not two.
+They are converted to the form in which Device Defender itself would have sent them, and read by its modules. An
+account that uses both ways has one case, not two.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _CRITERIA = MappingProxyType(
 
 
 def recognises(message: Mapping[str, Any]) -> bool:
-    """Tell everything that Security Hub sends."""
+    """Recognise everything that Security Hub sends."""
     return message.get("source") == "aws.securityhub"
 
 
 def findings(message: Mapping[str, Any], envelope: Envelope) -> Iterator[Finding]:
-    """Read what Device Defender imported about this account and region; everything else is left out.
+    """Read what Device Defender imported about this account and region; skip everything else.
 
     Raises:
         Refused: when a finding cannot be read.
@@ -74,7 +74,7 @@ def _violations(imported: Mapping[str, Any], envelope: Envelope) -> Iterator[Fin
             "criteria": {criteria: {}} if criteria else None,
         },
         "violationEventType": "in-alarm" if _is_active(imported) else "alarm-cleared",
-        # An update of an old finding is no new event: an alarm counts from when it began.
+        # An update of an old finding is not a new event: an alarm counts from its beginning.
         "violationEventTime": fields.get("ViolationStartTime") if _is_active(imported) else imported.get("UpdatedAt"),
     }
     for finding in detect.findings(violation, envelope):
@@ -114,7 +114,7 @@ def _identifier(resource_type: str, fields: Mapping[str, Any], resource_name: st
         }
         return {"policyVersionIdentifier": version}
     if resource_type == "ACCOUNT_SETTINGS":
-        return {}  # the account is the one the event came from; Security Hub spells it in several ways
+        return {}  # the account that the event came from; Security Hub has several names for it
     outer, _, inner = audit.identifier_key(resource_type).partition(".")
     return {outer: {inner: resource_name} if inner else resource_name}
 
@@ -132,7 +132,7 @@ def _is_active(imported: Mapping[str, Any]) -> bool:
 
 
 def _is_ours(imported: Mapping[str, Any], envelope: Envelope) -> bool:
-    """Tell a finding of this account and region, not silenced, from those a central account sees of all the others."""
+    """Check whether a finding is of this account and region, as a central account gets all, and not suppressed."""
     account = optional_text(imported, "AwsAccountId") or envelope.account
     region = optional_text(imported, "Region") or envelope.region
     silenced = optional_text(imported, "Workflow.Status") == "SUPPRESSED"

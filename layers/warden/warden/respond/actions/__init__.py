@@ -1,4 +1,4 @@
-"""The actions, one module each, found by the names in `plan/actions.py`."""
+"""The actions: one module each, named as in `plan/actions.py`."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from warden.respond.actions.action import Action
 
 
 def action_named(name: str) -> Action:
-    """Return an action. Its module is imported when it is first asked for; a test holds that each row has one."""
+    """Return an action. Its module is imported at its first use; a test checks that each row has one."""
     action: Action = import_module(f"{__name__}.{name.replace('-', '_')}").ACTION
     return action
 
 
 def judge_of(name: str) -> Callable[[Job, str, Context], Outcome]:
-    """Return what judges the jobs of an action.
+    """Return the function that judges the jobs of an action.
 
     Raises:
         LookupError: when the action is not a job.
     """
     judge = action_named(name).judge
     if judge is None:
-        raise LookupError(f"{name} is no job")
+        raise LookupError(f"{name} is not a job")
     return judge

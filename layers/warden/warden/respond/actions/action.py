@@ -1,4 +1,4 @@
-"""What an action is. `warden.respond.actions` has them, one module each."""
+"""The interface of an action. `warden.respond.actions` has one module for each."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from warden.devices.jobs import Job
 class Action:
     """Something that can be done about a case.
 
-    `run` is convergent: it compares what is with what should be and may be repeated after any crash. It is given
-    what the decision has just read of the device, if anything, and raises `ActionFailed` when the device cannot be
-    treated so. `permissions` are the IAM actions that the responder's role needs for it; a test holds the role in
-    template.yaml against them. An action that is a job of the device has a `judge`: it is given the job and the status
-    that it ended with, and looks at the world, not at the job's own word.
+    `run` is convergent: it compares the actual with the intended state and may be repeated after any crash. It is given
+    what the decision has just read of the device, if anything. It raises `ActionFailed` when the device cannot be
+    treated in this way. `permissions` are the IAM actions that the responder's role needs for it; a test compares them
+    with the role in template.yaml. An action that is a job on the device has a `judge`. It is given the job and its
+    final status, and checks the result itself rather than trust the status.
     """
 
     name: str
@@ -29,5 +29,5 @@ class Action:
 
     @property
     def is_job(self) -> bool:
-        """Whether a device carries it out."""
+        """Whether a device runs it."""
         return self.judge is not None

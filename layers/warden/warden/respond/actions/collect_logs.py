@@ -14,11 +14,11 @@ from warden.respond.actions.action import Action
 
 
 class _Ports(HasLedger, HasJobs, HasEvidence, Protocol):
-    """What this action touches."""
+    """The ports of this action."""
 
 
 def collect_logs(case: Case, context: Context[_Ports], _view: DeviceView | None = None) -> Outcome:
-    """Start the job; what it brings is judged when it ends, by what is in the bucket."""
+    """Start the job; `judge_logs` checks its result when it ends."""
     job_id = case.outcomes[COLLECT_LOGS].job_id
     ledger, now = context.ports.ledger, context.now()
     job = read_job(ledger, job_id, case.thing)
@@ -31,7 +31,7 @@ def collect_logs(case: Case, context: Context[_Ports], _view: DeviceView | None 
 
 
 def judge_logs(job: Job, status: str, context: Context[_Ports]) -> Outcome:
-    """Success is the object in the bucket, byte for byte what the device announced."""
+    """Judge by the objects in the bucket: each must be byte for byte what the device announced."""
     missing = []
     for upload in job.uploads:
         there = context.ports.evidence.uploaded(upload.key)
@@ -42,7 +42,7 @@ def judge_logs(job: Job, status: str, context: Context[_Ports]) -> Outcome:
             Progress.FAILED, f"not in the bucket as announced: {', '.join(missing)}; the job is {status}", job.id
         )
     if not job.uploads:
-        return Outcome(Progress.FAILED, f"the device announced no file; the job is {status}", job.id)
+        return Outcome(Progress.FAILED, f"the device announced no files; the job is {status}", job.id)
     total = sum(upload.bytes for upload in job.uploads)
     names = ", ".join(upload.name for upload in job.uploads)
     return Outcome(Progress.DONE, f"{names}: {total} bytes, sha256 as announced", job.id)

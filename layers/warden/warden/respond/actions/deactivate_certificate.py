@@ -1,4 +1,4 @@
-"""Deactivate the certificates: the last resort, for a device that nothing more is expected from."""
+"""Deactivate the certificates: the last resort, for a device that is not to connect again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from warden.respond.actions.action import Action
 
 
 class _Ports(HasRegistry, HasCertificates, Protocol):
-    """What this action touches."""
+    """The ports of this action."""
 
 
 def deactivate_certificate(case: Case, context: Context[_Ports], _view: DeviceView | None = None) -> Outcome:
@@ -26,7 +26,7 @@ def deactivate_certificate(case: Case, context: Context[_Ports], _view: DeviceVi
     """
     if case.subject.type is SubjectType.CERTIFICATE:
         certificates = [case.subject.name]
-    elif "certificate" in case.attributes:  # the finding was about this one, and the thing may have others
+    elif "certificate" in case.attributes:  # the finding was about this one; the thing may have others
         certificates = [case.attributes["certificate"]]
     else:
         certificates = context.ports.registry.certificates_of(case.thing)

@@ -1,4 +1,4 @@
-"""Disconnect: close the device's MQTT session, so that it comes back under the policies of now."""
+"""Disconnect: close the device's MQTT session, so that it reconnects under its current policies."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Quarantine: restricted, not blind. Connect, own jobs and own `warden/` topics remain; nothing else does.
+"""Quarantine: the device keeps its connection, its own jobs and its own `warden/` topics, and nothing else.
 
-Quick first, for AWS IoT's quotas are what bounds a storm (decision 15): what this delivery has read a moment ago and
-what the ledger remembers of groups is not asked for again, and one call tells whether the result is effective. When
-it is not, or cannot be told, everything is read anew and gone through item by item.
+A quick way is tried first, because AWS IoT's quotas limit how fast a storm is handled (decision 15). It does not read
+again what this delivery has just read and what the ledger remembers of groups, and one call checks whether the result
+is effective. When it is not, or the call has no answer, everything is read again and restricted item by item.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from warden.plan.actions import QUARANTINE
 from warden.respond.actions.action import Action
 
 _GROUPS_REMEMBERED = timedelta(hours=1)
-"""How long the ledger's word on a group's policies is taken; what it misses, `_is_effective` finds."""
+"""How long the ledger's record of a group's policies is used; `_is_effective` finds what it misses."""
 
 
 class _Ports(HasLedger, HasRegistry, HasCertificates, HasConnections, Protocol):
-    """What a containment touches."""
+    """The ports of a containment."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Device:
-    """What a device can use: each certificate with its policies, its groups but ours, those of them with policies."""
+    """What a device can use: certificates and their policies, its groups except ours, those of them with policies."""
 
     policies: Mapping[str, Sequence[str]]
     groups: Sequence[str]
@@ -55,22 +55,22 @@ def quarantine(case: Case, context: Context[_Ports], view: DeviceView | None = N
     containment = retry_on_conflict(lambda: _hold(case, context))
     device = _read_quickly(containment.thing, view, context)
     containment = _restrict(containment, device, context)
-    became = _disconnect(containment.thing, context)
+    session = _disconnect(containment.thing, context)
     if not _is_effective(containment.thing, device.policies, context):
-        device = _read_anew(containment.thing, context)
+        device = _read_everything(containment.thing, context)
         if _has_rights(device, containment, context):
             containment = _restrict(containment, device, context)
-            became = _disconnect(containment.thing, context)
+            session = _disconnect(containment.thing, context)
         _check(containment, context)
     if containment.state is ContainmentState.CONTAINING:
         again = context.now() + context.settings.second_disconnect_after
         contained = replace(containment, state=ContainmentState.CONTAINED, disconnect_at=again)
         save_containment(context.ports.ledger, contained)
-    return Outcome(Progress.DONE, f"{_what_is_restricted(containment)}; {WORDS[became]}; checked")
+    return Outcome(Progress.DONE, f"{_what_is_restricted(containment)}; {WORDS[session]}; checked")
 
 
 def _hold(case: Case, context: Context[_Ports]) -> Containment:
-    """Write down that this thing is being contained, before anything is changed: a new certificate sees it."""
+    """Record the containment before anything is changed, so that a rotation in progress sees it."""
     ledger = context.ports.ledger
     containment = read_containment(ledger, case.thing)
     if containment is None or not containment.is_active:
@@ -89,7 +89,7 @@ def _hold(case: Case, context: Context[_Ports]) -> Containment:
 
 
 def _read_quickly(thing: str, view: DeviceView | None, context: Context[_Ports]) -> _Device:
-    """Read a device, without what was read a moment ago or is remembered."""
+    """Read a device, but not what was just read or is remembered."""
     if view is not None and not view.is_recent(context.now()):
         view = None
     groups = view.thing.groups if view else _groups_of(thing, context)
@@ -101,12 +101,12 @@ def _read_quickly(thing: str, view: DeviceView | None, context: Context[_Ports])
 
 
 def _was_given_another(thing: str, certificates: Sequence[str], context: Context[_Ports]) -> bool:
-    """Tell whether a rotation may have attached a certificate before it could see that the thing is being contained."""
+    """Check whether a rotation may have attached a certificate before it could see the containment."""
     rotation = read_rotation(context.ports.ledger, thing)
     return rotation is not None and (not rotation.is_over or rotation.new not in ("", *certificates))
 
 
-def _read_anew(thing: str, context: Context[_Ports]) -> _Device:
+def _read_everything(thing: str, context: Context[_Ports]) -> _Device:
     groups, certificates = _groups_of(thing, context), context.ports.registry.certificates_of(thing)
     carrying = [group for group in _others(groups, context) if _ask_for_policies(group, context)]
     return _device(certificates, groups, carrying, context)
@@ -133,7 +133,7 @@ def _others(groups: Sequence[str], context: Context[_Ports]) -> list[str]:
 
 
 def _remembers_policies(group: str, context: Context[_Ports]) -> bool:
-    """Tell whether a group carries policies, by the ledger's word if that is young enough."""
+    """Check whether a group has policies, by the ledger's record if it is recent enough."""
     record = context.ports.ledger.read(_group_key(group))
     if record is not None and context.now() - from_text(record["read_at"]) < _GROUPS_REMEMBERED:
         return bool(record["carries_policies"])
@@ -141,7 +141,7 @@ def _remembers_policies(group: str, context: Context[_Ports]) -> bool:
 
 
 def _ask_for_policies(group: str, context: Context[_Ports]) -> bool:
-    """Tell whether a group carries policies, and remember it for the next device of the group."""
+    """Ask AWS IoT whether a group has policies, and record it for the next device of the group."""
     ledger = context.ports.ledger
     carries = bool(context.ports.registry.policies_of_group(group))
     record = {"type": "group", "group": group, "carries_policies": carries, "read_at": to_text(context.now())}
@@ -160,7 +160,7 @@ def _restrict(containment: Containment, device: _Device, context: Context[_Ports
     for certificate, policies in device.policies.items():
         others = [policy for policy in policies if policy != ours.restricted_policy]
         if len(policies) >= quotas.POLICIES_PER_CERTIFICATE and len(others) == len(policies):
-            ports.certificates.detach_policy(certificate, others.pop())  # makes room; nine remain until ours is there
+            ports.certificates.detach_policy(certificate, others.pop())  # makes room for ours; nine remain
         if ours.restricted_policy not in policies:
             ports.certificates.attach_policy(certificate, ours.restricted_policy)
         for policy in others:
@@ -169,7 +169,7 @@ def _restrict(containment: Containment, device: _Device, context: Context[_Ports
 
 
 def _remember(containment: Containment, device: _Device, context: Context[_Ports]) -> Containment:
-    """Add to the snapshot what is about to be taken and is not in it yet, and write it down first."""
+    """Add to the snapshot what is about to be taken, and save it before anything is taken."""
     ours = context.settings.restricted_policy
     before = dict(containment.policies)
     for certificate, names in device.policies.items():
@@ -189,9 +189,9 @@ def _remember(containment: Containment, device: _Device, context: Context[_Ports
 
 
 def _taken_already(certificate: str, thing: str, context: Context[_Ports]) -> list[str]:
-    """List what the containment of another thing on this certificate took from it: it is this thing's right as well.
+    """List the policies that another thing's containment took from this certificate: they are this thing's as well.
 
-    Without it a thing that moves to a certificate of its own inside its quarantine would be released without rights.
+    Without them, a thing that gets its own certificate while in quarantine would be released without policies.
     """
     others = [each for each in context.ports.registry.things_of(certificate) if each != thing]
     holders = [read_containment(context.ports.ledger, other) for other in others]
@@ -199,7 +199,7 @@ def _taken_already(certificate: str, thing: str, context: Context[_Ports]) -> li
 
 
 def _move(containment: Containment, device: _Device, context: Context[_Ports]) -> Containment:
-    """Put the thing into our group and take it out of those that carry policies."""
+    """Put the thing into our group and take it out of those with policies."""
     registry, ours, thing = context.ports.registry, context.settings.restricted_group, containment.thing
     if containment.in_restricted_group and not device.is_in_ours:
         try:
@@ -210,7 +210,7 @@ def _move(containment: Containment, device: _Device, context: Context[_Ports]) -
         except ActionFailed:
             if not device.policies:
                 raise
-            # Ten groups already, for one: the policy on the certificate holds the device by itself.
+            # For example, ten groups already: the policy on the certificate is enough to hold the device.
             containment = save_containment(context.ports.ledger, replace(containment, in_restricted_group=False))
         else:
             return containment
@@ -226,22 +226,23 @@ def _disconnect(thing: str, context: Context[_Ports]) -> Disconnection:
 
 
 def _is_effective(thing: str, certificates: Iterable[str], context: Context[_Ports]) -> bool:
-    """Ask AWS IoT whether our policy is all that decides over the device, whichever of its certificates it uses.
+    """Ask AWS IoT whether only our policy is in effect for the device, with each of its certificates.
 
-    False as well when there is no certificate to ask about, and where AWS IoT does not tell.
+    Return False also when it has no certificate, and where AWS IoT does not answer.
     """
-    told = [context.ports.registry.effective_policies(thing, certificate) for certificate in certificates]
-    return bool(told) and all(names is not None and {*names} == {context.settings.restricted_policy} for names in told)
+    policies = [context.ports.registry.effective_policies(thing, certificate) for certificate in certificates]
+    ours = {context.settings.restricted_policy}
+    return bool(policies) and all(each is not None and {*each} == ours for each in policies)
 
 
 def _has_rights(device: _Device, containment: Containment, context: Context[_Ports]) -> bool:
-    """Tell whether anything is left to take, or to put in place."""
+    """Check whether anything is left to detach or to attach."""
     only_ours = all(list(policies) == [context.settings.restricted_policy] for policies in device.policies.values())
     return not only_ours or bool(device.carrying) or (containment.in_restricted_group and not device.is_in_ours)
 
 
 def _check(containment: Containment, context: Context[_Ports]) -> None:
-    """See that it worked: nothing but our policy on any certificate, no group left that grants anything."""
+    """Check that each certificate has only our policy and the thing is in no group that has policies."""
     ports, ours = context.ports, context.settings
     for certificate in ports.registry.certificates_of(containment.thing):
         policies = ports.certificates.policies_of(certificate)
@@ -258,7 +259,7 @@ def _check(containment: Containment, context: Context[_Ports]) -> None:
 def _what_is_restricted(containment: Containment) -> str:
     certificates = len(containment.policies)
     if not certificates:
-        parts = ["no certificate is attached to it, the restricted group alone holds it"]
+        parts = ["no certificate is attached to it; only the restricted group holds it"]
     else:
         parts = [f"{certificates} certificate{'' if certificates == 1 else 's'} restricted"]
     taken = sum(len(names) for names in containment.policies.values())
@@ -267,7 +268,7 @@ def _what_is_restricted(containment: Containment) -> str:
     if containment.groups:
         parts.append(f"taken out of {', '.join(containment.groups)}")
     if not containment.in_restricted_group:
-        parts.append("the restricted group would not take it, the certificate's policy holds it")
+        parts.append("it could not join the restricted group; the certificate's policy holds it")
     return ", ".join(parts)
 
 

@@ -1,7 +1,7 @@
-"""Renew the certificate: give the device its place in the campaign, which asks it when its turn comes.
+"""Renew the certificate: enrol the device in the campaign, which asks it when its turn comes.
 
-Nothing is touched now, so nothing is counted now: a campaign has a budget, a window and steps of its own. An audit
-that finds ten thousand certificates about to expire fills a campaign, and holds nobody up.
+Nothing is touched now, so nothing is counted now: a campaign has its own budget, window and steps. An audit that
+finds ten thousand certificates about to expire fills a campaign, but delays no other case.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from warden.respond.actions.action import Action
 
 
 def renew_certificate(case: Case, context: Context[HasLedger], _view: DeviceView | None = None) -> Outcome:
-    """Give the case's device its place.
+    """Enrol the case's device.
 
     Raises:
-        ActionFailed: when the device is in other hands, or had its turn in this campaign.
+        ActionFailed: when the device is contained or in another rotation, or had its turn in this campaign.
     """
     return enrol(case, context)
 

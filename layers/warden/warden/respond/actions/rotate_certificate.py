@@ -1,4 +1,4 @@
-"""Rotate the certificate: ask the device, by a job, to make a new key and to prove it before the old one goes."""
+"""Rotate the certificate: send the device a job to make a new key and prove it before the old one is retired."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from warden.context import Context
 from warden.core.ports import HasCertificates, HasJobs, HasLedger, HasRegistry
 from warden.devices.device_view import DeviceView
 from warden.devices.jobs import Job
-from warden.devices.rotation import begin_rotation, end_rotation, others_on
+from warden.devices.rotation import begin_rotation, end_rotation, other_users_of
 from warden.devices.rotation_records import RotationState, read_rotation
 from warden.plan.actions import ROTATE_CERTIFICATE
 from warden.respond.actions.action import Action
 
 _NAMED = 3
-_USERS_LOOKED_AT = 20
-"""How many users of a shared certificate are named, and of how many it is read whether they are moving."""
+_USERS_READ = 20
+"""Of a shared certificate's users, `_NAMED` are named, and the rotations of `_USERS_READ` are read."""
 
 
 class _Ports(HasLedger, HasRegistry, HasCertificates, HasJobs, Protocol):
-    """What this action touches."""
+    """The ports of this action."""
 
 
 def rotate_certificate(case: Case, context: Context[_Ports], _view: DeviceView | None = None) -> Outcome:
-    """Start the rotation; it is over when the device has confirmed over its new certificate, or has not.
+    """Start the rotation. It ends when the device has confirmed over its new certificate, or has failed to.
 
     Raises:
         ActionFailed: when the thing has no certificate, or another rotation is under way on it.
@@ -36,32 +36,32 @@ def rotate_certificate(case: Case, context: Context[_Ports], _view: DeviceView |
 
 
 def judge_rotation(job: Job, status: str, context: Context[_Ports]) -> Outcome:
-    """Success is the new certificate seen in use, whatever the job says of itself."""
+    """Judge by whether the new certificate was seen in use, whatever the job's status."""
     rotation = read_rotation(context.ports.ledger, job.thing)
     if rotation is None or rotation.job_id != job.id:
         return Outcome(Progress.FAILED, f"no rotation is on record; the job is {status}", job.id)
     ended = end_rotation(rotation, context)
     if ended.state is RotationState.FINISHED:
-        became = "; ".join(_became(certificate, job.thing, context) for certificate in ended.old)
-        return Outcome(Progress.DONE, f"now on {ended.new[:12]}; {became}", job.id)
+        old = "; ".join(_what_became_of(certificate, job.thing, context) for certificate in ended.old)
+        return Outcome(Progress.DONE, f"now on {ended.new[:12]}; {old}", job.id)
     has_one = bool(context.ports.registry.certificates_of(job.thing))
-    left_with = "back on the old one" if has_one else f"{job.thing} has no certificate any more"
+    left_with = "back on the old one" if has_one else f"{job.thing} no longer has a certificate"
     return Outcome(
         Progress.FAILED,
-        f"the new certificate was never seen in use, or is ACTIVE no more; the job is {status}; {left_with}",
+        f"the new certificate was never seen in use, or is no longer ACTIVE; the job is {status}; {left_with}",
         job.id,
     )
 
 
-def _became(old: str, thing: str, context: Context[_Ports]) -> str:
-    """Say what became of an old certificate, and name users of a shared one that nobody is moving off it."""
-    others = sorted(others_on(old, thing, context))
+def _what_became_of(old: str, thing: str, context: Context[_Ports]) -> str:
+    """Return what became of an old certificate, and which users of a shared one have no rotation under way."""
+    others = sorted(other_users_of(old, thing, context))
     if not others:
         return f"{old[:12]} is INACTIVE"
-    rotations = {each: read_rotation(context.ports.ledger, each) for each in others[:_USERS_LOOKED_AT]}
+    rotations = {each: read_rotation(context.ports.ledger, each) for each in others[:_USERS_READ]}
     unknown = [each for each, rotation in rotations.items() if rotation is None or rotation.is_over]
-    said = f"{old[:12]} stays in use by {_named(others)}"
-    return f"{said}; no rotation is under way for {_named(unknown)}" if unknown else said
+    in_use = f"{old[:12]} stays in use by {_named(others)}"
+    return f"{in_use}; no rotation is under way for {_named(unknown)}" if unknown else in_use
 
 
 def _named(things: Sequence[str]) -> str:
