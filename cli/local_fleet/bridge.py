@@ -1,11 +1,11 @@
-"""Workarounds, all in one place, for the differences between MiniStack and AWS that matter here.
+"""Workarounds for the differences between MiniStack and AWS that matter here.
 
 Each bridge wraps one function of MiniStack's while the server starts. `tests/e2e/test_local_aws.py` runs each with and
-without its bridge, and fails when the bridge is no longer needed: then delete it. A function that is gone, or has
-other parameters than when the bridge was written (MiniStack 1.5.33), stops the server with a BridgeError.
+without its bridge, and fails when the bridge is no longer needed: then delete it. If a function is
+gone, or its parameters have changed since MiniStack 1.5.33, the server stops with a BridgeError.
 
-Not bridged, so the product must cope with it: `iot-data:DeleteConnection` is missing
-(InvalidRequestException), policies attached to thing groups do not apply on the MQTT broker, Device Defender and
+Three differences are not bridged, and the product must work with them. `iot-data:DeleteConnection` is missing
+(InvalidRequestException). Policies attached to thing groups do not apply on the MQTT broker. Device Defender and
 GuardDuty have no API.
 """
 

@@ -11,7 +11,7 @@ from warden.core import quotas
 from warden.core.mode import Mode
 
 _LOOKUPS_PER_MINUTE = 57 * quotas.PRINCIPAL_LOOKUPS_PER_SECOND
-"""95 % of AWS IoT's quota, as in the template: the rest is for others in the account."""
+"""95 % of what AWS IoT allows, as in the template: the rest is for others in the account."""
 
 
 @dataclass(frozen=True, kw_only=True)

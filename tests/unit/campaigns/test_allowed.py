@@ -9,7 +9,7 @@ import pytest
 from tests.unit.campaigns.test_campaigns import a_campaign
 from warden.campaigns.allowed import ALLOWED, LEADS_TO, CampaignDecision, allowed, refusal_of
 from warden.campaigns.decisions import check_campaign_decision
-from warden.campaigns.notices import tell_of
+from warden.campaigns.notices import notify_of
 from warden.campaigns.records import Campaign, CampaignState, read_campaign, save_campaign
 from warden.context import Context
 from warden.core.errors import Refused
@@ -43,7 +43,7 @@ def test_the_refusal_the_command_and_the_notice_agree(state: CampaignState, mode
     for decision in CampaignDecision:
         assert (decision in shown) == _is_accepted(decision, world.context)
     if state in _TOLD:
-        tell_of(campaign, world.context)
+        notify_of(campaign, world.context)
         said = world.notices.sent[-1].body.partition("What to do next\n")[2]
         named = [each for each in CampaignDecision if f"warden campaign {each}\n" in said]
         assert named == shown

@@ -17,7 +17,7 @@ from warden.campaigns.allowed import CampaignDecision
 from warden.campaigns.decisions import CampaignOrder, carry_out_on_campaign
 from warden.campaigns.inventory import sweep_certificates
 from warden.campaigns.inventory_runs import read_run, requeue_stalled_run
-from warden.campaigns.notices import tell_of
+from warden.campaigns.notices import notify_of
 from warden.campaigns.records import CampaignState, MemberState, batch_key, member_key, read_member, waiting_in
 from warden.campaigns.rollout import advance_campaign
 from warden.core.errors import Refused
@@ -81,7 +81,7 @@ def test_a_batch_that_is_forgotten_is_left_out_of_what_people_are_told() -> None
     del world.ledger.records[batch_key(stopped.id, 1)]
     world.notices.sent.clear()
 
-    tell_of(replace(stopped, state=CampaignState.STOPPED, announced_states=()), world.context)
+    notify_of(replace(stopped, state=CampaignState.STOPPED, announced_states=()), world.context)
 
     assert "STOPPED" in world.notices.sent[-1].subject
     assert "Failed last" not in world.notices.sent[-1].body

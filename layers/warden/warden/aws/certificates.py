@@ -28,7 +28,7 @@ class IotCertificates:
     def __init__(self, client: IoTClient, arn_prefix: str, authority: PrivateAuthority | None = None) -> None:
         self._iot = client
         self._arn_prefix = arn_prefix
-        unless: Any = _unless_it_may_be_made  # the stubs have no handler that returns a value
+        unless: Any = _never_repeat  # the stubs have no handler that returns a value
         client.meta.events.register("needs-retry.iot.CreateCertificateFromCsr", unless)
         self._authority = authority
 
@@ -101,21 +101,21 @@ class IotCertificates:
         if self._authority is not None:
             return self._registered(self._authority.certify(csr, thing))
         try:
-            made = self._iot.create_certificate_from_csr(certificateSigningRequest=csr, setAsActive=False)
+            response = self._iot.create_certificate_from_csr(certificateSigningRequest=csr, setAsActive=False)
         except self._iot.exceptions.InvalidRequestException as error:
             raise ActionFailed(f"AWS IoT does not sign the request for {thing}: {error}") from error
-        return Certificate(id=made["certificateId"], status="INACTIVE", pem=made["certificatePem"])
+        return Certificate(id=response["certificateId"], status="INACTIVE", pem=response["certificatePem"])
 
     def _registered(self, pem: str) -> Certificate:
         """Register a certificate with AWS IoT; if another delivery has registered it, leave it as it is."""
         try:
-            made = self._iot.register_certificate_without_ca(certificatePem=pem, status="INACTIVE")
+            response = self._iot.register_certificate_without_ca(certificatePem=pem, status="INACTIVE")
         except self._iot.exceptions.ResourceAlreadyExistsException as error:
             known = str(error.response["resourceId"])  # type: ignore[typeddict-item]  # AWS IoT's model has it
             if (certificate := self.read(known)) is None:
                 raise NotYet(f"certificate {known} was already registered and has been deleted since") from error
             return certificate
-        return Certificate(id=made["certificateId"], status="INACTIVE", pem=pem)
+        return Certificate(id=response["certificateId"], status="INACTIVE", pem=pem)
 
     def issued_since(self, since: datetime) -> list[Certificate]:
         """List inactive certificates newest first, and stop at the first one that is older."""
@@ -161,7 +161,7 @@ class IotCertificates:
         return f"{self._arn_prefix}cert/{certificate_id}"
 
 
-def _unless_it_may_be_made(response: tuple[AWSResponse, Any] | None = None, **_: Any) -> bool | None:
+def _never_repeat(response: tuple[AWSResponse, Any] | None = None, **_: Any) -> bool | None:
     """Keep the SDK from repeating a request for a certificate when its answer was lost.
 
     The call is not idempotent. The next delivery of the device's message searches for the certificate made.

@@ -49,7 +49,7 @@ class IotJobs:
                 targetSelection="SNAPSHOT",
                 timeoutConfig={"inProgressTimeoutInMinutes": max(1, int(order.work_timeout.total_seconds() // 60))},
                 schedulingConfig={
-                    "endTime": _up_to_the_minute(order.ends_at).strftime("%Y-%m-%dT%H:%M"),
+                    "endTime": _whole_minute(order.ends_at).strftime("%Y-%m-%dT%H:%M"),
                     "endBehavior": "FORCE_CANCEL",
                 },
                 **optional,
@@ -85,6 +85,6 @@ class IotJobs:
             return  # ended or deleted meanwhile
 
 
-def _up_to_the_minute(moment: datetime) -> datetime:
+def _whole_minute(moment: datetime) -> datetime:
     """Round up to whole minutes in UTC, as IoT Jobs' schedule requires."""
     return (moment.astimezone(UTC) + timedelta(seconds=59, microseconds=999_999)).replace(second=0, microsecond=0)

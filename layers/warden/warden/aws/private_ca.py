@@ -132,20 +132,20 @@ def _require_as_asked(pem: str, csr: str, subject: str, uri: str) -> None:
     """Check that the device chose only its key: others who trust the authority rely on these names."""
     from cryptography import x509
 
-    made = x509.load_pem_x509_certificate(pem.encode())
+    certificate = x509.load_pem_x509_certificate(pem.encode())
     wanted = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)])
     names = [
         name
-        for extension in made.extensions
+        for extension in certificate.extensions
         if isinstance(extension.value, x509.SubjectAlternativeName)
         for name in extension.value
     ]
     is_authority = any(
-        extension.value.ca for extension in made.extensions if isinstance(extension.value, x509.BasicConstraints)
+        extension.value.ca for extension in certificate.extensions if isinstance(extension.value, x509.BasicConstraints)
     )
     faults = {
-        "key": made.public_key() != x509.load_pem_x509_csr(csr.encode()).public_key(),
-        "subject": made.subject != wanted,
+        "key": certificate.public_key() != x509.load_pem_x509_csr(csr.encode()).public_key(),
+        "subject": certificate.subject != wanted,
         "alternative names": names != [x509.UniformResourceIdentifier(uri)],
         "right to issue certificates": is_authority,
     }

@@ -52,13 +52,13 @@ def check_campaign_decision(decision: CampaignDecision, context: Context) -> Cam
 
 def carry_out_on_campaign(order: CampaignOrder, context: Context) -> None:
     """Carry out a decision; a repetition changes nothing. Cancelling withdraws the jobs that wait."""
-    campaign = retry_on_conflict(partial(_take, order, context))
+    campaign = retry_on_conflict(partial(_carry_out_once, order, context))
     if campaign.state is CampaignState.CANCELLED:
         for _, record in context.ports.ledger.find(Index.DUE, open_batches_of(campaign.id)):
             context.ports.jobs.withdraw(batch_from(record).job_id)
 
 
-def _take(order: CampaignOrder, context: Context) -> Campaign:
+def _carry_out_once(order: CampaignOrder, context: Context) -> Campaign:
     campaign = read_campaign(context.ports.ledger)
     if campaign is not None and order.request in campaign.requests:
         return campaign

@@ -19,7 +19,7 @@ from warden.campaigns.records import (
     read_campaign,
     read_member,
 )
-from warden.campaigns.rollout import in_other_hands
+from warden.campaigns.rollout import why_not_renewable
 from warden.cases.model import Case, Outcome, Progress
 from warden.context import Context
 from warden.core.errors import ActionFailed
@@ -52,7 +52,7 @@ def _enrol_once(case: Case, context: Context[HasLedger]) -> Outcome:
             ahead = replace(member, case_id=case.id, waits_since=case.opened_at - _AHEAD)
             ledger.commit(member_put(ahead))
         return enrolled
-    if why := in_other_hands(thing, context):
+    if why := why_not_renewable(thing, context):
         raise ActionFailed(why)
     waiting = Member(
         thing=thing,
@@ -70,7 +70,7 @@ def _enrol_once(case: Case, context: Context[HasLedger]) -> Outcome:
     return enrolled
 
 
-def has_a_place(thing: str, context: Context[HasLedger]) -> bool:
+def is_enrolled(thing: str, context: Context[HasLedger]) -> bool:
     """Check whether a device waits or has had its turn in the open campaign."""
     member, campaign = read_member(context.ports.ledger, thing), open_campaign(context.ports.ledger)
     return member is not None and campaign is not None and member.campaign == campaign.id

@@ -60,7 +60,7 @@ def sweep_certificates(turn: Turn, *, trigger: str = "", only_during_campaign: b
     if only_during_campaign and open_campaign(context.ports.ledger) is None:
         return SweepResult.NO_CAMPAIGN
     run = retry_on_conflict(lambda: _begin_or_join(trigger, context))
-    return SweepResult.LEFT_ALONE if run is None else _take_on(run, turn)
+    return SweepResult.LEFT_ALONE if run is None else _advance(run, turn)
 
 
 def resume_run(run_id: str, turn: Turn) -> SweepResult:
@@ -68,10 +68,10 @@ def resume_run(run_id: str, turn: Turn) -> SweepResult:
     run = read_run(turn.context.ports.ledger)
     if run is None or run.id != run_id or run.reported:
         return SweepResult.OVER
-    return _take_on(run, turn)
+    return _advance(run, turn)
 
 
-def _take_on(run: Run, turn: Turn) -> SweepResult:
+def _advance(run: Run, turn: Turn) -> SweepResult:
     context = turn.context
     try:
         run = _under_the_open_campaign(run, context)
@@ -144,7 +144,7 @@ def _read_on(run: Run, turn: Turn) -> Run:
         for certificate in old:
             if turn.time_left() < _LEAST_TIME:
                 return run
-            _meet(certificate, run, turn)
+            _process(certificate, run, turn)
         run = replace(run, inactive=run.inactive + sum(each.status == "INACTIVE" for each in old))
         if len(old) < len(page.certificates) or not page.next_page:
             return _end(run, context)
@@ -167,7 +167,7 @@ def _end(run: Run, context: Context) -> Run:
 # --- one certificate ---------------------------------------------------------------------------------------------
 
 
-def _meet(certificate: Certificate, run: Run, turn: Turn) -> None:
+def _process(certificate: Certificate, run: Run, turn: Turn) -> None:
     if certificate.is_active:
         _judge(certificate, run, turn)
     elif certificate.status == "INACTIVE":
@@ -207,7 +207,7 @@ def _enrol_once(name: str, certificate: Certificate, run: Run, context: Context)
     ledger = context.ports.ledger
     member = read_member(ledger, name)
     if member is not None and member.campaign == run.campaign:
-        return _standing(member, certificate, run)
+        return _enrolled_result(member, certificate, run)
     thing = _thing(name, context)
     if thing is None:
         return InventoryResult.GONE
@@ -239,7 +239,7 @@ def _enrol_once(name: str, certificate: Certificate, run: Run, context: Context)
     return InventoryResult.ENROLLED
 
 
-def _standing(member: Member, certificate: Certificate, run: Run) -> InventoryResult:
+def _enrolled_result(member: Member, certificate: Certificate, run: Run) -> InventoryResult:
     """Return the result for a device that is enrolled already, perhaps for another of its certificates."""
     if member.state is MemberState.WAITING:
         if member.certificate != certificate.id:
@@ -266,7 +266,9 @@ def _is_done(known: Record | None, run: Run, change: InventoryResult) -> bool:
     return known is not None and known["run"] == run.id and known["things"].get(ON_NOTHING) != change
 
 
-def _say(verdict: InventoryResult, certificate: Certificate, run: Run, known: Record | None, context: Context) -> None:
+def _record(
+    verdict: InventoryResult, certificate: Certificate, run: Run, known: Record | None, context: Context
+) -> None:
     """Record the result for a certificate on no thing before it is changed, so that a run that dies reports it."""
     if known is None or known["run"] != run.id:
         context.ports.ledger.commit(verdict_put(certificate, run, {"": verdict}, known))
@@ -275,11 +277,11 @@ def _say(verdict: InventoryResult, certificate: Certificate, run: Run, known: Re
 def _tidy_active(certificate: Certificate, run: Run, known: Record | None, context: Context) -> None:
     """Report an old certificate on no thing, or set it INACTIVE, which can be undone until it is deleted."""
     if context.plan.hygiene.on_no_thing is Cleaning.CLEAN and context.settings.mode is Mode.ENFORCE:
-        _say(InventoryResult.DEACTIVATED, certificate, run, known, context)
+        _record(InventoryResult.DEACTIVATED, certificate, run, known, context)
         context.ports.certificates.deactivate(certificate.id)
         return
     policies = context.ports.certificates.policies_of(certificate.id)
-    _say(InventoryResult.ON_NO_THING if policies else InventoryResult.ORPHAN, certificate, run, known, context)
+    _record(InventoryResult.ON_NO_THING if policies else InventoryResult.ORPHAN, certificate, run, known, context)
 
 
 def _tidy_inactive(certificate: Certificate, run: Run, turn: Turn) -> None:
@@ -301,5 +303,5 @@ def _tidy_inactive(certificate: Certificate, run: Run, turn: Turn) -> None:
     if things := context.ports.registry.things_of(certificate.id):
         ledger.commit(verdict_put(certificate, run, dict.fromkeys(things, InventoryResult.LONG_INACTIVE), known))
         return
-    _say(InventoryResult.DELETED, certificate, run, known, context)
+    _record(InventoryResult.DELETED, certificate, run, known, context)
     context.ports.certificates.delete(certificate.id)

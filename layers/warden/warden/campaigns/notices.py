@@ -19,7 +19,7 @@ _NAMED = 20
 _BATCHES_LOOKED_AT = 10
 
 
-def tell_of(campaign: Campaign, context: Context) -> None:
+def notify_of(campaign: Campaign, context: Context) -> None:
     """Send a notice of the campaign's state, once each time it enters the state.
 
     Raises:
@@ -28,10 +28,10 @@ def tell_of(campaign: Campaign, context: Context) -> None:
     if campaign.state not in _TOLD or campaign.standing in campaign.announced_states:
         return
     context.ports.notices.send(_subject(campaign), _body(campaign, context))
-    retry_on_conflict(partial(_note, campaign.standing, context))
+    retry_on_conflict(partial(_mark_announced, campaign.standing, context))
 
 
-def _note(standing: str, context: Context) -> None:
+def _mark_announced(standing: str, context: Context) -> None:
     campaign = read_campaign(context.ports.ledger)
     if campaign is not None and standing not in campaign.announced_states:
         save_campaign(context.ports.ledger, replace(campaign, announced_states=(*campaign.announced_states, standing)))
@@ -54,7 +54,7 @@ def _subject(campaign: Campaign) -> str:
 def _body(campaign: Campaign, context: Context) -> str:
     tally = campaign.in_all
     paragraphs = [
-        [_what_it_is_about(campaign)],
+        [_situation(campaign)],
         [
             f"  {campaign.size:>9,}  devices were enrolled",
             f"  {tally.done:>9,}  have a new certificate, and their old one is INACTIVE",
@@ -69,7 +69,7 @@ def _body(campaign: Campaign, context: Context) -> str:
     return "\n\n".join("\n".join(lines) for lines in paragraphs if lines) + "\n"
 
 
-def _what_it_is_about(campaign: Campaign) -> str:
+def _situation(campaign: Campaign) -> str:
     match campaign.state:
         case CampaignState.AWAITING_APPROVAL:
             return f"Findings request new certificates. The campaign {campaign.id} waits for you to start it."

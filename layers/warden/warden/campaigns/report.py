@@ -147,8 +147,8 @@ def _to_renew(summary: Summary) -> int:
 
 def _body(run: Run, summary: Summary, campaign: Campaign | None, where: str, context: Context) -> str:
     paragraphs = [
-        _what_was_found(run, summary, context),
-        _when(summary, context),
+        _overview(run, summary, context),
+        _schedule(summary, context),
         ["Not to be renewed now", *_counted(summary)],
         [f"Every one of them: {where}"],
         ["What to do next", *(f"  {line}" for line in _next(campaign, context.settings.mode))],
@@ -158,7 +158,7 @@ def _body(run: Run, summary: Summary, campaign: Campaign | None, where: str, con
     )
 
 
-def _what_was_found(run: Run, summary: Summary, context: Context) -> list[str]:
+def _overview(run: Run, summary: Summary, context: Context) -> list[str]:
     age = context.settings.rotate_after.days
     lines = [
         f"{_certificates(summary.due)} in use past the rotation age ({age} days, where the plan says no other).",
@@ -175,7 +175,7 @@ def _certificates(count: int) -> str:
     return f"{count:,} certificate{'' if count == 1 else 's'}"
 
 
-def _when(summary: Summary, context: Context) -> list[str]:
+def _schedule(summary: Summary, context: Context) -> list[str]:
     waiting, terms = _to_renew(summary), context.plan.rotation
     if not waiting:
         return [""]

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
-from warden.campaigns.notices import tell_of
+from warden.campaigns.notices import notify_of
 from warden.campaigns.records import (
     CAMPAIGN_KEY,
     REST,
@@ -85,12 +85,12 @@ def advance_campaign(context: Context) -> None:
     while (campaign := read_campaign(context.ports.ledger)) is not None and _count_one(campaign, context):
         continue
     campaign = retry_on_conflict(partial(_judge, context))
-    tell_of(campaign, context)
+    notify_of(campaign, context)
     if campaign.state is CampaignState.RUNNING:
         _send(context)
     elif campaign.state is CampaignState.CANCELLED:
-        _let_go(campaign, context)
-    retry_on_conflict(partial(_look_again, context))
+        _discard_unsent(campaign, context)
+    retry_on_conflict(partial(_schedule, context))
 
 
 def _current(context: Context) -> Campaign:
@@ -139,7 +139,7 @@ def _judge(context: Context) -> Campaign:
         judged = replace(campaign, state=CampaignState.STOPPED, why=why, who=WARDEN)
     elif campaign.has_step_done(terms):
         judged = replace(campaign, step=campaign.step + 1, of_step=Tally())
-    elif campaign.out == 0 and not _anybody_waits(campaign, context):
+    elif campaign.out == 0 and not _is_anybody_waiting(campaign, context):
         if campaign.quiet_since is None:
             judged = replace(campaign, quiet_since=now)
         elif now - campaign.quiet_since >= _QUIET_FOR:
@@ -149,8 +149,8 @@ def _judge(context: Context) -> Campaign:
     return judged if judged is campaign else save_campaign(context.ports.ledger, judged)
 
 
-def _look_again(context: Context) -> None:
-    """Return when the campaign is due again: while a batch is out, or while it runs."""
+def _schedule(context: Context) -> None:
+    """Set when the campaign is due again: while a batch is out, or while it runs."""
     campaign, now = _current(context), context.now()
     next_at = None
     if campaign.state is CampaignState.RUNNING or campaign.out:
@@ -207,7 +207,7 @@ def _next_batch(context: Context) -> Batch | None:
     return replace(batch, version=1)
 
 
-def _let_go(campaign: Campaign, context: Context) -> None:
+def _discard_unsent(campaign: Campaign, context: Context) -> None:
     """End what a cancelled campaign had prepared but not sent: each device's job counts as gone."""
     batch = _unsent(campaign, context)
     if batch is None:
@@ -218,7 +218,7 @@ def _let_go(campaign: Campaign, context: Context) -> None:
             send_job_ended(context.ports.queue, thing=thing, job_id=batch.job_id, event=f"{batch.job_id} gone")
         elif member is not None and thing not in batch.outcomes:
             left = replace(member, state=MemberState.SKIPPED, batch=batch.number, note="the campaign was cancelled")
-            retry_on_conflict(partial(_note, left, MemberResult.SKIPPED, context))
+            retry_on_conflict(partial(_record_result, left, MemberResult.SKIPPED, context))
     retry_on_conflict(partial(_mark_sent, batch, context))
 
 
@@ -239,7 +239,7 @@ def _waiting(campaign: Campaign, context: Context) -> Iterator[str]:
             yield member.thing
 
 
-def _anybody_waits(campaign: Campaign, context: Context) -> bool:
+def _is_anybody_waiting(campaign: Campaign, context: Context) -> bool:
     return next(_waiting(campaign, context), None) is not None
 
 
@@ -300,9 +300,9 @@ def _prepare(thing: str, batch: Batch, ends_at: datetime, context: Context) -> N
     if member is None or (member.state is MemberState.SENT and member.job_id == batch.job_id):
         return  # prepared by an earlier delivery
     asking, closed = _asking_case(member, context)
-    if why := closed or in_other_hands(thing, context):
+    if why := closed or why_not_renewable(thing, context):
         skipped = replace(member, state=MemberState.SKIPPED, note=why, batch=batch.number, job_id=batch.job_id)
-        _note(skipped, MemberResult.SKIPPED, context, asking)
+        _record_result(skipped, MemberResult.SKIPPED, context, asking)
         return
     case = asking or _a_case_of_its_own(member, batch, context)
     rotation = new_rotation(read_rotation(ledger, thing), thing=thing, job_id=batch.job_id, case_id=case.id)
@@ -321,7 +321,7 @@ def _prepare(thing: str, batch: Batch, ends_at: datetime, context: Context) -> N
 
 
 def _asking_case(member: Member, context: Context) -> tuple[Case | None, str]:
-    """Return the case that asked for the renewal, if any, and why it no longer does if it is closed."""
+    """Return the case that asked for the renewal, if any, and a reason to skip the device if that case is closed."""
     if not member.case_id:
         return None, ""
     record = context.ports.ledger.read(case_key(member.case_id))
@@ -333,11 +333,11 @@ def _asking_case(member: Member, context: Context) -> tuple[Case | None, str]:
 
 def _a_case_of_its_own(member: Member, batch: Batch, context: Context) -> Case:
     now = context.now()
-    case = context.cases.begin(_finding(member, batch, now), member.thing, now, _said(member))
+    case = context.cases.begin(_finding(member, batch, now), member.thing, now, _finding_step(member))
     return replace(case, rule=RULE, mode=context.plan.campaign_mode)
 
 
-def in_other_hands(thing: str, context: Context[HasLedger]) -> str:
+def why_not_renewable(thing: str, context: Context[HasLedger]) -> str:
     """Return why a device is not to be renewed now; empty when it may be."""
     containment = read_containment(context.ports.ledger, thing)
     if containment is not None and containment.is_active:
@@ -362,7 +362,7 @@ def _finding(member: Member, batch: Batch, now: datetime) -> Finding:
     )
 
 
-def _said(member: Member) -> Step:
+def _finding_step(member: Member) -> Step:
     facts = {"certificate": member.certificate, "campaign": member.campaign}
     return Step(StepKind.FINDING, Source.SCHEDULE, f"its certificate was made {member.created_at:%Y-%m-%d}", facts)
 
@@ -384,7 +384,7 @@ def _note_end(thing: str, job: str, outcome: Outcome, status: str, context: Cont
         result = MemberResult.UNREACHABLE
     waits_since = context.now() if result is MemberResult.ABSENT else member.waits_since
     ended = replace(member, state=_STATE_AFTER[result], waits_since=waits_since, note=outcome.detail)
-    _note(ended, result, context)
+    _record_result(ended, result, context)
 
 
 _STATE_AFTER = {
@@ -407,7 +407,7 @@ def _result_of(thing: str, job: str, outcome: Outcome, status: str, context: Con
     return MemberResult.SKIPPED if status == NoStatus.GONE else MemberResult.ABSENT
 
 
-def _note(member: Member, result: MemberResult, context: Context, asking: Case | None = None) -> None:
+def _record_result(member: Member, result: MemberResult, context: Context, asking: Case | None = None) -> None:
     """Write a device's place and its result in its batch in one commit; if it is skipped, also on the case that asked.
 
     The sweep then sends that case's notice.

@@ -57,8 +57,8 @@ def _group_drift(containment: Containment, context: Context[_Ports]) -> list[str
     drift = [f"it was put back into {group} meanwhile" for group in containment.groups if group in thing.groups]
     known = {*containment.all_groups, context.settings.restricted_group}
     drift += [f"it was put into {group} meanwhile" for group in thing.groups if group not in known]
-    left = set(containment.all_groups) - set(containment.groups) - set(thing.groups)
-    drift += [f"it was taken out of {group} meanwhile" for group in sorted(left)]
+    departed = set(containment.all_groups) - set(containment.groups) - set(thing.groups)
+    drift += [f"it was taken out of {group} meanwhile" for group in sorted(departed)]
     if containment.in_restricted_group and context.settings.restricted_group not in thing.groups:
         drift.append(f"it was taken out of {context.settings.restricted_group} meanwhile")
     return drift
@@ -81,15 +81,15 @@ def release(thing: str, case_id: str, context: Context[_PortsToRelease]) -> str:
     if drift := drift_of(thing, context):
         raise Refused("changed-meanwhile", f"{thing} is not as its containment left it: {'; '.join(drift)}")
     containment = retry_on_conflict(lambda: _mark_releasing(thing, context))
-    alone = _leave_shared_to_others(containment, context)
-    _restore(alone, context)
+    remaining = _leave_shared_to_others(containment, context)
+    _restore(remaining, context)
     session = WORDS[context.ports.connections.disconnect(thing)] if context.settings.disconnect else "not disconnected"
-    _check(alone, context)
+    _check(remaining, context)
     done = replace(
         containment, state=ContainmentState.RELEASED, cases=(), released_at=context.now(), disconnect_at=None
     )
     save_containment(context.ports.ledger, done)
-    return f"{_restored(alone, shared=len(alone.policies) < len(containment.policies))}; {session}; checked"
+    return f"{_restored(remaining, shared=len(remaining.policies) < len(containment.policies))}; {session}; checked"
 
 
 def _mark_releasing(thing: str, context: Context[_Ports]) -> Containment:
@@ -113,7 +113,7 @@ def _leave_shared_to_others(containment: Containment, context: Context[_Ports]) 
 
 
 def return_shared_policies(certificate: str, thing: str, context: Context[_Ports]) -> None:
-    """Return its policies to a shared certificate when its contained thing leaves it, for the other things on it."""
+    """Return its policies to a shared certificate that other things still use, when its contained thing leaves it."""
     containment = read_containment(context.ports.ledger, thing)
     if containment is None or not containment.is_active or certificate not in containment.policies:
         return

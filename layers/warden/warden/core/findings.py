@@ -100,7 +100,7 @@ class Finding:
     is_open: bool = True
     ending: Ending | None = None
     supersedes: bool = False
-    """Whether each report replaces the one before: every audit finds everything again, under new ids."""
+    """Whether each report replaces the last one, as every audit reports everything again under new ids."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, Any] = field(default_factory=dict)
 

@@ -145,35 +145,37 @@ def _issue(rotation: Rotation, csr: SigningRequest, context: Context[_PortsToIss
     """Have the certificate made exactly once: the intent is recorded first, so that a retry after a crash finds it."""
     ledger, certificates = context.ports.ledger, context.ports.certificates
     if rotation.state is not RotationState.ISSUING or rotation.request != csr.sha256:
-        rotation = _intend(rotation, csr, context)
+        rotation = _record_intent(rotation, csr, context)
     discard(rotation.spent, rotation.thing, context)
     since = rotation.issuing_since or context.now()
-    made = certificate_with_key(csr.key_sha256, since, context) or _made(csr, rotation.thing, context)
-    known = key_record(rotation.thing, csr.key_sha256, made)
-    issued = replace(rotation, state=RotationState.ISSUED, new=made, issued=rotation.issued + 1)
+    certificate_id = certificate_with_key(csr.key_sha256, since, context) or _request_certificate(
+        csr, rotation.thing, context
+    )
+    known = key_record(rotation.thing, csr.key_sha256, certificate_id)
+    issued = replace(rotation, state=RotationState.ISSUED, new=certificate_id, issued=rotation.issued + 1)
     puts = [known] if ledger.read(known.key) is None else []
     try:
         return save_rotation(ledger, issued, *puts)
     except Conflict:
         now = read_rotation(ledger, rotation.thing)
-        if now is None or (now.new != made and not _still_wants(now, csr)):
-            certificates.delete(made)  # the rotation continued without it
+        if now is None or (now.new != certificate_id and not _is_still_awaited(now, csr)):
+            certificates.delete(certificate_id)  # the rotation continued without it
         raise
 
 
-def _made(csr: SigningRequest, thing: str, context: Context[HasCertificates]) -> str:
+def _request_certificate(csr: SigningRequest, thing: str, context: Context[HasCertificates]) -> str:
     try:
         return context.ports.certificates.issue(csr.pem, thing).id
     except ActionFailed as error:
         raise Refused("not-issued", str(error)) from error
 
 
-def _still_wants(rotation: Rotation, csr: SigningRequest) -> bool:
+def _is_still_awaited(rotation: Rotation, csr: SigningRequest) -> bool:
     """Whether the next answer to this request will look for a certificate already made for it."""
     return rotation.state is RotationState.ISSUING and rotation.request == csr.sha256
 
 
-def _intend(rotation: Rotation, csr: SigningRequest, context: Context[_PortsToIssue]) -> Rotation:
+def _record_intent(rotation: Rotation, csr: SigningRequest, context: Context[_PortsToIssue]) -> Rotation:
     if rotation.issued >= _CERTIFICATES_PER_ROTATION:
         raise Refused("too-many-requests", f"this rotation has been given {rotation.issued} certificates already")
     replaced = _refuse_known_key(rotation, csr, context)
@@ -343,8 +345,8 @@ def other_users_of(certificate: str, thing: str, context: Context[HasRegistry]) 
 
 
 def _withdraw(rotation: Rotation, context: Context[HasCertificates]) -> None:
-    made = _recorded_or_found(rotation, context)
-    discard((*rotation.spent, *([made] if made else [])), rotation.thing, context)
+    certificate_id = _recorded_or_found(rotation, context)
+    discard((*rotation.spent, *([certificate_id] if certificate_id else [])), rotation.thing, context)
 
 
 def discard(certificates: Sequence[str], thing: str, context: Context[HasCertificates]) -> None:

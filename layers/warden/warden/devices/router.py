@@ -51,12 +51,12 @@ def serve(request: DeviceRequest, context: Context) -> str:
     try:
         body = body_of(request)
         token = token_of(body)
-        said = retry_on_conflict(lambda: answer(request, body, context))
+        fields = retry_on_conflict(lambda: answer(request, body, context))
     except Refused as refusal:
         _note_refusal(request, refusal, context)
         _reply(request, "rejected", {"clientToken": token, "code": refusal.code, "message": refusal.reason}, context)
         return refusal.code
-    _reply(request, "accepted", {"clientToken": token, **said}, context)
+    _reply(request, "accepted", {"clientToken": token, **fields}, context)
     return "accepted"
 
 

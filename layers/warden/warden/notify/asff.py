@@ -56,5 +56,5 @@ def _resource(case: Case, settings: Settings) -> dict[str, Any]:
 
 
 def _actions(case: Case) -> str:
-    said = ", ".join(f"{action} {outcome.progress}" for action, outcome in case.outcomes.items())
-    return plain(said, quotas.FINDING_FIELD_CHARACTERS) or "none"
+    outcomes = ", ".join(f"{action} {outcome.progress}" for action, outcome in case.outcomes.items())
+    return plain(outcomes, quotas.FINDING_FIELD_CHARACTERS) or "none"

@@ -38,15 +38,15 @@ def retry_notifications(_key: Key, record: Record, context: Context) -> None:
 
 
 def _notify(case: Case, context: Context, reason: str) -> None:
-    outbox, now, owed = context.cases.outbox(case), context.now(), False
+    outbox, now, is_pending = context.cases.outbox(case), context.now(), False
     if case.version < outbox.told_version:
         return  # another delivery has changed the case and sent that
-    for channel in (_announce, _tell_security_hub, partial(_tell_people, reason=reason)):
+    for channel in (_announce, _send_to_security_hub, partial(_send_to_people, reason=reason)):
         try:
             outbox = channel(case, outbox, context)
         except NotSent:
-            owed = True
-    again_at = now + _AGAIN_AFTER if owed else None
+            is_pending = True
+    again_at = now + _AGAIN_AFTER if is_pending else None
     context.cases.update_outbox(case, outbox, now, lambda last: replace(last, renotify_at=again_at))
 
 
@@ -57,24 +57,24 @@ def _announce(case: Case, outbox: Outbox, context: Context) -> Outbox:
     # The id is the same however often this is sent, so that a consumer can recognise a repetition.
     event = {"schema": EVENT_SCHEMA, "id": f"{case.id}:{case.version}", "case": summary(case)}
     context.ports.announcements.publish(event)
-    return context.cases.update_outbox(case, outbox, context.now(), lambda last: _told(last, case, announced=mark))
+    return context.cases.update_outbox(case, outbox, context.now(), lambda last: _sent(last, case, announced=mark))
 
 
-def _told(outbox: Outbox, case: Case, **marks: str) -> Outbox:
+def _sent(outbox: Outbox, case: Case, **marks: str) -> Outbox:
     return replace(outbox, told_version=max(case.version, outbox.told_version), **marks)  # type: ignore[arg-type]
 
 
-def _tell_security_hub(case: Case, outbox: Outbox, context: Context) -> Outbox:
+def _send_to_security_hub(case: Case, outbox: Outbox, context: Context) -> Outbox:
     mark = _mark(case)
     if outbox.in_security_hub == mark or not context.settings.security_hub:
         return outbox
     context.ports.security_hub.put(finding_of(case, context.settings, context.now()))
     return context.cases.update_outbox(
-        case, outbox, context.now(), lambda last: _told(last, case, in_security_hub=mark)
+        case, outbox, context.now(), lambda last: _sent(last, case, in_security_hub=mark)
     )
 
 
-def _tell_people(case: Case, outbox: Outbox, context: Context, reason: str) -> Outbox:
+def _send_to_people(case: Case, outbox: Outbox, context: Context, reason: str) -> Outbox:
     mark = _mark(case)
     if mark in outbox.announced_states or not _is_news(case, context):
         return outbox
@@ -85,8 +85,8 @@ def _tell_people(case: Case, outbox: Outbox, context: Context, reason: str) -> O
         step = Step(StepKind.LEFT_FOR_A_DIGEST, WARDEN, "there were many notices within the hour")
 
     def marked(current: Outbox) -> Outbox:
-        told = current.announced_states
-        return current if mark in told else replace(current, announced_states=(*told, mark))
+        announced = current.announced_states
+        return current if mark in announced else replace(current, announced_states=(*announced, mark))
 
     return context.cases.update_outbox(case, outbox, context.now(), marked, step)
 

@@ -98,7 +98,7 @@ def _show(call: Call, context: Context) -> dict[str, Any]:
     return {
         "case": summary(case) | {"attributes": dict(case.attributes), "evidence": dict(case.evidence)},
         "timeline": [_line(entry) for entry in context.cases.timeline(case.id)],
-        "containment": _held(containment) if containment is not None and containment.is_active else None,
+        "containment": _contained(containment) if containment is not None and containment.is_active else None,
         "allowed": allowed(case, context.settings.mode),
     }
 
@@ -168,13 +168,13 @@ def _resume(call: Call, context: Context) -> dict[str, Any]:
 
 
 def _switch(stopped: bool, why: str, who: str, context: Context) -> dict[str, Any]:
-    said = {"type": "switch", "stopped": stopped, "who": who, "why": why, "at": to_text(context.now())}
+    switch = {"type": "switch", "stopped": stopped, "who": who, "why": why, "at": to_text(context.now())}
 
     def write() -> None:
-        context.ports.ledger.commit(Put(STOP_KEY, said, version_of(context.ports.ledger.read(STOP_KEY))))
+        context.ports.ledger.commit(Put(STOP_KEY, switch, version_of(context.ports.ledger.read(STOP_KEY))))
 
     retry_on_conflict(write)
-    return said
+    return switch
 
 
 def _line(entry: TimelineEntry) -> dict[str, Any]:
@@ -189,7 +189,7 @@ def _line(entry: TimelineEntry) -> dict[str, Any]:
     }
 
 
-def _held(containment: Containment) -> dict[str, Any]:
+def _contained(containment: Containment) -> dict[str, Any]:
     return {
         "state": containment.state,
         "since": to_text(containment.began_at),

@@ -43,7 +43,7 @@ def _covers(wide: Sequence[str], narrow: Sequence[str]) -> bool:
 
 
 def _covers_glob(wide: str, narrow: str) -> bool:
-    """Check whether one glob covers another. `*` surely does; `?` matches the character `*`, not what it stands for."""
+    """Check whether one glob covers another. With `?` or `[` it is not trusted to cover other wildcards."""
     if wide in ("*", narrow):
         return True
     is_text = not set("*?[") & set(narrow)

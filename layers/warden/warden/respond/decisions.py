@@ -15,7 +15,7 @@ from warden.core.ledger import retry_on_conflict
 from warden.devices.device_view import read_device
 from warden.notify.notifier import notify
 from warden.plan.actions import COLLECT_LOGS, ROTATE_CERTIFICATE
-from warden.respond.responder import admit, carry_on, perform, planned, reached_by, record_outcome
+from warden.respond.responder import admit, perform, planned, reached_by, record_outcome, run_actions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +44,10 @@ def check_decision(decision: Decision, case: Case, context: Context) -> None:
 
 def carry_out(order: Order, context: Context) -> Case:
     """Carry out an operator's decision. Doing it again changes nothing."""
-    return resume(retry_on_conflict(lambda: _take(order, context)), context)
+    return resume(retry_on_conflict(lambda: _carry_out_once(order, context)), context)
 
 
-def _take(order: Order, context: Context) -> Case:
+def _carry_out_once(order: Order, context: Context) -> Case:
     case = context.cases.read(order.case_id)
     outbox = context.cases.outbox(case)
     if order.request in outbox.handled_request_ids:
@@ -63,12 +63,12 @@ def resume(case: Case, context: Context) -> Case:
         return recover(case, context)
     if case.state is CaseState.CONTAINED and case.progress(COLLECT_LOGS) is Progress.PLANNED:
         case = record_outcome(case.id, COLLECT_LOGS, perform(COLLECT_LOGS, case, context), context)
-    return carry_on(case, context)
+    return run_actions(case, context)
 
 
 def _step_of(order: Order) -> Step:
     facts = {"decision": order.decision} | ({"request": order.request} if order.request else {})
-    return Step(StepKind.DECISION_BY_DECISIONN, order.who, order.why, facts)
+    return Step(StepKind.DECISION_TAKEN, order.who, order.why, facts)
 
 
 def _approve(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:

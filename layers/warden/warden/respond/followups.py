@@ -59,12 +59,12 @@ def _end(job: Job, status: str, context: Context) -> None:
     if recorded is not None and recorded.job_id == job.id:  # otherwise the case has continued without this job
         if recorded.progress not in (Progress.DONE, Progress.FAILED):
             case = record_outcome(case.id, job.action, outcome, context)
-        _go_on(case, job, context)
+        _continue(case, job, context)
     note_end(job.thing, job.id, outcome, status, context)
     retry_on_conflict(lambda: _stop_clock(job, context))
 
 
-def _go_on(case: Case, job: Job, context: Context) -> None:
+def _continue(case: Case, job: Job, context: Context) -> None:
     if case.state is CaseState.RECOVERING and job.action == ROTATE_CERTIFICATE:
         recover(case, context)
     else:
@@ -89,10 +89,10 @@ def _job_due(_key: Key, record: Record, context: Context) -> None:
 def _containment_due(_key: Key, record: Record, context: Context) -> None:
     """Disconnect a second time, to end a session that was opened under cached policies."""
     containment = containment_from(record)
-    said = "the device is no longer contained"
+    result = "the device is no longer contained"
     if containment.state is ContainmentState.CONTAINED and context.settings.disconnect:
-        said = WORDS[context.ports.connections.disconnect(containment.thing)]
-    step = Step(StepKind.SECOND_DISCONNECT, WARDEN, said)
+        result = WORDS[context.ports.connections.disconnect(containment.thing)]
+    step = Step(StepKind.SECOND_DISCONNECT, WARDEN, result)
     for case_id in containment.cases:
         retry_on_conflict(partial(_append_once, case_id, step, context))
     save_containment(context.ports.ledger, replace(containment, disconnect_at=None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from warden.campaigns.enrolment import has_a_place
+from warden.campaigns.enrolment import is_enrolled
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Resolution, Step, StepKind, action_step
 from warden.cases.outbox import Outbox, outbox_put
 from warden.containment.snapshot import read_containment
@@ -40,7 +40,7 @@ def respond(finding: Finding, context: Context, *, verified: bool = False) -> Ca
     Raises:
         Refused: when the finding is out of date, or its detector does not know it.
     """
-    if finding.subject.type is SubjectType.CERTIFICATE and _hand_on(finding, context, verified=verified):
+    if finding.subject.type is SubjectType.CERTIFICATE and _pass_to_things(finding, context, verified=verified):
         return None
     if not finding.is_open:
         return _close_finding(finding, context)
@@ -54,10 +54,10 @@ def respond(finding: Finding, context: Context, *, verified: bool = False) -> Ca
     case = context.cases.begin(finding, thing.name if thing else "", context.now(), said)
     if _is_undecided(case, finding, context):
         case = retry_on_conflict(lambda: _decide(case.id, finding, view, context))
-    return carry_on(case, context, view)
+    return run_actions(case, context, view)
 
 
-def _hand_on(finding: Finding, context: Context, *, verified: bool) -> bool:
+def _pass_to_things(finding: Finding, context: Context, *, verified: bool) -> bool:
     """Turn a finding about a certificate into one about each thing that uses it; return whether any does.
 
     Devices are contained, re-keyed and released one at a time, each in its own queue group.
@@ -68,7 +68,7 @@ def _hand_on(finding: Finding, context: Context, *, verified: bool) -> bool:
     return bool(things)
 
 
-def carry_on(case: Case, context: Context, view: DeviceView | None = None) -> Case:
+def run_actions(case: Case, context: Context, view: DeviceView | None = None) -> Case:
     """Run the planned actions of a case that are not done yet, then notify people of its state."""
     if case.state is CaseState.RESPONDING:
         case = _act(case, context, view)
@@ -112,7 +112,7 @@ def _is_undecided(case: Case, finding: Finding, context: Context) -> bool:
     if not case.rule:
         return True
     is_found_again = RENEW_CERTIFICATE in case.outcomes and case.decided_on != finding.id
-    return is_found_again and not has_a_place(case.thing, context)
+    return is_found_again and not is_enrolled(case.thing, context)
 
 
 def _decide(case_id: str, finding: Finding, view: DeviceView | None, context: Context) -> Case:
@@ -123,7 +123,7 @@ def _decide(case_id: str, finding: Finding, view: DeviceView | None, context: Co
     device = Device(thing_type=thing.thing_type, groups=thing.groups) if thing else Device()
     rule = context.plan.rule_for(finding, device)
     mode = rule.mode.within(context.settings.mode)
-    outcomes = _planned(case, _possible(rule.actions, case, thing))
+    outcomes = _planned(case, _feasible(rule.actions, case, thing))
     affected = reached_by(outcomes, view, context) if view else []
     chosen = replace(
         case,
@@ -148,7 +148,7 @@ def _decide(case_id: str, finding: Finding, view: DeviceView | None, context: Co
         held = replace(chosen, state=CaseState.HELD)
         steps = (
             Step(StepKind.DECIDED, WARDEN, why),
-            _weighed(StepKind.HELD, Admission(False, Grounds.COOLING_DOWN, again)),
+            _governor_step(StepKind.HELD, Admission(False, Grounds.COOLING_DOWN, again)),
         )
         return context.cases.save(held, context.now(), *steps)
     return admit(chosen, rule, affected, context, Step(StepKind.DECIDED, WARDEN, why))
@@ -164,7 +164,7 @@ def _too_soon(case: Case, rule: Rule, context: Context) -> str:
     return f"acted on before, closed at {case.acted_before:%FT%TZ}; within {cool_down} it is a person's decision"
 
 
-def _possible(actions: Sequence[str], case: Case, thing: Thing | None) -> Sequence[str]:
+def _feasible(actions: Sequence[str], case: Case, thing: Thing | None) -> Sequence[str]:
     """Drop actions that cannot be done: without a thing, only the certificate of the case can be acted on."""
     if thing is not None:
         return actions
@@ -189,16 +189,16 @@ def admit(
     admission = context.governor.weigh(rule, affected, context.now(), approved=bool(case.approved_by), counted=counted)
     if not admission.allowed:
         held = replace(case, state=CaseState.HELD)
-        owed = replace(outbox or context.cases.outbox(case), held_for_all=admission.for_all)
-        step = _weighed(StepKind.HELD, admission)
-        return context.cases.save(held, context.now(), *steps, step, also=(outbox_put(owed),))
+        changed = replace(outbox or context.cases.outbox(case), held_for_all=admission.for_all)
+        step = _governor_step(StepKind.HELD, admission)
+        return context.cases.save(held, context.now(), *steps, step, also=(outbox_put(changed),))
     begun = replace(case, state=CaseState.RESPONDING, admitted=True)
     writes = (*admission.writes, *([outbox_put(outbox)] if outbox else []))
-    step = _weighed(StepKind.ADMITTED, admission)
+    step = _governor_step(StepKind.ADMITTED, admission)
     return context.cases.save(begun, context.now(), *steps, step, also=writes)
 
 
-def _weighed(kind: StepKind, admission: Admission) -> Step:
+def _governor_step(kind: StepKind, admission: Admission) -> Step:
     return Step(kind, "governor", admission.reason, {"grounds": admission.grounds})
 
 
@@ -258,10 +258,10 @@ def _settle(case_id: str, context: Context) -> Case:
         return context.cases.save(replace(case, state=CaseState.CONTAINED), context.now(), step)
     if any(outcome.progress is Progress.STARTED for outcome in case.outcomes.values()):
         return case
-    return _rest(case, context)
+    return _conclude(case, context)
 
 
-def _rest(case: Case, context: Context) -> Case:
+def _conclude(case: Case, context: Context) -> Case:
     """Close a case whose actions have all ended if its problem is solved; otherwise leave it open for people."""
     if case.progress(ROTATE_CERTIFICATE) is Progress.DONE:
         return context.cases.close(

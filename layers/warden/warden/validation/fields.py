@@ -55,7 +55,7 @@ def optional_text(message: Mapping[str, Any], path: str) -> str:
 
 def text(message: Mapping[str, Any], path: str) -> str:
     """Read a string that must be present and not empty."""
-    return _there(path, optional_text(message, path))
+    return _required(path, optional_text(message, path))
 
 
 def optional_word(message: Mapping[str, Any], path: str) -> str:
@@ -72,7 +72,7 @@ def optional_word(message: Mapping[str, Any], path: str) -> str:
 
 def word(message: Mapping[str, Any], path: str) -> str:
     """Read an id, a kind or a value of an enumeration that must be present."""
-    return _there(path, optional_word(message, path))
+    return _required(path, optional_word(message, path))
 
 
 def optional_object(message: Mapping[str, Any], path: str) -> Mapping[str, Any]:
@@ -167,7 +167,7 @@ def _from_iso(value: str) -> datetime:
     return found
 
 
-def _there(path: str, value: str) -> str:
+def _required(path: str, value: str) -> str:
     if not value:
         raise Refused("missing-field", f"'{path}' is missing or empty; send the message as the detector wrote it")
     return value

@@ -27,7 +27,7 @@ _PATTERNS: Mapping[SubjectType, str] = MappingProxyType(
 
 
 def subject(kind: SubjectType, name: str, path: str) -> Subject:
-    """Return a subject, if the name is possible for its type.
+    """Return a subject, if its type can have such a name.
 
     Raises:
         Refused: when it is not; the reason names the field.

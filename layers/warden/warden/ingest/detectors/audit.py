@@ -171,8 +171,8 @@ def _check_of(audit_finding: Mapping[str, Any]) -> str:
 
 
 def _severity_of(audit_finding: Mapping[str, Any], check: str) -> Severity:
-    said = optional_word(audit_finding, "severity").lower()
-    return Severity(said) if said in set(Severity) else CHECKS.get(check, Severity.MEDIUM)
+    severity = optional_word(audit_finding, "severity").lower()
+    return Severity(severity) if severity in set(Severity) else CHECKS.get(check, Severity.MEDIUM)
 
 
 def _subject_of(audit_finding: Mapping[str, Any], envelope: Envelope) -> Subject:

@@ -155,8 +155,8 @@ def _criteria_of(message: Mapping[str, Any]) -> str:
 
 def _confidence_of(message: Mapping[str, Any]) -> str:
     """Read the confidence of the model, or else the confidence that the behaviour requires."""
-    said = optional_word(message, "violationEventAdditionalInfo.confidenceLevel")
-    return said or optional_word(message, "behavior.criteria.mlDetectionConfig.confidenceLevel")
+    level = optional_word(message, "violationEventAdditionalInfo.confidenceLevel")
+    return level or optional_word(message, "behavior.criteria.mlDetectionConfig.confidenceLevel")
 
 
 def _is_metrics_report(message: Mapping[str, Any]) -> bool:

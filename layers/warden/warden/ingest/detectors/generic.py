@@ -72,9 +72,9 @@ def _check_schema(detail: Mapping[str, Any]) -> None:
 
 
 def _one_of[Value: (SubjectType, Severity)](values: type[Value], detail: Mapping[str, Any], path: str) -> Value:
-    said = word(detail, path)
+    given_value = word(detail, path)
     for value in values:
-        if value == said:
+        if value == given_value:
             return value
     raise Refused("bad-value", f"'{path}' must be one of {', '.join(values)}; see generic-finding.schema.json")
 

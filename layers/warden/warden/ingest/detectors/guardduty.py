@@ -145,12 +145,12 @@ def _is_sample(detail: Mapping[str, Any]) -> bool:
     info = optional_object(detail, "service.additionalInfo")
     return (
         optional_flag(info, "sample")
-        or _says_sample(info.get("value"))
+        or _names_a_sample(info.get("value"))
         or optional_text(detail, f"{_KEY}.userType") == _SAMPLE_USER
     )
 
 
-def _says_sample(value: object) -> bool:
+def _names_a_sample(value: object) -> bool:
     if not isinstance(value, str):
         return False
     try:

@@ -13,10 +13,10 @@ from warden.respond.actions.action import Action
 
 def disconnect(case: Case, context: Context[HasConnections], _view: DeviceView | None = None) -> Outcome:
     """Close the session of the case's thing (its client id is the thing's name)."""
-    became = Disconnection.SWITCHED_OFF
+    result = Disconnection.SWITCHED_OFF
     if context.settings.disconnect:
-        became = context.ports.connections.disconnect(case.thing)
-    return Outcome(Progress.DONE, WORDS[became])
+        result = context.ports.connections.disconnect(case.thing)
+    return Outcome(Progress.DONE, WORDS[result])
 
 
 ACTION = Action(name=DISCONNECT, run=disconnect, permissions=("iot:DeleteConnection",))
