@@ -1,4 +1,4 @@
-"""Strings from outside, made fit for a message or a title."""
+"""Escape strings from outside, for messages and titles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ SHOWN_CHARACTERS = 64
 
 
 def shown(name: str, limit: int = SHOWN_CHARACTERS) -> str:
-    """Write a name as printable ASCII, everything else and the backslash itself as \\uXXXX, and cut it."""
+    """Write a name as printable ASCII, with other characters and the backslash as \\uXXXX, and cut it."""
     pieces: list[str] = []
     room = limit
     for char in name:
