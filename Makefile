@@ -19,8 +19,9 @@ BIN := .venv/bin
 SAM := .venv-sam/bin/sam
 CHECKS := .venv-checks/bin
 CODE := cli device functions layers tests tools
-# Two workers whatever the machine: the end-to-end tests share one local AWS and so one worker, the rest has the other.
-TEST_WORKERS ?= 2
+# Three workers on two cores: the end-to-end tests share one local AWS and so one worker (tests/conftest.py), which waits more
+# than it computes.
+TEST_WORKERS ?= 3
 TEST_ARGS ?=
 # Only the whole suite can reach every branch of the package.
 COVERAGE := --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
@@ -56,7 +57,7 @@ invoke: set-up  ## Run one function in a container (FUNCTION=IngestFunction EVEN
 
 .PHONY: test
 test: set-up browser  ## Run every test, end to end included (TEST_ARGS="-k quarantine" for some)
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(or $(TEST_ARGS),$(COVERAGE))
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope $(or $(TEST_ARGS),$(COVERAGE))
 
 # A machine that cannot install it tests everything but how the pages look, and says so.
 .PHONY: browser

@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 # Set at import, before any module under test can make a client: a fixture would come too late for those.
 for name in [name for name in os.environ if name.startswith(("AWS_", "POWERTOOLS_"))]:
@@ -36,6 +38,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name in UNTRACED or item.path.stem in UNTRACED:
             item.add_marker("no_cover")
+
+
+SHARING = ("tests/container/", "tests/e2e/", "tests/functions/test_every_call.py", "tests/pages/")
+"""Tests that share one deployment, image, recording or browser, and so one worker. They are started first."""
+
+
+class SharedSetUps(LoadScopeScheduling):  # type: ignore[misc]  # the base has no types
+    """Sends the tests that share a set-up to one worker, and every other to the next that is free.
+
+    xdist's `loadgroup` adds the group to a test's `_nodeid`, which pytest 9.2 does not read: it groups nothing.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((shared for shared in SHARING if nodeid.startswith(shared)), nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)  # there is no such hook where xdist is off
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SharedSetUps | None:
+    """Distribute by what is shared, unless another way was asked for."""
+    return SharedSetUps(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 TRIED, PLAYED, BROKEN = "fault points tried", "fault points played to the end", "fault points broken"

@@ -7,12 +7,9 @@ import pytest
 HERE = Path(__file__).parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.container)
-            # The SAM CLI builds one image for all of them: one worker, and one build.
-            item.add_marker(pytest.mark.xdist_group("containers"))
             # The first of them pays for the deployment, and for pulling Lambda's image where it is not there yet.
             item.add_marker(pytest.mark.timeout(600))

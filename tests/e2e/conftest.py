@@ -13,13 +13,10 @@ from tests.conftest import ROOT
 HERE = Path(__file__).parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.e2e)
-            # One worker runs them all, so that one local AWS and one deployment serve them all.
-            item.add_marker(pytest.mark.xdist_group("local-aws"))
             # The first of them pays for the deployment, and the machine may be busy.
             item.add_marker(pytest.mark.timeout(1800))
 
@@ -34,7 +31,9 @@ class Stack:
 
 
 @pytest.fixture(scope="session")
-def local_aws() -> Iterator[LocalAws]:
+def local_aws(testrun_uid: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """Start it, once in a run: a second worker that asks for it would pay for another deployment."""
+    (tmp_path_factory.getbasetemp().parent / f"local-aws-{testrun_uid}").mkdir()
     with LocalAws() as aws:
         yield aws
 

@@ -36,10 +36,7 @@ from tests.template.transformed import ACCOUNT, REGION, listed, logical_function
 from warden import bootstrap
 from warden.plan.parser import read_plan
 
-pytestmark = [
-    pytest.mark.xdist_group("every-call"),  # they share one recording
-    pytest.mark.filterwarnings("ignore:No application metrics"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 type Recorded = Mapping[str, list[Need]]
 
