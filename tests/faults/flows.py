@@ -22,7 +22,7 @@ from typing import Any
 from tests.aws_stand_in.private_ca import AUTHORITY
 from tests.fakes import NOON, a_key
 from tests.faults.environment import RESTRICTED, Deployment
-from tests.faults.world import THING, World, sample
+from tests.faults.world import THING, World, enrol, sample
 from tests.sample_events import InFaults, in_faults
 from warden.plan.actions import COLLECT_LOGS, QUARANTINE, RENEW_CERTIFICATE, ROTATE_CERTIFICATE, TOUCHING
 from warden.respond.actions import action_named
@@ -35,6 +35,9 @@ VARIANTS = in_faults(InFaults.REPORTED)
 
 JOBS = tuple(name for name in TOUCHING if action_named(name).is_job)
 _AUDIT = "9f71b6e90cfb57d4ac671be3a4898e6a"
+ABSENT = "pump-5"
+OTHERS = {"pump-4": 400, ABSENT: 500}
+"""Devices that a larger fleet has besides, each with the number of its first key."""
 _VIOLATION = "37e18651d207bbc74236c13faf146127"
 
 
@@ -227,10 +230,27 @@ def refuse_the_job(world: World) -> None:
     world.drain()
 
 
-def come_of_age(world: World) -> None:
-    """Have the certificate that the device was enrolled with be old."""
-    certificate = world.cloud.iot.certificates[world.state.devices[THING].enrolled.certificate]
-    certificate.creation_date -= timedelta(days=400)
+def come_of_age(world: World, thing: str = THING, age: timedelta = timedelta(days=400)) -> None:
+    """Have the certificate that a device was enrolled with be old."""
+    certificate = world.cloud.iot.certificates[world.state.devices[thing].enrolled.certificate]
+    certificate.creation_date -= age
+
+
+def others_come_of_age(world: World) -> None:
+    """Enrol two more devices, whose certificates are older than that of the device things happen to."""
+    for age, (thing, number) in enumerate(OTHERS.items()):
+        enrol(world, thing, number)
+        come_of_age(world, thing, timedelta(days=600 - 100 * age))
+    _list_by_age(world)
+
+
+def one_is_deleted(world: World) -> None:
+    """Have the owner delete a device: detached first, as AWS IoT demands, its certificate stays, on no thing."""
+    gone = world.state.devices.pop(ABSENT)
+    certificate = world.cloud.iot.certificates[gone.enrolled.certificate]
+    world.cloud.iot.detach_thing_principal(ABSENT, certificate.arn)
+    world.cloud.iot.delete_thing(ABSENT)
+    world.state.strays.append(certificate.certificate_id)
 
 
 def leave_strays(world: World) -> None:
@@ -241,7 +261,12 @@ def leave_strays(world: World) -> None:
         made.last_modified_date -= timedelta(days=400)
         world.cloud.iot.attach_policy("pump-policy", made.arn)
         world.state.strays.append(made.certificate_id)
-    known = world.cloud.iot.certificates  # which moto lists in the order they were put in
+    _list_by_age(world)
+
+
+def _list_by_age(world: World) -> None:
+    """List the oldest certificates first, as AWS IoT does; moto has them in the order in which they were put in."""
+    known = world.cloud.iot.certificates
     aged = sorted(known.items(), key=lambda each: each[1].creation_date)
     known.clear()
     known.update(aged)
@@ -265,6 +290,7 @@ A_DAY_LATER = sweep(hours=25)
 
 
 CAMPAIGN: tuple[Step, ...] = (come_of_age, find_what_is_due)
+CAMPAIGN_OF_THREE: tuple[Step, ...] = (others_come_of_age, *CAMPAIGN)
 CAMPAIGN_ASKED: tuple[Step, ...] = (*CAMPAIGN, sweep(minutes=6))
 STOPPED = order("stop", why="drill")
 
@@ -283,15 +309,18 @@ def audited_again(world: World) -> None:
     world.report(sample("audit-report", world).replace(_AUDIT, "0" * len(_AUDIT)))
 
 
-def untold(step: Step) -> Step:
-    """Take a step while people cannot be told."""
+def denied(call: str, step: Step) -> Step:
+    """Take a step while a call is denied; what failed because of that is dropped, as when somebody purges a queue."""
 
-    def denied(world: World) -> None:
-        world.ground.wire.denied.add("sns.Publish")
+    def taken(world: World) -> None:
+        world.ground.wire.denied.add(call)
         step(world)
         world.ground.wire.denied.clear()
+        world.state.given_up.clear()
+        for queue in world.cloud.state.queues.values():
+            queue.parked.clear()
 
-    return denied
+    return taken
 
 
 ENDS: Mapping[str, tuple[str, tuple[Step, ...]]] = {
@@ -310,7 +339,7 @@ FLOWS: tuple[Flow, ...] = (
     *(Flow(f"source {name}", (source(name),)) for name in VARIANTS),
     *(Flow(name, (source(event),), before) for event, (name, before) in ENDS.items()),
     Flow("audit finds it no more", (audited_again, sweep(minutes=31)), (listed_as_active, source("audit-report"))),
-    Flow("told by the sweep", (sweep(minutes=6),), (untold(finding("needs-nothing")),)),
+    Flow("told by the sweep", (sweep(minutes=6),), (denied("sns.Publish", finding("needs-nothing")),)),
     Flow("told by a digest", (sweep(minutes=61),), tuple(finding(f"storm-{number}") for number in range(22))),
     Flow("release with rotation", (order("release"), work), SUSPECTED),
     Flow("release keeping the certificate", (order("release-keeping-certificate"),), SUSPECTED),
@@ -343,7 +372,17 @@ FLOWS: tuple[Flow, ...] = (
         "renewal asked for of whom a sweep found", (finding(f"needs-{RENEW_CERTIFICATE}"), sweep(minutes=6)), CAMPAIGN
     ),
     Flow("renewal overtaken", (order("find", **SUSPECTED_BY_HAND), work, sweep(minutes=6)), ASKED_TO_RENEW),
-    Flow("campaign cancelled before it asks", (order("campaign-cancel"), sweep(minutes=6)), CAMPAIGN),
+    Flow("campaign cancelled at once", (order("campaign-cancel"), sweep(minutes=6)), CAMPAIGN),
+    Flow(
+        "campaign cancelled half-way",
+        (order("campaign-cancel"), sweep(minutes=6), sweep(minutes=6)),
+        (come_of_age, denied("iot.CreateJob", find_what_is_due)),
+    ),
+    Flow(
+        "campaign of three, one is gone",
+        (*[sweep(minutes=6), work] * 3, *[sweep(minutes=6)] * 3),
+        (*CAMPAIGN_OF_THREE, one_is_deleted),
+    ),
     Flow("campaign overtaken by a quarantine", (finding(f"needs-{QUARANTINE}"), sweep(minutes=6)), CAMPAIGN),
     Flow("campaign stopped by a failure", (fail_the_rotation, sweep(minutes=6)), CAMPAIGN_ASKED),
     Flow(

@@ -278,7 +278,7 @@ def _escaped(world: World, ledger: Ledger) -> Iterator[str]:
 
 @cache
 def _key_names() -> dict[str, str]:
-    numbers = [*range(100, 110), *range(200, 210), *range(300, 310)]
+    numbers = [*range(100, 110), *range(200, 210), *range(300, 310), *range(400, 410), *range(500, 510)]
     return {a_key(number).fingerprint: f"key {number}" for number in numbers}
 
 

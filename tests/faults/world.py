@@ -444,12 +444,13 @@ def furnish(world: World) -> None:
     iot.attach_policy(policyName=RESTRICTED, target=f"{PREFIX}thinggroup/{RESTRICTED}")
     iot.attach_policy(policyName="pumps-policy", target=f"{PREFIX}thinggroup/pumps")
     for number, thing in ((100, THING), (200, BYSTANDER)):
-        world.state.devices[thing] = _enrol(iot, thing, number)
-        world.device(thing).connect()
+        enrol(world, thing, number)
     world.cloud.state.reached.clear()
 
 
-def _enrol(iot: Any, thing: str, number: int) -> DeviceState:
+def enrol(world: World, thing: str, number: int) -> None:
+    """Enrol a device, as every one is, whose first key has a number; the next keys have the next numbers."""
+    iot: Any = boto3.client("iot")
     made = iot.register_certificate_without_ca(certificatePem=a_key(number).pem, status="ACTIVE")
     iot.create_thing(thingName=thing)
     policies, groups = ["pump-policy", "telemetry-policy"], ["pumps", "site-4"]
@@ -460,7 +461,8 @@ def _enrol(iot: Any, thing: str, number: int) -> DeviceState:
         iot.add_thing_to_thing_group(thingName=thing, thingGroupName=group)
     certificate = str(made["certificateId"])
     enrolled = Enrolled(certificate, policies, groups)
-    return DeviceState(thing, [certificate], [certificate], number + 1, enrolled)
+    world.state.devices[thing] = DeviceState(thing, [certificate], [certificate], number + 1, enrolled)
+    world.device(thing).connect()
 
 
 def sample(name: str, world: World) -> str:
