@@ -91,7 +91,7 @@ checkers: set-up
 	$(CHECKS)/python -m tools.check_policies build/policies
 
 # Each part has its bound; together under an hour and a half on two cores. What it prints at the end goes, with its date,
-# into the table of docs/reliability.md.
+# into the table of runs in docs/reliability.md.
 NIGHTLY := WARDEN_NIGHTLY=1 WARDEN_MODEL=big FAULT_POINTS=pairs
 .PHONY: nightly
 nightly: set-up  ## What takes too long for every run: pairs of faults, big storms, big models (under 90 minutes)
