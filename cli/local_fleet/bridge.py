@@ -140,7 +140,7 @@ def batches_need_the_permission_of_one() -> None:
 def function_urls_say_who_calls() -> None:
     """Name the caller in `requestContext.authorizer.iam` of a function URL's event.
 
-    AWS: does this for every URL with AuthType AWS_IAM; a function knows the operator by it.
+    AWS: does this for every URL with AuthType AWS_IAM; functions learn from it who the operator is.
     MiniStack: checks the signature and the caller's permission, then leaves the caller out of the event.
     """
     from ministack.core import iam_evaluator, router

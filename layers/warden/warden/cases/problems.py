@@ -36,7 +36,7 @@ def _key(problem_id: str) -> Key:
 
 
 def read_problem(ledger: Ledger, problem_id: str) -> Problem:
-    """Read a problem; one that nothing was ever written about has no case."""
+    """Read a problem; an empty one without a case if there is no record."""
     record = ledger.read(_key(problem_id))
     return _PROBLEM.value(record) if record else Problem()
 

@@ -27,7 +27,7 @@ class _Ports(HasLedger, HasNotices, Protocol):
 
 
 def topic_of(case: Case, outbox: Outbox) -> str:
-    """Return the topic under which a notice counts; a limit that holds every device is a single topic."""
+    """Return the topic for counting a case's notices; all cases held by an overall limit share one topic."""
     return f"{case.state}-for-all" if outbox.held_for_all and case.state is CaseState.HELD else case.state
 
 
