@@ -57,7 +57,7 @@ _FORBIDDEN = (
 _NO_ANSWER: tuple[tuple[type[Exception], str], ...] = (
     (
         ReadTimeoutError,
-        f"no answer from {{host}} within {ANSWER_SECONDS} seconds; a decision may have been taken all the same: "
+        f"no answer from {{host}} within {ANSWER_SECONDS} seconds; the decision may still have been carried out: "
         "look with `warden show` before you repeat it",
     ),
     (ConnectTimeoutError, f"{{host}} refuses connections; check your network and the URL: {_WHERE_FROM}"),
