@@ -27,11 +27,12 @@ class Authority:
     late: int = 0
     """How many times each certificate is not ready yet when it is asked for."""
     looks: dict[str, int] = field(default_factory=dict)
+    key: str = "EC_prime256v1"
+    """Which kind it says its own is; what it signs is signed with P-256, as only the signer would notice."""
 
-    @staticmethod
-    def described(asked: Mapping[str, Any]) -> dict[str, Any]:
+    def described(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Describe the key that it signs with."""
-        about = {"KeyAlgorithm": "EC_prime256v1", "SigningAlgorithm": "SHA256WITHECDSA", "Subject": {}}
+        about = {"KeyAlgorithm": self.key, "SigningAlgorithm": "SHA256WITHECDSA", "Subject": {}}
         return {
             "CertificateAuthority": {
                 "Arn": asked["CertificateAuthorityArn"],

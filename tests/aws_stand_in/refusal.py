@@ -6,12 +6,13 @@ from botocore.model import ServiceModel
 
 
 class Refusal(Exception):  # noqa: N818 - what AWS answers, not a fault of the program
-    """What AWS answers instead of doing it."""
+    """What AWS answers instead of doing it; `fields` are those that its model gives this error besides."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, **fields: Any) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.fields = fields
 
 
 def status_of(model: ServiceModel, code: str) -> int:

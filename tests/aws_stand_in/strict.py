@@ -48,7 +48,7 @@ class StrictAws:
         service = client.meta.service_model.service_name
         self.calls.append((service, operation, dict(parameters)))
         if wrong := malformed(client.meta.service_model, operation, parameters):
-            raise _error(client, operation, INVALID.get(service, "ValidationException"), wrong)
+            raise _error(client, operation, Refusal(INVALID.get(service, "ValidationException"), wrong))
         if not self.on_moto:
             return self._call(client, operation, parameters)
         try:
@@ -62,11 +62,11 @@ class StrictAws:
             )
             return corrected(service, operation, parameters, made, page=self.page)
         except Refusal as refusal:
-            raise _error(client, operation, refusal.code, refusal.message) from refusal
+            raise _error(client, operation, refusal) from refusal
 
-    def refuse(self, operation: str, code: str, message: str = "as AWS would put it") -> None:
+    def refuse(self, operation: str, code: str, message: str = "as AWS would put it", **fields: Any) -> None:
         """Have the next call of an operation, or the one after those refused already, end with an error."""
-        self._refused[operation].append(Refusal(code, message))
+        self._refused[operation].append(Refusal(code, message, **fields))
 
     def _fail(self, operation: str, parameters: Mapping[str, Any]) -> None:
         if self._refused[operation]:
@@ -101,9 +101,10 @@ class StrictAws:
         return [parameters for _, name, parameters in self.calls if name == operation]
 
 
-def _error(client: BaseClient, operation: str, code: str, message: str) -> ClientError:
-    kind: type[ClientError] = client.exceptions.from_code(code)  # type: ignore[assignment]  # the stubs give an instance
-    return kind({"Error": {"Code": code, "Message": message}}, operation)
+def _error(client: BaseClient, operation: str, refusal: Refusal) -> ClientError:
+    kind: type[ClientError] = client.exceptions.from_code(refusal.code)  # type: ignore[assignment]  # the stubs give an instance
+    answer: Any = {"Error": {"Code": refusal.code, "Message": refusal.message}, **refusal.fields}
+    return kind(answer, operation)
 
 
 def watch(monkeypatch: pytest.MonkeyPatch) -> StrictAws:
