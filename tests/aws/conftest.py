@@ -14,6 +14,9 @@ from tests.aws_stand_in.strict import StrictAws, watch
 
 REGION = "us-east-1"
 
+type Stubbed = Callable[[str], tuple[Any, Stubber]]
+"""Makes a client of a service, and what its answers are put into."""
+
 
 @pytest.fixture(autouse=True)
 def strict(monkeypatch: pytest.MonkeyPatch) -> StrictAws:
@@ -26,6 +29,18 @@ def aws() -> Iterator[None]:
         yield
 
 
+def a_client(service: Any) -> Any:
+    """Make a client of the stand-in; it needs the fixture `aws`."""
+    client: Any = boto3.client(service, region_name=REGION)
+    return client
+
+
+@pytest.fixture
+def stand_in(aws: None, strict: StrictAws) -> MotoGround:  # noqa: ARG001 - moto has to be there
+    """Have only the real adapters, over the stand-in: for what is asked of AWS, and what becomes of its answers."""
+    return MotoGround(strict)
+
+
 @pytest.fixture(params=["stand-in", "fakes"])
 def ground(request: pytest.FixtureRequest, strict: StrictAws) -> Ground:
     """Have a test run twice: on the real adapters over the stand-in, and on the fakes."""
@@ -36,8 +51,11 @@ def ground(request: pytest.FixtureRequest, strict: StrictAws) -> Ground:
 
 
 @pytest.fixture
-def stubbed(strict: StrictAws) -> Iterator[Callable[[str], tuple[Any, Stubber]]]:
-    """Make clients whose requests and answers are held against botocore's model; every answer has to be asked for."""
+def stubbed(strict: StrictAws) -> Iterator[Stubbed]:
+    """Make clients for the answers that no state of AWS leads to; each is held against botocore's model and asked for.
+
+    Which tests those are, and why, is in docs/decisions/0021-stand-ins.md.
+    """
     strict.on_moto = False  # what is in the world is what a test says it is
     stubbers: list[Stubber] = []
 

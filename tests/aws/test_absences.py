@@ -2,62 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
+from botocore.exceptions import ClientError
 
-from tests.aws.backends import PREFIX
+from tests.aws.backends import MotoGround
+from tests.aws.conftest import Stubbed
+from tests.aws_stand_in.strict import StrictAws
 from tests.fakes import a_key
-from warden.aws.certificates import IotCertificates
-from warden.aws.jobs import IotJobs
 from warden.aws.messaging import SqsCaseQueue
-from warden.aws.registry import IotRegistry
 from warden.core.errors import ActionFailed, NotYet, Refused
 from warden.core.ports import QueueEntry
-
-type Stubbed = Callable[[str], tuple[Any, Any]]
 
 GONE = "ResourceNotFoundException"
 CERTIFICATE = "a" * 64
 
 
-def test_a_certificate_that_is_gone_has_no_policies_and_no_things(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    stubber.add_client_error("list_attached_policies", GONE)
-    stubber.add_client_error("list_principal_things", GONE)
+def test_a_certificate_that_is_gone_has_no_policies_and_no_things(strict: StrictAws, stand_in: MotoGround) -> None:
+    strict.refuse("ListAttachedPolicies", GONE)
+    strict.refuse("ListPrincipalThings", GONE)
 
-    assert IotCertificates(client, PREFIX).policies_of(CERTIFICATE) == []
-    assert IotRegistry(client, PREFIX).things_of(CERTIFICATE) == []
+    assert stand_in.certificates.policies_of(CERTIFICATE) == []
+    assert stand_in.registry.things_of(CERTIFICATE) == []
 
 
-def test_a_group_that_is_gone_has_no_policies(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    stubber.add_client_error("list_attached_policies", GONE)
+def test_a_group_that_is_gone_has_no_policies(strict: StrictAws, stand_in: MotoGround) -> None:
+    strict.refuse("ListAttachedPolicies", GONE)
 
-    assert IotRegistry(client, PREFIX).policies_of_group("pumps") == []
+    assert stand_in.registry.policies_of_group("pumps") == []
 
 
 @pytest.mark.parametrize("code", [GONE, "InvalidRequestException"])
-def test_a_job_that_has_ended_needs_no_withdrawing(stubbed: Stubbed, code: str) -> None:
-    client, stubber = stubbed("iot")
-    stubber.add_client_error("cancel_job", code)
+def test_a_job_that_has_ended_needs_no_withdrawing(strict: StrictAws, stand_in: MotoGround, code: str) -> None:
+    strict.refuse("CancelJob", code)
 
-    IotJobs(client, PREFIX).withdraw("warden-1")
+    stand_in.jobs.withdraw("warden-1")
 
-    stubber.assert_no_pending_responses()
+    assert len(strict.made("CancelJob")) == 1
 
 
-def test_a_page_that_aws_iot_has_forgotten_is_refused_and_any_other_fault_rises(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    stubber.add_client_error("list_certificates", "InvalidRequestException")
-    stubber.add_client_error("list_certificates", "InvalidRequestException")
+def test_a_page_that_aws_iot_has_forgotten_is_refused_and_any_other_fault_rises(
+    strict: StrictAws, stand_in: MotoGround
+) -> None:
+    strict.refuse("ListCertificates", "InvalidRequestException")
+    strict.refuse("ListCertificates", "InvalidRequestException")
 
     with pytest.raises(Refused) as caught:
-        IotCertificates(client, PREFIX).oldest_page("cGFnZTI=")
+        stand_in.certificates.oldest_page("cGFnZTI=")
     assert caught.value.code == "no-such-page"
-    with pytest.raises(client.exceptions.InvalidRequestException):
-        IotCertificates(client, PREFIX).oldest_page("")
+    with pytest.raises(ClientError, match="InvalidRequestException"):
+        stand_in.certificates.oldest_page("")
 
 
 def test_messages_that_sqs_did_not_take_are_sent_again_by_whoever_runs_this_again(stubbed: Stubbed) -> None:
@@ -71,9 +64,10 @@ def test_messages_that_sqs_did_not_take_are_sent_again_by_whoever_runs_this_agai
         SqsCaseQueue(client, "https://sqs.us-east-1.amazonaws.com/000000000000/cases.fifo").put_all(entries)
 
 
-def test_a_request_that_aws_iot_does_not_sign_is_an_end_and_not_a_fault(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    stubber.add_client_error("create_certificate_from_csr", "InvalidRequestException", "unsupported signature")
+def test_a_request_that_aws_iot_does_not_sign_is_an_end_and_not_a_fault(
+    strict: StrictAws, stand_in: MotoGround
+) -> None:
+    strict.refuse("CreateCertificateFromCsr", "InvalidRequestException", "unsupported signature")
 
     with pytest.raises(ActionFailed, match=r"does not sign the request for pump-3.*unsupported signature"):
-        IotCertificates(client, PREFIX).issue(a_key(1).csr, "pump-3")
+        stand_in.certificates.issue(a_key(1).csr, "pump-3")

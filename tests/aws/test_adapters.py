@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from moto.iot.models import iot_backends
 
-from tests.aws.backends import PREFIX
-from tests.aws.conftest import REGION
+from tests.aws.backends import PREFIX, MotoGround
+from tests.aws.conftest import REGION, Stubbed, a_client
+from tests.aws_stand_in.rules import ACCOUNT
 from tests.aws_stand_in.strict import StrictAws
 from tests.fakes import SETTINGS, FakeNotices, World, a_finding, a_world
 from warden.aws.account import IotAccountSettings
-from warden.aws.connections import IotConnections
 from warden.aws.evidence import S3Evidence
-from warden.aws.jobs import IotJobs
-from warden.aws.messaging import AwsSecurityHub, EventBridgeAnnouncements, IotReplies, SnsNotices, SqsCaseQueue
-from warden.aws.registry import IotRegistry
+from warden.aws.messaging import AwsSecurityHub, EventBridgeAnnouncements, SnsNotices, SqsCaseQueue
 from warden.core.errors import NotSent
 from warden.core.ports import Disconnection, JobOrder, Notices, QueueEntry
 from warden.notify.asff import finding_of
-
-type Stubbed = Callable[[str], tuple[Any, Any]]
 
 AN_ORDER = JobOrder(
     id="warden-1",
@@ -43,19 +41,13 @@ BODY = b"2026-11-22T11:59:58Z 7340032 bytes out\n"
 
 
 class TestConnections:
-    ASKED = {"clientId": "plant1:pump-3", "cleanSession": False, "preventWillMessage": False}  # noqa: RUF012 - never written
+    def test_a_session_is_closed_and_kept_for_what_is_queued(self, strict: StrictAws, stand_in: MotoGround) -> None:
+        stand_in.connect("plant1:pump-3")
 
-    def test_a_session_is_closed_and_kept_for_what_is_queued(self, stubbed: Stubbed) -> None:
-        client, stubber = stubbed("iot-data")
-        stubber.add_response("delete_connection", {}, self.ASKED)
-
-        assert IotConnections(client).disconnect("plant1:pump-3") is Disconnection.DISCONNECTED
-
-    def test_a_client_that_is_not_there_needs_nothing(self, stubbed: Stubbed) -> None:
-        client, stubber = stubbed("iot-data")
-        stubber.add_client_error("delete_connection", "ResourceNotFoundException", expected_params=self.ASKED)
-
-        assert IotConnections(client).disconnect("plant1:pump-3") is Disconnection.NOT_CONNECTED
+        assert stand_in.connections.disconnect("plant1:pump-3") is Disconnection.DISCONNECTED
+        assert stand_in.connections.disconnect("plant1:pump-3") is Disconnection.NOT_CONNECTED
+        asked = {"clientId": "plant1:pump-3", "cleanSession": False, "preventWillMessage": False}
+        assert strict.made("DeleteConnection") == [asked] * 2
 
     @pytest.mark.parametrize(
         ("code", "became"),
@@ -67,20 +59,18 @@ class TestConnections:
         ],
     )
     def test_where_it_cannot_be_done_it_says_so_and_the_case_goes_on(
-        self, stubbed: Stubbed, code: str, became: Disconnection
+        self, strict: StrictAws, stand_in: MotoGround, code: str, became: Disconnection
     ) -> None:
-        client, stubber = stubbed("iot-data")
-        stubber.add_client_error("delete_connection", code)
+        strict.refuse("DeleteConnection", code)
 
-        assert IotConnections(client).disconnect("pump-3") is became
+        assert stand_in.connections.disconnect("pump-3") is became
 
     @pytest.mark.parametrize("code", ["ThrottlingException", "InternalFailureException"])
-    def test_what_may_go_better_next_time_rises(self, stubbed: Stubbed, code: str) -> None:
-        client, stubber = stubbed("iot-data")
-        stubber.add_client_error("delete_connection", code)
+    def test_what_may_go_better_next_time_rises(self, strict: StrictAws, stand_in: MotoGround, code: str) -> None:
+        strict.refuse("DeleteConnection", code)
 
         with pytest.raises(ClientError, match=code):
-            IotConnections(client).disconnect("pump-3")
+            stand_in.connections.disconnect("pump-3")
 
 
 @pytest.mark.usefixtures("aws")
@@ -129,12 +119,11 @@ class TestEvidence:
     def test_nothing_there_is_none(self, bucket: tuple[S3Evidence, Any]) -> None:
         assert bucket[0].uploaded("cases/never") is None
 
-    def test_a_denial_is_not_an_absence(self, stubbed: Stubbed) -> None:
-        client, stubber = stubbed("s3")
-        stubber.add_client_error("get_object", "AccessDenied", http_status_code=403)
+    def test_a_denial_is_not_an_absence(self, strict: StrictAws, bucket: tuple[S3Evidence, Any]) -> None:
+        strict.refuse("GetObject", "AccessDenied")
 
         with pytest.raises(ClientError, match="AccessDenied"):
-            S3Evidence(client, "evidence").uploaded("cases/x")
+            bucket[0].uploaded("cases/x")
 
 
 @pytest.mark.usefixtures("aws")
@@ -207,34 +196,42 @@ class TestAnnouncements:
     def test_what_eventbridge_does_not_take_was_not_sent(self, stubbed: Stubbed) -> None:
         client, stubber = stubbed("events")
         stubber.add_response("put_events", {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]})
-        stubber.add_client_error("put_events", "ThrottlingException")
 
-        for _ in range(2):
-            with pytest.raises(NotSent, match="c-1:2"):
-                EventBridgeAnnouncements(client, "fleet-warden").publish({"id": "c-1:2"})
+        with pytest.raises(NotSent, match="c-1:2"):
+            EventBridgeAnnouncements(client, "fleet-warden").publish({"id": "c-1:2"})
+
+    def test_nor_was_what_it_refuses(self, strict: StrictAws, stand_in: MotoGround) -> None:
+        strict.refuse("PutEvents", "ThrottlingException")
+
+        with pytest.raises(NotSent, match="c-1:2"):
+            stand_in.announcements.publish({"id": "c-1:2"})
 
 
 class TestSecurityHub:
-    def test_a_case_is_imported_as_a_finding(self, stubbed: Stubbed) -> None:
+    @pytest.fixture
+    def finding(self) -> dict[str, Any]:
+        return finding_of(a_world_with_a_case().case, SETTINGS, datetime(2026, 11, 22, tzinfo=UTC))
+
+    def test_a_case_is_imported_as_a_finding(
+        self, strict: StrictAws, stand_in: MotoGround, finding: dict[str, Any]
+    ) -> None:
+        stand_in.security_hub.put(finding)
+
+        assert strict.made("BatchImportFindings") == [{"Findings": [finding]}]
+
+    def test_what_security_hub_does_not_take_was_not_sent(self, stubbed: Stubbed, finding: dict[str, Any]) -> None:
         client, stubber = stubbed("securityhub")
-        finding = finding_of(a_world_with_a_case().case, SETTINGS, datetime(2026, 11, 22, tzinfo=UTC))
-        answer = {"FailedCount": 0, "SuccessCount": 1}
-        stubber.add_response("batch_import_findings", answer, {"Findings": [finding]})
-
-        AwsSecurityHub(client).put(finding)
-
-        stubber.assert_no_pending_responses()
-
-    def test_what_security_hub_does_not_take_was_not_sent(self, stubbed: Stubbed) -> None:
-        client, stubber = stubbed("securityhub")
-        finding = finding_of(a_world_with_a_case().case, SETTINGS, datetime(2026, 11, 22, tzinfo=UTC))
         failed = [{"Id": finding["Id"], "ErrorCode": "InvalidInput", "ErrorMessage": "no such product"}]
         stubber.add_response("batch_import_findings", {"FailedCount": 1, "SuccessCount": 0, "FailedFindings": failed})
-        stubber.add_client_error("batch_import_findings", "InvalidAccessException")
 
-        for _ in range(2):
-            with pytest.raises(NotSent, match="Security Hub did not accept"):
-                AwsSecurityHub(client).put(finding)
+        with pytest.raises(NotSent, match=r"Security Hub did not accept .*no such product"):
+            AwsSecurityHub(client).put(finding)
+
+    def test_nor_was_what_it_refuses(self, strict: StrictAws, stand_in: MotoGround, finding: dict[str, Any]) -> None:
+        strict.refuse("BatchImportFindings", "InvalidAccessException")
+
+        with pytest.raises(NotSent, match="Security Hub did not accept"):
+            stand_in.security_hub.put(finding)
 
 
 def a_world_with_a_case() -> World:
@@ -244,36 +241,39 @@ def a_world_with_a_case() -> World:
 
 
 class TestReplies:
-    def test_json_is_published_with_qos_1(self, stubbed: Stubbed) -> None:
-        client, stubber = stubbed("iot-data")
+    def test_json_is_published_with_qos_1(self, strict: StrictAws, stand_in: MotoGround) -> None:
         topic = "warden/pump-3/logs/create/accepted"
-        stubber.add_response("publish", {}, {"topic": topic, "qos": 1, "payload": b'{"clientToken": "t"}'})
 
-        IotReplies(client).publish(topic, {"clientToken": "t"})
+        stand_in.replies.publish(topic, {"clientToken": "t"})
+
+        assert strict.made("Publish") == [{"topic": topic, "qos": 1, "payload": b'{"clientToken": "t"}'}]
 
 
 class TestJobs:
-    def test_a_job_is_one_snapshot_with_a_timeout_and_an_end(self, stubbed: Stubbed) -> None:
-        client, stubber = stubbed("iot")
-        asked = {
+    ASKED: Mapping[str, Any] = MappingProxyType(
+        {
             "jobId": "warden-1",
-            "targets": [f"{PREFIX}thing/plant1:pump-3"],
-            "document": '{"version": "1.0"}',
             "targetSelection": "SNAPSHOT",
             "timeoutConfig": {"inProgressTimeoutInMinutes": 15},
             "schedulingConfig": {"endTime": "2026-11-23T14:08", "endBehavior": "FORCE_CANCEL"},
         }
-        stubber.add_response("create_job", {"jobId": "warden-1"}, asked)
+    )
 
-        IotJobs(client, PREFIX).start(replace(AN_ORDER, things=("plant1:pump-3",), document={"version": "1.0"}))
+    def test_a_job_is_one_snapshot_with_a_timeout_and_an_end(self, strict: StrictAws, stand_in: MotoGround) -> None:
+        stand_in.thing("plant1:pump-3")
 
-    def test_an_execution_is_read_with_what_the_device_said(self, stubbed: Stubbed) -> None:
-        client, stubber = stubbed("iot")
-        execution = {"status": "FAILED", "statusDetails": {"detailsMap": {"reason": "no space"}}}
-        asked = {"jobId": "warden-1", "thingName": "plant1:pump-3"}
-        stubber.add_response("describe_job_execution", {"execution": execution}, asked)
+        stand_in.jobs.start(replace(AN_ORDER, things=("plant1:pump-3",), document={"version": "1.0"}))
 
-        found = IotJobs(client, PREFIX).execution("warden-1", "plant1:pump-3")
+        own = {"targets": [f"{PREFIX}thing/plant1:pump-3"], "document": '{"version": "1.0"}'}
+        assert strict.made("CreateJob") == [{**self.ASKED, **own}]
+
+    def test_an_execution_is_read_with_what_the_device_said(self, stand_in: MotoGround) -> None:
+        stand_in.thing("pump-3")
+        stand_in.jobs.start(AN_ORDER)
+        execution = iot_backends[ACCOUNT][REGION].job_executions["warden-1", "pump-3"]
+        execution.status, execution.status_details_map = "FAILED", {"reason": "no space"}
+
+        found = stand_in.jobs.execution("warden-1", "pump-3")
 
         assert found is not None
         assert (found.status, found.is_over, dict(found.details)) == ("FAILED", True, {"reason": "no space"})
@@ -281,22 +281,25 @@ class TestJobs:
     @pytest.mark.parametrize(
         "code", ["InvalidRequestException", "ResourceNotFoundException", "InvalidStateTransitionException"]
     )
-    def test_a_job_that_has_ended_needs_no_cancelling(self, stubbed: Stubbed, code: str) -> None:
-        client, stubber = stubbed("iot")
-        asked = {"jobId": "warden-1", "thingName": "pump-3", "force": True}
-        stubber.add_client_error("cancel_job_execution", code, expected_params=asked)
+    def test_a_job_that_has_ended_needs_no_cancelling(self, strict: StrictAws, stand_in: MotoGround, code: str) -> None:
+        strict.refuse("CancelJobExecution", code)
 
-        IotJobs(client, PREFIX).cancel("warden-1", "pump-3")
+        stand_in.jobs.cancel("warden-1", "pump-3")
 
-    def test_a_job_says_its_bounds_in_the_words_of_iot_jobs(self, stubbed: Stubbed) -> None:
-        client, stubber = stubbed("iot")
-        asked = {
-            "jobId": "warden-1",
+        assert strict.made("CancelJobExecution") == [{"jobId": "warden-1", "thingName": "pump-3", "force": True}]
+
+    def test_a_job_says_its_bounds_in_the_words_of_iot_jobs(self, strict: StrictAws, stand_in: MotoGround) -> None:
+        stand_in.thing("pump-3")
+        stand_in.thing("pump-4")
+
+        stand_in.jobs.start(
+            replace(AN_ORDER, things=("pump-3", "pump-4"), per_minute=50, abort_percent=20.0, abort_after=5)
+        )
+
+        [asked] = strict.made("CreateJob")
+        bounds = {
             "targets": [f"{PREFIX}thing/pump-3", f"{PREFIX}thing/pump-4"],
             "document": "{}",
-            "targetSelection": "SNAPSHOT",
-            "timeoutConfig": {"inProgressTimeoutInMinutes": 15},
-            "schedulingConfig": {"endTime": "2026-11-23T14:08", "endBehavior": "FORCE_CANCEL"},
             "jobExecutionsRolloutConfig": {"maximumPerMinute": 50},
             "abortConfig": {
                 "criteriaList": [
@@ -309,45 +312,42 @@ class TestJobs:
                 ]
             },
         }
-        stubber.add_response("create_job", {}, asked)
+        assert asked == {**self.ASKED, **bounds}
 
-        IotJobs(client, PREFIX).start(
-            replace(AN_ORDER, things=("pump-3", "pump-4"), per_minute=50, abort_percent=20.0, abort_after=5)
-        )
-
-    def test_a_throttle_rises(self, stubbed: Stubbed) -> None:
-        client, stubber = stubbed("iot")
-        stubber.add_client_error("create_job", "ThrottlingException")
+    def test_a_throttle_rises(self, strict: StrictAws, stand_in: MotoGround) -> None:
+        strict.refuse("CreateJob", "ThrottlingException")
 
         with pytest.raises(ClientError, match="Throttling"):
-            IotJobs(client, PREFIX).start(AN_ORDER)
+            stand_in.jobs.start(AN_ORDER)
 
 
 class TestRegistry:
-    def test_a_dynamic_group_gives_way_to_the_restricted_one(self, stubbed: Stubbed) -> None:
-        client, stubber = stubbed("iot")
-        asked = {"thingName": "pump-3", "thingGroupName": "restricted", "overrideDynamicGroups": True}
-        stubber.add_response("add_thing_to_thing_group", {}, asked)
+    def test_a_dynamic_group_gives_way_to_the_restricted_one(self, strict: StrictAws, stand_in: MotoGround) -> None:
+        stand_in.thing("pump-3")
+        stand_in.group("restricted")
 
-        IotRegistry(client, PREFIX).join_group("pump-3", "restricted")
+        stand_in.registry.join_group("pump-3", "restricted")
+
+        asked = {"thingName": "pump-3", "thingGroupName": "restricted", "overrideDynamicGroups": True}
+        assert strict.made("AddThingToThingGroup") == [asked]
 
 
 class TestAccountSettings:
-    def test_event_types_are_read_whether_all_or_some_are_told(self, stubbed: Stubbed) -> None:
-        client, stubber = stubbed("iot")
+    @pytest.mark.usefixtures("aws")
+    def test_event_types_are_read_whether_all_or_some_are_told(self, strict: StrictAws) -> None:
         told = {"THING": {"Enabled": True}, "JOB": {"Enabled": False}, "POLICY": {}}
-        stubber.add_response("describe_event_configurations", {"eventConfigurations": told}, {})
+        strict.state.event_configurations = told
 
-        read = IotAccountSettings(client, PREFIX).event_configurations()
+        read = IotAccountSettings(a_client("iot"), PREFIX).event_configurations()
 
         assert read == {"THING": True, "JOB": False, "POLICY": False}
 
-    def test_event_types_are_written_as_one(self, stubbed: Stubbed) -> None:
-        client, stubber = stubbed("iot")
-        asked = {"eventConfigurations": {"THING": {"Enabled": True}, "JOB_EXECUTION": {"Enabled": True}}}
-        stubber.add_response("update_event_configurations", {}, asked)
+    @pytest.mark.usefixtures("aws")
+    def test_event_types_are_written_as_one(self, strict: StrictAws) -> None:
+        IotAccountSettings(a_client("iot"), PREFIX).enable_events({"THING": True, "JOB_EXECUTION": True})
 
-        IotAccountSettings(client, PREFIX).enable_events({"THING": True, "JOB_EXECUTION": True})
+        asked = {"eventConfigurations": {"THING": {"Enabled": True}, "JOB_EXECUTION": {"Enabled": True}}}
+        assert strict.made("UpdateEventConfigurations") == [asked]
 
     @pytest.mark.usefixtures("aws")
     def test_the_groups_policy_comes_and_goes_and_may_be_asked_for_twice(self) -> None:

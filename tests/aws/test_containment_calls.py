@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
-from tests.aws.backends import PREFIX, Ground
-from warden.aws.registry import IotRegistry
+from tests.aws.backends import PREFIX, Ground, MotoGround
+from tests.aws_stand_in.strict import StrictAws
 from warden.core.errors import ActionFailed
-
-type Stubbed = Callable[[str], tuple[Any, Any]]
 
 ONE = "1" * 64
 AT_ONCE = {
@@ -22,12 +17,16 @@ AT_ONCE = {
 }
 
 
-def test_what_is_effective_is_asked_of_a_thing_and_one_certificate(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    told = {"effectivePolicies": [{"policyName": "a"}, {"policyName": "b"}]}
-    stubber.add_response("get_effective_policies", told, {"thingName": "pump-3", "principal": f"{PREFIX}cert/{ONE}"})
+def test_what_is_effective_is_asked_of_a_thing_and_one_certificate(strict: StrictAws, stand_in: MotoGround) -> None:
+    stand_in.thing("pump-3")
+    stand_in.policies("a", "b")
+    certificate = stand_in.certificate(1, thing="pump-3")
+    for policy in ("a", "b"):
+        stand_in.certificates.attach_policy(certificate, policy)
 
-    assert IotRegistry(client, PREFIX).effective_policies("pump-3", ONE) == ["a", "b"]
+    assert stand_in.registry.effective_policies("pump-3", certificate) == ["a", "b"]
+    asked = {"thingName": "pump-3", "principal": f"{PREFIX}cert/{certificate}"}
+    assert strict.made("GetEffectivePolicies") == [asked]
 
 
 def test_what_is_effective_is_of_the_certificate_and_of_the_things_groups(ground: Ground) -> None:
@@ -45,27 +44,42 @@ def test_what_is_effective_is_of_the_certificate_and_of_the_things_groups(ground
 
 
 @pytest.mark.parametrize("code", ["InvalidRequestException", "ResourceNotFoundException", "ThrottlingException"])
-def test_what_is_effective_may_not_be_told(stubbed: Stubbed, code: str) -> None:
-    client, stubber = stubbed("iot")
-    stubber.add_client_error("get_effective_policies", code)
+def test_what_is_effective_may_not_be_told(strict: StrictAws, stand_in: MotoGround, code: str) -> None:
+    strict.refuse("GetEffectivePolicies", code)
 
-    assert IotRegistry(client, PREFIX).effective_policies("pump-3", ONE) is None
-
-
-def test_groups_are_changed_in_one_call(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    stubber.add_response("update_thing_groups_for_thing", {}, AT_ONCE)
-
-    IotRegistry(client, PREFIX).change_groups("pump-3", join="restricted", leave=["pumps"])
+    assert stand_in.registry.effective_policies("pump-3", ONE) is None
 
 
-def test_groups_are_changed_one_by_one_where_that_is_turned_down(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    stubber.add_client_error("update_thing_groups_for_thing", "InvalidRequestException")
-    stubber.add_response("add_thing_to_thing_group", {})
-    stubber.add_response("remove_thing_from_thing_group", {}, {"thingName": "pump-3", "thingGroupName": "pumps"})
+@pytest.fixture
+def pump_in_a_group(stand_in: MotoGround) -> MotoGround:
+    stand_in.thing("pump-3", groups=["pumps"])
+    stand_in.group("restricted")
+    return stand_in
 
-    IotRegistry(client, PREFIX).change_groups("pump-3", join="restricted", leave=["pumps"])
+
+def test_groups_are_changed_in_one_call(strict: StrictAws, pump_in_a_group: MotoGround) -> None:
+    strict.forget()
+
+    pump_in_a_group.registry.change_groups("pump-3", join="restricted", leave=["pumps"])
+
+    assert strict.calls == [("iot", "UpdateThingGroupsForThing", AT_ONCE)]
+
+
+def test_groups_are_changed_one_by_one_where_that_is_turned_down(
+    strict: StrictAws, pump_in_a_group: MotoGround
+) -> None:
+    strict.refuse("UpdateThingGroupsForThing", "InvalidRequestException")
+    strict.forget()
+
+    pump_in_a_group.registry.change_groups("pump-3", join="restricted", leave=["pumps"])
+
+    joined = {"thingName": "pump-3", "thingGroupName": "restricted", "overrideDynamicGroups": True}
+    left = {"thingName": "pump-3", "thingGroupName": "pumps"}
+    assert strict.made("AddThingToThingGroup") == [joined]
+    assert strict.made("RemoveThingFromThingGroup") == [left]
+    thing = pump_in_a_group.registry.thing("pump-3", with_type=False)
+    assert thing is not None
+    assert thing.groups == ("restricted",)
 
 
 def test_changing_groups_can_be_repeated(ground: Ground) -> None:

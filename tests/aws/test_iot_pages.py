@@ -1,164 +1,175 @@
-"""Every list of AWS IoT is read to its last page. moto gives all of them on one, so the pages are stubbed."""
+"""Every list of AWS IoT is read to its last page, and asked for by the largest that there are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from moto.iot.models import iot_backends
 
-from tests.aws.backends import PREFIX
+from tests.aws.backends import PREFIX, MotoGround
+from tests.aws.conftest import REGION, a_client
+from tests.aws_stand_in.rules import ACCOUNT
+from tests.aws_stand_in.strict import StrictAws
 from tests.fakes import a_finding, a_key
 from warden.aws.account import IotAccountSettings
-from warden.aws.certificates import IotCertificates
-from warden.aws.detectors import AwsDetectors
-from warden.aws.registry import IotRegistry
 from warden.core.findings import Source
 
-type Stubbed = Callable[[str], tuple[Any, Any]]
-
-ONE, TWO = "1" * 64, "2" * 64
-CERTIFICATE = f"{PREFIX}cert/{ONE}"
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-NEXT = "QUFB"  # markers are Base64
+_PLACES = ("marker", "nextToken")
 
 
-def two_pages(
-    stubber: Any, operation: str, asked: dict[str, Any], key: str, pages: tuple[list[Any], list[Any]]
-) -> None:
-    """Answer an operation in two pages, the second only for the first one's marker."""
-    by_marker = operation in ("list_attached_policies", "list_targets_for_policy", "list_certificates")
-    into, out_of = ("marker", "nextMarker") if by_marker else ("nextToken", "nextToken")
-    stubber.add_response(operation, {key: pages[0], out_of: NEXT}, asked)
-    stubber.add_response(operation, {key: pages[1]}, {**asked, into: NEXT})
+@pytest.fixture(autouse=True)
+def _pages_of_one(strict: StrictAws) -> None:
+    strict.page = 1
 
 
-def test_groups_of_a_thing(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    stubber.add_response("describe_thing", {"thingName": "pump-3", "thingTypeName": "pump"}, {"thingName": "pump-3"})
-    pages = ([{"groupName": "pumps"}], [{"groupName": "site-4"}])
-    two_pages(stubber, "list_thing_groups_for_thing", {"thingName": "pump-3", "maxResults": 250}, "thingGroups", pages)
+def pages_asked_for(strict: StrictAws, operation: str) -> list[dict[str, Any]]:
+    """List what was asked for, page by page; the first page has no place to begin at, each other has one."""
+    made = strict.made(operation)
+    assert [any(place in each for place in _PLACES) for each in made] == [page > 0 for page in range(len(made))]
+    return [{name: value for name, value in each.items() if name not in _PLACES} for each in made]
 
-    thing = IotRegistry(client, PREFIX).thing("pump-3")
+
+def test_groups_of_a_thing(strict: StrictAws, stand_in: MotoGround) -> None:
+    iot = a_client("iot")
+    iot.create_thing_type(thingTypeName="pump")
+    iot.create_thing(thingName="pump-3", thingTypeName="pump")
+    for group in ("pumps", "site-4"):
+        stand_in.group(group)
+        stand_in.registry.join_group("pump-3", group)
+
+    thing = stand_in.registry.thing("pump-3")
 
     assert thing is not None
     assert (thing.thing_type, thing.groups) == ("pump", ("pumps", "site-4"))
+    asked = {"thingName": "pump-3", "maxResults": 250}
+    assert pages_asked_for(strict, "ListThingGroupsForThing") == [asked] * 2
 
 
-def test_certificates_of_a_thing_and_nothing_else_that_is_attached(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    cognito = f"{PREFIX.split(':iot:')[0]}:cognito-identity:us-east-1:x"
-    pages = ([CERTIFICATE, cognito], [f"{PREFIX}cert/{TWO}"])
-    two_pages(stubber, "list_thing_principals", {"thingName": "pump-3", "maxResults": 250}, "principals", pages)
+def test_certificates_of_a_thing_and_nothing_else_that_is_attached(strict: StrictAws, stand_in: MotoGround) -> None:
+    stand_in.thing("pump-3")
+    one = stand_in.certificate(1, thing="pump-3")
+    cognito = f"arn:aws:cognito-identity:{REGION}:{ACCOUNT}:x"
+    moto = iot_backends[ACCOUNT][REGION]
+    moto.principal_things[cognito, "pump-3"] = cognito, moto.things[f"{PREFIX}thing/pump-3"]
+    two = stand_in.certificate(2, thing="pump-3")
 
-    assert IotRegistry(client, PREFIX).certificates_of("pump-3") == [ONE, TWO]
-
-
-def test_things_of_a_certificate(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    asked = {"principal": CERTIFICATE, "maxResults": 250}
-    two_pages(stubber, "list_principal_things", asked, "things", (["pump-1"], ["pump-2"]))
-
-    assert IotRegistry(client, PREFIX).things_of(ONE) == ["pump-1", "pump-2"]
+    assert stand_in.registry.certificates_of("pump-3") == [one, two]
+    assert pages_asked_for(strict, "ListThingPrincipals") == [{"thingName": "pump-3", "maxResults": 250}] * 3
 
 
-def test_policies_of_a_group_with_its_parents(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
+def test_things_of_a_certificate(strict: StrictAws, stand_in: MotoGround) -> None:
+    certificate = stand_in.certificate(1)
+    for thing in ("pump-1", "pump-2"):
+        stand_in.thing(thing)
+        a_client("iot").attach_thing_principal(thingName=thing, principal=f"{PREFIX}cert/{certificate}")
+
+    assert stand_in.registry.things_of(certificate) == ["pump-1", "pump-2"]
+    asked = {"principal": f"{PREFIX}cert/{certificate}", "maxResults": 250}
+    assert pages_asked_for(strict, "ListPrincipalThings") == [asked] * 2
+
+
+def test_policies_of_a_group_with_its_parents(strict: StrictAws, stand_in: MotoGround) -> None:
+    stand_in.group("pumps", policies=["a", "b"])
+
+    assert stand_in.registry.policies_of_group("pumps") == ["a", "b"]
     asked = {"target": f"{PREFIX}thinggroup/pumps", "recursive": True, "pageSize": 250}
-    two_pages(stubber, "list_attached_policies", asked, "policies", ([{"policyName": "a"}], [{"policyName": "b"}]))
-
-    assert IotRegistry(client, PREFIX).policies_of_group("pumps") == ["a", "b"]
+    assert pages_asked_for(strict, "ListAttachedPolicies") == [asked] * 2
 
 
-def test_policies_of_a_certificate(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    asked = {"target": CERTIFICATE, "pageSize": 250}
-    two_pages(stubber, "list_attached_policies", asked, "policies", ([{"policyName": "a"}], [{"policyName": "b"}]))
+def test_policies_of_a_certificate(strict: StrictAws, stand_in: MotoGround) -> None:
+    certificate = stand_in.certificate(1)
+    stand_in.policies("a", "b")
+    for policy in ("a", "b"):
+        stand_in.certificates.attach_policy(certificate, policy)
 
-    assert IotCertificates(client, PREFIX).policies_of(ONE) == ["a", "b"]
-
-
-def listed(certificate: str, status: str, age: timedelta) -> dict[str, Any]:
-    return {"certificateId": certificate, "status": status, "creationDate": NOON - age}
-
-
-def described(certificate: str) -> dict[str, Any]:
-    return {"certificateDescription": listed(certificate, "INACTIVE", timedelta()) | {"certificatePem": a_key(1).pem}}
+    assert stand_in.certificates.policies_of(certificate) == ["a", "b"]
+    asked = {"target": f"{PREFIX}cert/{certificate}", "pageSize": 250}
+    assert pages_asked_for(strict, "ListAttachedPolicies") == [asked] * 2
 
 
-def test_certificates_issued_since_a_moment(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    asked = {"ascendingOrder": False, "pageSize": 250}
-    active = listed("a" * 64, "ACTIVE", timedelta(seconds=1))
-    first_page = [listed(ONE, "INACTIVE", timedelta()), active]
-    stubber.add_response("list_certificates", {"certificates": first_page, "nextMarker": NEXT}, asked)
-    stubber.add_response("describe_certificate", described(ONE), {"certificateId": ONE})
-    last_page = [listed(TWO, "INACTIVE", timedelta(seconds=5)), listed("3" * 64, "INACTIVE", timedelta(days=1))]
-    # A third page there may be, but the certificates on it are older still: it is never asked for.
-    answer = {"certificates": last_page, "nextMarker": "QUJC"}
-    stubber.add_response("list_certificates", answer, {**asked, "marker": NEXT})
-    stubber.add_response("describe_certificate", described(TWO), {"certificateId": TWO})
-
-    found = IotCertificates(client, PREFIX).issued_since(NOON - timedelta(seconds=5))
-
-    assert [each.id for each in found] == [ONE, TWO]
+def inactive(stand_in: MotoGround, number: int, age: timedelta) -> str:
+    """Have a certificate issued that long before noon."""
+    return aged(stand_in.certificates.issue(a_key(number).csr, "pump-3").id, age)
 
 
-def test_one_that_is_deleted_while_it_is_listed_is_left_out(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    stubber.add_response("list_certificates", {"certificates": [listed(ONE, "INACTIVE", timedelta())]})
-    stubber.add_client_error("describe_certificate", "ResourceNotFoundException")
-
-    assert IotCertificates(client, PREFIX).issued_since(NOON) == []
+def aged(certificate: str, age: timedelta) -> str:
+    """Have a certificate be as old at noon."""
+    iot_backends[ACCOUNT][REGION].certificates[certificate].creation_date = NOON - age
+    return certificate
 
 
-def test_targets_of_a_policy(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    group = f"{PREFIX}thinggroup/restricted"
-    two_pages(stubber, "list_targets_for_policy", {"policyName": "restricted"}, "targets", ([group], [CERTIFICATE]))
+def test_certificates_issued_since_a_moment(strict: StrictAws, stand_in: MotoGround) -> None:
+    inactive(stand_in, 5, timedelta(days=2))  # on a third page, which is never asked for
+    inactive(stand_in, 4, timedelta(days=1))
+    two = inactive(stand_in, 3, timedelta(seconds=5))
+    aged(stand_in.certificate(2), timedelta(seconds=1))
+    one = inactive(stand_in, 1, timedelta())
+    strict.page = 2
 
-    assert list(IotAccountSettings(client, PREFIX).targets_of("restricted")) == [group, CERTIFICATE]
+    found = stand_in.certificates.issued_since(NOON - timedelta(seconds=5))
+
+    assert [each.id for each in found] == [one, two]
+    assert pages_asked_for(strict, "ListCertificates") == [{"ascendingOrder": False, "pageSize": 250}] * 2
+    assert strict.made("DescribeCertificate") == [{"certificateId": each} for each in (one, two)]
+
+
+def test_one_that_is_deleted_while_it_is_listed_is_left_out(strict: StrictAws, stand_in: MotoGround) -> None:
+    inactive(stand_in, 1, timedelta())
+    strict.refuse("DescribeCertificate", "ResourceNotFoundException")
+
+    assert stand_in.certificates.issued_since(NOON) == []
+    assert len(strict.made("DescribeCertificate")) == 1
+
+
+def test_targets_of_a_policy(strict: StrictAws, stand_in: MotoGround) -> None:
+    stand_in.group("restricted", policies=["restricted"])
+    certificate = stand_in.certificate(1)
+    stand_in.certificates.attach_policy(certificate, "restricted")
+
+    targets = list(IotAccountSettings(a_client("iot"), PREFIX).targets_of("restricted"))
+
+    assert targets == [f"{PREFIX}thinggroup/restricted", f"{PREFIX}cert/{certificate}"]
+    assert pages_asked_for(strict, "ListTargetsForPolicy") == [{"policyName": "restricted"}] * 2
 
 
 @pytest.mark.parametrize(("wanted", "confirmed"), [("v-2", True), ("v-3", False)])
-def test_active_violations_of_a_thing(stubbed: Stubbed, wanted: str, confirmed: bool) -> None:
-    client, stubber = stubbed("iot")
-    asked = {"thingName": "pump-3", "maxResults": 250}
-    pages = ([{"violationId": "v-1"}], [{"violationId": "v-2"}])
-    two_pages(stubber, "list_active_violations", asked, "activeViolations", pages)
+def test_active_violations_of_a_thing(strict: StrictAws, stand_in: MotoGround, wanted: str, confirmed: bool) -> None:
+    strict.state.violations["pump-3"] = ["v-1", "v-2"]
 
-    assert AwsDetectors(client).confirms(a_finding(id=wanted, source=Source.DETECT)) is confirmed
+    assert stand_in.detectors.confirms(a_finding(id=wanted, source=Source.DETECT)) is confirmed
+    assert pages_asked_for(strict, "ListActiveViolations") == [{"thingName": "pump-3", "maxResults": 250}] * 2
 
 
 @pytest.mark.parametrize("source", [source for source in Source if source not in (Source.DETECT, Source.AUDIT)])
-def test_a_source_that_cannot_be_asked_is_believed(stubbed: Stubbed, source: Source) -> None:
-    client, _ = stubbed("iot")
+def test_a_source_that_cannot_be_asked_is_believed(strict: StrictAws, stand_in: MotoGround, source: Source) -> None:
+    assert stand_in.detectors.confirms(a_finding(source=source))
+    assert strict.calls == []
 
-    assert AwsDetectors(client).confirms(a_finding(source=source))
 
+def test_an_audits_finding_is_confirmed_unless_it_is_gone_or_suppressed(
+    strict: StrictAws, stand_in: MotoGround
+) -> None:
+    strict.state.audit_findings["f-1"] = {"findingId": "f-1"}
+    strict.state.audit_findings["f-2"] = {"findingId": "f-2", "isSuppressed": True}
+    asked = ("f-1", "f-2", "f-3")
 
-def test_an_audits_finding_is_confirmed_unless_it_is_gone_or_suppressed(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    stubber.add_response("describe_audit_finding", {"finding": {"findingId": "f-1"}}, {"findingId": "f-1"})
-    stubber.add_response("describe_audit_finding", {"finding": {"isSuppressed": True}}, {"findingId": "f-2"})
-    stubber.add_client_error("describe_audit_finding", "ResourceNotFoundException")
-    detectors = AwsDetectors(client)
-
-    confirmed = [detectors.confirms(a_finding(id=each, source=Source.AUDIT)) for each in ("f-1", "f-2", "f-3")]
+    confirmed = [stand_in.detectors.confirms(a_finding(id=each, source=Source.AUDIT)) for each in asked]
 
     assert confirmed == [True, False, False]
+    assert strict.made("DescribeAuditFinding") == [{"findingId": each} for each in asked]
 
 
-def test_an_audits_findings_come_page_by_page(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    asked = {"taskId": "a" * 32, "checkName": "DEVICE_CERTIFICATE_AGE_CHECK", "maxResults": 250}
-    stubber.add_response("list_audit_findings", {"findings": [{"findingId": "f-1"}], "nextToken": "more"}, asked)
-    stubber.add_response("list_audit_findings", {"findings": [{"findingId": "f-2"}]}, {**asked, "nextToken": "more"})
-    detectors = AwsDetectors(client)
+def test_an_audits_findings_come_page_by_page(strict: StrictAws, stand_in: MotoGround) -> None:
+    task, check = "a" * 32, "DEVICE_CERTIFICATE_AGE_CHECK"
+    stand_in.audited(task, check, [{"findingId": "f-1"}, {"findingId": "f-2"}])
 
-    first = detectors.audit_page("a" * 32, "DEVICE_CERTIFICATE_AGE_CHECK", "")
-    second = detectors.audit_page("a" * 32, "DEVICE_CERTIFICATE_AGE_CHECK", first.next_page)
+    first = stand_in.detectors.audit_page(task, check, "")
+    second = stand_in.detectors.audit_page(task, check, first.next_page)
 
-    assert [first.findings[0]["findingId"], second.findings[0]["findingId"]] == ["f-1", "f-2"]
+    assert [[each["findingId"] for each in page.findings] for page in (first, second)] == [["f-1"], ["f-2"]]
     assert second.next_page == ""
+    asked = {"taskId": task, "checkName": check, "maxResults": 250}
+    assert pages_asked_for(strict, "ListAuditFindings") == [asked] * 2

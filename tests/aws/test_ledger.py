@@ -198,29 +198,23 @@ class TestTheCallsThemselves:
         assert len(list(table.partition("CASE#1"))) == 3
         assert len(strict.made("Query")) >= 2
 
-    def test_a_crowded_transaction_is_a_conflict_and_any_other_error_rises(self, stubbed: Any) -> None:
-        client, stubber = stubbed("dynamodb")
-        ledger = DynamoLedger(client, TABLE)
+    def test_a_crowded_transaction_is_a_conflict_and_any_other_error_rises(
+        self, table: DynamoLedger, strict: StrictAws
+    ) -> None:
         puts = [Put(Key("A", "1"), {"type": "x"}, NEW), Put(Key("A", "2"), {"type": "x"}, NEW)]
-        reasons = [{"Code": "None"}, {"Code": "TransactionConflict"}]
-        stubber.add_client_error(
-            "transact_write_items", "TransactionCanceledException", modeled_fields={"CancellationReasons": reasons}
-        )
-        stubber.add_client_error("put_item", "TransactionConflictException")
-        stubber.add_client_error("transact_write_items", "ProvisionedThroughputExceededException")
-        stubber.add_client_error(
-            "transact_write_items",
-            "TransactionCanceledException",
-            modeled_fields={"CancellationReasons": [{"Code": "ThrottlingError"}, {"Code": "None"}]},
-        )
+        for reasons in (["None", "TransactionConflict"], ["ThrottlingError", "None"]):
+            told = [{"Code": reason} for reason in reasons]
+            strict.refuse("TransactWriteItems", "TransactionCanceledException", CancellationReasons=told)
+        strict.refuse("TransactWriteItems", "ProvisionedThroughputExceededException")
+        strict.refuse("PutItem", "TransactionConflictException")
 
         with pytest.raises(Conflict, match="changed meanwhile"):
-            ledger.commit(*puts)
+            table.commit(*puts)
         with pytest.raises(Conflict, match="is being changed right now"):
-            ledger.commit(puts[0])
-        for code in ("ProvisionedThroughputExceeded", "TransactionCanceled"):
+            table.commit(puts[0])
+        for code in ("TransactionCanceled", "ProvisionedThroughputExceeded"):
             with pytest.raises(ClientError, match=code):
-                ledger.commit(*puts)
+                table.commit(*puts)
 
 
 def _numbers(ledger: Ledger, *, newest_first: bool) -> list[int]:

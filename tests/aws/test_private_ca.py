@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from moto.acmpca.models import CertificateAuthority, acmpca_backends
 
-from tests.aws.backends import PREFIX
-from tests.aws.conftest import REGION
+from tests.aws.backends import PREFIX, MotoGround
+from tests.aws.conftest import REGION, Stubbed, a_client
+from tests.aws_stand_in.authority import Authority
 from tests.aws_stand_in.private_ca import AUTHORITY, certificate_as_asked
 from tests.aws_stand_in.rules import ACCOUNT
 from tests.aws_stand_in.strict import StrictAws
@@ -28,13 +29,10 @@ from warden.aws.private_ca import PrivateAuthority, common_name
 from warden.core.errors import ActionFailed, NotYet
 from warden.devices.csr import key_of_certificate
 
-type Stubbed = Callable[[str], tuple[Any, Any]]
-
 ISSUED = f"{AUTHORITY}/certificate/0123456789abcdef0123456789abcdef"
 LONG_NAME = "pump:3_" + "x" * 121
 CSR = a_key(1).csr
 ASKED_OF_IT = {"CertificateAuthorityArn": AUTHORITY}
-LOOKS_FOR_IT = {**ASKED_OF_IT, "CertificateArn": ISSUED}
 
 
 def asked(csr: str = CSR, thing: str = "pump-3", algorithm: str = "SHA256WITHECDSA", token: str = "") -> dict[str, Any]:
@@ -195,27 +193,19 @@ def test_an_authority_that_takes_the_subject_from_the_request_is_found_out(arn: 
     assert certificates.oldest_page("").certificates == []
 
 
-# --- on stubs: what moto cannot be told to answer ------------------------------------------------------------------
+# --- on the authority of the stand-in: what moto's cannot be told to do ---------------------------------------------
 
 TOKEN = sha256(f"pump-3\n{CSR}".encode()).hexdigest()[:36]
 
 
-def signs_with(stubber: Any, key: str) -> None:
-    """Have it answer what its key is."""
-    described = {
-        "CertificateAuthority": {
-            "CertificateAuthorityConfiguration": {
-                "KeyAlgorithm": key,
-                "SigningAlgorithm": "SHA256WITHECDSA",
-                "Subject": {},
-            }
-        }
-    }
-    stubber.add_response("describe_certificate_authority", described, ASKED_OF_IT)
+@pytest.fixture
+def authority(strict: StrictAws, aws: None) -> Authority:  # noqa: ARG001 - moto has to be there
+    """Have one that signs what it is asked to; a test sets what it is like."""
+    return strict.state.authority
 
 
-def a_signed_one(csr: str = CSR, thing: str = "pump-3", **how: Any) -> dict[str, str]:
-    return {"Certificate": certificate_as_asked(asked(csr, thing), ec.generate_private_key(ec.SECP256R1()), **how)}
+def ours(sleep: Callable[[float], None] = lambda _: None) -> Any:
+    return authority_over(a_client("acm-pca"), sleep=sleep)
 
 
 @pytest.mark.parametrize(
@@ -230,48 +220,46 @@ def a_signed_one(csr: str = CSR, thing: str = "pump-3", **how: Any) -> dict[str,
     ],
 )
 def test_the_whole_request_and_an_algorithm_that_fits_the_authoritys_key(
-    stubbed: Stubbed, key: str, algorithm: str
+    strict: StrictAws, authority: Authority, key: str, algorithm: str
 ) -> None:
-    client, stubber = stubbed("acm-pca")
-    signs_with(stubber, key)
-    stubber.add_response("issue_certificate", {"CertificateArn": ISSUED}, asked(algorithm=algorithm, token=TOKEN))
-    stubber.add_response("get_certificate", signed := a_signed_one(), LOOKS_FOR_IT)
+    authority.key = key
 
-    assert authority_over(client).certify(CSR, "pump-3") == signed["Certificate"]
+    certified = ours().certify(CSR, "pump-3")
+
+    [(arn, signed)] = authority.signed.items()
+    assert certified == signed
+    assert strict.made("DescribeCertificateAuthority") == [ASKED_OF_IT]
+    assert strict.made("IssueCertificate") == [asked(algorithm=algorithm, token=TOKEN)]
+    assert strict.made("GetCertificate") == [{**ASKED_OF_IT, "CertificateArn": arn}]
 
 
 @pytest.mark.parametrize("key", ["ML_DSA_65", "SM2"])
-def test_a_key_whose_signatures_aws_iot_does_not_take_is_said_so(stubbed: Stubbed, key: str) -> None:
-    client, stubber = stubbed("acm-pca")
-    signs_with(stubber, key)
+def test_a_key_whose_signatures_aws_iot_does_not_take_is_said_so(authority: Authority, key: str) -> None:
+    authority.key = key
 
     with pytest.raises(ActionFailed, match=f"signs with {key}, which AWS IoT does not accept"):
-        authority_over(client).certify(CSR, "pump-3")
+        ours().certify(CSR, "pump-3")
+    assert authority.signed == {}
 
 
-def test_a_certificate_that_is_being_made_is_waited_for(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("acm-pca")
+def test_a_certificate_that_is_being_made_is_waited_for(strict: StrictAws, authority: Authority) -> None:
     slept: list[float] = []
-    signs_with(stubber, "EC_prime256v1")
-    stubber.add_response("issue_certificate", {"CertificateArn": ISSUED})
-    for _ in range(5):
-        stubber.add_client_error("get_certificate", "RequestInProgressException", expected_params=LOOKS_FOR_IT)
-    stubber.add_response("get_certificate", signed := a_signed_one(), LOOKS_FOR_IT)
+    authority.late = 5
 
-    assert authority_over(client, sleep=slept.append).certify(CSR, "pump-3") == signed["Certificate"]
+    certified = ours(slept.append).certify(CSR, "pump-3")
+
+    [(arn, signed)] = authority.signed.items()
+    assert certified == signed
     assert slept == [0.5, 0.5, 1.0, 1.0, 1.0]
+    assert strict.made("GetCertificate") == [{**ASKED_OF_IT, "CertificateArn": arn}] * 6
 
 
-def test_after_four_seconds_the_request_is_left_to_be_delivered_again(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("acm-pca")
+def test_after_four_seconds_the_request_is_left_to_be_delivered_again(authority: Authority) -> None:
     slept: list[float] = []
-    signs_with(stubber, "EC_prime256v1")
-    stubber.add_response("issue_certificate", {"CertificateArn": ISSUED})
-    for _ in range(6):
-        stubber.add_client_error("get_certificate", "RequestInProgressException")
+    authority.late = 6
 
     with pytest.raises(NotYet, match="still making"):
-        authority_over(client, sleep=slept.append).certify(CSR, "pump-3")
+        ours(slept.append).certify(CSR, "pump-3")
 
     assert sum(slept) == 4
 
@@ -281,37 +269,67 @@ WILL_NOT += ["ResourceNotFoundException", "ValidationException"]
 
 
 @pytest.mark.parametrize("code", WILL_NOT)
-def test_an_authority_that_will_not_is_an_action_that_failed(stubbed: Stubbed, code: str) -> None:
-    client, stubber = stubbed("acm-pca")
-    signs_with(stubber, "EC_prime256v1")
-    stubber.add_client_error("issue_certificate", code)
+@pytest.mark.usefixtures("authority")
+def test_an_authority_that_will_not_is_an_action_that_failed(strict: StrictAws, code: str) -> None:
+    strict.refuse("IssueCertificate", code)
 
     with pytest.raises(ActionFailed, match=rf"did not issue it \({code}\)$"):
-        authority_over(client).certify(CSR, "pump-3")
+        ours().certify(CSR, "pump-3")
 
 
-def test_one_that_could_not_be_made_after_all_is_an_action_that_failed(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("acm-pca")
-    signs_with(stubber, "EC_prime256v1")
-    stubber.add_response("issue_certificate", {"CertificateArn": ISSUED})
-    stubber.add_client_error("get_certificate", "RequestFailedException")
+@pytest.mark.usefixtures("authority")
+def test_one_that_could_not_be_made_after_all_is_an_action_that_failed(strict: StrictAws) -> None:
+    strict.refuse("GetCertificate", "RequestFailedException")
 
     with pytest.raises(ActionFailed, match="RequestFailedException"):
-        authority_over(client).certify(CSR, "pump-3")
+        ours().certify(CSR, "pump-3")
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException", "InternalFailure"])
-@pytest.mark.parametrize("operation", ["issue_certificate", "get_certificate", "describe_certificate_authority"])
-def test_what_may_go_better_next_time_rises(stubbed: Stubbed, operation: str, code: str) -> None:
-    client, stubber = stubbed("acm-pca")
-    if operation != "describe_certificate_authority":
-        signs_with(stubber, "EC_prime256v1")
-    if operation == "get_certificate":
-        stubber.add_response("issue_certificate", {"CertificateArn": ISSUED})
-    stubber.add_client_error(operation, code)
+@pytest.mark.parametrize("operation", ["IssueCertificate", "GetCertificate", "DescribeCertificateAuthority"])
+@pytest.mark.usefixtures("authority")
+def test_what_may_go_better_next_time_rises(strict: StrictAws, operation: str, code: str) -> None:
+    strict.refuse(operation, code)
 
     with pytest.raises(ClientError, match=code):
-        authority_over(client).certify(CSR, "pump-3")
+        ours().certify(CSR, "pump-3")
+
+
+def test_one_that_was_registered_and_is_gone_by_now_is_tried_again(strict: StrictAws, stand_in: MotoGround) -> None:
+    known = stand_in.certificate(1)
+    strict.refuse("DescribeCertificate", "ResourceNotFoundException")
+
+    class Signed:
+        def certify(self, _csr: str, _thing: str) -> str:
+            return a_key(1).pem
+
+    authority: Any = Signed()
+    strict.forget()
+    with pytest.raises(NotYet, match=f"certificate {known} was already registered and has been deleted"):
+        IotCertificates(a_client("iot"), PREFIX, authority).issue(CSR, "pump-3")
+
+    assert strict.made("RegisterCertificateWithoutCA") == [{"certificatePem": a_key(1).pem, "status": "INACTIVE"}]
+    assert strict.made("DescribeCertificate") == [{"certificateId": known}]
+
+
+# --- on stubs: an authority that makes another certificate than was asked for ---------------------------------------
+
+
+def signs_with_ecdsa(stubber: Any) -> None:
+    described = {
+        "CertificateAuthority": {
+            "CertificateAuthorityConfiguration": {
+                "KeyAlgorithm": "EC_prime256v1",
+                "SigningAlgorithm": "SHA256WITHECDSA",
+                "Subject": {},
+            }
+        }
+    }
+    stubber.add_response("describe_certificate_authority", described, ASKED_OF_IT)
+
+
+def a_signed_one(csr: str = CSR, thing: str = "pump-3", **how: Any) -> dict[str, str]:
+    return {"Certificate": certificate_as_asked(asked(csr, thing), ec.generate_private_key(ec.SECP256R1()), **how)}
 
 
 @pytest.mark.parametrize(
@@ -328,34 +346,12 @@ def test_another_certificate_than_was_asked_for_goes_no_further(
     stubbed: Stubbed, made: Callable[[], dict[str, str]], wrong: str
 ) -> None:
     client, stubber = stubbed("acm-pca")
-    signs_with(stubber, "EC_prime256v1")
+    signs_with_ecdsa(stubber)
     stubber.add_response("issue_certificate", {"CertificateArn": ISSUED})
     stubber.add_response("get_certificate", made())
 
     with pytest.raises(ActionFailed, match=f"a different certificate than requested: {wrong}$"):
         authority_over(client).certify(CSR, "pump-3")
-
-
-def test_one_that_was_registered_and_is_gone_by_now_is_tried_again(stubbed: Stubbed) -> None:
-    client, stubber = stubbed("iot")
-    known = "a" * 64
-    stubber.add_client_error(
-        "register_certificate_without_ca",
-        "ResourceAlreadyExistsException",
-        expected_params={"certificatePem": "the PEM", "status": "INACTIVE"},
-        modeled_fields={"resourceId": known, "resourceArn": f"{PREFIX}cert/{known}"},
-    )
-    stubber.add_client_error(
-        "describe_certificate", "ResourceNotFoundException", expected_params={"certificateId": known}
-    )
-
-    class Signed:
-        def certify(self, _csr: str, _thing: str) -> str:
-            return "the PEM"
-
-    authority: Any = Signed()
-    with pytest.raises(NotYet, match=f"certificate {known} was already registered and has been deleted"):
-        IotCertificates(client, PREFIX, authority).issue(CSR, "pump-3")
 
 
 def test_a_thing_is_its_own_common_name_as_long_as_that_fits() -> None:
