@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from tests.account_model import AccountModel, FakeAccountReader
 from warden.campaigns.inventory import Turn, resume_run, sweep_certificates
 from warden.campaigns.inventory_runs import SweepResult
 from warden.cases.model import Case, CaseState, Step, StepKind, case_from
@@ -528,10 +529,15 @@ class FakeReports:
 
     def __init__(self) -> None:
         self.kept: dict[str, list[str]] = {}
+        self.types: dict[str, str] = {}
 
     def keep(self, key: str, path: str) -> str:
         self.kept[key] = Path(path).read_text(encoding="utf-8").splitlines()
         return f"s3://evidence/{key}"
+
+    def keep_page(self, key: str, text: str, content_type: str) -> None:
+        self.kept[key] = text.splitlines()
+        self.types[key] = content_type
 
 
 class FakeRenewalQueue:
@@ -605,6 +611,9 @@ class FakeAnnouncements:
         if self.down:
             raise NotSent("EventBridge is down")
         self.published.append(json.loads(json.dumps(detail)))
+
+    def publish_survey(self, detail: Mapping[str, Any]) -> None:
+        self.publish(detail)
 
 
 class FakeSecurityHub:
@@ -868,6 +877,7 @@ class World:
         self.queue = FakeCaseQueue(self.clock)
         self.inbox = FakeInbox()
         self.detectors = FakeDetectors()
+        self.account = AccountModel()
         self.devices: dict[str, FakeDevice] = {}
         self.receives = receives
         self.calls = 0
@@ -888,6 +898,7 @@ class World:
             reports=self.reports,
             renewal_queue=self.renewal_queue,
             detectors=self.detectors,
+            account_reader=FakeAccountReader(self.account),
         )
         self.context = Context(ports=ports, settings=settings, plan=read_plan(plan), clock=self.clock)
 

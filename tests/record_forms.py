@@ -21,6 +21,8 @@ from warden.devices.rotation_records import RotationState
 from warden.plan.actions import TOUCHING
 from warden.plan.governor import Grounds
 from warden.respond.followups import Retired
+from warden.survey.model import Owner, Pulse, State
+from warden.survey.surveys import Owed
 
 type Form = Callable[[Any], bool]
 
@@ -260,6 +262,53 @@ FORMS: dict[str, dict[str, Form]] = {
         "campaign": ID,
         "things": by_name(ID, one_of(InventoryResult)),
     },
+    "survey": {
+        "survey": fields(
+            at=TIME,
+            account=ID,
+            region=ID,
+            stack=ID,
+            baseline_stack=ID,
+            controls=each(
+                fields(
+                    number=NUMBER,
+                    key=CODE,
+                    title=WORDS,
+                    state=one_of(State),
+                    owner=one_of(Owner),
+                    since=TIME,
+                    says=each(WORDS),
+                    evidence=by_name(CODE, OUTSIDE),
+                    closes=each(WORDS),
+                )
+            ),
+            liveness=each(
+                fields(
+                    key=CODE,
+                    title=WORDS,
+                    pulse=one_of(Pulse),
+                    since=TIME,
+                    says=each(WORDS),
+                    evidence=by_name(CODE, OUTSIDE),
+                    fix=WORDS,
+                )
+            ),
+            lacking=each(ID),
+        ),
+        "began": TIME,
+        "known": by_name(ID, one_of(State, Pulse)),
+        "changes": each(
+            fields(
+                key=ID,
+                title=WORDS,
+                before=one_of(State, Pulse),
+                after=one_of(State, Pulse),
+                says=each(WORDS),
+                todo=each(WORDS),
+            )
+        ),
+        "owed": each(one_of(Owed)),
+    },
 }
 """The record types. Any of them may stand in the index of what is due, expire, and have a version."""
 
@@ -287,6 +336,12 @@ LINES: dict[str, dict[str, Form]] = {
     "device answered": {"message_id": ID, "thing": ID, "resource": OUTSIDE, "verb": OUTSIDE, "result": CODE},
     "job event": {"message_id": ID, "result": CODE},
     "certificates swept": {"message_id": or_none(ID), "result": CODE},
+    "account surveyed": {
+        "states": by_name(one_of(State), NUMBER),
+        "wrong": each(CODE),
+        "lacking": each(ID),
+    },
+    "not everybody could be told": {"owed": each(one_of(Owed))},
     "swept": {"queued": NUMBER},
     "operator answered": {"who": ID, "command": CODE, "case": or_none(ID)},
     "operator refused": {"who": or_none(ID), "code": CODE},

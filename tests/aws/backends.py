@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import boto3
 from botocore.config import Config
 from moto.iot.models import iot_backends
 
+from tests.account_model import AccountModel
 from tests.aws_stand_in.rules import ACCOUNT, REGION
 from tests.aws_stand_in.strict import StrictAws
 from tests.fakes import World, a_key, a_world
+from warden.aws.account_reader import AwsAccountReader, Clients
 from warden.aws.certificates import IotCertificates
 from warden.aws.connections import IotConnections
 from warden.aws.detectors import AwsDetectors
@@ -33,6 +36,7 @@ from warden.aws.messaging import (
 from warden.aws.registry import IotRegistry
 from warden.core.findings import Finding, Source
 from warden.core.ports import (
+    AccountReader,
     Announcements,
     CaseQueue,
     Certificates,
@@ -86,6 +90,12 @@ class Ground(Protocol):
     def renewal_queue(self) -> RenewalQueue: ...
     @property
     def detectors(self) -> Detectors: ...
+    @property
+    def account_reader(self) -> AccountReader: ...
+    @property
+    def account(self) -> AccountModel:
+        """What the account has that `account_reader` reads."""
+        ...
 
     def thing(self, name: str, *, groups: Sequence[str] = ()) -> None: ...
 
@@ -119,6 +129,10 @@ class Ground(Protocol):
 
     def audited(self, task: str, check: str, found: Sequence[Mapping[str, Any]]) -> None: ...
 
+    def publishes(self, events: Mapping[str, bool]) -> None:
+        """Have AWS IoT publish some event types, and others not."""
+        ...
+
     def report(self, key: str) -> list[str]: ...
 
     def sent_notices(self) -> list[tuple[str, str]]: ...
@@ -136,6 +150,14 @@ class Ground(Protocol):
     def runs(self) -> list[str]: ...
 
 
+def account_reader(region: str, *, has_device_defender: bool = True) -> AwsAccountReader:
+    """Build the adapter with a client for each service."""
+    made: dict[str, Any] = {
+        each.name: boto3.client(cast("Any", each.name), region_name=region) for each in fields(Clients)
+    }
+    return AwsAccountReader(Clients(**made), region, has_device_defender=has_device_defender)
+
+
 class MotoGround:
     """On the stand-in, through clients of its own. What a test does not need is not made."""
 
@@ -146,10 +168,15 @@ class MotoGround:
         self.certificates = IotCertificates(self._iot, PREFIX)
         self.jobs = IotJobs(self._iot, PREFIX)
         self.detectors = AwsDetectors(self._iot)
+        self.account = strict.state.account
 
     @cached_property
     def connections(self) -> IotConnections:
         return IotConnections(boto3.client("iot-data", region_name=REGION))
+
+    @cached_property
+    def account_reader(self) -> AwsAccountReader:
+        return account_reader(REGION)
 
     @cached_property
     def replies(self) -> IotReplies:
@@ -252,6 +279,9 @@ class MotoGround:
         listed = {str(each["findingId"]): {**each, "taskId": task, "checkName": check} for each in found}
         self._strict.state.audit_findings |= listed
 
+    def publishes(self, events: Mapping[str, bool]) -> None:
+        self._strict.state.event_configurations = {event: {"Enabled": on} for event, on in events.items()}
+
     def report(self, key: str) -> list[str]:
         body: bytes = self._s3.get_object(Bucket=_BUCKET, Key=key)["Body"].read()
         return body.decode().splitlines()
@@ -308,6 +338,8 @@ class FakeGround:
         self.inbox = ports.inbox
         self.renewal_queue = ports.renewal_queue
         self.detectors = ports.detectors
+        self.account_reader = ports.account_reader
+        self.account = self._world.account
         self._world.registry.delete_thing("pump-3")
         self._world.certificates.stored.clear()
 
@@ -347,6 +379,9 @@ class FakeGround:
 
     def audited(self, task: str, check: str, found: Sequence[Mapping[str, Any]]) -> None:
         self._world.detectors.audits[task, check] = [*found]
+
+    def publishes(self, events: Mapping[str, bool]) -> None:
+        self._world.account.event_types |= events
 
     def report(self, key: str) -> list[str]:
         return self._world.reports.kept[key]

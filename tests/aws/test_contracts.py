@@ -1,6 +1,7 @@
 """What the ports promise, held against the real adapters on moto and against the fakes that other tests believe."""
 
 import ast
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -9,7 +10,26 @@ from typing import get_type_hints
 import pytest
 
 from tests.aws.backends import Ground
+from tests.aws_stand_in.account import trail_of
 from tests.fakes import SETTINGS, a_finding, a_key, a_world
+from warden.core.account_facts import (
+    Analyzer,
+    AuditConfiguration,
+    AuditTask,
+    Bucket,
+    CheckRun,
+    Denied,
+    Detector,
+    IotLogging,
+    LearningModel,
+    ScheduledAudit,
+    SecurityProfile,
+    StackResource,
+    Suppression,
+    Topic,
+    TrailStatus,
+    Unanswered,
+)
 from warden.core.errors import ActionFailed, Refused
 from warden.core.findings import Source
 from warden.core.ports import Disconnection, JobOrder, Ports, QueueEntry, UploadedFile
@@ -20,6 +40,35 @@ ABSENT = "f" * 64
 LONG_NAME = "plant1:" + "x" * 121
 DOCUMENT = {"version": "1.0", "steps": [], "warden": {"operation": "collect-logs", "jobId": "warden-1"}}
 MINUTES = timedelta(minutes=15)
+
+
+DENIABLE: Mapping[str, Sequence[str]] = {
+    "audit_configuration": ["iot:DescribeAccountAuditConfiguration"],
+    "scheduled_audits": ["iot:ListScheduledAudits", "iot:DescribeScheduledAudit"],
+    "audits": ["iot:ListAuditTasks", "iot:DescribeAuditTask"],
+    "suppressions": ["iot:ListAuditSuppressions"],
+    "iot_logging": ["iot:GetV2LoggingOptions"],
+    "event_types": ["iot:DescribeEventConfigurations"],
+    "security_profiles": [
+        "iot:ListSecurityProfiles",
+        "iot:DescribeSecurityProfile",
+        "iot:ListTargetsForSecurityProfile",
+    ],
+    "learning_models": ["iot:GetBehaviorModelTrainingSummaries"],
+    "custom_metrics": ["iot:ListCustomMetrics"],
+    "detector": ["guardduty:ListDetectors", "guardduty:GetDetector"],
+    "guardduty_administrator": ["guardduty:GetAdministratorAccount"],
+    "organization": ["organizations:DescribeOrganization"],
+    "trails": ["cloudtrail:DescribeTrails"],
+    "trail_status": ["cloudtrail:GetTrailStatus"],
+    "trail_records_management": ["cloudtrail:GetEventSelectors"],
+    "bucket": ["s3:GetBucketPublicAccessBlock", "s3:GetBucketVersioning"],
+    "analyzers": ["access-analyzer:ListAnalyzers"],
+    "topic": ["sns:GetTopicAttributes"],
+    "schedule_is_on": ["events:DescribeRule"],
+    "stack_resources": ["cloudformation:ListStackResources"],
+}
+"""What each read of the account needs, and may be denied."""
 
 
 class TestRegistry:
@@ -265,6 +314,14 @@ class TestReports:
         assert ground.report("reports/renewals.csv") == ["thing,état", "pump-1,offen"]
 
 
+class TestPages:
+    def test_a_page_is_kept_under_its_key_and_replaced(self, ground: Ground) -> None:
+        for text in ('{"a": 1}', '{"a": "ü"}'):
+            ground.reports.keep_page("reports/baseline/latest.json", text, "application/json")
+
+        assert ground.report("reports/baseline/latest.json") == ['{"a": "ü"}']
+
+
 class TestNotices:
     def test_notices_are_sent_word_for_word(self, ground: Ground) -> None:
         ground.notices.send("pump-3 is contained", "What happened:\n…")
@@ -285,6 +342,11 @@ class TestAnnouncements:
             ground.announcements.publish(detail)
 
         assert ground.announced() == details
+
+    def test_what_a_survey_found_arrives(self, ground: Ground) -> None:
+        ground.announcements.publish_survey({"id": "survey:1"})
+
+        assert ground.announced() == [{"id": "survey:1"}]
 
 
 class TestSecurityHub:
@@ -449,6 +511,212 @@ class TestJobs:
 
         with pytest.raises(Exception, match="inProgressTimeoutInMinutes"):
             ground.jobs.start(an_order("pump-1", work_timeout=timedelta(days=8)))
+
+
+CHECKS = frozenset({"LOGGING_DISABLED_CHECK", "DEVICE_CERTIFICATE_SHARED_CHECK"})
+TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+class TestAccountReader:
+    """Every method, of an empty account and of one that has something."""
+
+    def test_what_was_never_set_up_is_empty(self, ground: Ground) -> None:
+        reader = ground.account_reader
+
+        assert reader.audit_configuration() == AuditConfiguration()
+        assert reader.scheduled_audits() == ()
+        assert reader.audits(NOON - DAY, NOON) == ()
+        assert reader.suppressions() == ()
+        assert reader.iot_logging() is None
+        assert reader.event_types() == {}
+        assert reader.security_profiles() == ()
+        assert reader.custom_metrics() == ()
+        assert reader.detector() is None
+        assert reader.organization() == ""
+        assert reader.trails() == ()
+        assert reader.analyzers() == ()
+        assert reader.topic(TOPIC) is None
+        assert reader.schedule_is_on("rule") is False
+        assert reader.stack_resources("iot-baseline") == frozenset()
+
+    def test_the_audit_is_read_with_its_target(self, ground: Ground) -> None:
+        ground.account.audit = AuditConfiguration(role="arn:r", checks=CHECKS, target=TOPIC, target_enabled=True)
+
+        assert ground.account_reader.audit_configuration() == ground.account.audit
+
+    def test_scheduled_audits_come_with_their_checks(self, ground: Ground) -> None:
+        ground.account.scheduled_audits = [
+            ScheduledAudit(name=f"audit-{each}", frequency="DAILY", checks=CHECKS) for each in range(5)
+        ]
+        ground.pages_of(2)
+
+        assert ground.account_reader.scheduled_audits() == tuple(ground.account.scheduled_audits)
+
+    def test_audits_of_a_time_come_with_how_their_checks_ended(self, ground: Ground) -> None:
+        runs = {"A": CheckRun("COMPLETED_COMPLIANT"), "B": CheckRun("FAILED", "INSUFFICIENT_PERMISSIONS")}
+        ground.account.audits = [
+            AuditTask(id=f"{each}", status="COMPLETED", started_at=NOON - each * DAY / 2, checks=runs)
+            for each in range(5)
+        ]
+        ground.pages_of(2)
+
+        found = ground.account_reader.audits(NOON - DAY, NOON)
+
+        assert found == tuple(ground.account.audits[:3])
+
+    def test_suppressions_have_an_end_or_none(self, ground: Ground) -> None:
+        ground.account.suppressions = [Suppression(check="A", until=None), Suppression(check="B", until=NOON)]
+        ground.pages_of(1)
+
+        assert ground.account_reader.suppressions() == tuple(ground.account.suppressions)
+
+    def test_logging_is_read_with_its_events(self, ground: Ground) -> None:
+        ground.account.logging = IotLogging(level="ERROR", disabled=False, events={"Connect": "INFO"})
+
+        assert ground.account_reader.iot_logging() == ground.account.logging
+
+    def test_event_types_are_on_or_off(self, ground: Ground) -> None:
+        ground.publishes({"THING": True, "JOB_EXECUTION": False})
+
+        assert ground.account_reader.event_types() == {"THING": True, "JOB_EXECUTION": False}
+
+    def test_profiles_come_with_what_they_watch_and_where(self, ground: Ground) -> None:
+        ground.account.profiles = [
+            SecurityProfile(
+                name="rules", metrics=frozenset({"aws:num-disconnects"}), targets=frozenset({"all/things", "other"})
+            ),
+            SecurityProfile(name="learns", metrics=frozenset({"m"}), learns=True, topics=frozenset({TOPIC})),
+        ]
+        ground.pages_of(1)
+
+        assert ground.account_reader.security_profiles() == tuple(ground.account.profiles)
+
+    def test_models_are_those_of_a_profile(self, ground: Ground) -> None:
+        ground.account.models = [LearningModel("learns", "b-1", "ACTIVE"), LearningModel("other", "b-2", "EXPIRED")]
+
+        assert ground.account_reader.learning_models("learns") == (LearningModel("learns", "b-1", "ACTIVE"),)
+
+    def test_custom_metrics_are_listed_to_the_last_page(self, ground: Ground) -> None:
+        ground.account.custom_metrics = [f"metric-{each}" for each in range(5)]
+        ground.pages_of(2)
+
+        assert ground.account_reader.custom_metrics() == tuple(ground.account.custom_metrics)
+
+    def test_a_detector_comes_with_the_plans_that_are_on(self, ground: Ground) -> None:
+        ground.account.detector = Detector(id="d" * 32, enabled=True, plans=frozenset({"S3_DATA_EVENTS"}))
+
+        assert ground.account_reader.detector() == ground.account.detector
+
+    @pytest.mark.parametrize("administrator", ["", "111122223333"])
+    def test_only_a_member_has_an_administrator(self, ground: Ground, administrator: str) -> None:
+        ground.account.detector = Detector(id="d" * 32, enabled=True)
+        ground.account.guardduty_administrator = administrator
+
+        assert ground.account_reader.guardduty_administrator("d" * 32) == administrator
+
+    def test_the_organization_is_named_by_its_management_account(self, ground: Ground) -> None:
+        ground.account.management_account = "111122223333"
+
+        assert ground.account_reader.organization() == "111122223333"
+
+    def test_a_trail_is_read_with_its_status_and_its_events(self, ground: Ground) -> None:
+        ours, theirs = trail_of("ours"), trail_of("theirs", multi_region=False, validated=False)
+        statuses = [TrailStatus(logging=True), TrailStatus(logging=False, error="AccessDenied")]
+        ground.account.trails = [ours, theirs]
+        ground.account.trail_statuses = {ours.arn: statuses[0], theirs.arn: statuses[1]}
+        ground.account.trails_without_management = {theirs.arn}
+
+        assert ground.account_reader.trails() == (ours, theirs)
+        assert [ground.account_reader.trail_status(each.arn) for each in (ours, theirs)] == statuses
+        assert [ground.account_reader.trail_records_management(each.arn) for each in (ours, theirs)] == [True, False]
+
+    def test_a_trail_of_the_organization_may_not_be_readable_from_a_member(self, ground: Ground) -> None:
+        arn = trail_of("theirs", account="111122223333", organization=True).arn
+
+        status, records = ground.account_reader.trail_status(arn), ground.account_reader.trail_records_management(arn)
+
+        assert status == Unanswered("cloudtrail:GetTrailStatus", "TrailNotFoundException")
+        assert records == Unanswered("cloudtrail:GetEventSelectors", "TrailNotFoundException")
+
+    def test_a_bucket_is_read_with_its_protection(self, ground: Ground) -> None:
+        ground.account.buckets = {
+            "open": Bucket(public_access_blocked=False, versioned=False),
+            "kept": Bucket(public_access_blocked=True, versioned=True),
+        }
+
+        assert [ground.account_reader.bucket(name) for name in ("open", "kept")] == [*ground.account.buckets.values()]
+        assert ground.account_reader.bucket("another-accounts") == Denied("s3:GetBucketPublicAccessBlock")
+
+    def test_analyzers_are_listed(self, ground: Ground) -> None:
+        ground.account.analyzers = [
+            Analyzer(name=each, arn=f"arn:{each}", type="ACCOUNT", status="ACTIVE") for each in "ab"
+        ]
+        ground.pages_of(1)
+
+        assert ground.account_reader.analyzers() == tuple(ground.account.analyzers)
+
+    def test_a_topics_subscriptions_are_counted(self, ground: Ground) -> None:
+        ground.account.topics[TOPIC] = Topic(confirmed=2, pending=1)
+
+        assert ground.account_reader.topic(TOPIC) == Topic(confirmed=2, pending=1)
+
+    def test_a_schedule_is_on_or_not(self, ground: Ground) -> None:
+        ground.account.schedules = {"on": True, "off": False}
+
+        assert [ground.account_reader.schedule_is_on(rule) for rule in ("on", "off", "gone")] == [True, False, False]
+
+    def test_a_stack_lists_what_it_made(self, ground: Ground) -> None:
+        made = {StackResource("AWS::IoT::Logging", "123456789012"), StackResource("AWS::GuardDuty::Detector", "d-1")}
+        ground.account.stacks["iot-baseline"] = made
+
+        assert ground.account_reader.stack_resources("iot-baseline") == frozenset(made)
+
+    @pytest.mark.parametrize("read", DENIABLE)
+    def test_what_is_denied_is_named(self, ground: Ground, read: str) -> None:
+        ask = something_of_everything(ground)[read]
+
+        for action in DENIABLE[read]:
+            ground.account.denied = {action}
+            assert ask() == Denied(action)
+            ground.account.denied = set()
+            assert not isinstance(ask(), Denied)
+
+
+def something_of_everything(ground: Ground) -> dict[str, Callable[[], object]]:
+    """Have one of each in the account, and return how each is read."""
+    trail, account, reader = trail_of("ours"), ground.account, ground.account_reader
+    account.scheduled_audits = [ScheduledAudit(name="audit", frequency="DAILY", checks=CHECKS)]
+    account.audits = [AuditTask(id="task", status="COMPLETED", started_at=NOON)]
+    account.logging = IotLogging(level="ERROR", disabled=False)
+    account.profiles = [SecurityProfile(name="learns", learns=True)]
+    account.detector = Detector(id="d" * 32, enabled=True)
+    account.trails, account.trail_statuses = [trail], {trail.arn: TrailStatus(logging=True)}
+    account.buckets = {"logs": Bucket(public_access_blocked=True, versioned=True)}
+    account.topics, account.schedules = {TOPIC: Topic(confirmed=1, pending=0)}, {"rule": True}
+    return {
+        "audit_configuration": reader.audit_configuration,
+        "scheduled_audits": reader.scheduled_audits,
+        "audits": lambda: reader.audits(NOON - DAY, NOON),
+        "suppressions": reader.suppressions,
+        "iot_logging": reader.iot_logging,
+        "event_types": reader.event_types,
+        "security_profiles": reader.security_profiles,
+        "learning_models": lambda: reader.learning_models("learns"),
+        "custom_metrics": reader.custom_metrics,
+        "detector": reader.detector,
+        "guardduty_administrator": lambda: reader.guardduty_administrator("d" * 32),
+        "organization": reader.organization,
+        "trails": reader.trails,
+        "trail_status": lambda: reader.trail_status(trail.arn),
+        "trail_records_management": lambda: reader.trail_records_management(trail.arn),
+        "bucket": lambda: reader.bucket("logs"),
+        "analyzers": reader.analyzers,
+        "topic": lambda: reader.topic(TOPIC),
+        "schedule_is_on": lambda: reader.schedule_is_on("rule"),
+        "stack_resources": lambda: reader.stack_resources("iot-baseline"),
+    }
 
 
 PORTS = get_type_hints(Ports)

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from moto.acmpca.models import acmpca_backends
 from moto.iot.models import FakeCertificate, IoTBackend, iot_backends
 
+from tests.account_model import AccountModel
 from tests.aws_stand_in.authority import Authority
 from tests.aws_stand_in.refusal import Refusal
 from tests.aws_stand_in.rules import ACCOUNT, REGION
@@ -44,6 +45,8 @@ class AwsState:
     cancelled: list[tuple[str, str]] = field(default_factory=list)
     """Job and thing of each execution that ended because its job was cancelled, until an event has told of it."""
     authority: Authority = field(default_factory=Authority)
+    account: AccountModel = field(default_factory=AccountModel)
+    """The settings that a survey reads."""
 
     def now(self) -> datetime:
         """Return the time."""
@@ -156,6 +159,8 @@ def audit_findings(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def event_configurations(state: AwsState, _asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return which events AWS IoT publishes."""
+    if "iot:DescribeEventConfigurations" in state.account.denied:
+        raise Refusal("AccessDeniedException", "User is not authorized")
     return {"eventConfigurations": state.event_configurations}
 
 

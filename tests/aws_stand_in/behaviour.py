@@ -18,7 +18,7 @@ from typing import Any
 
 from moto.iot.models import iot_backends
 
-from tests.aws_stand_in import answers, rules
+from tests.aws_stand_in import account, answers, rules
 from tests.aws_stand_in.answers import AwsState
 from tests.aws_stand_in.paging import Pages, by_marker, by_token, page_of, place
 from tests.aws_stand_in.rules import ACCOUNT, Rule
@@ -43,7 +43,7 @@ class Behaviour:
 _IOT = "API reference of AWS IoT: "
 _QUOTAS = "AWS General Reference, quotas of AWS IoT Core: "
 
-BEHAVIOUR: Mapping[tuple[str, str], Behaviour] = {
+BEHAVIOUR: dict[tuple[str, str], Behaviour] = {
     ("iot", "CreateJob"): Behaviour(
         source=_IOT + "CreateJob (a job id is used once; timeout of 1 to 10080 minutes; 100 targets, which exist)",
         refuses=(rules.new_job,),
@@ -140,6 +140,130 @@ BEHAVIOUR: Mapping[tuple[str, str], Behaviour] = {
     ("sns", "Publish"): Behaviour(
         source="API reference of SNS: Publish, Subject is a line of ASCII under 100 characters",
         refuses=(rules.sendable_subject,),
+    ),
+}
+
+_READ = "API reference of "
+
+
+def _read(
+    source: str, answered: Callable[..., dict[str, Any] | None], action: str, pages: Pages | None = None
+) -> Behaviour:
+    """Make the row of an operation that reads the account's settings out of the model."""
+    return Behaviour(source=_READ + source, answers=account.of_model(action, answered), pages=pages)
+
+
+BEHAVIOUR |= {
+    ("iot", "DescribeAccountAuditConfiguration"): _read(
+        "AWS IoT: DescribeAccountAuditConfiguration; CloudFormation's public handler: an account that was never set up "
+        "answers all checks off, role and targets null",
+        account.audit_configuration,
+        "iot:DescribeAccountAuditConfiguration",
+    ),
+    ("iot", "ListScheduledAudits"): _read(
+        "AWS IoT: ListScheduledAudits gives no check names",
+        account.scheduled_audits,
+        "iot:ListScheduledAudits",
+        by_token("scheduledAudits"),
+    ),
+    ("iot", "DescribeScheduledAudit"): _read(
+        "AWS IoT: DescribeScheduledAudit", account.scheduled_audit, "iot:DescribeScheduledAudit"
+    ),
+    ("iot", "ListAuditTasks"): _read(
+        "AWS IoT: ListAuditTasks, startTime and endTime are required; no times in the list",
+        account.audit_tasks,
+        "iot:ListAuditTasks",
+        by_token("tasks"),
+    ),
+    ("iot", "DescribeAuditTask"): _read(
+        "AWS IoT: DescribeAuditTask, auditDetails with checkRunStatus and errorCode",
+        account.audit_task,
+        "iot:DescribeAuditTask",
+    ),
+    ("iot", "ListAuditSuppressions"): _read(
+        "AWS IoT: ListAuditSuppressions",
+        account.suppressions,
+        "iot:ListAuditSuppressions",
+        by_token("suppressions"),
+    ),
+    ("iot", "GetV2LoggingOptions"): _read(
+        "AWS IoT: GetV2LoggingOptions, NotConfiguredException", account.logging_options, "iot:GetV2LoggingOptions"
+    ),
+    ("iot", "ListSecurityProfiles"): _read(
+        "AWS IoT: ListSecurityProfiles",
+        account.security_profiles,
+        "iot:ListSecurityProfiles",
+        by_token("securityProfileIdentifiers"),
+    ),
+    ("iot", "DescribeSecurityProfile"): _read(
+        "AWS IoT: DescribeSecurityProfile", account.security_profile, "iot:DescribeSecurityProfile"
+    ),
+    ("iot", "ListTargetsForSecurityProfile"): _read(
+        "AWS IoT: ListTargetsForSecurityProfile",
+        account.targets_of_profile,
+        "iot:ListTargetsForSecurityProfile",
+        by_token("securityProfileTargets"),
+    ),
+    ("iot", "GetBehaviorModelTrainingSummaries"): _read(
+        "AWS IoT: GetBehaviorModelTrainingSummaries",
+        account.training,
+        "iot:GetBehaviorModelTrainingSummaries",
+        by_token("summaries"),
+    ),
+    ("iot", "ListCustomMetrics"): _read(
+        "AWS IoT: ListCustomMetrics", account.custom_metrics, "iot:ListCustomMetrics", by_token("metricNames")
+    ),
+    ("guardduty", "ListDetectors"): _read("GuardDuty: ListDetectors", account.detectors, "guardduty:ListDetectors"),
+    ("guardduty", "GetDetector"): _read("GuardDuty: GetDetector", account.detector, "guardduty:GetDetector"),
+    ("guardduty", "GetAdministratorAccount"): _read(
+        "GuardDuty: GetAdministratorAccount, empty for a standalone account and for the administrator",
+        account.administrator,
+        "guardduty:GetAdministratorAccount",
+    ),
+    ("organizations", "DescribeOrganization"): _read(
+        "Organizations: DescribeOrganization, AWSOrganizationsNotInUseException",
+        account.organization,
+        "organizations:DescribeOrganization",
+    ),
+    ("cloudtrail", "DescribeTrails"): _read(
+        "CloudTrail: DescribeTrails, includeShadowTrails is true by default",
+        account.trails,
+        "cloudtrail:DescribeTrails",
+    ),
+    ("cloudtrail", "GetTrailStatus"): _read(
+        "CloudTrail: GetTrailStatus, TrailNotFoundException to a member of the organization (steampipe issue 577)",
+        account.trail_status,
+        "cloudtrail:GetTrailStatus",
+    ),
+    ("cloudtrail", "GetEventSelectors"): _read(
+        "CloudTrail: GetEventSelectors", account.event_selectors, "cloudtrail:GetEventSelectors"
+    ),
+    ("s3", "GetPublicAccessBlock"): _read(
+        "S3: GetPublicAccessBlock, NoSuchPublicAccessBlockConfiguration",
+        account.public_access,
+        "s3:GetBucketPublicAccessBlock",
+    ),
+    ("s3", "GetBucketVersioning"): _read(
+        "S3: GetBucketVersioning, no Status where there never was any", account.versioning, "s3:GetBucketVersioning"
+    ),
+    ("accessanalyzer", "ListAnalyzers"): _read(
+        "Access Analyzer: ListAnalyzers",
+        account.analyzers,
+        "access-analyzer:ListAnalyzers",
+        by_token("analyzers"),
+    ),
+    ("sns", "GetTopicAttributes"): _read(
+        "SNS: GetTopicAttributes, SubscriptionsConfirmed and -Pending",
+        account.topic_attributes,
+        "sns:GetTopicAttributes",
+    ),
+    ("events", "DescribeRule"): _read(
+        "EventBridge: DescribeRule, ResourceNotFoundException", account.rule, "events:DescribeRule"
+    ),
+    ("cloudformation", "ListStackResources"): _read(
+        "CloudFormation: ListStackResources, ValidationError for a stack that does not exist",
+        account.stack_resources,
+        "cloudformation:ListStackResources",
     ),
 }
 

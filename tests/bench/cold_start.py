@@ -44,6 +44,7 @@ USES: Mapping[str, Sequence[str]] = {
     "sweep_cases": ("ledger", "queue"),
     "sweep_certificates": ("ledger", "registry", "queue", "reports", "notices"),
     "operate": ("ledger", "queue"),
+    "survey_account": ("ledger", "reports"),
     "set_up_account": (),
 }
 """What each function uses on its ordinary way; `set_up_account` makes its one client by itself."""

@@ -34,16 +34,17 @@ class Costs:
     per_containment: float
 
 
-def at_rest(*, alarms: int = 4, standard_queues: int = 4) -> float:
+def at_rest(*, alarms: int = 7, metrics: int = 5, standard_queues: int = 4) -> float:
     """Add up a month of the stack with nothing to do: what a fleet's size does not change."""
-    sweeps = 8_640
+    sweeps, surveys = 8_640, 2_880
     return (
         price("kms_key_month")
         + alarms * price("alarm_month")
-        + price("metric_month")
+        + metrics * price("metric_month")
         + 0.015 * price("logs_gb")
         + POLLS / 1e6 * (standard_queues * price("sqs_standard_million") + price("sqs_fifo_million"))
         + sweeps * (0.2 * MEMORY_GB * price("lambda_gb_second") + price("lambda_run") + price("xray_trace"))
+        + surveys * (0.1 * MEMORY_GB * price("lambda_gb_second") + price("lambda_run") + price("xray_trace"))
     )
 
 

@@ -134,6 +134,7 @@ def test_every_parameter_and_output_that_the_pages_name_is_in_the_template() -> 
     aws |= {"SendMessage", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "RetainExceptOnCreate"}
     ours = {"Refused", "ActionFailed", "Conflict", "NotYet", "NewerRecord", "RecordType"}
     metrics = {"SweepQueued", "Findings", "Handled", "DeviceRequests", "JobEvents"}
+    metrics |= {"ControlsOff", "ControlsPartly", "ControlsNotKnown", "LivenessWrong"}
     named = set(re.findall(r"[`<]([A-Z][a-z]+(?:[A-Z][A-Za-z]*)+)[`>=]", text))
 
     assert {"Mode", "NoticesEmail"} <= declared

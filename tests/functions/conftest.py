@@ -25,6 +25,11 @@ from warden import bootstrap
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 RESTRICTED = "fleet-warden-restricted"
+SCHEDULES = (
+    "SweepCasesFunctionEveryFiveMinutes",
+    "SweepCertificatesFunctionWhenDue",
+    "SweepCertificatesFunctionWhileACampaignRuns",
+)
 _SAMPLE_ACCOUNT = "000000000000"
 _POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:Connect","Resource":"*"}]}'
 
@@ -157,6 +162,7 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     with mock_aws():
         yield _deployed(monkeypatch, strict)
     bootstrap.context.cache_clear()
+    bootstrap.surveying.cache_clear()
 
 
 def _deployed(monkeypatch: pytest.MonkeyPatch, strict: StrictAws) -> Deployment:
@@ -184,6 +190,9 @@ def _deployed(monkeypatch: pytest.MonkeyPatch, strict: StrictAws) -> Deployment:
         "WARDEN_RENEWAL_QUEUE_URL": renewals,
         "WARDEN_EVIDENCE_BUCKET": "evidence",
         "WARDEN_NOTICES_TOPIC": topic,
+        "WARDEN_ALERT_TOPIC": f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts",
+        "WARDEN_SCHEDULES": ",".join(SCHEDULES),
+        "WARDEN_BASELINE_STACK": "iot-baseline",
         "WARDEN_RESTRICTED_GROUP": RESTRICTED,
         "WARDEN_RESTRICTED_POLICY": RESTRICTED,
         "WARDEN_MODE": "enforce",
@@ -192,6 +201,7 @@ def _deployed(monkeypatch: pytest.MonkeyPatch, strict: StrictAws) -> Deployment:
     }.items():
         monkeypatch.setenv(name, value)
     bootstrap.context.cache_clear()
+    bootstrap.surveying.cache_clear()
     strict.forget()
     return Deployment(strict, url)
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -23,9 +24,11 @@ from functions.operate import app as operate_app
 from functions.respond import app as respond_app
 from functions.serve_device import app as serve_app
 from functions.set_up_account import app as set_up_app
+from functions.survey_account import app as survey_app
 from functions.sweep_cases import app as sweep_app
 from functions.sweep_certificates import app as sweep_certificates_app
 from functions.track_device import app as track_app
+from tests.aws_stand_in.account import trail_of
 from tests.aws_stand_in.answers import AwsState
 from tests.aws_stand_in.calls import Calls
 from tests.aws_stand_in.refusal import Refusal
@@ -35,7 +38,9 @@ from tests.functions.test_devices import a_request
 from tests.sample_events import of_function
 from tests.template import transformed
 from tests.template.authorisation import OPTIONS
+from tests.unit.survey.accounts import fill
 from warden import bootstrap
+from warden.core.account_facts import TrailStatus
 
 PREFIX = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
 AUTHORITY = OPTIONS["PrivateCaArn"].replace(f":{transformed.REGION}:", f":{REGION}:")
@@ -357,6 +362,18 @@ def the_stack_is_made_and_taken_down(_fleet: Fleet) -> None:
     assert answers == ["SUCCESS", "SUCCESS"]
 
 
+def the_account_is_surveyed(fleet: Fleet) -> None:
+    """Twice, and worse the second time, so that people and programs are told."""
+    account = fill(fleet.aws.account)
+    trail = trail_of("iot-baseline")
+    account.trails, account.trail_statuses = [trail], {trail.arn: TrailStatus(logging=True)}
+    account.audits = [replace(task, started_at=datetime.now(UTC)) for task in account.audits]
+    assert survey_app.lambda_handler(sample("survey-account"), Context())["surveyed"]
+    account.logging = None
+    assert survey_app.lambda_handler({"now": True}, Context())["surveyed"]
+    assert [each["changes"][0]["key"] for each in fleet.aws.announced if "changes" in each] == ["control:logging"]
+
+
 def _logs(fleet: Fleet, certificate: str, *, arrive: bool) -> None:
     job = fleet.job("pump-3", "collect-logs")
     announced = [{"name": "syslog", "bytes": len(LOG), "sha256": sha256(LOG).hexdigest()}]
@@ -405,5 +422,6 @@ PATHS: tuple[Callable[[Fleet], None], ...] = (
     what_is_refused,
     everything_an_operator_asks,
     certificates_that_nobody_uses_are_cleaned_up,
+    the_account_is_surveyed,
 )
 """In an order that leaves the next one what it needs: the stack is taken down while nothing is contained."""

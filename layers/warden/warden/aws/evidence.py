@@ -37,6 +37,16 @@ class S3Reports:
             )
         return f"s3://{self._bucket}/{key}"
 
+    def keep_page(self, key: str, text: str, content_type: str) -> None:
+        """Put a page into the bucket; it is downloaded, not rendered from there."""
+        self._s3.put_object(
+            Bucket=self._bucket,
+            Key=key,
+            Body=text.encode(),
+            ContentType=content_type,
+            ContentDisposition="attachment",
+        )
+
 
 class S3Evidence:
     """Signs upload forms and reads back what really arrived."""

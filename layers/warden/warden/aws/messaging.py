@@ -95,7 +95,14 @@ class EventBridgeAnnouncements:
 
     def publish(self, detail: Mapping[str, Any]) -> None:
         """Put an event of type `Fleet Warden Case`."""
-        event: Any = {"Source": self._source, "DetailType": "Fleet Warden Case", "Detail": json.dumps(detail)}
+        self._put("Fleet Warden Case", detail)
+
+    def publish_survey(self, detail: Mapping[str, Any]) -> None:
+        """Put an event of type `Fleet Warden Survey`."""
+        self._put("Fleet Warden Survey", detail)
+
+    def _put(self, detail_type: str, detail: Mapping[str, Any]) -> None:
+        event: Any = {"Source": self._source, "DetailType": detail_type, "Detail": json.dumps(detail)}
         try:
             answer = self._events.put_events(Entries=[event])
         except (ClientError, BotoCoreError) as error:

@@ -6,10 +6,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from warden.core.findings import Finding
 from warden.core.ledger import Ledger
+
+if TYPE_CHECKING:  # only the survey pays for these when it starts
+    from warden.core.account_facts import (
+        Analyzer,
+        AuditConfiguration,
+        AuditTask,
+        Bucket,
+        Detector,
+        IotLogging,
+        LearningModel,
+        Read,
+        ScheduledAudit,
+        SecurityProfile,
+        StackResource,
+        Suppression,
+        Topic,
+        Trail,
+        TrailStatus,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,6 +291,10 @@ class Reports(Protocol):
         """Upload a local CSV file under a key; return where people find it."""
         ...
 
+    def keep_page(self, key: str, text: str, content_type: str) -> None:
+        """Keep a page under a key, in the place of the one before."""
+        ...
+
 
 class Notices(Protocol):
     """People."""
@@ -293,6 +316,14 @@ class Announcements(Protocol):
 
         Raises:
             NotSent: when it was not accepted.
+        """
+        ...
+
+    def publish_survey(self, detail: Mapping[str, Any]) -> None:
+        """Announce what a survey found changed; docs/findings.md has the form.
+
+        Raises:
+            NotSent: when it was not taken.
         """
         ...
 
@@ -370,6 +401,90 @@ class Detectors(Protocol):
         ...
 
 
+class AccountReader(Protocol):
+    """What the account has, read and never changed. Each answer is the value, or why there is none; lists are whole."""
+
+    def audit_configuration(self) -> Read[AuditConfiguration]:
+        """Read what Device Defender audits; an account that was never set up has no check on."""
+        ...
+
+    def scheduled_audits(self) -> Read[Sequence[ScheduledAudit]]:
+        """List the audits that run by themselves."""
+        ...
+
+    def audits(self, since: datetime, until: datetime) -> Read[Sequence[AuditTask]]:
+        """List the audits that were started in a time, with how each check ended."""
+        ...
+
+    def suppressions(self) -> Read[Sequence[Suppression]]:
+        """List what the audit was told to leave out."""
+        ...
+
+    def iot_logging(self) -> Read[IotLogging | None]:
+        """Read what AWS IoT logs; None if that was never set."""
+        ...
+
+    def event_types(self) -> Read[Mapping[str, bool]]:
+        """Read which event types AWS IoT publishes."""
+        ...
+
+    def security_profiles(self) -> Read[Sequence[SecurityProfile]]:
+        """List Detect's profiles with their behaviors and targets."""
+        ...
+
+    def learning_models(self, profile: str) -> Read[Sequence[LearningModel]]:
+        """List the models that machine learning has or is building for a profile."""
+        ...
+
+    def custom_metrics(self) -> Read[Sequence[str]]:
+        """List the names of the custom metrics."""
+        ...
+
+    def detector(self) -> Read[Detector | None]:
+        """Read GuardDuty's detector of this region; None if there is none."""
+        ...
+
+    def guardduty_administrator(self, detector: str) -> Read[str]:
+        """Read the account that administers a detector; empty if it is this one."""
+        ...
+
+    def organization(self) -> Read[str]:
+        """Read the management account of the organization; empty if the account is in none."""
+        ...
+
+    def trails(self) -> Read[Sequence[Trail]]:
+        """List the trails that record here, those of other regions and of the organization included."""
+        ...
+
+    def trail_status(self, arn: str) -> Read[TrailStatus]:
+        """Read whether a trail records; a member cannot read this of every trail of its organization."""
+        ...
+
+    def trail_records_management(self, arn: str) -> Read[bool]:
+        """Read whether a trail records management events, those that only read included."""
+        ...
+
+    def bucket(self, name: str) -> Read[Bucket]:
+        """Read how a bucket is protected."""
+        ...
+
+    def analyzers(self) -> Read[Sequence[Analyzer]]:
+        """List the analyzers of IAM Access Analyzer in this account and region."""
+        ...
+
+    def topic(self, arn: str) -> Read[Topic | None]:
+        """Count a topic's subscriptions; None if there is no such topic."""
+        ...
+
+    def schedule_is_on(self, rule: str) -> Read[bool]:
+        """Read whether a rule of EventBridge is there and enabled."""
+        ...
+
+    def stack_resources(self, stack: str) -> Read[frozenset[StackResource]]:
+        """List what a stack made; nothing if there is no such stack."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ports:
     """Everything the domain may touch."""
@@ -389,6 +504,7 @@ class Ports:
     inbox: Inbox
     renewal_queue: RenewalQueue
     detectors: Detectors
+    account_reader: AccountReader
 
 
 class HasLedger(Protocol):

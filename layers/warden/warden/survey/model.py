@@ -100,3 +100,15 @@ class Survey:
     def wrong(self) -> Sequence[Liveness]:
         """What is wrong with hearing."""
         return [each for each in self.liveness if each.pulse is Pulse.WRONG]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A control or a line of liveness that became worse."""
+
+    key: str
+    title: str
+    before: str
+    after: str
+    says: Sequence[str] = ()
+    todo: Sequence[str] = ()

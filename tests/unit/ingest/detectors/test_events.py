@@ -196,6 +196,7 @@ READERS: dict[str, Callable[[dict[str, Any]], tuple[str, str]]] = {
     "serve_device": a_devices_request,
     "track_device": a_job_event,
     "sweep_cases": a_schedule,
+    "survey_account": a_schedule,
     "sweep_certificates": a_schedule,
     "operate": an_operators_call,
     "set_up_account": a_custom_resource,

@@ -1,0 +1,393 @@
+"""The account as AWS's own APIs describe it. Nothing here changes anything.
+
+A denial, an error or an answer that cannot be had from here is a value, so that one of them costs one line of the
+survey and not the survey. botocore has tried again before it comes to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from warden.core.account_facts import (
+    Analyzer,
+    AuditConfiguration,
+    AuditTask,
+    Bucket,
+    CheckRun,
+    Denied,
+    Detector,
+    IotLogging,
+    LearningModel,
+    ScheduledAudit,
+    SecurityProfile,
+    StackResource,
+    Suppression,
+    Topic,
+    Trail,
+    TrailStatus,
+    Unanswered,
+    Unavailable,
+    Unread,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_guardduty import GuardDutyClient
+    from mypy_boto3_iot import IoTClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
+
+ACTIONS = {
+    "DescribeAccountAuditConfiguration": "iot:DescribeAccountAuditConfiguration",
+    "ListScheduledAudits": "iot:ListScheduledAudits",
+    "DescribeScheduledAudit": "iot:DescribeScheduledAudit",
+    "ListAuditTasks": "iot:ListAuditTasks",
+    "DescribeAuditTask": "iot:DescribeAuditTask",
+    "ListAuditSuppressions": "iot:ListAuditSuppressions",
+    "GetV2LoggingOptions": "iot:GetV2LoggingOptions",
+    "DescribeEventConfigurations": "iot:DescribeEventConfigurations",
+    "ListSecurityProfiles": "iot:ListSecurityProfiles",
+    "DescribeSecurityProfile": "iot:DescribeSecurityProfile",
+    "ListTargetsForSecurityProfile": "iot:ListTargetsForSecurityProfile",
+    "GetBehaviorModelTrainingSummaries": "iot:GetBehaviorModelTrainingSummaries",
+    "ListCustomMetrics": "iot:ListCustomMetrics",
+    "ListDetectors": "guardduty:ListDetectors",
+    "GetDetector": "guardduty:GetDetector",
+    "GetAdministratorAccount": "guardduty:GetAdministratorAccount",
+    "DescribeOrganization": "organizations:DescribeOrganization",
+    "DescribeTrails": "cloudtrail:DescribeTrails",
+    "GetTrailStatus": "cloudtrail:GetTrailStatus",
+    "GetEventSelectors": "cloudtrail:GetEventSelectors",
+    "GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+    "GetBucketVersioning": "s3:GetBucketVersioning",
+    "ListAnalyzers": "access-analyzer:ListAnalyzers",
+    "GetTopicAttributes": "sns:GetTopicAttributes",
+    "DescribeRule": "events:DescribeRule",
+    "ListStackResources": "cloudformation:ListStackResources",
+}
+"""The action that each operation needs; S3's have other names than its operations."""
+
+_DENIALS = frozenset(
+    [
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "AuthorizationErrorException",
+        "ForbiddenException",
+        "UnauthorizedException",
+        "UnauthorizedOperation",
+    ]
+)
+"""How the services call a denial: each has a code of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clients:
+    """A client for each service that is read; there are no stubs for those that are `Any`."""
+
+    iot: IoTClient
+    guardduty: GuardDutyClient
+    organizations: Any
+    cloudtrail: Any
+    s3: S3Client
+    accessanalyzer: Any
+    sns: SNSClient
+    events: EventBridgeClient
+    cloudformation: CloudFormationClient
+
+
+def _answered[**P, T](read: Callable[P, T]) -> Callable[P, T | Unread]:
+    """Have a method return why AWS did not answer instead of raising it."""
+
+    @wraps(read)
+    def answered(*args: P.args, **kwargs: P.kwargs) -> T | Unread:
+        try:
+            return read(*args, **kwargs)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            action = ACTIONS[error.operation_name]
+            return Denied(action) if code in _DENIALS else Unanswered(action, code)
+        except BotoCoreError as error:
+            return Unanswered(read.__name__, type(error).__name__)
+
+    return answered
+
+
+def _of_device_defender[**P, T](read: Callable[P, T]) -> Callable[P, T | Unread]:
+    """Have a method answer that Device Defender is not in this region, where it is not."""
+    answered = _answered(read)
+
+    @wraps(read)
+    def available(*args: P.args, **kwargs: P.kwargs) -> T | Unread:
+        reader = args[0]
+        assert isinstance(reader, AwsAccountReader)  # noqa: S101 - decorates methods of this class alone
+        return answered(*args, **kwargs) if reader.has_device_defender else Unavailable(reader.region)
+
+    return available
+
+
+class AwsAccountReader:
+    """Reads the account. `has_device_defender` says whether the region has it: that is known, not asked."""
+
+    def __init__(self, clients: Clients, region: str, *, has_device_defender: bool) -> None:
+        self._of = clients
+        self.region = region
+        self.has_device_defender = has_device_defender
+
+    # --- Device Defender's audit ---------------------------------------------------------------------------------
+
+    @_of_device_defender
+    def audit_configuration(self) -> AuditConfiguration:
+        """Read the configuration; AWS IoT answers also where nothing was ever set up."""
+        answer = self._of.iot.describe_account_audit_configuration()
+        checks = answer.get("auditCheckConfigurations", {})
+        targets: Mapping[Any, Any] = answer.get("auditNotificationTargetConfigurations", {})
+        target = targets.get("SNS", {})
+        return AuditConfiguration(
+            role=answer.get("roleArn", ""),
+            checks=frozenset(str(name) for name, check in checks.items() if check.get("enabled")),
+            target=target.get("targetArn", ""),
+            target_enabled=bool(target.get("enabled")),
+        )
+
+    @_of_device_defender
+    def scheduled_audits(self) -> Sequence[ScheduledAudit]:
+        """List the scheduled audits; the list has no checks, so each is described."""
+        pages = self._of.iot.get_paginator("list_scheduled_audits").paginate()
+        names = [each["scheduledAuditName"] for page in pages for each in page["scheduledAudits"]]
+        return tuple(self._each(self._scheduled_audit, names))
+
+    def _scheduled_audit(self, name: str) -> ScheduledAudit:
+        answer = self._of.iot.describe_scheduled_audit(scheduledAuditName=name)
+        checks = frozenset(answer["targetCheckNames"])
+        return ScheduledAudit(name=name, frequency=answer["frequency"], checks=checks)
+
+    @_of_device_defender
+    def audits(self, since: datetime, until: datetime) -> Sequence[AuditTask]:
+        """List the tasks of a time; the list has neither times nor checks, so each is described."""
+        pages = self._of.iot.get_paginator("list_audit_tasks").paginate(startTime=since, endTime=until)
+        ids = [each["taskId"] for page in pages for each in page["tasks"]]
+        return tuple(self._each(self._audit_task, ids))
+
+    def _audit_task(self, task: str) -> AuditTask:
+        answer = self._of.iot.describe_audit_task(taskId=task)
+        details = answer.get("auditDetails", {})
+        return AuditTask(
+            id=task,
+            status=answer["taskStatus"],
+            started_at=answer["taskStartTime"],
+            checks={name: CheckRun(run["checkRunStatus"], run.get("errorCode", "")) for name, run in details.items()},
+        )
+
+    @_of_device_defender
+    def suppressions(self) -> Sequence[Suppression]:
+        """List the suppressions."""
+        pages = self._of.iot.get_paginator("list_audit_suppressions").paginate()
+        return tuple(
+            Suppression(check=each["checkName"], until=each.get("expirationDate"))
+            for page in pages
+            for each in page["suppressions"]
+        )
+
+    # --- Device Defender's Detect --------------------------------------------------------------------------------
+
+    @_of_device_defender
+    def security_profiles(self) -> Sequence[SecurityProfile]:
+        """List the profiles, each with its behaviors and with what it is attached to."""
+        pages = self._of.iot.get_paginator("list_security_profiles").paginate()
+        names = [each["name"] for page in pages for each in page["securityProfileIdentifiers"]]
+        return tuple(self._each(self._security_profile, names))
+
+    def _security_profile(self, name: str) -> SecurityProfile:
+        answer = self._of.iot.describe_security_profile(securityProfileName=name)
+        behaviors = answer.get("behaviors", [])
+        pages = self._of.iot.get_paginator("list_targets_for_security_profile").paginate(securityProfileName=name)
+        return SecurityProfile(
+            name=name,
+            metrics=frozenset(each["metric"] for each in behaviors if "metric" in each),
+            learns=any("mlDetectionConfig" in each.get("criteria", {}) for each in behaviors),
+            topics=frozenset(target["alertTargetArn"] for target in answer.get("alertTargets", {}).values()),
+            targets=frozenset(each["arn"] for page in pages for each in page["securityProfileTargets"]),
+        )
+
+    @_of_device_defender
+    def learning_models(self, profile: str) -> Sequence[LearningModel]:
+        """List the summaries of the training."""
+        pages = self._of.iot.get_paginator("get_behavior_model_training_summaries").paginate(
+            securityProfileName=profile
+        )
+        return tuple(
+            LearningModel(each["securityProfileName"], each["behaviorName"], each["modelStatus"])
+            for page in pages
+            for each in page["summaries"]
+        )
+
+    @_of_device_defender
+    def custom_metrics(self) -> Sequence[str]:
+        """List the custom metrics."""
+        pages = self._of.iot.get_paginator("list_custom_metrics").paginate()
+        return tuple(name for page in pages for name in page["metricNames"])
+
+    # --- AWS IoT -------------------------------------------------------------------------------------------------
+
+    @_answered
+    def iot_logging(self) -> IotLogging | None:
+        """Read the options, with every event type that has a level of its own."""
+        try:
+            answer = self._of.iot.get_v2_logging_options(verbose=True)
+        except self._of.iot.exceptions.NotConfiguredException:
+            return None
+        return IotLogging(
+            level=answer.get("defaultLogLevel", "DISABLED"),
+            disabled=answer.get("disableAllLogs", False),
+            events={each["eventType"]: each.get("logLevel", "") for each in answer.get("eventConfigurations", [])},
+        )
+
+    @_answered
+    def event_types(self) -> Mapping[str, bool]:
+        """Read the event types."""
+        configurations: Mapping[Any, Any] = self._of.iot.describe_event_configurations()["eventConfigurations"]
+        return {str(event): bool(each.get("Enabled")) for event, each in configurations.items()}
+
+    # --- GuardDuty, Access Analyzer, the organization ------------------------------------------------------------
+
+    @_answered
+    def detector(self) -> Detector | None:
+        """Read the detector: there is at most one in a region."""
+        ids = self._of.guardduty.list_detectors()["DetectorIds"]
+        if not ids:
+            return None
+        answer = self._of.guardduty.get_detector(DetectorId=ids[0])
+        plans = frozenset(str(each["Name"]) for each in answer.get("Features", []) if each["Status"] == "ENABLED")
+        return Detector(id=ids[0], enabled=answer["Status"] == "ENABLED", plans=plans)
+
+    @_answered
+    def guardduty_administrator(self, detector: str) -> str:
+        """Read the administrator: GuardDuty names one only to a member."""
+        answer = self._of.guardduty.get_administrator_account(DetectorId=detector)
+        return str(answer.get("Administrator", {}).get("AccountId", ""))
+
+    @_answered
+    def organization(self) -> str:
+        """Read the organization's management account."""
+        try:
+            return str(self._of.organizations.describe_organization()["Organization"]["MasterAccountId"])
+        except self._of.organizations.exceptions.AWSOrganizationsNotInUseException:
+            return ""
+
+    @_answered
+    def analyzers(self) -> Sequence[Analyzer]:
+        """List the analyzers."""
+        pages = self._of.accessanalyzer.get_paginator("list_analyzers").paginate()
+        return tuple(
+            Analyzer(name=each["name"], arn=each["arn"], type=each["type"], status=each["status"])
+            for page in pages
+            for each in page["analyzers"]
+        )
+
+    # --- CloudTrail ----------------------------------------------------------------------------------------------
+
+    @_answered
+    def trails(self) -> Sequence[Trail]:
+        """List the trails; without a filter AWS adds those of other regions and of the organization."""
+        return tuple(
+            Trail(
+                name=each["Name"],
+                arn=each["TrailARN"],
+                bucket=each.get("S3BucketName", ""),
+                multi_region=each.get("IsMultiRegionTrail", False),
+                organization=each.get("IsOrganizationTrail", False),
+                validated=each.get("LogFileValidationEnabled", False),
+            )
+            for each in self._of.cloudtrail.describe_trails()["trailList"]
+        )
+
+    @_answered
+    def trail_status(self, arn: str) -> TrailStatus:
+        """Read the status by the full ARN: a member finds a trail of its organization by nothing else."""
+        answer = self._of.cloudtrail.get_trail_status(Name=arn)
+        error = answer.get("LatestDeliveryError", "") or answer.get("LatestDigestDeliveryError", "")
+        return TrailStatus(logging=answer["IsLogging"], error=error)
+
+    @_answered
+    def trail_records_management(self, arn: str) -> bool:
+        """Read the selectors, of the older and of the newer form."""
+        answer = self._of.cloudtrail.get_event_selectors(TrailName=arn)
+        simple = answer.get("EventSelectors", [])
+        advanced = answer.get("AdvancedEventSelectors", [])
+        return any(_is_all_management(each) for each in simple) or any(_selects_management(each) for each in advanced)
+
+    @_answered
+    def bucket(self, name: str) -> Bucket:
+        """Read the block of public access, and whether versions are kept."""
+        blocks: Mapping[str, Any] = {}
+        try:
+            blocks = self._of.s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchPublicAccessBlockConfiguration":
+                raise
+        versioning = self._of.s3.get_bucket_versioning(Bucket=name)
+        return Bucket(
+            public_access_blocked=len(blocks) == 4 and all(blocks.values()),
+            versioned=versioning.get("Status") == "Enabled",
+        )
+
+    # --- What is ours --------------------------------------------------------------------------------------------
+
+    @_answered
+    def topic(self, arn: str) -> Topic | None:
+        """Read the counts among the topic's attributes."""
+        try:
+            attributes = self._of.sns.get_topic_attributes(TopicArn=arn)["Attributes"]
+        except self._of.sns.exceptions.NotFoundException:
+            return None
+        return Topic(
+            confirmed=int(attributes["SubscriptionsConfirmed"]), pending=int(attributes["SubscriptionsPending"])
+        )
+
+    @_answered
+    def schedule_is_on(self, rule: str) -> bool:
+        """Read the state of a rule."""
+        try:
+            return self._of.events.describe_rule(Name=rule)["State"] != "DISABLED"
+        except self._of.events.exceptions.ResourceNotFoundException:
+            return False
+
+    @_answered
+    def stack_resources(self, stack: str) -> frozenset[StackResource]:
+        """List the resources of a stack that are there; CloudFormation calls a stack that is not there invalid."""
+        found = set[StackResource]()
+        try:
+            for page in self._of.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack):
+                found |= {
+                    StackResource(each["ResourceType"], each["PhysicalResourceId"])
+                    for each in page["StackResourceSummaries"]
+                    if each.get("PhysicalResourceId") and each["ResourceStatus"] != "DELETE_COMPLETE"
+                }
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationError":
+                raise
+        return frozenset(found)
+
+    def _each[T](self, describe: Callable[[str], T], names: Sequence[str]) -> Iterator[T]:
+        """Describe each of a list, but for those that were deleted since it was listed."""
+        for name in names:
+            with suppress(self._of.iot.exceptions.ResourceNotFoundException):
+                yield describe(name)
+
+
+def _is_all_management(selector: Any) -> bool:
+    return bool(selector.get("IncludeManagementEvents", True)) and selector.get("ReadWriteType", "All") == "All"
+
+
+def _selects_management(selector: Any) -> bool:
+    fields = {each["Field"]: each for each in selector["FieldSelectors"]}
+    return "Management" in fields["eventCategory"].get("Equals", []) and "readOnly" not in fields

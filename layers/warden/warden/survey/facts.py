@@ -1,0 +1,142 @@
+"""Everything that a survey reads of the account, in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, TypeIs
+
+from warden.core.account_facts import (
+    Analyzer,
+    AuditConfiguration,
+    AuditTask,
+    Bucket,
+    Denied,
+    Detector,
+    IotLogging,
+    LearningModel,
+    Read,
+    ScheduledAudit,
+    SecurityProfile,
+    StackResource,
+    Suppression,
+    Topic,
+    Trail,
+    TrailStatus,
+    Unanswered,
+    Unavailable,
+    Unread,
+)
+from warden.core.ports import AccountReader
+from warden.settings import Settings
+
+AUDIT_EVERY = timedelta(hours=26)
+"""A daily audit begins at a time of day of AWS's own choice: a day and a margin."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrailFacts:
+    """A trail with what is asked for each."""
+
+    trail: Trail
+    status: Read[TrailStatus]
+    records_management: Read[bool]
+    bucket: Read[Bucket]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What was read. A field that is no value says why (`Unread`)."""
+
+    now: datetime
+    audit: Read[AuditConfiguration]
+    scheduled_audits: Read[Sequence[ScheduledAudit]]
+    audits: Read[Sequence[AuditTask]]
+    suppressions: Read[Sequence[Suppression]]
+    logging: Read[IotLogging | None]
+    event_types: Read[Mapping[str, bool]]
+    profiles: Read[Sequence[SecurityProfile]]
+    models: Mapping[str, Read[Sequence[LearningModel]]]
+    """By profile that learns and is attached."""
+    custom_metrics: Read[Sequence[str]]
+    detector: Read[Detector | None]
+    guardduty_administrator: Read[str]
+    organization: Read[str]
+    trails: Read[Sequence[TrailFacts]]
+    analyzers: Read[Sequence[Analyzer]]
+    alerts: Read[Topic | None]
+    notices: Read[Topic | None]
+    schedules: Mapping[str, Read[bool]]
+    stack: Read[frozenset[StackResource]]
+
+
+def is_unread(value: Read[Any]) -> TypeIs[Unread]:
+    """Check whether a value is the reason why there is none."""
+    return isinstance(value, Denied | Unavailable | Unanswered)
+
+
+def read_facts(reader: AccountReader, settings: Settings, now: datetime) -> Facts:
+    """Read the account."""
+    detector = reader.detector()
+    trails = reader.trails()
+    profiles = reader.security_profiles()
+    return Facts(
+        now=now,
+        audit=reader.audit_configuration(),
+        scheduled_audits=reader.scheduled_audits(),
+        audits=reader.audits(now - AUDIT_EVERY, now),
+        suppressions=reader.suppressions(),
+        logging=reader.iot_logging(),
+        event_types=reader.event_types(),
+        profiles=profiles,
+        models={} if is_unread(profiles) else {each: reader.learning_models(each) for each in _learning(profiles)},
+        custom_metrics=reader.custom_metrics(),
+        detector=detector,
+        guardduty_administrator=reader.guardduty_administrator(detector.id) if isinstance(detector, Detector) else "",
+        organization=reader.organization(),
+        trails=trails if is_unread(trails) else tuple(_trail(each, reader) for each in trails),
+        analyzers=reader.analyzers(),
+        alerts=reader.topic(settings.alert_topic),
+        notices=reader.topic(settings.notices_topic),
+        schedules={rule: reader.schedule_is_on(rule) for rule in settings.schedules},
+        stack=reader.stack_resources(settings.baseline_stack),
+    )
+
+
+def _learning(profiles: Sequence[SecurityProfile]) -> list[str]:
+    return [each.name for each in profiles if each.learns and each.targets]
+
+
+def _trail(trail: Trail, reader: AccountReader) -> TrailFacts:
+    return TrailFacts(
+        trail=trail,
+        status=reader.trail_status(trail.arn),
+        records_management=reader.trail_records_management(trail.arn),
+        bucket=reader.bucket(trail.bucket),
+    )
+
+
+def lacking(facts: Facts) -> list[str]:
+    """List the actions that our role was denied, each once."""
+    return sorted({each.action for each in _values(facts) if isinstance(each, Denied)})
+
+
+def _values(facts: Facts) -> list[Any]:
+    trails = () if is_unread(facts.trails) else facts.trails
+    inside = [value for each in trails for value in (each.status, each.records_management, each.bucket)]
+    return [
+        *(getattr(facts, each.name) for each in fields(facts)),
+        *facts.schedules.values(),
+        *facts.models.values(),
+        *inside,
+    ]
+
+
+def why(unread: Unread) -> str:
+    """Return in a sentence why something was not read."""
+    if isinstance(unread, Denied):
+        return f"Not known: the role of survey_account lacks {unread.action}."
+    if isinstance(unread, Unavailable):
+        return f"AWS does not offer it in {unread.region}."
+    return f"Not known: AWS answered {unread.action} with {unread.code}."

@@ -1,0 +1,217 @@
+"""What must be alive for a finding to arrive, and whether it is: one function for each line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from warden.core.account_facts import AuditTask, Read, Topic, Unavailable, Unread
+from warden.settings import Settings
+from warden.survey.facts import AUDIT_EVERY, Facts, is_unread, why
+from warden.survey.judge import TURN_EVENTS_ON, failing_checks
+from warden.survey.model import Pulse
+
+_REPORT_WITHIN = timedelta(hours=2)
+"""An audit that began longer ago than this, and is over, has had the time to report and to be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """What the service itself knows: its plan, when it was first surveyed, and whose reports were read."""
+
+    plan_fault: str
+    began: datetime
+    audits: frozenset[str]
+    """The ids of the audits whose report arrived."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sign:
+    """What is concluded about one line."""
+
+    pulse: Pulse
+    says: Sequence[str] = ()
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of liveness: its words, and what judges it."""
+
+    key: str
+    title: str
+    fix: str
+    judge: Callable[[Facts, Settings, Heard], Sign]
+
+
+def _not_read(unread: Unread) -> Sign:
+    pulse = Pulse.NOT_AVAILABLE_HERE if isinstance(unread, Unavailable) else Pulse.NOT_KNOWN
+    return Sign(pulse=pulse, says=(why(unread),))
+
+
+def _either(faults: Sequence[str], **evidence: str) -> Sign:
+    return Sign(pulse=Pulse.WRONG if faults else Pulse.OK, says=tuple(faults), evidence=evidence)
+
+
+def _audit_report(facts: Facts, _settings: Settings, heard: Heard) -> Sign:
+    if is_unread(facts.audits):
+        return _not_read(facts.audits)
+    done = [task for task in facts.audits if task.status == "COMPLETED"]
+    if done:
+        return _arrived(max(done, key=lambda task: task.started_at), facts, heard)
+    if facts.now - heard.began < AUDIT_EVERY:
+        return Sign(pulse=Pulse.NOT_YET, says=("No audit has ended yet. The first takes up to a day.",))
+    return Sign(pulse=Pulse.WRONG, says=("No audit has ended in the last 26 hours.",))
+
+
+def _arrived(newest: AuditTask, facts: Facts, heard: Heard) -> Sign:
+    evidence = {"audit": newest.id, "began": f"{newest.started_at:%Y-%m-%d %H:%M} UTC"}
+    if newest.id in heard.audits or facts.now - newest.started_at < _REPORT_WITHIN:
+        return Sign(pulse=Pulse.OK, evidence=evidence)
+    if newest.started_at < heard.began:
+        says = ("The last audit ended before this service was there to hear its report.",)
+        return Sign(pulse=Pulse.NOT_YET, says=says, evidence=evidence)
+    says = ("An audit has ended, but its report did not arrive.",)
+    return Sign(pulse=Pulse.WRONG, says=says, evidence=evidence)
+
+
+def _checks_ran(facts: Facts, _settings: Settings, _heard: Heard) -> Sign:
+    failing = failing_checks(facts)
+    if is_unread(facts.audits) or failing is None:
+        return _not_read(facts.audits)  # type: ignore[arg-type]  # failing is None only where it was not read
+    if not facts.audits:
+        return Sign(pulse=Pulse.NOT_YET, says=("No audit was started in the last 26 hours.",))
+    return _either([f"The check {name} did not run: {error}." for name, error in sorted(failing.items())])
+
+
+def _detectors(facts: Facts, _settings: Settings, _heard: Heard) -> Sign:
+    """Judge whether anything at all looks: the audit, Detect or GuardDuty."""
+    looks = {
+        "audit": None if is_unread(facts.audit) else bool(facts.audit.checks),
+        "detect": None if is_unread(facts.profiles) else any(each.targets for each in facts.profiles),
+        "guardduty": None if is_unread(facts.detector) else facts.detector is not None and facts.detector.enabled,
+    }
+    words = {True: "on", False: "off", None: "not read"}
+    evidence = {name: words[is_on] for name, is_on in looks.items()}
+    if any(looks.values()):
+        return Sign(pulse=Pulse.OK, evidence=evidence)
+    unread = [each for each in (facts.audit, facts.profiles, facts.detector) if is_unread(each)]
+    denied = [each for each in unread if not isinstance(each, Unavailable)]
+    if denied:
+        return Sign(pulse=Pulse.NOT_KNOWN, says=tuple(why(each) for each in denied), evidence=evidence)
+    return Sign(pulse=Pulse.WRONG, says=("No detector is on: nothing looks for anything.",), evidence=evidence)
+
+
+def _alert_target(facts: Facts, settings: Settings, _heard: Heard) -> Sign:
+    if is_unread(facts.audit):
+        return _not_read(facts.audit)
+    target = facts.audit.target
+    faults = []
+    if not target:
+        faults.append("The audit has no target: its reports reach nobody.")
+    elif target != settings.alert_topic:
+        faults.append(f"The audit reports to {target}, not to {settings.alert_topic}.")
+    elif not facts.audit.target_enabled:
+        faults.append("The audit's target is switched off.")
+    return _either(faults, target=target or "none")
+
+
+def _guardduty(facts: Facts, _settings: Settings, _heard: Heard) -> Sign:
+    if is_unread(facts.detector):
+        return _not_read(facts.detector)
+    if facts.detector is None:
+        return _either(["GuardDuty has no detector in this region."])
+    return _either([] if facts.detector.enabled else ["GuardDuty's detector is suspended."], detector=facts.detector.id)
+
+
+def _job_events(facts: Facts, _settings: Settings, _heard: Heard) -> Sign:
+    if is_unread(facts.event_types):
+        return _not_read(facts.event_types)
+    is_on = facts.event_types.get("JOB_EXECUTION", False)
+    return _either([] if is_on else ["AWS IoT does not publish how jobs end: rotations wait for their deadline."])
+
+
+def _schedules(facts: Facts, _settings: Settings, _heard: Heard) -> Sign:
+    stopped = [f"The schedule {rule} is disabled or gone." for rule, is_on in facts.schedules.items() if is_on is False]
+    unread = [each for each in facts.schedules.values() if is_unread(each)]
+    if unread and not stopped:
+        return _not_read(unread[0])
+    return _either(stopped)
+
+
+def _subscriptions(facts: Facts, _settings: Settings, _heard: Heard) -> Sign:
+    topics: dict[str, Read[Topic | None]] = {"alerts": facts.alerts, "notices": facts.notices}
+    faults, evidence = list[str](), dict[str, str]()
+    for name, topic in topics.items():
+        if is_unread(topic):
+            continue
+        faults += _faults_of(name, topic)
+        evidence[name] = f"{topic.confirmed} confirmed, {topic.pending} not" if topic else "no such topic"
+    unread = [each for each in topics.values() if is_unread(each)]
+    if unread and not faults:
+        return _not_read(unread[0])
+    return _either(faults, **evidence)
+
+
+def _faults_of(name: str, topic: Topic | None) -> list[str]:
+    if topic is None:
+        return [f"The topic of {name} is gone."]
+    faults = []
+    if not topic.confirmed:
+        faults.append(f"The topic of {name} has no confirmed subscription.")
+    if topic.pending:
+        faults.append(f"Subscriptions of the topic of {name} that nobody confirmed: {topic.pending}.")
+    return faults
+
+
+def _plan(_facts: Facts, _settings: Settings, heard: Heard) -> Sign:
+    return _either([f"The response plan cannot be read: {heard.plan_fault}"] if heard.plan_fault else [])
+
+
+LINES = (
+    Line(
+        "audit-report",
+        "An audit reports every day",
+        "Deploy the baseline with AuditMode=create, or schedule a daily audit and point its target at the alert topic.",
+        _audit_report,
+    ),
+    Line(
+        "checks-ran",
+        "Every check of the audit runs",
+        "Enable the checks, and attach the policy AWSIoTDeviceDefenderAudit to the role of the audit.",
+        _checks_ran,
+    ),
+    Line(
+        "detectors",
+        "At least one detector is on",
+        "Deploy baseline/template.yaml with AuditMode=create or DetectorMode=create.",
+        _detectors,
+    ),
+    Line(
+        "alert-target",
+        "The audit reports to this service",
+        "Deploy the baseline with AlertsMode=adopt and ExistingAlertTopicArn set to the service's AlertTopicArn.",
+        _alert_target,
+    ),
+    Line("guardduty", "GuardDuty is on", "Deploy the baseline with DetectorMode=create.", _guardduty),
+    Line("job-events", "AWS IoT publishes how jobs end", f"{TURN_EVENTS_ON}.", _job_events),
+    Line(
+        "schedules",
+        "The service's schedules are enabled",
+        "aws events enable-rule --name RULE; a rule that is gone comes back with the next deployment of the stack.",
+        _schedules,
+    ),
+    Line(
+        "subscriptions",
+        "Alerts reach the service, and notices reach people",
+        "Confirm the mail from SNS, or remove the subscription; NoticesEmail subscribes an address.",
+        _subscriptions,
+    ),
+    Line(
+        "plan",
+        "The response plan can be read",
+        "warden plan check layers/plan/python/warden_plan/response-plan.toml",
+        _plan,
+    ),
+)

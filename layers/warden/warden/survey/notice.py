@@ -1,0 +1,32 @@
+"""What people are told when the account became worse to hear or to see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from warden.survey.model import Change, Survey
+
+
+def subject_of(changes: Sequence[Change]) -> str:
+    """Write the subject: one line of ASCII, under 100 characters."""
+    if len(changes) > 1:
+        return f"Fleet Warden: security baseline: {len(changes)} things are worse"
+    return f"Fleet Warden: security baseline: {changes[0].title}: {changes[0].after}"[:99]
+
+
+def body_of(survey: Survey, changes: Sequence[Change], report: str) -> str:
+    """Write what became worse, why, and what to do about each."""
+    paragraphs = [
+        [f"Account {survey.account}, {survey.region}, as of {survey.at:%Y-%m-%d %H:%M} UTC. Worse than before:"],
+        *(_paragraph(each) for each in changes),
+        ["What to do next", f"  Read the whole survey: aws s3 cp {report} -"],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in paragraphs) + "\n"
+
+
+def _paragraph(change: Change) -> list[str]:
+    return [
+        f"{change.title}: {change.before} -> {change.after}",
+        *(f"  {sentence}" for sentence in change.says),
+        *(f"  To close it: {each}" for each in change.todo),
+    ]

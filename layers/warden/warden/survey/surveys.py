@@ -1,0 +1,276 @@
+"""The survey of every day: made, put on record, and people and programs told of what became worse.
+
+The record is written first, with what is still owed. What is owed is done in an order, each part marked as done after
+it was: a run that dies is finished by the next one. Every part may be done twice (decision 6).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Protocol
+
+from warden.core.clock import Clock, to_text
+from warden.core.errors import NotSent
+from warden.core.ledger import EXPIRY, Key, Put, retry_on_conflict, version_of
+from warden.core.ports import AccountReader, Announcements, HasLedger, HasNotices, Reports
+from warden.core.records import RecordType
+from warden.settings import Settings
+from warden.survey.controls import Baseline
+from warden.survey.facts import Facts, lacking, read_facts
+from warden.survey.judge import JUDGES
+from warden.survey.liveness import LINES, Heard
+from warden.survey.model import Change, Control, Liveness, Pulse, State, Survey
+from warden.survey.notice import body_of, subject_of
+from warden.survey.views import SCHEMA_VERSION, survey_json
+
+LATEST = Key("SURVEY", "LATEST")
+_EVERY = timedelta(hours=23, minutes=50)
+"""A schedule of every quarter of an hour finds a survey due once a day, at about the same time."""
+
+_FOLDER = "reports/baseline"
+
+
+class Ports(HasLedger, HasNotices, Protocol):
+    """What a survey touches."""
+
+    @property
+    def account_reader(self) -> AccountReader: ...
+    @property
+    def announcements(self) -> Announcements: ...
+    @property
+    def reports(self) -> Reports: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surveying:
+    """What a survey is handed. It has no plan: a plan that cannot be read is one of its findings."""
+
+    ports: Ports
+    settings: Settings
+    baseline: Baseline
+    clock: Clock
+    plan_fault: Callable[[], str]
+    """Returns what is wrong with the plan; empty if nothing is."""
+
+
+class Owed(StrEnum):
+    """What is done about a survey that is on record, in this order."""
+
+    REPORTS = "reports"
+    EVENT = "event"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurveyRecord:
+    """A survey with what became worse, and what is still owed about it.
+
+    `known` is the last state of each control and line that was really read: not known is no state to compare with.
+    """
+
+    survey: Survey
+    began: datetime
+    known: Mapping[str, str] = field(default_factory=dict)
+    changes: Sequence[Change] = ()
+    owed: Sequence[Owed] = ()
+    version: int = 0
+
+
+SURVEYS = RecordType(name="survey", of=SurveyRecord)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run did: the survey that it made, if one was due, and what could not be sent yet."""
+
+    survey: Survey | None
+    owed: Sequence[Owed]
+
+
+def survey_when_due(surveying: Surveying, *, now: bool = False) -> Run:
+    """Survey the account if a day has passed, or `now`, and do what is owed about the last survey."""
+    record = read_latest(surveying.ports)
+    if record is not None:
+        record = _settle(record, surveying)
+        if not now and surveying.clock() - record.survey.at < _EVERY:
+            return Run(None, record.owed)
+    made = _settle(retry_on_conflict(lambda: _survey(surveying)), surveying)
+    return Run(made.survey, made.owed)
+
+
+def read_latest(ports: HasLedger) -> SurveyRecord | None:
+    """Read the last survey; None before the first."""
+    record = ports.ledger.read(LATEST)
+    return None if record is None else replace(SURVEYS.value(record), version=version_of(record))
+
+
+def _survey(surveying: Surveying) -> SurveyRecord:
+    ports, settings, now = surveying.ports, surveying.settings, surveying.clock()
+    last = read_latest(ports)
+    facts = read_facts(ports.account_reader, settings, now)
+    heard = Heard(
+        plan_fault=surveying.plan_fault(),
+        began=last.began if last else now,
+        audits=_audits_heard(ports, surveying.baseline),
+    )
+    survey = Survey(
+        at=now,
+        account=settings.account,
+        region=settings.region,
+        stack=settings.event_source,
+        baseline_stack=settings.baseline_stack,
+        controls=tuple(_controls(facts, surveying, last)),
+        liveness=tuple(_liveness(facts, surveying, heard, last)),
+        lacking=tuple(lacking(facts)),
+    )
+    changes = tuple(_worse(survey, last)) if last else ()
+    record = SurveyRecord(
+        survey=survey,
+        began=heard.began,
+        known={**(last.known if last else {}), **_known(survey)},
+        changes=changes,
+        owed=(Owed.REPORTS, Owed.EVENT, Owed.NOTICE) if changes else (Owed.REPORTS,),
+    )
+    day = Key("SURVEY", f"{now:%Y-%m-%d}")
+    kept = {**SURVEYS.record(record), EXPIRY: int((now + settings.case_retention).timestamp())}
+    ports.ledger.commit(
+        Put(LATEST, SURVEYS.record(record), last.version if last else 0),
+        Put(day, kept, version_of(ports.ledger.read(day))),
+    )
+    return replace(record, version=(last.version if last else 0) + 1)
+
+
+def _audits_heard(ports: HasLedger, baseline: Baseline) -> frozenset[str]:
+    """List the audits that `ingest` has read a check of, the last of each check."""
+    records = (ports.ledger.read(Key(f"AUDIT#{check}", "SETTLE")) for check in sorted(baseline.checks))
+    return frozenset(record["task"] for record in records if record is not None)
+
+
+def _controls(facts: Facts, surveying: Surveying, last: SurveyRecord | None) -> Iterator[Control]:
+    before = {each.key: each for each in last.survey.controls} if last else {}
+    for key, terms in surveying.baseline.controls.items():
+        verdict = JUDGES[key](facts, surveying.settings, surveying.baseline)
+        same = key in before and before[key].state is verdict.state
+        yield Control(
+            number=terms.number,
+            key=key,
+            title=terms.title,
+            state=verdict.state,
+            owner=verdict.owner,
+            since=before[key].since if same else facts.now,
+            says=verdict.says,
+            evidence=verdict.evidence,
+            closes=verdict.closes,
+        )
+
+
+def _liveness(facts: Facts, surveying: Surveying, heard: Heard, last: SurveyRecord | None) -> Iterator[Liveness]:
+    before = {each.key: each for each in last.survey.liveness} if last else {}
+    for line in LINES:
+        sign = line.judge(facts, surveying.settings, heard)
+        same = line.key in before and before[line.key].pulse is sign.pulse
+        yield Liveness(
+            key=line.key,
+            title=line.title,
+            pulse=sign.pulse,
+            since=before[line.key].since if same else facts.now,
+            says=sign.says,
+            evidence=sign.evidence,
+            fix=line.fix,
+        )
+
+
+# --- What became worse -----------------------------------------------------------------------------------------------
+
+_RANKS: Mapping[str, int] = {State.ON: 2, State.PARTLY: 1, State.OFF: 0, Pulse.OK: 2, Pulse.WRONG: 0}
+"""The states that can be compared; the others say that there is nothing to compare."""
+
+
+def _entries(survey: Survey) -> Iterator[tuple[str, str, Control | Liveness]]:
+    yield from ((f"control:{each.key}", each.state.value, each) for each in survey.controls)
+    yield from ((f"liveness:{each.key}", each.pulse.value, each) for each in survey.liveness)
+
+
+def _known(survey: Survey) -> dict[str, str]:
+    return {key: state for key, state, _ in _entries(survey) if state in _RANKS}
+
+
+def _worse(survey: Survey, last: SurveyRecord) -> Iterator[Change]:
+    """List what is worse than it was last known to be, and what of the last survey nobody was told."""
+    states = {key: state for key, state, _ in _entries(last.survey)}
+    untold = {each.key: each.before for each in last.changes if Owed.NOTICE in last.owed}
+    for key, after, entry in _entries(survey):
+        before = untold.get(key, _last_of(key, after, states, last))
+        if before and _is_worse(before, after):
+            todo = entry.closes if isinstance(entry, Control) else (entry.fix,)
+            yield Change(key=key, title=entry.title, before=before, after=after, says=entry.says, todo=todo)
+
+
+def _last_of(key: str, after: str, states: Mapping[str, str], last: SurveyRecord) -> str:
+    """Return the state to compare with: the very last if this one is not known, so that it is said once."""
+    return states.get(key, "") if after == State.NOT_KNOWN else last.known.get(key, "")
+
+
+def _is_worse(before: str, after: str) -> bool:
+    if after == State.NOT_KNOWN:
+        return _RANKS.get(before, 0) > 0
+    return after in _RANKS and _RANKS[after] < _RANKS.get(before, 0)
+
+
+# --- What is owed ----------------------------------------------------------------------------------------------------
+
+
+def _settle(record: SurveyRecord, surveying: Surveying) -> SurveyRecord:
+    """Do what is owed; what cannot be sent now stays owed, and what comes after it is done all the same."""
+    for each in record.owed:
+        try:
+            _DUTIES[each](record, surveying)
+        except NotSent:
+            continue
+        record = replace(record, owed=tuple(owed for owed in record.owed if owed is not each))
+        put = Put(LATEST, SURVEYS.record(record), record.version)
+        surveying.ports.ledger.commit(put)
+        record = replace(record, version=record.version + 1)
+    return record
+
+
+def _keep_reports(record: SurveyRecord, surveying: Surveying) -> None:
+    text = json.dumps(survey_json(record.survey), indent=1)
+    for name in (f"{record.survey.at:%Y-%m-%d}", "latest"):
+        surveying.ports.reports.keep_page(f"{_FOLDER}/{name}.json", text, "application/json")
+
+
+def _announce(record: SurveyRecord, surveying: Surveying) -> None:
+    surveying.ports.announcements.publish_survey(event_of(record))
+
+
+def _tell_people(record: SurveyRecord, surveying: Surveying) -> None:
+    report = f"s3://{surveying.settings.evidence_bucket}/{_FOLDER}/latest.json"
+    surveying.ports.notices.send(subject_of(record.changes), body_of(record.survey, record.changes, report))
+
+
+def event_of(record: SurveyRecord) -> dict[str, Any]:
+    """Return the event: what became worse. Its id is the same however often it is sent."""
+    survey = record.survey
+    return {
+        "schema": SCHEMA_VERSION,
+        "id": f"survey:{to_text(survey.at)}",
+        "account": survey.account,
+        "region": survey.region,
+        "at": to_text(survey.at),
+        "changes": [
+            {"key": each.key, "before": each.before, "after": each.after, "says": [*each.says]}
+            for each in record.changes
+        ],
+    }
+
+
+_DUTIES: Mapping[Owed, Callable[[SurveyRecord, Surveying], None]] = {
+    Owed.REPORTS: _keep_reports,
+    Owed.EVENT: _announce,
+    Owed.NOTICE: _tell_people,
+}

@@ -1,0 +1,150 @@
+"""An account as a survey finds it: one model behind the fake of the port and behind the stand-in for AWS's APIs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from warden.core.account_facts import (
+    Analyzer,
+    AuditConfiguration,
+    AuditTask,
+    Bucket,
+    Denied,
+    Detector,
+    IotLogging,
+    LearningModel,
+    Read,
+    ScheduledAudit,
+    SecurityProfile,
+    StackResource,
+    Suppression,
+    Topic,
+    Trail,
+    TrailStatus,
+    Unanswered,
+    Unavailable,
+    Unread,
+)
+
+
+@dataclass(kw_only=True)
+class AccountModel:
+    """What the account has; a new one is empty, as AWS hands it out. `denied` are the actions that the role lacks."""
+
+    region: str = "us-east-1"
+    has_device_defender: bool = True
+    denied: set[str] = field(default_factory=set)
+    audit: AuditConfiguration = field(default_factory=AuditConfiguration)
+    scheduled_audits: list[ScheduledAudit] = field(default_factory=list)
+    audits: list[AuditTask] = field(default_factory=list)
+    suppressions: list[Suppression] = field(default_factory=list)
+    logging: IotLogging | None = None
+    event_types: dict[str, bool] = field(default_factory=dict)
+    profiles: list[SecurityProfile] = field(default_factory=list)
+    models: list[LearningModel] = field(default_factory=list)
+    custom_metrics: list[str] = field(default_factory=list)
+    detector: Detector | None = None
+    guardduty_administrator: str = ""
+    management_account: str = ""
+    trails: list[Trail] = field(default_factory=list)
+    trail_statuses: dict[str, TrailStatus] = field(default_factory=dict)
+    """A trail that has none here is one that cannot be looked at from this account."""
+    trails_without_management: set[str] = field(default_factory=set)
+    selectors: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What AWS answers about a trail's events, where it is more than the baseline sets."""
+    buckets: dict[str, Bucket] = field(default_factory=dict)
+    """A bucket that is not here is another account's."""
+    analyzers: list[Analyzer] = field(default_factory=list)
+    topics: dict[str, Topic] = field(default_factory=dict)
+    schedules: dict[str, bool] = field(default_factory=dict)
+    stacks: dict[str, set[StackResource]] = field(default_factory=dict)
+
+
+class FakeAccountReader:
+    """Reads the model: denied for each action that the role lacks, in the order in which the adapter would meet it."""
+
+    def __init__(self, model: AccountModel) -> None:
+        self.model = model
+
+    def _unread(self, *actions: str, device_defender: bool = False) -> Unread | None:
+        if device_defender and not self.model.has_device_defender:
+            return Unavailable(self.model.region)
+        return next((Denied(action) for action in actions if action in self.model.denied), None)
+
+    def audit_configuration(self) -> Read[AuditConfiguration]:
+        return self._unread("iot:DescribeAccountAuditConfiguration", device_defender=True) or self.model.audit
+
+    def scheduled_audits(self) -> Read[Sequence[ScheduledAudit]]:
+        described = ("iot:DescribeScheduledAudit",) if self.model.scheduled_audits else ()
+        unread = self._unread("iot:ListScheduledAudits", *described, device_defender=True)
+        return unread or tuple(self.model.scheduled_audits)
+
+    def audits(self, since: datetime, until: datetime) -> Read[Sequence[AuditTask]]:
+        found = tuple(task for task in self.model.audits if since <= task.started_at <= until)
+        described = ("iot:DescribeAuditTask",) if found else ()
+        return self._unread("iot:ListAuditTasks", *described, device_defender=True) or found
+
+    def suppressions(self) -> Read[Sequence[Suppression]]:
+        return self._unread("iot:ListAuditSuppressions", device_defender=True) or tuple(self.model.suppressions)
+
+    def iot_logging(self) -> Read[IotLogging | None]:
+        return self._unread("iot:GetV2LoggingOptions") or self.model.logging
+
+    def event_types(self) -> Read[Mapping[str, bool]]:
+        return self._unread("iot:DescribeEventConfigurations") or dict(self.model.event_types)
+
+    def security_profiles(self) -> Read[Sequence[SecurityProfile]]:
+        each = ("iot:DescribeSecurityProfile", "iot:ListTargetsForSecurityProfile") if self.model.profiles else ()
+        return self._unread("iot:ListSecurityProfiles", *each, device_defender=True) or tuple(self.model.profiles)
+
+    def learning_models(self, profile: str) -> Read[Sequence[LearningModel]]:
+        unread = self._unread("iot:GetBehaviorModelTrainingSummaries", device_defender=True)
+        return unread or tuple(each for each in self.model.models if each.profile == profile)
+
+    def custom_metrics(self) -> Read[Sequence[str]]:
+        return self._unread("iot:ListCustomMetrics", device_defender=True) or tuple(self.model.custom_metrics)
+
+    def detector(self) -> Read[Detector | None]:
+        described = ("guardduty:GetDetector",) if self.model.detector else ()
+        return self._unread("guardduty:ListDetectors", *described) or self.model.detector
+
+    def guardduty_administrator(self, detector: str) -> Read[str]:
+        if self.model.detector is None or self.model.detector.id != detector:
+            return Unanswered("guardduty:GetAdministratorAccount", "BadRequestException")
+        return self._unread("guardduty:GetAdministratorAccount") or self.model.guardduty_administrator
+
+    def organization(self) -> Read[str]:
+        return self._unread("organizations:DescribeOrganization") or self.model.management_account
+
+    def trails(self) -> Read[Sequence[Trail]]:
+        return self._unread("cloudtrail:DescribeTrails") or tuple(self.model.trails)
+
+    def trail_status(self, arn: str) -> Read[TrailStatus]:
+        if arn not in self.model.trail_statuses:
+            return Unanswered("cloudtrail:GetTrailStatus", "TrailNotFoundException")
+        return self._unread("cloudtrail:GetTrailStatus") or self.model.trail_statuses[arn]
+
+    def trail_records_management(self, arn: str) -> Read[bool]:
+        if arn not in self.model.trail_statuses:
+            return Unanswered("cloudtrail:GetEventSelectors", "TrailNotFoundException")
+        return self._unread("cloudtrail:GetEventSelectors") or arn not in self.model.trails_without_management
+
+    def bucket(self, name: str) -> Read[Bucket]:
+        if name not in self.model.buckets:
+            return Denied("s3:GetBucketPublicAccessBlock")
+        return self._unread("s3:GetBucketPublicAccessBlock", "s3:GetBucketVersioning") or self.model.buckets[name]
+
+    def analyzers(self) -> Read[Sequence[Analyzer]]:
+        return self._unread("access-analyzer:ListAnalyzers") or tuple(self.model.analyzers)
+
+    def topic(self, arn: str) -> Read[Topic | None]:
+        return self._unread("sns:GetTopicAttributes") or self.model.topics.get(arn)
+
+    def schedule_is_on(self, rule: str) -> Read[bool]:
+        return self._unread("events:DescribeRule") or self.model.schedules.get(rule, False)
+
+    def stack_resources(self, stack: str) -> Read[frozenset[StackResource]]:
+        return self._unread("cloudformation:ListStackResources") or frozenset(self.model.stacks.get(stack, set()))

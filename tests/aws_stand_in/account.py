@@ -1,0 +1,302 @@
+"""What AWS answers about an account's settings, out of a model of the account (tests/account_model.py).
+
+The forms are those of botocore's model; the refusals are those of the API references. What the role is denied is in the
+model too: each service words it in its own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tests.account_model import AccountModel
+from tests.aws_stand_in.refusal import Refusal
+from warden.core.account_facts import Bucket, Detector, SecurityProfile, Trail, TrailStatus
+
+if TYPE_CHECKING:
+    from tests.aws_stand_in.answers import AwsState
+
+type Answer = Callable[[AwsState, Mapping[str, Any]], dict[str, Any] | None]
+
+DENIALS = {
+    "s3": "AccessDenied",
+    "sns": "AuthorizationError",
+    "cloudformation": "AccessDenied",
+}
+"""How a service calls a denial, where it is not AccessDeniedException."""
+
+
+def of_model(action: str, answered: Callable[[AccountModel, Mapping[str, Any]], dict[str, Any] | None]) -> Answer:
+    """Make an answer that the model's role may be denied."""
+
+    def answer(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+        if action in state.account.denied:
+            code = DENIALS.get(action.partition(":")[0], "AccessDeniedException")
+            raise Refusal(code, f"User is not authorized to perform: {action}")
+        return answered(state.account, asked)
+
+    return answer
+
+
+def audit_configuration(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe it: an account that was never set up answers too, with neither role nor target."""
+    target = {
+        "targetArn": model.audit.target,
+        "roleArn": "arn:aws:iam::1:role/a",
+        "enabled": model.audit.target_enabled,
+    }
+    return {
+        "roleArn": model.audit.role or None,
+        "auditNotificationTargetConfigurations": {"SNS": target} if model.audit.target else {},
+        "auditCheckConfigurations": {
+            **{check: {"enabled": True} for check in sorted(model.audit.checks)},
+            "A_CHECK_THAT_IS_OFF": {"enabled": False},
+        },
+    }
+
+
+def scheduled_audits(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List them, without their checks."""
+    listed = [{"scheduledAuditName": each.name, "frequency": each.frequency} for each in model.scheduled_audits]
+    return {"scheduledAudits": listed}
+
+
+def scheduled_audit(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe one."""
+    for each in model.scheduled_audits:
+        if each.name == asked["scheduledAuditName"]:
+            checks = sorted(each.checks)
+            return {"scheduledAuditName": each.name, "frequency": each.frequency, "targetCheckNames": checks}
+    raise Refusal("ResourceNotFoundException", "there is no such scheduled audit")
+
+
+def audit_tasks(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List the tasks that were started in a time, without their times."""
+    found = [each for each in model.audits if asked["startTime"] <= each.started_at <= asked["endTime"]]
+    return {"tasks": [{"taskId": each.id, "taskStatus": each.status} for each in found]}
+
+
+def audit_task(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe one."""
+    for each in model.audits:
+        if each.id == asked["taskId"]:
+            details = {
+                name: {"checkRunStatus": run.status, **({"errorCode": run.error} if run.error else {})}
+                for name, run in each.checks.items()
+            }
+            return {"taskStatus": each.status, "taskStartTime": each.started_at, "auditDetails": details}
+    raise Refusal("ResourceNotFoundException", "there is no such task")
+
+
+def suppressions(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List them; one without an end has no date."""
+    return {
+        "suppressions": [
+            {
+                "checkName": each.check,
+                "resourceIdentifier": {"account": "123456789012"},
+                "suppressIndefinitely": each.until is None,
+                "expirationDate": each.until,
+            }
+            for each in model.suppressions
+        ]
+    }
+
+
+def logging_options(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Read them; an account that never set any is told so by an error."""
+    if model.logging is None:
+        raise Refusal("NotConfiguredException", "logging is not configured")
+    return {
+        "roleArn": "arn:aws:iam::1:role/logs",
+        "defaultLogLevel": model.logging.level,
+        "disableAllLogs": model.logging.disabled,
+        "eventConfigurations": [
+            {"eventType": event, "logLevel": level} for event, level in model.logging.events.items()
+        ],
+    }
+
+
+def security_profiles(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List their names."""
+    return {"securityProfileIdentifiers": [{"name": each.name, "arn": f"a:{each.name}"} for each in model.profiles]}
+
+
+def security_profile(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe one."""
+    profile = _profile(model, asked)
+    criteria = {"mlDetectionConfig": {"confidenceLevel": "HIGH"}} if profile.learns else {}
+    behaviors = [{"name": f"b-{metric}", "metric": metric, "criteria": criteria} for metric in sorted(profile.metrics)]
+    kinds = zip(["SNS"], profile.topics, strict=False)  # there is one kind of target
+    targets = {kind: {"alertTargetArn": topic, "roleArn": "arn:aws:iam::1:role/a"} for kind, topic in kinds}
+    return {"securityProfileName": profile.name, "behaviors": behaviors, "alertTargets": targets}
+
+
+def targets_of_profile(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List what a profile is attached to."""
+    return {"securityProfileTargets": [{"arn": each} for each in sorted(_profile(model, asked).targets)]}
+
+
+def _profile(model: AccountModel, asked: Mapping[str, Any]) -> SecurityProfile:
+    for each in model.profiles:
+        if each.name == asked["securityProfileName"]:
+            return each
+    raise Refusal("ResourceNotFoundException", "there is no such security profile")
+
+
+def training(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List the models of a profile."""
+    return {
+        "summaries": [
+            {"securityProfileName": each.profile, "behaviorName": each.behavior, "modelStatus": each.status}
+            for each in model.models
+            if each.profile == asked["securityProfileName"]
+        ]
+    }
+
+
+def custom_metrics(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List their names."""
+    return {"metricNames": model.custom_metrics}
+
+
+def detectors(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List the one detector, if there is one."""
+    return {"DetectorIds": [model.detector.id] if model.detector else []}
+
+
+def detector(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe it: the plans that are off are listed too."""
+    found = _detector(model, asked)
+    features = [{"Name": plan, "Status": "ENABLED"} for plan in sorted(found.plans)]
+    return {
+        "Status": "ENABLED" if found.enabled else "DISABLED",
+        "ServiceRole": "arn:aws:iam::1:role/g",
+        "Features": [*features, {"Name": "EBS_MALWARE_PROTECTION", "Status": "DISABLED"}],
+    }
+
+
+def administrator(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the administrator to a member; to any other account, nothing."""
+    _detector(model, asked)
+    named = model.guardduty_administrator
+    return {"Administrator": {"AccountId": named, "RelationshipStatus": "Enabled"} if named else {}}
+
+
+def _detector(model: AccountModel, asked: Mapping[str, Any]) -> Detector:
+    if model.detector is None or model.detector.id != asked["DetectorId"]:
+        raise Refusal("BadRequestException", "the input detectorId is not owned by the current account")
+    return model.detector
+
+
+def organization(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe it to any member."""
+    if not model.management_account:
+        raise Refusal("AWSOrganizationsNotInUseException", "the account is not a member of an organization")
+    return {"Organization": {"Id": "o-exampleorgid", "MasterAccountId": model.management_account}}
+
+
+def trails(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe them, shadows included."""
+    return {
+        "trailList": [
+            {
+                "Name": each.name,
+                "TrailARN": each.arn,
+                "S3BucketName": each.bucket,
+                "IsMultiRegionTrail": each.multi_region,
+                "IsOrganizationTrail": each.organization,
+                "LogFileValidationEnabled": each.validated,
+            }
+            for each in model.trails
+        ]
+    }
+
+
+def trail_status(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Read whether a trail records."""
+    status = _status(model, asked["Name"])
+    return {"IsLogging": status.logging, **({"LatestDeliveryError": status.error} if status.error else {})}
+
+
+def event_selectors(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the selectors, in the older form unless the model has others."""
+    if asked["TrailName"] in model.selectors:
+        return model.selectors[asked["TrailName"]]
+    _status(model, asked["TrailName"])
+    recorded = asked["TrailName"] not in model.trails_without_management
+    return {"EventSelectors": [{"ReadWriteType": "All", "IncludeManagementEvents": recorded}]}
+
+
+def _status(model: AccountModel, arn: str) -> TrailStatus:
+    if arn not in model.trail_statuses:
+        raise Refusal("TrailNotFoundException", f"Unknown trail: {arn}")
+    return model.trail_statuses[arn]
+
+
+def public_access(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Read the block; another account's bucket is denied, one without a block has an error of its own."""
+    if not _bucket(model, asked).public_access_blocked:
+        raise Refusal("NoSuchPublicAccessBlockConfiguration", "The public access block configuration was not found")
+    names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    return {"PublicAccessBlockConfiguration": dict.fromkeys(names, True)}
+
+
+def versioning(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Read it; a bucket that never had any answers nothing."""
+    return {"Status": "Enabled"} if _bucket(model, asked).versioned else {}
+
+
+def _bucket(model: AccountModel, asked: Mapping[str, Any]) -> Bucket:
+    if asked["Bucket"] not in model.buckets:
+        raise Refusal("AccessDenied", "Access Denied")
+    return model.buckets[asked["Bucket"]]
+
+
+def analyzers(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List those of this account."""
+    made = datetime(2026, 1, 1, tzinfo=UTC)
+    return {
+        "analyzers": [
+            {"arn": each.arn, "name": each.name, "type": each.type, "status": each.status, "createdAt": made}
+            for each in model.analyzers
+        ]
+    }
+
+
+def topic_attributes(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Count the subscriptions of a topic."""
+    topic = model.topics.get(asked["TopicArn"])
+    if topic is None:
+        raise Refusal("NotFound", "Topic does not exist")  # the code; the exception is NotFoundException
+    counts = {"SubscriptionsConfirmed": str(topic.confirmed), "SubscriptionsPending": str(topic.pending)}
+    return {"Attributes": {"TopicArn": asked["TopicArn"], **counts}}
+
+
+def rule(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a rule."""
+    if asked["Name"] not in model.schedules:
+        raise Refusal("ResourceNotFoundException", f"Rule {asked['Name']} does not exist on EventBus default.")
+    return {"Name": asked["Name"], "State": "ENABLED" if model.schedules[asked["Name"]] else "DISABLED"}
+
+
+def stack_resources(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List what a stack made; what it could not make has no id, what it deleted is listed too."""
+    name = asked["StackName"]
+    if name not in model.stacks:
+        raise Refusal("ValidationError", f"Stack with id {name} does not exist")
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    there = {"LogicalResourceId": "A", "LastUpdatedTimestamp": at, "ResourceStatus": "CREATE_COMPLETE"}
+    gone = {**there, "ResourceType": "AWS::SNS::Topic", "PhysicalResourceId": "g", "ResourceStatus": "DELETE_COMPLETE"}
+    failed = {**there, "ResourceType": "AWS::SNS::Topic", "ResourceStatus": "CREATE_FAILED"}
+    made = sorted(model.stacks[name], key=lambda each: (each.type, each.id))
+    listed = [{**there, "ResourceType": each.type, "PhysicalResourceId": each.id} for each in made]
+    return {"StackResourceSummaries": [*listed, gone, failed]}
+
+
+def trail_of(name: str, region: str = "us-east-1", account: str = "123456789012", **changes: Any) -> Trail:
+    """Build a trail as the baseline makes one."""
+    arn = f"arn:aws:cloudtrail:{region}:{account}:trail/{name}"
+    kept = {"bucket": f"{name}-logs", "multi_region": True, "organization": False, "validated": True}
+    return Trail(name=name, arn=arn, **{**kept, **changes})

@@ -1,0 +1,106 @@
+"""The survey's handler: what it counts, what it keeps, and that it does without what it cannot read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from functions.survey_account import app
+from tests.functions.conftest import REGION, Context, Deployment, sample
+from tests.unit.survey.accounts import fill
+from warden import bootstrap
+from warden.aws.account_reader import ACTIONS
+from warden.core.errors import PlanError, PlanFault
+
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")  # of a run that was not due
+
+
+def gauges(printed: str) -> dict[str, Any]:
+    """Return the metrics of the one run that was printed, with its dimensions."""
+    [line] = [json.loads(each) for each in printed.splitlines() if "CloudWatchMetrics" in each]
+    names = ("ControlsOff", "ControlsPartly", "ControlsNotKnown", "LivenessWrong")
+    [directive] = line["_aws"]["CloudWatchMetrics"]
+    assert sorted(metric["Name"] for metric in directive["Metrics"]) == sorted(names)
+    assert [sorted(each) for each in directive["Dimensions"]] == [["service", "stack"]]
+    assert (line["service"], line["stack"]) == ("fleet-warden", "fleet-warden")
+    return {name: line[name][0] for name in names}
+
+
+@pytest.mark.usefixtures("deployment")
+def test_an_empty_account_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = app.lambda_handler(sample("survey-account"), Context())
+
+    assert answer["surveyed"]
+    counted = gauges(capsys.readouterr().out)
+    assert counted["ControlsOff"] > 5
+    assert counted["ControlsNotKnown"] == 0
+    assert counted["LivenessWrong"] == len(answer["wrong"]) > 0
+
+
+def test_it_is_kept_in_the_bucket_and_on_record(deployment: Deployment) -> None:
+    fill(deployment.strict.state.account)
+
+    app.lambda_handler(sample("survey-account"), Context())
+
+    body = deployment.client("s3").get_object(Bucket="evidence", Key="reports/baseline/latest.json")
+    survey = json.loads(body["Body"].read())
+    assert (survey["schema_version"], survey["region"], len(survey["controls"])) == (1, REGION, 11)
+    assert body["ContentType"] == "application/json"
+    assert {record["sk"] for record in deployment.records("survey")} == {"LATEST", survey["at"][:10]}
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_second_run_on_the_same_day_is_not_due(capsys: pytest.CaptureFixture[str]) -> None:
+    app.lambda_handler(sample("survey-account"), Context())
+    capsys.readouterr()
+
+    assert app.lambda_handler(sample("survey-account"), Context()) == {"surveyed": False}
+    assert "CloudWatchMetrics" not in capsys.readouterr().out
+
+
+def test_a_role_that_may_read_nothing_makes_a_survey_and_no_traceback(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployment.strict.state.account.denied = {*ACTIONS.values()}
+
+    assert app.lambda_handler(sample("survey-account"), Context()) == {"surveyed": True, "wrong": []}
+    printed = capsys.readouterr().out
+    assert gauges(printed) == {"ControlsOff": 0, "ControlsPartly": 0, "ControlsNotKnown": 11, "LivenessWrong": 0}
+    assert "Traceback" not in printed
+
+
+def test_what_could_not_be_sent_is_sent_by_the_next_run(deployment: Deployment) -> None:
+    account = fill(deployment.strict.state.account)
+    app.lambda_handler({"now": True}, Context())
+    account.logging = None
+    deployment.strict.refuse("Publish", "InternalError")
+
+    app.lambda_handler({"now": True}, Context())
+    assert [record["owed"] for record in deployment.records("survey") if record["sk"] == "LATEST"] == [["notice"]]
+    app.lambda_handler(sample("survey-account"), Context())
+
+    assert [call["Subject"] for call in deployment.strict.made("Publish")][-1].endswith("logs what it refuses: off")
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_plan_that_cannot_be_read_is_a_line_of_the_survey(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise PlanError([PlanFault(3, "no such mode")])
+
+    monkeypatch.setattr(bootstrap, "deployed_plan", broken)
+
+    assert "plan" in app.lambda_handler(sample("survey-account"), Context())["wrong"]
+
+
+@pytest.mark.parametrize(("region", "has"), [("us-east-1", True), ("sa-east-1", False)])
+@pytest.mark.usefixtures("deployment")
+def test_the_region_decides_whether_there_is_device_defender(
+    monkeypatch: pytest.MonkeyPatch, region: str, has: bool
+) -> None:
+    monkeypatch.setenv("AWS_REGION", region)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    bootstrap.surveying.cache_clear()
+
+    assert bootstrap.surveying().ports.account_reader.has_device_defender is has  # type: ignore[attr-defined]

@@ -1,0 +1,434 @@
+"""Each control in accounts that have it, do not, have a part of it, or do not let us look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.account_model import AccountModel
+from tests.aws_stand_in.account import trail_of
+from tests.fakes import NOON
+from tests.unit.survey.accounts import (
+    ALERTS,
+    ALL_THINGS,
+    CHECKS,
+    RULES,
+    SURVEYED,
+    facts_of,
+    fill,
+    newly_deployed,
+)
+from warden.aws.account_reader import ACTIONS
+from warden.core.account_facts import (
+    Analyzer,
+    AuditConfiguration,
+    Bucket,
+    CheckRun,
+    Detector,
+    IotLogging,
+    LearningModel,
+    ScheduledAudit,
+    SecurityProfile,
+    Suppression,
+    Topic,
+    TrailStatus,
+)
+from warden.survey.controls import baseline
+from warden.survey.facts import lacking
+from warden.survey.judge import JUDGES
+from warden.survey.model import Owner, State
+from warden.survey.verdicts import Verdict
+
+S, O = State, Owner  # noqa: E741 - so that a row of the tables below is a line
+SHARED = "DEVICE_CERTIFICATE_SHARED_CHECK"
+
+
+def verdict(key: str, account: AccountModel) -> Verdict:
+    return JUDGES[key](facts_of(account), SURVEYED, baseline())
+
+
+def full(**changes: object) -> AccountModel:
+    account = fill(AccountModel())
+    account.__dict__.update(changes)
+    return account
+
+
+def test_every_control_has_its_judge() -> None:
+    assert {*JUDGES} == {*baseline().controls}
+
+
+@pytest.mark.parametrize("key", JUDGES)
+def test_what_the_baselines_stack_set_up_is_on_and_ours(key: str) -> None:
+    found = verdict(key, full())
+
+    assert (found.state, found.owner, found.says, found.closes) == (S.ON, O.OURS, (), ())
+
+
+@pytest.mark.parametrize("key", JUDGES)
+def test_what_somebody_else_set_up_is_on_and_theirs(key: str) -> None:
+    found = verdict(key, full(stacks={}))
+
+    ours = {"device-logs": O.OURS, "rotation": O.BOTH, "alerts": O.OURS}
+    assert (found.state, found.owner) == (S.ON, ours.get(key, O.THEIRS))
+
+
+EMPTY = {
+    "unique-identity": S.OFF,
+    "least-privilege": S.OFF,
+    "logging": S.OFF,
+    "daily-audit": S.OFF,
+    "detect": S.OFF,
+    "rotation": S.PARTLY,  # the service's own sweep is there
+    "alerts": S.PARTLY,  # nothing to report from, and no profile that reports elsewhere
+    "cloudtrail": S.OFF,
+    "guardduty": S.OFF,
+    "device-logs": S.ON,
+    "custom-metrics": S.OFF,
+}
+
+
+@pytest.mark.parametrize(("key", "state"), EMPTY.items())
+def test_a_fresh_account_with_nothing_but_the_service(key: str, state: State) -> None:
+    found = verdict(key, newly_deployed(AccountModel()))
+
+    assert found.state is state
+    if state is not S.ON:
+        assert found.says
+        assert found.closes
+
+
+def test_a_fresh_account_says_the_very_parameter() -> None:
+    account = newly_deployed(AccountModel())
+
+    for key, terms in baseline().controls.items():
+        parameters = {each for each in terms.closes if each.endswith("=create")} - {"UnusedAccessAnalyzerMode=create"}
+        if EMPTY[key] is S.OFF:
+            assert set(verdict(key, account).closes) == parameters
+
+
+AUDITED = ("unique-identity", "least-privilege", "daily-audit", "rotation")
+
+
+@pytest.mark.parametrize("key", AUDITED)
+class TestAudit:
+    def test_a_check_that_is_not_enabled_is_named(self, key: str) -> None:
+        [left_out, *_] = sorted(CHECKS if key == "daily-audit" else baseline().controls[key].checks)
+        found = verdict(key, full(audit=replace(full().audit, checks=CHECKS - {left_out})))
+
+        assert found.state is S.PARTLY
+        assert f"Not enabled: {left_out}." in found.says
+        assert found.closes == ("AuditMode=create",)
+
+    def test_no_check_enabled_is_off(self, key: str) -> None:
+        found = verdict(key, full(audit=AuditConfiguration(role="arn:audit")))
+
+        assert found.state in (S.OFF, S.PARTLY)
+        assert "None of its audit checks is enabled." in found.says
+
+    @pytest.mark.parametrize("frequency", ["", "WEEKLY"])
+    def test_what_runs_less_than_daily_is_partly(self, key: str, frequency: str) -> None:
+        schedules = [ScheduledAudit(name="weekly", frequency=frequency, checks=CHECKS)] if frequency else []
+        found = verdict(key, full(scheduled_audits=schedules))
+
+        assert found.state is S.PARTLY
+        assert any(each.startswith("Not in a daily audit: ") for each in found.says)
+
+    def test_a_check_without_enough_rights_did_not_run(self, key: str) -> None:
+        [check, *_] = sorted(CHECKS if key == "daily-audit" else baseline().controls[key].checks)
+        [task] = full().audits
+        task = replace(task, checks={**task.checks, check: CheckRun("FAILED", "INSUFFICIENT_PERMISSIONS")})
+        found = verdict(key, full(audits=[task]))
+
+        assert found.state is S.PARTLY
+        assert f"Enabled, but did not run: {check} (INSUFFICIENT_PERMISSIONS). The audit's role is arn:audit." in (
+            found.says
+        )
+
+    def test_the_newest_run_of_a_check_counts(self, key: str) -> None:
+        [task] = full().audits
+        failed = {check: CheckRun("FAILED") for check in CHECKS}
+        older = replace(task, id="older", started_at=task.started_at - timedelta(hours=12), checks=failed)
+
+        assert verdict(key, full(audits=[task, older])).state is S.ON
+        assert verdict(key, full(audits=[replace(older, started_at=NOON), task])).state is S.PARTLY
+
+    def test_before_its_first_run_it_is_on(self, key: str) -> None:
+        assert verdict(key, full(audits=[])).state is S.ON
+
+
+def test_an_audit_without_a_role_says_so() -> None:
+    account = full()
+    account.audit = replace(account.audit, role="")
+    [task] = account.audits
+    account.audits = [replace(task, checks={SHARED: CheckRun("FAILED")})]
+
+    says = verdict("unique-identity", account).says
+
+    assert says == (f"Enabled, but did not run: {SHARED} (FAILED). The audit's role is not set.",)
+
+
+def test_suppressions_without_an_end_are_named_and_cost_nothing() -> None:
+    suppressions = [
+        Suppression(check="LOGGING_DISABLED_CHECK", until=None),
+        Suppression(check=SHARED, until=NOON),
+    ]
+    found = verdict("daily-audit", full(suppressions=suppressions))
+
+    assert found.state is S.ON
+    assert found.says == ("Suppressed without an end: 1, for LOGGING_DISABLED_CHECK.",)
+
+
+class TestAnalyzer:
+    def test_one_that_is_not_active_does_not_count(self) -> None:
+        analyzers = [Analyzer(name="a", arn="arn:a", type="ACCOUNT", status="DISABLED")]
+        found = verdict("least-privilege", full(analyzers=analyzers))
+
+        assert found.state is S.PARTLY
+        assert found.says == ("The analyzer of access from outside is not active.",)
+        assert found.evidence["analyzers"] == "a (ACCOUNT, DISABLED)"
+
+    def test_one_of_unused_access_looks_at_something_else(self) -> None:
+        analyzers = [Analyzer(name="a", arn="arn:a", type="ACCOUNT_UNUSED_ACCESS", status="ACTIVE")]
+
+        assert verdict("least-privilege", full(analyzers=analyzers)).state is S.PARTLY
+
+    def test_a_members_organization_may_have_one(self) -> None:
+        found = verdict("least-privilege", full(analyzers=[], management_account="111122223333"))
+
+        assert (found.state, found.owner) == (S.NOT_KNOWN, O.NOT_KNOWN)
+        assert "111122223333" in found.says[0]
+        assert found.closes == ("ExternalAnalyzerMode=create",)
+
+    def test_whether_it_is_a_member_may_not_be_known(self) -> None:
+        found = verdict("least-privilege", full(analyzers=[], denied={"organizations:DescribeOrganization"}))
+
+        assert found.state is S.NOT_KNOWN
+
+
+@pytest.mark.parametrize(
+    ("logging", "state"),
+    [
+        (None, S.OFF),
+        (IotLogging(level="ERROR", disabled=True), S.OFF),
+        (IotLogging(level="DISABLED", disabled=False), S.OFF),
+        (IotLogging(level="DISABLED", disabled=False, events={"Ping": "DISABLED"}), S.OFF),
+        (IotLogging(level="DISABLED", disabled=False, events={"Connect": "ERROR"}), S.PARTLY),
+        (IotLogging(level="WARN", disabled=False), S.ON),
+    ],
+)
+def test_logging(logging: IotLogging | None, state: State) -> None:
+    found = verdict("logging", full(logging=logging))
+
+    assert found.state is state
+    assert bool(found.closes) is (state is not S.ON)
+
+
+class TestDetect:
+    def test_a_profile_that_is_attached_to_nothing_is_none(self) -> None:
+        found = verdict("detect", full(profiles=[SecurityProfile(name="idle")]))
+
+        assert found.state is S.OFF
+        assert "31 August 2026" in found.says[1]
+
+    @pytest.mark.parametrize(("learns", "missing"), [(True, "rules"), (False, "machine learning")])
+    def test_one_kind_of_profile_is_partly(self, learns: bool, missing: str) -> None:
+        profiles = [SecurityProfile(name="learns", learns=learns, targets=ALL_THINGS, topics=frozenset({ALERTS}))]
+        found = verdict("detect", full(profiles=profiles))
+
+        assert found.state is S.PARTLY
+        assert found.says == (f"No profile of {missing} is attached.",)
+
+    @pytest.mark.parametrize("status", ["PENDING_BUILD", "EXPIRED"])
+    def test_a_model_that_is_not_built_watches_nothing(self, status: str) -> None:
+        found = verdict("detect", full(models=[LearningModel("learns", "bytes", status)]))
+
+        assert found.state is S.PARTLY
+        assert f"bytes ({status})" in found.says[0]
+
+    def test_a_model_of_another_profile_does_not_count(self) -> None:
+        assert verdict("detect", full(models=[LearningModel("idle", "bytes", "EXPIRED")])).state is S.ON
+
+
+def test_a_custom_metric_that_no_profile_watches_is_partly() -> None:
+    found = verdict("custom-metrics", full(custom_metrics=["load", "heat"]))
+
+    assert (found.state, found.owner) == (S.PARTLY, O.BOTH)
+    assert found.says == ("No attached profile watches heat.",)
+
+
+def test_a_custom_metric_of_an_idle_profile_is_not_watched() -> None:
+    profiles = [SecurityProfile(name="rules", metrics=frozenset({"load"}))]
+
+    assert verdict("custom-metrics", full(profiles=profiles)).state is S.PARTLY
+
+
+class TestRotation:
+    def test_a_schedule_that_is_disabled_is_named(self) -> None:
+        found = verdict("rotation", full(schedules={RULES[0]: True, RULES[1]: False}))
+
+        assert found.state is S.PARTLY
+        assert found.says == (f"Schedules of the service are disabled: {RULES[1]}.",)
+        assert found.closes == (f"aws events enable-rule --name {RULES[1]}",)
+
+
+class TestAlerts:
+    def test_no_target_reaches_nobody(self) -> None:
+        found = verdict("alerts", full(audit=replace(full().audit, target="")))
+
+        assert found.state is S.PARTLY
+        assert found.says == ("The audit has no target.",)
+        assert found.closes == ("AlertsMode=adopt", f"ExistingAlertTopicArn={ALERTS}")
+
+    def test_a_target_elsewhere_is_named(self) -> None:
+        found = verdict("alerts", full(audit=replace(full().audit, target="arn:theirs")))
+
+        assert (found.state, found.owner) == (S.PARTLY, O.BOTH)
+        assert found.says == ("The audit reports to arn:theirs, not to this service's topic.",)
+
+    def test_a_target_that_is_switched_off_reports_nothing(self) -> None:
+        found = verdict("alerts", full(audit=replace(full().audit, target_enabled=False)))
+
+        assert found.state is S.PARTLY
+        assert found.says == ("The audit's target is switched off.",)
+
+    def test_a_profile_that_reports_elsewhere_is_named(self) -> None:
+        profiles = [SecurityProfile(name="rules", targets=ALL_THINGS, topics=frozenset({"arn:theirs"}))]
+
+        assert verdict("alerts", full(profiles=profiles)).says == (
+            "Profiles that do not report to this service's topic: rules.",
+        )
+
+    @pytest.mark.parametrize("topics", [{}, {SURVEYED.notices_topic: Topic(confirmed=0, pending=1)}])
+    def test_notices_that_nobody_reads(self, topics: dict[str, Topic]) -> None:
+        found = verdict("alerts", full(topics=topics))
+
+        assert found.state is S.PARTLY
+        assert found.says == ("Nobody has a confirmed subscription to the notices topic.",)
+        assert found.closes == ("NoticesEmail",)
+
+
+class TestTrail:
+    @pytest.mark.parametrize(
+        ("trail", "word"),
+        [
+            ({"multi_region": False}, "one region only"),
+            ({"validated": False}, "does not validate"),
+        ],
+    )
+    def test_a_trail_with_a_fault_is_partly(self, trail: dict[str, Any], word: str) -> None:
+        found = verdict("cloudtrail", full(trails=[trail_of("iot-baseline", **trail)]))
+
+        assert found.state is S.PARTLY
+        assert word in found.says[0]
+        assert found.closes == ("TrailMode=create",)
+
+    def test_one_that_is_switched_off_records_nothing(self) -> None:
+        account = full()
+        account.trail_statuses = {account.trails[0].arn: TrailStatus(logging=False)}
+
+        assert verdict("cloudtrail", account).says == ("The trail iot-baseline is switched off.",)
+
+    def test_one_that_cannot_deliver_says_why(self) -> None:
+        account = full()
+        account.trail_statuses = {account.trails[0].arn: TrailStatus(logging=True, error="AccessDenied")}
+
+        assert verdict("cloudtrail", account).says == ("The trail iot-baseline cannot deliver: AccessDenied.",)
+
+    def test_one_without_management_events_is_partly(self) -> None:
+        account = full()
+        account.trails_without_management = {account.trails[0].arn}
+
+        assert verdict("cloudtrail", account).says == ("The trail iot-baseline does not record all management events.",)
+
+    @pytest.mark.parametrize(("blocked", "versioned"), [(False, True), (True, False)])
+    def test_a_bucket_without_protection_is_partly(self, blocked: bool, versioned: bool) -> None:
+        account = full()
+        account.buckets = {account.trails[0].bucket: Bucket(public_access_blocked=blocked, versioned=versioned)}
+
+        assert verdict("cloudtrail", account).state is S.PARTLY
+
+    def test_the_best_trail_counts(self) -> None:
+        account = full()
+        account.trails = [trail_of("small", multi_region=False), *account.trails]
+
+        assert verdict("cloudtrail", account).state is S.ON
+
+    def test_a_trail_of_the_organization_may_not_be_readable_here(self) -> None:
+        trail = trail_of("organizations", account="111122223333", organization=True)
+        found = verdict("cloudtrail", full(trails=[trail], trail_statuses={}, buckets={}))
+
+        assert (found.state, found.owner) == (S.NOT_KNOWN, O.NOT_KNOWN)
+        assert found.evidence["organization-trail"] == "yes"
+        assert any("may be another account's" in each for each in found.says)
+
+
+class TestGuardDuty:
+    def test_a_detector_that_is_suspended_is_off(self) -> None:
+        assert verdict("guardduty", full(detector=Detector(id="d-1", enabled=False))).state is S.OFF
+
+    def test_a_members_detector_is_its_administrators(self) -> None:
+        found = verdict("guardduty", full(guardduty_administrator="111122223333"))
+
+        assert (found.state, found.owner) == (S.ON, O.THEIRS)
+        assert found.evidence["administrator"] == "111122223333"
+
+
+def test_logs_of_devices_without_events_of_jobs_are_partly() -> None:
+    found = verdict("device-logs", full(event_types={}))
+
+    assert found.state is S.PARTLY
+    assert found.closes
+
+
+@pytest.mark.parametrize("key", JUDGES)
+def test_a_region_without_device_defender(key: str) -> None:
+    found = verdict(key, full(has_device_defender=False, region="sa-east-1"))
+
+    without = ("unique-identity", "daily-audit", "detect", "custom-metrics")
+    assert found.state is (S.NOT_AVAILABLE_HERE if key in without else S.ON)
+    if key in without:
+        assert found.says == ("AWS does not offer it in sa-east-1.",)
+        assert found.owner is O.NOBODY
+
+
+@pytest.mark.parametrize("make", [full, lambda: newly_deployed(AccountModel())], ids=["full", "empty"])
+@pytest.mark.parametrize("action", sorted({*ACTIONS.values()}))
+def test_a_denied_call_is_named_and_never_off(make: Callable[[], AccountModel], action: str) -> None:
+    """What is off although a call was denied was off before, by what could still be read."""
+    before = {key: verdict(key, make()).state for key in JUDGES}
+    account = make()
+    account.denied = {action}
+
+    facts = facts_of(account)
+    after = {key: JUDGES[key](facts, SURVEYED, baseline()) for key in JUDGES}
+
+    changed = {key for key in JUDGES if after[key].state is not before[key]}
+    assert all(after[key].state in (S.NOT_KNOWN, S.PARTLY) for key in changed)
+    asked = action in lacking(facts)
+    assert asked or make is not full
+    for key in changed:
+        assert f"Not known: the role of survey_account lacks {action}." in " ".join(after[key].says)
+
+
+def test_everything_denied_is_not_known_or_what_the_service_itself_is() -> None:
+    account = full(denied={*ACTIONS.values()})
+
+    states = {key: verdict(key, account).state for key in JUDGES}
+
+    assert set(states.values()) == {S.NOT_KNOWN}
+
+
+def test_a_denied_list_of_the_stack_leaves_the_owner_not_known() -> None:
+    found = verdict("logging", full(denied={"cloudformation:ListStackResources"}))
+
+    assert (found.state, found.owner) == (S.ON, O.NOT_KNOWN)
+
+
+def test_many_names_are_counted() -> None:
+    found = verdict("custom-metrics", full(custom_metrics=[f"m-{each}" for each in range(9)]))
+
+    assert found.says == ("No attached profile watches m-0, m-1, m-2, m-3, m-4 and 4 more.",)

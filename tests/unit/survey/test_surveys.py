@@ -1,0 +1,356 @@
+"""The survey of every day: what is on record, who is told what, and what becomes of a run that dies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.account_model import AccountModel
+from tests.fakes import NOON, SETTINGS, Crash, World, a_world
+from tests.unit.respond.test_crashes import Fate, Tripwire, wired
+from tests.unit.survey.accounts import Surveyor, control, fill, line, newly_deployed
+from warden.core.account_facts import Detector
+from warden.core.errors import Conflict
+from warden.core.ledger import EXPIRY, Key
+from warden.survey.model import Pulse, State
+from warden.survey.surveys import LATEST, SURVEYS, Owed, read_latest, survey_when_due
+from warden.survey.views import survey_json
+
+QUARTER = timedelta(minutes=15)
+
+
+def surveyor(plan_fault: Callable[[], str] = str) -> Surveyor:
+    world = a_world()
+    fill(world.account)
+    found = Surveyor(world, plan_fault)
+    found.hear()
+    return found
+
+
+class TestWhenDue:
+    def test_the_first_run_surveys_and_then_one_a_day(self) -> None:
+        ours = surveyor()
+
+        made = []
+        for _ in range(4 * 24 * 3):
+            if survey_when_due(ours.surveying).survey:
+                made.append(ours.world.clock())
+            ours.world.clock.advance(QUARTER)
+
+        assert made == [NOON, NOON + timedelta(days=1), NOON + timedelta(days=2)]
+
+    def test_now_does_not_wait(self) -> None:
+        ours = surveyor()
+        ours.survey()
+
+        assert survey_when_due(ours.surveying).survey is None
+        assert ours.survey().at == NOON
+
+
+class TestOnRecord:
+    def test_the_last_survey_and_one_of_each_day_which_expires(self) -> None:
+        ours = surveyor()
+
+        survey = ours.survey()
+
+        day = ours.world.ledger.read(Key("SURVEY", f"{NOON:%Y-%m-%d}"))
+        assert day is not None
+        assert day["type"] == "survey"
+        assert day[EXPIRY] == int((NOON + SETTINGS.case_retention).timestamp())
+        latest = ours.world.ledger.read(LATEST)
+        assert latest is not None
+        assert EXPIRY not in latest
+        assert SURVEYS.value(day).survey == SURVEYS.value(latest).survey == survey
+
+    def test_the_reports_of_the_day_and_of_the_last_are_the_same(self) -> None:
+        ours = surveyor()
+
+        survey = ours.survey()
+
+        kept = ours.world.reports
+        assert {*kept.kept} == {"reports/baseline/2026-11-22.json", "reports/baseline/latest.json"}
+        assert {*kept.types.values()} == {"application/json"}
+        for lines in kept.kept.values():
+            assert json.loads("".join(lines)) == survey_json(survey)
+
+    def test_a_second_survey_on_one_day_converges(self) -> None:
+        ours = surveyor()
+        first = ours.survey()
+        ours.world.clock.advance(timedelta(hours=1))
+
+        second = ours.survey()
+
+        assert replace(second, at=first.at) == first
+        assert ours.world.notices.sent == []
+        assert len([key for key in ours.world.ledger.records if key.partition == "SURVEY"]) == 2
+
+    def test_a_state_keeps_its_since_until_it_changes(self) -> None:
+        ours = surveyor()
+        ours.survey()
+        ours.pass_day()
+        ours.account.detector = None
+
+        survey = ours.survey()
+
+        assert control(survey, "logging").since == NOON
+        assert control(survey, "guardduty").since == NOON + timedelta(days=1)
+        assert line(survey, "plan").since == NOON
+        assert line(survey, "guardduty").since == NOON + timedelta(days=1)
+
+    def test_the_day_of_deployment_is_that_of_the_first_survey(self) -> None:
+        ours = Surveyor(a_world())
+        newly_deployed(ours.account)
+
+        assert line(ours.survey(), "audit-report").pulse is Pulse.NOT_YET
+        ours.world.clock.advance(timedelta(hours=25))
+        assert line(ours.survey(), "audit-report").pulse is Pulse.NOT_YET
+        ours.world.clock.advance(timedelta(hours=1))
+        assert line(ours.survey(), "audit-report").pulse is Pulse.WRONG
+
+    def test_a_report_that_was_read_is_heard(self) -> None:
+        ours = surveyor()
+        ours.survey()
+        ours.pass_day()
+        assert line(ours.survey(), "audit-report").pulse is Pulse.OK
+
+        ours.account.audits = [replace(task, id="task-2") for task in ours.account.audits]
+        assert line(ours.survey(), "audit-report").pulse is Pulse.WRONG
+
+        ours.hear("task-2")
+        assert line(ours.survey(), "audit-report").pulse is Pulse.OK
+
+    def test_what_the_role_lacks_is_listed(self) -> None:
+        ours = surveyor()
+        ours.account.denied = {"iot:GetV2LoggingOptions", "s3:GetBucketVersioning"}
+
+        assert ours.survey().lacking == ("iot:GetV2LoggingOptions", "s3:GetBucketVersioning")
+
+    def test_a_plan_that_cannot_be_read_does_not_stop_it(self) -> None:
+        ours = surveyor(lambda: "line 3: no such mode")
+
+        assert [each.key for each in ours.survey().wrong] == ["plan"]
+
+
+class TestTold:
+    def test_a_first_survey_tells_nobody(self) -> None:
+        ours = Surveyor(a_world())
+        newly_deployed(ours.account)
+
+        ours.survey()
+
+        assert ours.world.notices.sent == []
+        assert ours.world.announcements.published == []
+
+    def test_what_became_worse_is_told_once_to_people_and_programs(self) -> None:
+        ours = surveyor()
+        ours.survey()
+        ours.pass_day()
+        ours.account.detector = None
+
+        for _ in range(3):
+            ours.survey()
+            ours.pass_day()
+
+        [notice] = ours.world.notices.sent
+        assert notice.subject == "Fleet Warden: security baseline: 2 things are worse"
+        assert notice.body.splitlines() == [
+            "Account 000000000000, us-east-1, as of 2026-11-23 12:00 UTC. Worse than before:",
+            "",
+            "GuardDuty watches the account: on -> off",
+            "  GuardDuty has no detector here.",
+            "  To close it: DetectorMode=create",
+            "",
+            "GuardDuty is on: ok -> wrong",
+            "  GuardDuty has no detector in this region.",
+            "  To close it: Deploy the baseline with DetectorMode=create.",
+            "",
+            "What to do next",
+            "  Read the whole survey: aws s3 cp s3://evidence/reports/baseline/latest.json -",
+        ]
+        [event] = ours.world.announcements.published
+        assert event == {
+            "schema": 1,
+            "id": "survey:2026-11-23T12:00:00.000000Z",
+            "account": "000000000000",
+            "region": "us-east-1",
+            "at": "2026-11-23T12:00:00.000000Z",
+            "changes": [
+                {
+                    "key": "control:guardduty",
+                    "before": "on",
+                    "after": "off",
+                    "says": ["GuardDuty has no detector here."],
+                },
+                {
+                    "key": "liveness:guardduty",
+                    "before": "ok",
+                    "after": "wrong",
+                    "says": ["GuardDuty has no detector in this region."],
+                },
+            ],
+        }
+
+    def test_one_thing_is_named_in_the_subject(self) -> None:
+        ours = surveyor()
+        ours.survey()
+        ours.account.logging = None
+
+        ours.survey()
+
+        assert ours.world.notices.subjects == ["Fleet Warden: security baseline: AWS IoT logs what it refuses: off"]
+
+    def test_what_became_better_is_no_news(self) -> None:
+        ours = Surveyor(a_world())
+        newly_deployed(ours.account)
+        ours.survey()
+        fill(ours.account)
+        ours.hear()
+
+        ours.survey()
+
+        assert ours.world.notices.sent == []
+
+    @pytest.mark.parametrize(
+        ("states", "told"),
+        [
+            ("on off", 1),
+            ("on off off", 1),
+            ("on off on off", 2),
+            ("on not-known", 1),
+            ("on not-known not-known", 1),
+            ("on not-known on", 1),
+            ("on not-known off", 2),
+            ("off not-known off", 0),
+            ("off not-known", 0),
+            ("not-known off", 0),
+            ("not-known on off", 1),
+        ],
+    )
+    def test_who_can_compare_is_told_and_nobody_is_told_twice(self, states: str, told: int) -> None:
+        ours = surveyor()
+
+        for state in states.split():
+            ours.account.denied = {"iot:GetV2LoggingOptions"} if state == "not-known" else set()
+            ours.account.logging = fill(AccountModel()).logging if state != "off" else None
+            assert control(ours.survey(), "logging").state == state
+            ours.pass_day()
+
+        assert len(ours.world.notices.sent) == told
+
+    def test_a_region_that_loses_a_service_compares_with_nothing(self) -> None:
+        ours = surveyor()
+        ours.survey()
+        ours.account.has_device_defender = False
+
+        survey = ours.survey()
+
+        assert control(survey, "daily-audit").state is State.NOT_AVAILABLE_HERE
+        assert ours.world.notices.sent == []
+
+
+class TestOwed:
+    def worse(self) -> Surveyor:
+        ours = surveyor()
+        ours.survey()
+        ours.pass_day()
+        ours.account.detector = None
+        return ours
+
+    def test_what_cannot_be_sent_now_is_sent_by_the_next_run(self) -> None:
+        ours = self.worse()
+        ours.world.notices.down = True
+
+        assert survey_when_due(ours.surveying).owed == (Owed.NOTICE,)
+        assert len(ours.world.announcements.published) == 1
+        assert survey_when_due(ours.surveying).owed == (Owed.NOTICE,)
+        ours.world.notices.down = False
+        assert survey_when_due(ours.surveying).owed == ()
+
+        assert len(ours.world.notices.sent) == 1
+        assert len(ours.world.announcements.published) == 1
+
+    def test_programs_may_be_out_of_reach_while_people_are_not(self) -> None:
+        ours = self.worse()
+        ours.world.announcements.down = True
+
+        assert survey_when_due(ours.surveying).owed == (Owed.EVENT,)
+        assert len(ours.world.notices.sent) == 1
+
+    def test_what_nobody_heard_for_a_day_is_in_the_next_survey_if_it_is_still_so(self) -> None:
+        ours = self.worse()
+        ours.world.notices.down = True
+        survey_when_due(ours.surveying)
+        ours.pass_day()
+        survey_when_due(ours.surveying)
+        ours.world.notices.down = False
+
+        survey_when_due(ours.surveying)
+
+        [notice] = ours.world.notices.sent
+        assert "GuardDuty watches the account: on -> off" in notice.body
+
+    def test_what_nobody_heard_and_is_mended_is_no_news(self) -> None:
+        ours = self.worse()
+        ours.world.notices.down = True
+        survey_when_due(ours.surveying)
+        ours.pass_day()
+        ours.account.detector = Detector(id="d-1", enabled=True)
+        survey_when_due(ours.surveying)
+        ours.world.notices.down = False
+
+        survey_when_due(ours.surveying)
+
+        assert ours.world.notices.sent == []
+
+
+def played(strikes_at: int = 0, fate: Fate = Fate.BEFORE) -> tuple[World, Tripwire]:
+    """Survey an account that became worse, with the run dying at one call, and run again until nothing is due."""
+    wire = Tripwire(strikes_at=strikes_at, fate=fate)
+    world = a_world()
+    fill(world.account)
+    ours = Surveyor(wired(world, wire))
+    ours.hear()
+    ours.survey()
+    ours.pass_day()
+    ours.account.detector = None
+    wire.armed = True
+    for _ in range(3):
+        try:
+            survey_when_due(ours.surveying)
+        except (Crash, Conflict):
+            continue
+    wire.armed = False
+    return world, wire
+
+
+CLEAN, WIRE = played()
+
+
+def outcome(world: World) -> dict[str, Any]:
+    record = read_latest(world.context.ports)
+    assert record is not None
+    return {
+        "owed": record.owed,
+        "worse": {key for change in world.announcements.published for key in [str(change["changes"])]},
+        "reports": world.reports.kept,
+        "survey": record.survey,
+    }
+
+
+@pytest.mark.parametrize("fate", Fate)
+@pytest.mark.parametrize("strikes_at", range(1, WIRE.calls + 1))
+def test_a_run_that_dies_is_finished_by_the_next(strikes_at: int, fate: Fate) -> None:
+    if fate is Fate.ANSWER_LOST and strikes_at > WIRE.commits:
+        return
+
+    world, wire = played(strikes_at, fate)
+
+    assert wire.struck
+    assert outcome(world) == outcome(CLEAN)
+    assert 1 <= len(world.notices.sent) <= 2
+    assert {notice.body for notice in world.notices.sent} == {notice.body for notice in CLEAN.notices.sent}
