@@ -1,4 +1,4 @@
-"""What a campaign's state allows. The service asks before it decides; `campaign`, notices and the report list it."""
+"""What a campaign's state allows. The service checks it; `campaign`, notices and the report list the decisions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a case's state allows. The service asks before it decides; `show` and notices list it for people."""
+"""What a case's state allows. The service asks before it decides; `show` and notices list the decisions."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class _Ports(HasLedger, HasRegistry, HasCertificates, HasConnections, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class _Device:
-    """What a device can use: certificates and their policies, its groups except ours, those of them with policies."""
+    """A device's rights: `policies` of each certificate, `groups` except ours, and `carrying`, those with policies."""
 
     policies: Mapping[str, Sequence[str]]
     groups: Sequence[str]
