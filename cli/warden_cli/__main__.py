@@ -9,7 +9,7 @@ from warden.campaigns.allowed import CampaignDecision
 from warden.cases.model import CaseState
 from warden.core.findings import Severity
 from warden.core.mode import Mode
-from warden_cli import campaign_commands, case_commands, plan_commands
+from warden_cli import baseline_commands, campaign_commands, case_commands, plan_commands
 from warden_cli.errors import CommandFailed, Exit
 from warden_cli.terminal import a_console
 
@@ -22,6 +22,7 @@ exit codes:
   2  the command line or a file it names cannot be used
   3  the service could not be reached
   4  --wait: the time ran out before the case came to rest
+  5  the account is not as it should be, or could not be read in full
 
 environment:
   WARDEN_URL                 the stack's output OperateUrl
@@ -75,6 +76,7 @@ def _parser(environment: Mapping[str, str]) -> ArgumentParser:
     _add_campaign(commands, asks)
     _add_switch(commands, asks)
     _add_plan(commands)
+    _add_baseline(commands)
     return parser
 
 
@@ -178,6 +180,24 @@ def _add_plan(commands: _Commands) -> None:
     )
     explain.add_argument("--json", action="store_true", help="answer for programs")
     explain.set_defaults(run=plan_commands.explain_event)
+
+
+def _add_baseline(commands: _Commands) -> None:
+    words = "show what the account has of the security baseline, and plan what to deploy"
+    baseline = commands.add_parser("baseline", help=words, description=_sentence(words))
+    kinds = baseline.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="baseline_command")
+    words = "propose the baseline's parameters for this account, with what each costs"
+    plan = kinds.add_parser(
+        "plan", help=words, description=f"{_sentence(words)} It reads the account; nothing changes."
+    )
+    plan.add_argument("--stack", default="iot-baseline", metavar="NAME", help="the baseline's stack (iot-baseline)")
+    plan.add_argument("--region", default="", help="the region to look at (default: $AWS_REGION)")
+    plan.add_argument("--profile", default="", help="the AWS profile to read with")
+    plan.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter as you want it")
+    plan.add_argument("--assume", action="append", default=[], metavar="NAME=NUMBER", help="an amount to reckon with")
+    plan.add_argument("--write", default="", metavar="FILE", help="write the parameters: .json or .toml (sam deploy)")
+    plan.add_argument("--json", action="store_true", help="answer for programs")
+    plan.set_defaults(run=baseline_commands.plan)
 
 
 def _sentence(words: str) -> str:

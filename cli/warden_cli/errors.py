@@ -11,6 +11,7 @@ class Exit(IntEnum):
     USAGE = 2
     NOT_REACHED = 3
     NOT_YET = 4
+    FOUND = 5
 
 
 class CommandFailed(Exception):  # noqa: N818 - it is the end of a command, and often no error at all

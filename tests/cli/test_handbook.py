@@ -3,6 +3,7 @@
 import inspect
 import re
 from argparse import ArgumentParser, _SubParsersAction
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from warden.campaigns.allowed import CampaignDecision
 from warden.cases.allowed import ALLOWED, Decision
 from warden.cases.model import CaseState
 from warden.operate import commands as operate_commands
-from warden_cli import campaign_commands, case_commands, plan_commands
+from warden_cli import baseline_commands, campaign_commands, case_commands, plan_commands
 from warden_cli.__main__ import _parser
 from warden_cli.case_pages import COMMANDS
 
@@ -32,21 +33,19 @@ def test_the_example_of_show_is_what_it_prints(shell: Shell, operate: Operate) -
 
 
 def commands() -> list[str]:
-    """Name every command that there is, those of `plan` with both words."""
-    return [name for parser, prefix in ((_parser({}), ""), (_plan(), "plan ")) for name in _below(parser, prefix)]
+    """Name every command that there is, those below another with both words."""
+    return [name for name, parser in _every_parser() if parser.get_default("run")]
 
 
-def _plan() -> ArgumentParser:
-    return _choices(_parser({}))["plan"]
+def _every_parser() -> Iterator[tuple[str, ArgumentParser]]:
+    for name, parser in _choices(_parser({})).items():
+        yield name, parser
+        yield from ((f"{name} {below}", each) for below, each in _choices(parser).items())
 
 
 def _choices(parser: ArgumentParser) -> dict[str, ArgumentParser]:
-    (subparsers,) = [each for each in parser._actions if isinstance(each, _SubParsersAction)]
-    return dict(subparsers.choices)
-
-
-def _below(parser: ArgumentParser, prefix: str) -> list[str]:
-    return [f"{prefix}{name}" for name in _choices(parser) if name != "plan"]
+    below = [each.choices for each in parser._actions if isinstance(each, _SubParsersAction)]
+    return {name: each for choices in below for name, each in choices.items()}
 
 
 def test_what_the_command_asks_is_what_the_service_answers() -> None:
@@ -61,13 +60,12 @@ def test_what_the_command_asks_is_what_the_service_answers() -> None:
 def test_every_command_that_is_written_can_be_given() -> None:
     written = {
         function
-        for module in (case_commands, campaign_commands, plan_commands)
+        for module in (baseline_commands, case_commands, campaign_commands, plan_commands)
         for name, function in vars(module).items()
         if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
         if [*inspect.signature(function).parameters] == ["arguments", "console"]
     }
-    parsers = [*_choices(_parser({})).values(), *_choices(_plan()).values()]
-    led_to = {parser.get_default("run") for parser in parsers}
+    led_to = {parser.get_default("run") for _, parser in _every_parser()}
 
     assert {each.__name__ for each in written - led_to} == set(), "cli/warden_cli/__main__.py leads to none of these"
 

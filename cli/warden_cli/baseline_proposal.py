@@ -1,0 +1,387 @@
+"""The parameters of `baseline/template.yaml` that fit an account: create, adopt or off for each mode, and why.
+
+Nothing that is there is replaced. What could not be read is never taken for absent: its mode is off until it is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TypeIs
+
+from warden.core.account_facts import (
+    Analyzer,
+    AuditConfiguration,
+    Denied,
+    Detector,
+    IotLogging,
+    Read,
+    ScheduledAudit,
+    SecurityProfile,
+    StackResource,
+    Trail,
+    TrailStatus,
+    Unanswered,
+    Unavailable,
+    Unread,
+)
+
+PROFILES_PER_TARGET = 5
+"""AWS IoT API reference, AttachSecurityProfile: five profiles for a thing group or for all things."""
+
+_ONLY_ONE = ("AuditMode", "LoggingMode", "ExternalAnalyzerMode", "UnusedAccessAnalyzerMode", "DetectorMode")
+"""Modes of what an account has at most one of: `create` is refused where there is one."""
+
+_PROFILES_MADE = {"DetectMode": 2, "CustomMetricsMode": 1}
+"""How many profiles on all things each mode of the template makes."""
+
+
+class Choice(StrEnum):
+    """What a mode of the template can be."""
+
+    CREATE = "create"
+    ADOPT = "adopt"
+    OFF = "off"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What was read of the account."""
+
+    account: str
+    region: str
+    has_iot: bool
+    has_device_defender: bool
+    stack: Read[frozenset[StackResource]]
+    audit: Read[AuditConfiguration]
+    schedules: Read[Sequence[ScheduledAudit]]
+    logging: Read[IotLogging | None]
+    detector: Read[Detector | None]
+    administrator: Read[str]
+    analyzers: Read[Sequence[Analyzer]]
+    trails: Read[Sequence[Trail]]
+    trail_status: Mapping[str, Read[TrailStatus]] = field(default_factory=dict)
+    trail_records_management: Mapping[str, Read[bool]] = field(default_factory=dict)
+    profiles: Read[Sequence[SecurityProfile]]
+    topic_key: Read[str] = ""
+    """The customer key of the topic that the audit reports to; empty if there is none."""
+
+    @property
+    def all_things(self) -> str:
+        """The end of the ARN that a profile on all things is attached to."""
+        return f":{self.region}:{self.account}:all/things"
+
+    def made(self, kind: str) -> frozenset[str]:
+        """Return the ids of what the baseline's stack made of a type."""
+        return frozenset() if is_unread(self.stack) else frozenset(each.id for each in self.stack if each.type == kind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """One parameter with its value, why, and what is left to do beside the deployment."""
+
+    parameter: str
+    value: str
+    why: str
+    then: str = ""
+    is_known: bool = True
+    is_offered: bool = True
+    """Whether AWS offers it in this region."""
+    there: bool = False
+    """Whether the account has one that the stack did not make, so that `create` would be refused or doubled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposals:
+    """The whole: modes in the template's order, other parameters, and what cannot be done as it was wished."""
+
+    modes: Sequence[Proposal]
+    others: Mapping[str, str]
+    conflicts: Sequence[str]
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Return every parameter to deploy with."""
+        return {each.parameter: each.value for each in self.modes} | dict(self.others)
+
+
+def propose(facts: Facts, wishes: Mapping[str, str]) -> Proposals:
+    """Propose each mode; a wish stands in the place of the proposal, and is checked."""
+    proposed = {name: _with_doubt(choose(facts), facts.stack) for name, choose in _CHOICES.items()}
+    modes = [_as_wished(each, wishes) for each in proposed.values()]
+    chosen = {each.parameter: each.value for each in modes}
+    others = {name: value for name, value in wishes.items() if name not in _CHOICES}
+    if chosen["AlertsMode"] == Choice.ADOPT and "ExistingAlertTopicArn" not in others:
+        others |= _topic_of(facts)
+    return Proposals(modes=modes, others=others, conflicts=[*_conflicts(proposed, wishes, facts, chosen)])
+
+
+def is_unread(value: object) -> TypeIs[Unread]:
+    """Whether a value is why it was not read."""
+    return isinstance(value, Denied | Unanswered | Unavailable)
+
+
+def why_unread(unread: Unread) -> str:
+    """Write why something is not known."""
+    if isinstance(unread, Denied):
+        return f"not known: the role lacks {unread.action}"
+    if isinstance(unread, Unavailable):
+        return f"AWS does not offer it in {unread.region}"
+    return f"not known: AWS answered {unread.action} with {unread.code}"
+
+
+def _with_doubt(proposal: Proposal, stack: Read[frozenset[StackResource]]) -> Proposal:
+    """Add where what is there may be the stack's own: adopting that would take it out of the stack."""
+    if not proposal.there or not is_unread(stack):
+        return proposal
+    doubt = f"Whether the baseline's stack made it is {why_unread(stack)}. If it did, set {proposal.parameter}=create."
+    return replace(proposal, then=f"{proposal.then} {doubt}".strip(), is_known=False)
+
+
+def _as_wished(proposal: Proposal, wishes: Mapping[str, str]) -> Proposal:
+    wish = wishes.get(proposal.parameter, proposal.value)
+    if wish == proposal.value:
+        return proposal
+    why = f"as you wish; proposed is {proposal.value}, because {proposal.why}"
+    return Proposal(parameter=proposal.parameter, value=wish, why=why, there=proposal.there)
+
+
+def _conflicts(
+    proposed: Mapping[str, Proposal], wishes: Mapping[str, str], facts: Facts, chosen: Mapping[str, str]
+) -> list[str]:
+    wished = [name for name, value in wishes.items() if value == Choice.CREATE]
+    found = [
+        f"{name}=create: {proposed[name].why}. CloudFormation would refuse it and change nothing"
+        for name in wished
+        if name in _ONLY_ONE and proposed[name].there
+    ]
+    missing = {"AuditMode", "DetectMode", "CustomMetricsMode"} if not facts.has_device_defender else set()
+    missing |= set() if facts.has_iot else {"LoggingMode"}
+    found += [f"{name}=create: AWS does not offer it in {facts.region}" for name in wished if name in missing]
+    return found + _too_many_profiles(facts, chosen)
+
+
+def _too_many_profiles(facts: Facts, chosen: Mapping[str, str]) -> list[str]:
+    there = on_all_things(facts)
+    making = sum(number for name, number in _PROFILES_MADE.items() if chosen[name] == Choice.CREATE)
+    if not making or len(there) + making <= PROFILES_PER_TARGET:
+        return []
+    return [
+        f"{len(there)} security profiles are on all things ({', '.join(there)}) and the stack would add {making}: "
+        f"AWS IoT allows {PROFILES_PER_TARGET}. Detach some, or leave DetectMode or CustomMetricsMode off"
+    ]
+
+
+def on_all_things(facts: Facts) -> Sequence[str]:
+    """Name the profiles on all things that the stack did not make."""
+    if is_unread(facts.profiles):
+        return ()
+    ours = facts.made("AWS::IoT::SecurityProfile")
+    return [
+        each.name
+        for each in facts.profiles
+        if each.name not in ours and any(target.endswith(facts.all_things) for target in each.targets)
+    ]
+
+
+def _unknown(parameter: str, unread: Unread) -> Proposal:
+    if isinstance(unread, Unavailable):
+        return Proposal(parameter=parameter, value=Choice.OFF, why=why_unread(unread), is_offered=False)
+    then = "It is off until it is known, so that what may be there is not replaced."
+    return Proposal(parameter=parameter, value=Choice.OFF, why=why_unread(unread), then=then, is_known=False)
+
+
+def _ours(parameter: str) -> Proposal:
+    return Proposal(parameter=parameter, value=Choice.CREATE, why="the baseline's stack made it and keeps it")
+
+
+def _audit(facts: Facts) -> Proposal:
+    name, audit = "AuditMode", facts.audit
+    if is_unread(audit):
+        return _unknown(name, audit)
+    if facts.made("AWS::IoT::AccountAuditConfiguration"):
+        return _ours(name)
+    if not audit.role:
+        return Proposal(parameter=name, value=Choice.CREATE, why="no audit is configured")
+    why = f"an audit is configured, with {len(audit.checks)} checks on"
+    then = " ".join(_audit_lacks(audit, facts.schedules))
+    return Proposal(parameter=name, value=Choice.ADOPT, why=why, then=then, there=True)
+
+
+def _audit_lacks(audit: AuditConfiguration, schedules: Read[Sequence[ScheduledAudit]]) -> Iterator[str]:
+    if not (audit.target and audit.target_enabled):
+        yield (
+            "It reports to no topic: after the deployment, give it the outputs AlertTopicArn and AlertRoleArn "
+            "(aws iot update-account-audit-configuration --audit-notification-target-configurations)."
+        )
+    if is_unread(schedules):
+        yield f"Whether it runs daily is {why_unread(schedules)}."
+    elif not any(each.frequency == "DAILY" for each in schedules):
+        yield "Nothing runs it daily (aws iot create-scheduled-audit --frequency DAILY)."
+
+
+def _external_analyzer(facts: Facts) -> Proposal:
+    none = Proposal(parameter="ExternalAnalyzerMode", value=Choice.CREATE, why="the account lacks one here, and it is free")
+    return _analyzer(facts, none, "ACCOUNT")
+
+
+def _unused_access_analyzer(facts: Facts) -> Proposal:
+    none = Proposal(
+        parameter="UnusedAccessAnalyzerMode",
+        value=Choice.OFF,
+        why="the account has none here, and AWS bills it by role and user",
+        then="If you want it, in one region of the account: --set UnusedAccessAnalyzerMode=create.",
+    )
+    return _analyzer(facts, none, "ACCOUNT_UNUSED_ACCESS")
+
+
+def _analyzer(facts: Facts, none: Proposal, kind: str) -> Proposal:
+    if is_unread(facts.analyzers):
+        return _unknown(none.parameter, facts.analyzers)
+    found = {each.arn: each.name for each in facts.analyzers if each.type == kind}
+    if not found:
+        return none
+    if set(found) & facts.made("AWS::AccessAnalyzer::Analyzer"):
+        return _ours(none.parameter)
+    why = f"the account has {', '.join(found.values())}"
+    return Proposal(parameter=none.parameter, value=Choice.ADOPT, why=why, there=True)
+
+
+def _logging(facts: Facts) -> Proposal:
+    name, logging = "LoggingMode", facts.logging
+    if is_unread(logging):
+        return _unknown(name, logging)
+    if facts.made("AWS::IoT::Logging"):
+        return _ours(name)
+    if logging is None:
+        return Proposal(parameter=name, value=Choice.CREATE, why="AWS IoT logs nothing")
+    if logging.disabled:
+        why = "logging was set up once and all logs are disabled; the stack sets it up again"
+        return Proposal(parameter=name, value=Choice.CREATE, why=why)
+    missing = ", ".join(each for each in ("Connect", "Publish-In", "Subscribe") if each not in logging.events)
+    then = f"No level of their own have {missing} (aws iot set-v2-logging-options)." if missing else ""
+    why = f"AWS IoT logs already, by default at level {logging.level}"
+    return Proposal(parameter=name, value=Choice.ADOPT, why=why, then=then, there=True)
+
+
+def _alerts(facts: Facts) -> Proposal:
+    name, audit = "AlertsMode", facts.audit
+    if facts.made("AWS::SNS::Topic"):
+        return _ours(name)
+    if is_unread(audit) or not (audit.target and audit.target_enabled):
+        why = "no topic is known that the audit reports to"
+        return Proposal(parameter=name, value=Choice.CREATE, why=why)
+    then = "The topic's policy must allow the stack's output AlertRoleArn to publish."
+    if is_unread(facts.topic_key):
+        then += f" Whether it has a customer key is {why_unread(facts.topic_key)}."
+    return Proposal(
+        parameter=name,
+        value=Choice.ADOPT,
+        why=f"the audit reports to {audit.target}",
+        then=then,
+        is_known=not is_unread(facts.topic_key),
+        there=True,
+    )
+
+
+def _topic_of(facts: Facts) -> dict[str, str]:
+    if is_unread(facts.audit) or not facts.audit.target:
+        return {}
+    key = {} if is_unread(facts.topic_key) or not facts.topic_key else {"ExistingAlertTopicKeyArn": facts.topic_key}
+    return {"ExistingAlertTopicArn": facts.audit.target} | key
+
+
+def _trail(facts: Facts) -> Proposal:
+    name = "TrailMode"
+    if is_unread(facts.trails):
+        return _unknown(name, facts.trails)
+    if {each.name for each in facts.trails} & facts.made("AWS::CloudTrail::Trail"):
+        return _ours(name)
+    # False is an answer: a trail of data events alone. What could not be read is looked at by the owner.
+    fit = [
+        each
+        for each in facts.trails
+        if each.multi_region and facts.trail_records_management.get(each.arn, True) is not False
+    ]
+    if fit:
+        trail = next((each for each in fit if each.organization), fit[0])
+        whose = "of the organization" if trail.organization else "of this account"
+        why = f"the trail {trail.name} {whose} records every region"
+        then = " ".join(_trail_lacks(trail, facts))
+        return Proposal(parameter=name, value=Choice.ADOPT, why=why, then=then, there=True)
+    why = "no trail records every region"
+    if facts.trails:
+        why += (
+            f"; {len(facts.trails)} of one region or of data events alone stay, so that events are billed twice there"
+        )
+    then = "It is needed once in an account: set TrailMode=off in the other regions."
+    return Proposal(parameter=name, value=Choice.CREATE, why=why, then=then)
+
+
+def _trail_lacks(trail: Trail, facts: Facts) -> Iterator[str]:
+    status = facts.trail_status.get(trail.arn, Unanswered("cloudtrail:GetTrailStatus", "nothing"))
+    if is_unread(status):
+        yield f"Whether it is logging is {why_unread(status)}."
+    elif not status.logging:
+        yield f"It is not logging (aws cloudtrail start-logging --name {trail.arn})."
+    if not trail.validated:
+        yield "Its files are not validated (aws cloudtrail update-trail --enable-log-file-validation)."
+
+
+def _detector(facts: Facts) -> Proposal:
+    name, detector = "DetectorMode", facts.detector
+    if is_unread(detector):
+        return _unknown(name, detector)
+    if detector is None:
+        why = "GuardDuty is off here; it has a trial of 30 days"
+        return Proposal(parameter=name, value=Choice.CREATE, why=why)
+    if detector.id in facts.made("AWS::GuardDuty::Detector"):
+        return _ours(name)
+    why = f"GuardDuty has the detector {detector.id}"
+    if isinstance(facts.administrator, str) and facts.administrator:
+        why += f", administered by account {facts.administrator}"
+    enable = f"It is disabled (aws guardduty update-detector --detector-id {detector.id} --enable)."
+    then = "" if detector.enabled else enable
+    return Proposal(parameter=name, value=Choice.ADOPT, why=why, then=then, there=True)
+
+
+def _detect(facts: Facts) -> Proposal:
+    name, profiles = "DetectMode", facts.profiles
+    if is_unread(profiles):
+        return _unknown(name, profiles)
+    if len(facts.made("AWS::IoT::SecurityProfile")) >= _PROFILES_MADE[name]:
+        return _ours(name)
+    if there := on_all_things(facts):
+        why = f"on all things there is {', '.join(there)}"
+        return Proposal(parameter=name, value=Choice.ADOPT, why=why, there=True)
+    if profiles:
+        why = f"Detect is open to this account ({profiles[0].name}), but no profile is on all things"
+        return Proposal(parameter=name, value=Choice.CREATE, why=why)
+    why = "there is no security profile, and AWS closed Detect to accounts that did not use it by 31 August 2026"
+    then = "If this account has Detect: --set DetectMode=create."
+    return Proposal(parameter=name, value=Choice.OFF, why=why, then=then)
+
+
+def _custom_metrics(facts: Facts) -> Proposal:
+    name = "CustomMetricsMode"
+    if is_unread(facts.profiles):
+        return _unknown(name, facts.profiles)
+    if facts.made("AWS::IoT::CustomMetric"):
+        return _ours(name)
+    why = "it is an example for devices that report a number of their own, and needs Detect"
+    return Proposal(parameter=name, value=Choice.OFF, why=why)
+
+
+_CHOICES: Mapping[str, Callable[[Facts], Proposal]] = {
+    "AuditMode": _audit,
+    "ExternalAnalyzerMode": _external_analyzer,
+    "UnusedAccessAnalyzerMode": _unused_access_analyzer,
+    "LoggingMode": _logging,
+    "AlertsMode": _alerts,
+    "TrailMode": _trail,
+    "DetectorMode": _detector,
+    "DetectMode": _detect,
+    "CustomMetricsMode": _custom_metrics,
+}
+"""Every mode of the template, in its order."""

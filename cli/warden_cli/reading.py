@@ -1,0 +1,64 @@
+"""Reading the account with the caller's own credentials: a session, and answers that say why there is none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from boto3 import Session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from warden.core.account_facts import Denied, Unanswered, Unread
+from warden_cli.errors import BadUsage, NotReached
+from warden_cli.terminal import shown
+
+CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
+
+
+def session_of(region: str, profile: str) -> Session:
+    """Make the caller's session.
+
+    Raises:
+        BadUsage: when the region or the profile is not known.
+    """
+    try:
+        # AWS_REGION is what Lambda and most SDKs read; boto3's own variable is AWS_DEFAULT_REGION.
+        session = Session(profile_name=profile or None, region_name=region or os.environ.get("AWS_REGION") or None)
+    except BotoCoreError as error:
+        raise BadUsage(f"{shown(str(error), 200)}; `aws configure list-profiles` lists the profiles") from error
+    if not session.region_name:
+        raise BadUsage("which region? Set AWS_REGION, or use --region")
+    return session
+
+
+def account_of(session: Session) -> str:
+    """Read whose credentials these are, which needs no permission.
+
+    Raises:
+        NotReached: when AWS cannot be asked, or does not know the caller.
+    """
+    try:
+        return session.client("sts", config=CONFIG).get_caller_identity()["Account"]
+    except ClientError as error:
+        code = shown(error.response["Error"]["Code"], 80)
+        raise NotReached(f"AWS does not accept these credentials ({code}); sign in again") from error
+    except BotoCoreError as error:
+        raise NotReached(f"AWS cannot be asked: {shown(str(error), 200)}") from error
+
+
+def read[T](prefix: str, call: Callable[[], T]) -> T | Unread:
+    """Return what a call reads, or why AWS did not answer. `prefix` is the service's in IAM's actions."""
+    try:
+        return call()
+    except ClientError as error:
+        action, code = f"{prefix}:{error.operation_name}", error.response["Error"]["Code"]
+        return Denied(action) if _is_denial(error.response) else Unanswered(action, code)
+    except BotoCoreError as error:
+        return Unanswered(prefix, type(error).__name__)
+
+
+def _is_denial(response: Any) -> bool:
+    """Judge by the status, as each service has a code of its own. Who AWS does not know at all was refused before."""
+    return bool(response["ResponseMetadata"].get("HTTPStatusCode") == 403)

@@ -1,0 +1,256 @@
+"""AWS's answers about an account of the model, for clients of this process: what is read when a baseline is planned.
+
+The SDK is real up to the wire: it validates the request, pages through lists and parses errors. Each answer is from the
+API reference of its operation, and is cut to the shapes of botocore's model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.client import BaseClient
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import ClientError
+
+from tests.aws_stand_in.shapes import malformed, shaped
+from tests.baseline.account import Account
+from tests.baseline.stack import Stack
+from warden.ingest.detectors.audit import CHECKS
+
+_CALL: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # botocore's one way to the wire
+
+type _Answer = Callable[["ReadableAccount", Mapping[str, Any]], dict[str, Any]]
+
+PREFIXES = {"accessanalyzer": "access-analyzer"}
+"""Services whose actions in IAM begin otherwise."""
+
+
+@dataclass
+class ReadableAccount:
+    """An account of the model with what else is read of it. `denied` are the actions that the caller lacks."""
+
+    account: Account
+    stacks: dict[str, Stack] = field(default_factory=dict)
+    denied: set[str] = field(default_factory=set)
+    certificates: int = 0
+    roles: int = 0
+    administrator: str = ""
+    topic_keys: dict[str, str] = field(default_factory=dict)
+    log_bytes: float = 0
+    not_logging: set[str] = field(default_factory=set)
+    called: list[str] = field(default_factory=list)
+    """The actions that were asked for, in order."""
+
+    def listen(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Answer every client of this process from now on."""
+
+        def answered(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
+            service = client.meta.service_model.service_name
+            action = f"{PREFIXES.get(service, service)}:{operation}"
+            self.called.append(action)
+            if wrong := malformed(client.meta.service_model, operation, parameters):
+                raise AssertionError(f"{action}: {wrong}")
+            status, body = self._answer(action, parameters)
+            if status != 200:
+                raise _error(client, operation, status, body)
+            shape = client.meta.service_model.operation_model(operation).output_shape
+            given = shaped(shape, body) if shape else {}
+            event = f"before-call.{client.meta.service_model.service_id.hyphenize()}.{operation}"
+            events: Any = client.meta.events
+
+            def give(**_: object) -> Any:
+                return AWSResponse("https://stand-in", 200, HTTPHeaders(), None), given
+
+            events.register(event, give, unique_id="account")
+            try:
+                return _CALL(client, operation, parameters)
+            finally:
+                events.unregister(event, give, unique_id="account")
+
+        monkeypatch.setattr(BaseClient, "_make_api_call", answered)
+
+    def _answer(self, action: str, asked: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        if action in self.denied:
+            return 403, {"Code": "AccessDeniedException"}
+        try:
+            return 200, _ANSWERS[action](self, asked)
+        except _RefusedError as refused:
+            return 400, {"Code": str(refused)}
+
+
+class _RefusedError(Exception):
+    """Raised where AWS answers with an error; its text is the code."""
+
+
+def _error(client: BaseClient, operation: str, status: int, body: Mapping[str, Any]) -> ClientError:
+    code = body["Code"]
+    kind: type[ClientError] = client.exceptions.from_code(code)  # type: ignore[assignment]
+    told = {"Error": {"Code": code, "Message": "as AWS says it"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return kind(told, operation)  # type: ignore[arg-type]
+
+
+def _audit(here: ReadableAccount, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    audit = here.account.audit
+    checks = {check: {"enabled": check in audit.enabled} for check in CHECKS}
+    told = {"auditCheckConfigurations": checks}
+    if not audit.role:
+        return told
+    target = {"targetArn": audit.target["TargetArn"], "enabled": audit.target["Enabled"]} if audit.target else {}
+    return told | {"roleArn": audit.role, "auditNotificationTargetConfigurations": {"SNS": target} if target else {}}
+
+
+def _scheduled(here: ReadableAccount, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {"scheduledAudits": [{"scheduledAuditName": name, "frequency": "DAILY"} for name in here.account.scheduled]}
+
+
+def _schedule(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    name = asked["scheduledAuditName"]
+    return {"scheduledAuditName": name, "frequency": "DAILY", "targetCheckNames": here.account.scheduled[name]}
+
+
+def _logging(here: ReadableAccount, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    logging = here.account.logging
+    if logging is None:
+        raise _RefusedError("NotConfiguredException")
+    events = [{"eventType": name, "logLevel": level} for name, (level, _) in logging.events.items()]
+    return {
+        "roleArn": logging.role,
+        "defaultLogLevel": logging.level,
+        "disableAllLogs": logging.disabled,
+        "eventConfigurations": events,
+    }
+
+
+def _profiles(here: ReadableAccount, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    rows = [{"name": name, "arn": f"arn:aws:iot:::securityprofile/{name}"} for name in here.account.profiles]
+    return {"securityProfileIdentifiers": rows}
+
+
+def _profile(_here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {"securityProfileName": asked["securityProfileName"], "behaviors": []}
+
+
+def _targets(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    arns = here.account.profiles[asked["securityProfileName"]].get("TargetArns", [])
+    return {"securityProfileTargets": [{"arn": each} for each in arns]}
+
+
+def _certificates(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    begin = int(asked.get("marker", 0))
+    size = asked.get("pageSize", 25)
+    end = min(begin + size, here.certificates)
+    rows = [{"certificateId": f"{number:064x}", "status": "ACTIVE"} for number in range(begin, end)]
+    return {"certificates": rows} | ({"nextMarker": str(end)} if end < here.certificates else {})
+
+
+def _detector(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    plans = here.account.detectors[asked["DetectorId"]]
+    features = [{"Name": name, "Status": status} for name, status in plans.items()]
+    return {"Status": "ENABLED", "ServiceRole": "role", "Features": features}
+
+
+def _administrator(here: ReadableAccount, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {"Administrator": {"AccountId": here.administrator} if here.administrator else {}}
+
+
+def _analyzers(here: ReadableAccount, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "analyzers": [
+            {
+                "arn": _arn(here, "access-analyzer", f"analyzer/{name}"),
+                "name": name,
+                "type": kind,
+                "status": "ACTIVE",
+                "createdAt": 0,
+            }
+            for name, kind in here.account.analyzers.items()
+        ]
+    }
+
+
+def _arn(here: ReadableAccount, service: str, name: str) -> str:
+    place = here.account.place
+    return f"arn:{place.partition}:{service}:{place.region}:{place.account}:{name}"
+
+
+def _trails(here: ReadableAccount, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "trailList": [
+            {
+                "Name": name,
+                "TrailARN": _arn(here, "cloudtrail", f"trail/{name}"),
+                "S3BucketName": properties.get("S3BucketName", ""),
+                "IsMultiRegionTrail": properties.get("IsMultiRegionTrail", False),
+                "IsOrganizationTrail": properties.get("IsOrganizationTrail", False),
+                "LogFileValidationEnabled": properties.get("EnableLogFileValidation", False),
+            }
+            for name, properties in here.account.trails.items()
+        ]
+    }
+
+
+def _trail_status(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {"IsLogging": asked["Name"] not in here.not_logging}
+
+
+def _selectors(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    name = asked["TrailName"].rpartition("/")[2]
+    management = here.account.trails[name].get("IncludeManagementEvents", True)
+    return {"EventSelectors": [{"ReadWriteType": "All", "IncludeManagementEvents": management}]}
+
+
+def _resources(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    stack = here.stacks.get(asked["StackName"])
+    if stack is None:
+        raise _RefusedError("ValidationError")
+    return {
+        "StackResourceSummaries": [
+            {
+                "LogicalResourceId": logical,
+                "PhysicalResourceId": each.made.ref,
+                "ResourceType": each.kind,
+                "ResourceStatus": "CREATE_COMPLETE",
+                "LastUpdatedTimestamp": 0,
+            }
+            for logical, each in stack.resources.items()
+        ]
+    }
+
+
+_ANSWERS: Mapping[str, _Answer] = {
+    "iot:DescribeAccountAuditConfiguration": _audit,
+    "iot:ListScheduledAudits": _scheduled,
+    "iot:DescribeScheduledAudit": _schedule,
+    "iot:GetV2LoggingOptions": _logging,
+    "iot:ListSecurityProfiles": _profiles,
+    "iot:DescribeSecurityProfile": _profile,
+    "iot:ListTargetsForSecurityProfile": _targets,
+    "iot:ListCertificates": _certificates,
+    "guardduty:ListDetectors": lambda here, _: {"DetectorIds": [*here.account.detectors]},
+    "guardduty:GetDetector": _detector,
+    "guardduty:GetAdministratorAccount": _administrator,
+    "access-analyzer:ListAnalyzers": _analyzers,
+    "cloudtrail:DescribeTrails": _trails,
+    "cloudtrail:GetTrailStatus": _trail_status,
+    "cloudtrail:GetEventSelectors": _selectors,
+    "cloudformation:ListStackResources": _resources,
+    "sns:GetTopicAttributes": lambda here, asked: {"Attributes": _topic(here, asked["TopicArn"])},
+    "kms:DescribeKey": lambda _here, _asked: {"KeyMetadata": {"KeyId": "key", "Arn": _KEY}},
+    "iam:GetAccountSummary": lambda here, _asked: {"SummaryMap": {"Roles": here.roles, "Users": 0}},
+    "cloudwatch:GetMetricStatistics": lambda here, _: {
+        "Label": "IncomingBytes",
+        "Datapoints": [{"Sum": here.log_bytes, "Timestamp": 0}] if here.log_bytes else [],
+    },
+    "sts:GetCallerIdentity": lambda here, _: {"Account": here.account.place.account, "Arn": "arn", "UserId": "u"},
+}
+
+_KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+
+
+def _topic(here: ReadableAccount, arn: str) -> dict[str, str]:
+    key = here.topic_keys.get(arn)
+    return {"TopicArn": arn} | ({"KmsMasterKeyId": key} if key else {})
