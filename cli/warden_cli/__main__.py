@@ -76,7 +76,8 @@ def _parser(environment: Mapping[str, str]) -> ArgumentParser:
     _add_campaign(commands, asks)
     _add_switch(commands, asks)
     _add_plan(commands)
-    _add_baseline(commands)
+    _add_baseline(commands, asks)
+    _add_doctor(commands, asks)
     return parser
 
 
@@ -182,10 +183,13 @@ def _add_plan(commands: _Commands) -> None:
     explain.set_defaults(run=plan_commands.explain_event)
 
 
-def _add_baseline(commands: _Commands) -> None:
+def _add_baseline(commands: _Commands, asks: ArgumentParser) -> None:
     words = "show what the account has of the security baseline, and plan what to deploy"
-    baseline = commands.add_parser("baseline", help=words, description=_sentence(words))
-    kinds = baseline.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="baseline_command")
+    baseline = commands.add_parser("baseline", parents=[asks], help=words, description=_sentence(words))
+    baseline.add_argument("--html", default="", metavar="FILE", help="write the survey as a page, too")
+    baseline.add_argument("--accept", action="append", default=[], metavar="KEY", help="a control or line to let pass")
+    baseline.set_defaults(run=baseline_commands.show)
+    kinds = baseline.add_subparsers(title="commands", metavar="COMMAND", dest="baseline_command")
     words = "propose the baseline's parameters for this account, with what each costs"
     plan = kinds.add_parser(
         "plan", help=words, description=f"{_sentence(words)} It reads the account; nothing changes."
@@ -198,6 +202,16 @@ def _add_baseline(commands: _Commands) -> None:
     plan.add_argument("--write", default="", metavar="FILE", help="write the parameters: .json or .toml (sam deploy)")
     plan.add_argument("--json", action="store_true", help="answer for programs")
     plan.set_defaults(run=baseline_commands.plan)
+
+
+def _add_doctor(commands: _Commands, asks: ArgumentParser) -> None:
+    words = "check devices, account and service for what keeps anything from being heard"
+    parser = commands.add_parser(
+        "doctor", parents=[asks], help=words, description=f"{_sentence(words)} Nothing changes."
+    )
+    parser.add_argument("--stack", default="fleet-warden", metavar="NAME", help="the service's stack (fleet-warden)")
+    parser.add_argument("--all", action="store_true", help="look at every thing and group, not at a sample")
+    parser.set_defaults(run=baseline_commands.doctor)
 
 
 def _sentence(words: str) -> str:

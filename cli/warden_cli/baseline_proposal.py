@@ -222,7 +222,9 @@ def _audit_lacks(audit: AuditConfiguration, schedules: Read[Sequence[ScheduledAu
 
 
 def _external_analyzer(facts: Facts) -> Proposal:
-    none = Proposal(parameter="ExternalAnalyzerMode", value=Choice.CREATE, why="the account lacks one here, and it is free")
+    none = Proposal(
+        parameter="ExternalAnalyzerMode", value=Choice.CREATE, why="the account lacks one here, and it is free"
+    )
     return _analyzer(facts, none, "ACCOUNT")
 
 

@@ -6,8 +6,11 @@ API reference of its operation, and is cut to the shapes of botocore's model.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -25,7 +28,7 @@ _CALL: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # botocore
 
 type _Answer = Callable[["ReadableAccount", Mapping[str, Any]], dict[str, Any]]
 
-PREFIXES = {"accessanalyzer": "access-analyzer"}
+PREFIXES = {"accessanalyzer": "access-analyzer", "service-quotas": "servicequotas"}
 """Services whose actions in IAM begin otherwise."""
 
 
@@ -42,6 +45,14 @@ class ReadableAccount:
     topic_keys: dict[str, str] = field(default_factory=dict)
     log_bytes: float = 0
     not_logging: set[str] = field(default_factory=set)
+    things: dict[str, list[list[dict[str, Any]]]] = field(default_factory=dict)
+    """By thing: for each of its certificates the policies' documents."""
+    groups: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By group: what DescribeThingGroup answers, with `policies` beside it."""
+    parked: dict[str, int] = field(default_factory=dict)
+    quotas: dict[str, float] = field(default_factory=dict)
+    slow: timedelta = timedelta()
+    """How far AWS's clock is behind this machine's."""
     called: list[str] = field(default_factory=list)
     """The actions that were asked for, in order."""
 
@@ -59,6 +70,7 @@ class ReadableAccount:
                 raise _error(client, operation, status, body)
             shape = client.meta.service_model.operation_model(operation).output_shape
             given = shaped(shape, body) if shape else {}
+            given["ResponseMetadata"] = {"HTTPHeaders": {"date": format_datetime(datetime.now(UTC) - self.slow)}}
             event = f"before-call.{client.meta.service_model.service_id.hyphenize()}.{operation}"
             events: Any = client.meta.events
 
@@ -204,6 +216,8 @@ def _selectors(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any
 
 
 def _resources(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    if asked["StackName"] == "fleet-warden" and here.parked:
+        return {"StackResourceSummaries": _queues(here)}
     stack = here.stacks.get(asked["StackName"])
     if stack is None:
         raise _RefusedError("ValidationError")
@@ -219,6 +233,48 @@ def _resources(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any
             for logical, each in stack.resources.items()
         ]
     }
+
+
+def _things(here: ReadableAccount, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {"things": [{"thingName": name} for name in here.things]}
+
+
+def _principals(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = range(len(here.things[asked["thingName"]]))
+    return {"principals": [_arn(here, "iot", f"cert/{number:064x}") for number in numbers]}
+
+
+def _effective(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    documents = here.things[asked["thingName"]][int(asked["principal"].rpartition("/")[2], 16)]
+    rows = [{"policyName": f"p{number}", "policyDocument": json.dumps(each)} for number, each in enumerate(documents)]
+    return {"effectivePolicies": rows}
+
+
+def _thing_groups(here: ReadableAccount, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    rows = [{"groupName": name, "groupArn": _arn(here, "iot", f"thinggroup/{name}")} for name in here.groups]
+    return {"thingGroups": rows}
+
+
+def _attached(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    names = here.groups[asked["target"].rpartition("/")[2]].get("policies", [])
+    return {"policies": [{"policyName": name} for name in names]}
+
+
+def _parked(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {"Attributes": {"ApproximateNumberOfMessages": str(here.parked[asked["QueueUrl"].rpartition("/")[2]])}}
+
+
+def _queues(here: ReadableAccount) -> list[dict[str, Any]]:
+    return [
+        {
+            "LogicalResourceId": name,
+            "PhysicalResourceId": f"https://sqs.{here.account.place.region}.amazonaws.com/123456789012/{name}",
+            "ResourceType": "AWS::SQS::Queue",
+            "ResourceStatus": "CREATE_COMPLETE",
+            "LastUpdatedTimestamp": 0,
+        }
+        for name in here.parked
+    ]
 
 
 _ANSWERS: Mapping[str, _Answer] = {
@@ -238,6 +294,16 @@ _ANSWERS: Mapping[str, _Answer] = {
     "cloudtrail:GetTrailStatus": _trail_status,
     "cloudtrail:GetEventSelectors": _selectors,
     "cloudformation:ListStackResources": _resources,
+    "iot:ListThings": _things,
+    "iot:ListThingPrincipals": _principals,
+    "iot:GetEffectivePolicies": _effective,
+    "iot:ListThingGroups": _thing_groups,
+    "iot:DescribeThingGroup": lambda here, asked: here.groups[asked["thingGroupName"]],
+    "iot:ListAttachedPolicies": _attached,
+    "sqs:GetQueueAttributes": _parked,
+    "servicequotas:ListServiceQuotas": lambda here, _asked: {
+        "Quotas": [{"QuotaName": name, "Value": value} for name, value in here.quotas.items()]
+    },
     "sns:GetTopicAttributes": lambda here, asked: {"Attributes": _topic(here, asked["TopicArn"])},
     "kms:DescribeKey": lambda _here, _asked: {"KeyMetadata": {"KeyId": "key", "Arn": _KEY}},
     "iam:GetAccountSummary": lambda here, _asked: {"SummaryMap": {"Roles": here.roles, "Users": 0}},

@@ -2,13 +2,18 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+import boto3
 import pytest
 
+from tests.baseline.account import Account
+from tests.baseline.reading import ReadableAccount
 from tests.cli.answering import Operate, serving
+from warden_cli import reading
 from warden_cli.__main__ import main
 
 
@@ -59,3 +64,32 @@ def shell(operate: Operate, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return Shell(operate, capsys)
+
+
+class KeptSession(boto3.Session):
+    """A session that makes each client once: a dozen of them take half a second."""
+
+    @cache  # noqa: B019 - one session, until the tests are over
+    def client(self, service_name: str, **options: Any) -> Any:
+        return super().client(service_name, **options)  # type: ignore[call-overload]
+
+
+type Looking = Callable[..., ReadableAccount]
+"""Makes this process read an account of the model from now on."""
+
+
+@cache
+def kept_session(**options: Any) -> KeptSession:
+    return KeptSession(**options)
+
+
+@pytest.fixture
+def looking(monkeypatch: pytest.MonkeyPatch) -> Looking:
+    monkeypatch.setattr(reading, "Session", kept_session)
+
+    def look(account: Account, **more: Any) -> ReadableAccount:
+        here = ReadableAccount(account, **more)
+        here.listen(monkeypatch)
+        return here
+
+    return look

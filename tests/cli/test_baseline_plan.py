@@ -8,23 +8,19 @@ from __future__ import annotations
 import json
 import subprocess
 import tomllib
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.baseline.account import Account, Audit, LoggingOptions
 from tests.baseline.evaluation import Place
 from tests.baseline.handlers import PLANS
-from tests.baseline.reading import ReadableAccount
 from tests.baseline.stack import Stack
 from tests.baseline.test_stack import TEMPLATE
-from tests.cli.conftest import Shell
+from tests.cli.conftest import Looking, Shell
 from tests.conftest import ROOT
-from warden_cli import baseline_plan, reading
+from warden_cli import baseline_plan
 
 REGION = "eu-central-1"
 TOPIC = f"arn:aws:sns:{REGION}:123456789012:their-alerts"
@@ -47,34 +43,6 @@ def full_account() -> Account:
     account.trails["organization"] = {"IsMultiRegionTrail": True, "IsOrganizationTrail": True}
     account.profiles["theirs"] = {"TargetArns": [ALL_THINGS]}
     return account
-
-
-class KeptSession(boto3.Session):
-    """A session that makes each client once: a dozen of them take half a second."""
-
-    @cache  # noqa: B019 - one session, until the tests are over
-    def client(self, service_name: str, **options: Any) -> Any:
-        return super().client(service_name, **options)  # type: ignore[call-overload]
-
-
-@cache
-def kept_session(**options: Any) -> KeptSession:
-    return KeptSession(**options)
-
-
-@pytest.fixture
-def looking(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ReadableAccount]:
-    monkeypatch.setattr(reading, "Session", kept_session)
-
-    def look(account: Account, **more: Any) -> ReadableAccount:
-        here = ReadableAccount(account, **more)
-        here.listen(monkeypatch)
-        return here
-
-    return look
-
-
-type Looking = Callable[..., ReadableAccount]
 
 
 def values(answer: dict[str, Any]) -> dict[str, str]:

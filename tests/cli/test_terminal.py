@@ -136,3 +136,13 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     )
 
     assert done.stderr == b""
+
+
+def test_no_command_pays_for_imports_that_others_need() -> None:
+    script = "import sys, warden_cli.__main__; print(*sorted({'boto3', 'jinja2', 'warden_pages'} & set(sys.modules)))"
+    path = os.pathsep.join(str(ROOT / each) for each in ("cli", "layers/warden", "layers/plan/python", "layers/pages"))
+    ended = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", script], env={"PYTHONPATH": path}, capture_output=True, check=True, text=True
+    )
+
+    assert ended.stdout.strip() == ""

@@ -1,0 +1,162 @@
+"""The checks of devices and their groups: read from a sample, or from all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from warden.core import quotas
+from warden_cli.baseline_proposal import is_unread
+from warden_cli.doctor_model import Finding, Patient, about, unknown
+from warden_cli.iot_policy import Session as DeviceSession
+from warden_cli.iot_policy import admits
+from warden_cli.reading import CONFIG, read
+
+if TYPE_CHECKING:
+    from boto3 import Session
+
+_ANOTHER_CLIENT = "warden-doctor-another-client"
+
+NEEDS = (
+    ("iot:Publish", "topic/warden/{thing}/certificate/create"),
+    ("iot:Publish", "topic/warden/{thing}/logs/create"),
+    ("iot:Subscribe", "topicfilter/warden/{thing}/certificate/create/accepted"),
+    ("iot:Receive", "topic/warden/{thing}/certificate/create/accepted"),
+    ("iot:Publish", "topic/$aws/things/{thing}/jobs/start-next"),
+    ("iot:Subscribe", "topicfilter/$aws/things/{thing}/jobs/notify-next"),
+)
+"""What the device contract needs, one of each kind. A test holds device/device-policy.json to it."""
+
+
+def devices(patient: Patient) -> Iterator[Finding]:
+    """Check what the policies of things let them do."""
+    things = read("iot", lambda: patient.some(_things(patient.session)))
+    if is_unread(things):
+        yield unknown("devices", things)
+        return
+    free, mute, bare = [], [], []
+    for thing in things:
+        of_each = read("iot", partial(_documents, patient, thing))
+        if is_unread(of_each):
+            yield unknown("devices", of_each)
+            return
+        if not any(of_each):
+            bare.append(thing)
+        elif missing := [each for documents in of_each if (each := _missing(documents, thing))]:
+            mute.append(f"{thing} ({missing[0]})")
+        if any(_connects_as_another(documents, thing) for documents in of_each):
+            free.append(thing)
+    looked = f"of {len(things)} things looked at" if not patient.every else f"of all {len(things)} things"
+    yield about(
+        "client-ids",
+        free,
+        f"{looked} may connect under another client id than their name; the service disconnects by the name",
+        "Allow iot:Connect only on client/${iot:Connection.Thing.ThingName} (device/device-policy.json).",
+        f"{looked} none may connect under another client id than its name",
+    )
+    yield about(
+        "device-policies",
+        mute,
+        f"{looked} lack what the device contract needs",
+        "Add the statements of device/device-policy.json to their policies.",
+        f"{looked} all that have a certificate may use the topics of the device contract",
+    )
+    yield about(
+        "certificates",
+        bare,
+        f"{looked} have no certificate with a policy",
+        "Attach their certificates to them (aws iot attach-thing-principal), or delete what is no device.",
+        f"{looked} all have a certificate with a policy",
+    )
+
+
+def _things(session: Session) -> Iterator[str]:
+    pages = session.client("iot", config=CONFIG).get_paginator("list_things")
+    for page in pages.paginate(PaginationConfig={"PageSize": quotas.LIST_PAGE}):
+        yield from (each["thingName"] for each in page["things"])
+
+
+def _documents(patient: Patient, thing: str) -> Sequence[Sequence[Mapping[str, Any]]]:
+    """Read the policies of a thing with each of its certificates."""
+    iot = patient.session.client("iot", config=CONFIG)
+    patient.pace()
+    found = []
+    for principal in iot.list_thing_principals(thingName=thing)["principals"]:
+        if ":cert/" in principal:
+            patient.pace()
+            answer = iot.get_effective_policies(thingName=thing, principal=principal)
+            found.append([json.loads(each["policyDocument"]) for each in answer["effectivePolicies"]])
+    return found
+
+
+def _connects_as_another(documents: Sequence[Mapping[str, Any]], thing: str) -> bool:
+    return _may(documents, "iot:Connect", f"client/{_ANOTHER_CLIENT}", DeviceSession(_ANOTHER_CLIENT, thing))
+
+
+def _missing(documents: Sequence[Mapping[str, Any]], thing: str) -> str:
+    session = DeviceSession(thing, thing)
+    lacks = [
+        f"{action} on {resource.format(thing=thing)}"
+        for action, resource in NEEDS
+        if not _may(documents, action, resource.format(thing=thing), session)
+    ]
+    return "" if not lacks else f"no {lacks[0]}" + (f" and {len(lacks) - 1} more" if len(lacks) > 1 else "")
+
+
+def _may(documents: Sequence[Mapping[str, Any]], action: str, resource: str, session: DeviceSession) -> bool:
+    return admits([_without_arns(each) for each in documents], action, resource, session)
+
+
+def _without_arns(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Cut account and region off the resources: only the device's own account is asked about."""
+    statements = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
+    return {"Statement": [{**each, "Resource": _resources(each.get("Resource", []))} for each in statements]}
+
+
+def _resources(value: str | Sequence[str]) -> Sequence[str]:
+    return [each if each == "*" else each.split(":", 5)[-1] for each in ([value] if isinstance(value, str) else value)]
+
+
+def groups(patient: Patient) -> Iterator[Finding]:
+    """Check for policies on groups that a quarantine cannot take away."""
+    found = read("iot", lambda: _groups_with_policies(patient))
+    if is_unread(found):
+        yield unknown("groups", found)
+        return
+    dynamic, nested = found
+    yield about(
+        "dynamic-groups",
+        dynamic,
+        "dynamic groups carry policies, which a quarantine cannot take away: no thing can be taken out of such a group",
+        "Move their policies to certificates or static groups (aws iot detach-policy).",
+        "no dynamic group carries a policy",
+    )
+    yield about(
+        "nested-groups",
+        nested,
+        "nested groups lie below groups that carry policies, which their things inherit",
+        "Attach those policies to certificates, or to the groups that the things themselves are in.",
+        "no nested group inherits a policy",
+    )
+
+
+def _groups_with_policies(patient: Patient) -> tuple[Sequence[str], Sequence[str]]:
+    iot = patient.session.client("iot", config=CONFIG)
+    pages = iot.get_paginator("list_thing_groups").paginate(recursive=True)
+    groups = patient.some(each for page in pages for each in page["thingGroups"])
+    described = {each["groupName"]: iot.describe_thing_group(thingGroupName=each["groupName"]) for each in groups}
+    carrying = {
+        each["groupName"]
+        for each in groups
+        if iot.list_attached_policies(target=each["groupArn"], pageSize=1)["policies"]
+    }
+    dynamic = [name for name, each in described.items() if each.get("queryString") and name in carrying]
+    nested = [
+        name
+        for name, each in described.items()
+        if {parent["groupName"] for parent in each.get("thingGroupMetadata", {}).get("rootToParentThingGroups", [])}
+        & carrying
+    ]
+    return dynamic, nested
