@@ -1,0 +1,94 @@
+"""The survey's page has what the survey has: it is made of the very JSON that programs get."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.pages.samples import SURVEY
+from warden.survey.model import Control, Liveness, Owner, Pulse, State, Survey
+from warden.survey.views import survey_json
+from warden_pages import survey as page
+from warden_pages.survey import survey_page
+
+NOW = datetime(2026, 11, 25, 4, 10, tzinfo=UTC)
+
+
+def a_survey() -> Survey:
+    """Make one with every state, every owner and every pulse."""
+    controls = [
+        Control(
+            number=number,
+            key=f"control-{number}",
+            title=f"Control of state {state}",
+            state=state,
+            owner=[*Owner][number % len(Owner)],
+            since=NOW - timedelta(days=number),
+            says=(f"said of {number}", "and more"),
+            evidence={"name": f"value {number}"},
+            closes=(f"Parameter{number}=create",),
+        )
+        for number, state in enumerate(State, 1)
+    ]
+    liveness = [
+        Liveness(key=pulse, title=f"Line of pulse {pulse}", pulse=pulse, since=NOW, says=("said",), fix=f"mend {pulse}")
+        for pulse in Pulse
+    ]
+    return Survey(
+        at=NOW,
+        account="123456789012",
+        region="eu-central-1",
+        stack="fleet-warden",
+        baseline_stack="iot-baseline",
+        controls=controls,
+        liveness=liveness,
+        lacking=("iot:ListAuditTasks",),
+    )
+
+
+def test_everything_that_the_survey_says_is_on_the_page() -> None:
+    survey = survey_json(a_survey())
+    written = survey_page(survey)
+
+    for each in survey["controls"]:
+        for text in (each["title"], *each["says"], *each["evidence"].values(), *each["closes"]):
+            assert text in written
+    for each in survey["liveness"]:
+        for text in (each["title"], *each["says"], each["fix"]):
+            assert text in written
+    assert "iot:ListAuditTasks" in written
+    assert "2026-11-24 04:10" in written
+
+
+def test_the_sample_of_the_other_tests_has_the_form_of_the_product() -> None:
+    product = survey_json(a_survey())
+
+    assert set(SURVEY) == set(product)
+    for rows in ("controls", "liveness"):
+        assert {name for each in SURVEY[rows] for name in each} == {name for each in product[rows] for name in each}
+
+
+def test_what_is_wrong_stands_before_what_is_well() -> None:
+    written = survey_page(survey_json(a_survey()))
+
+    lines = re.findall(r"Line of pulse ([a-z-]+)</th>", written)
+    assert lines[:3] == ["wrong", "not-known", "not-yet"]
+
+
+@pytest.mark.parametrize("state", [*State, *Pulse])
+def test_every_state_has_a_tone_of_its_own_or_is_calm(state: str) -> None:
+    calm = {State.NOT_AVAILABLE_HERE, Pulse.NOT_YET, Pulse.NOT_AVAILABLE_HERE}
+
+    assert (state in page._TONES) != (state in calm)
+
+
+def test_a_time_that_is_none_stays_as_it_is() -> None:
+    assert "half past four" in survey_page(SURVEY | {"at": "half past four"})
+
+
+def test_a_control_that_is_on_asks_for_nothing() -> None:
+    whole = SURVEY | {"controls": [SURVEY["controls"][0]], "liveness": []}
+
+    assert 'class="wide none"' in survey_page(whole)
