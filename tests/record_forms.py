@@ -22,7 +22,7 @@ from warden.plan.actions import TOUCHING
 from warden.plan.governor import Grounds
 from warden.respond.followups import Retired
 from warden.survey.model import Owner, Pulse, State
-from warden.survey.surveys import Owed
+from warden.survey.records import Owed
 
 type Form = Callable[[Any], bool]
 

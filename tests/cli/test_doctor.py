@@ -47,7 +47,7 @@ def healthy(looking: Looking, operate: Operate) -> ReadableAccount:
 
 
 def examined(shell: Shell, *options: str) -> dict[str, dict[str, Any]]:
-    """Give each check's worst finding."""
+    """Return each check's worst finding."""
     said = shell.warden("doctor", "--region", "eu-central-1", "--json", *options)
     rows: dict[str, dict[str, Any]] = {}
     for each in said.json["findings"]:

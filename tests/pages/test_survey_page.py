@@ -26,7 +26,7 @@ def a_survey() -> Survey:
             state=state,
             owner=[*Owner][number % len(Owner)],
             since=NOW - timedelta(days=number),
-            says=(f"said of {number}", "and more"),
+            says=(f"found in {number}", "and more"),
             evidence={"name": f"value {number}"},
             closes=(f"Parameter{number}=create",),
         )

@@ -18,7 +18,8 @@ from warden.core.account_facts import Detector
 from warden.core.errors import Conflict
 from warden.core.ledger import EXPIRY, Key
 from warden.survey.model import Pulse, State
-from warden.survey.surveys import LATEST, SURVEYS, Owed, read_latest, survey_when_due
+from warden.survey.records import LATEST, SURVEYS, Owed, read_latest
+from warden.survey.surveys import survey_when_due
 from warden.survey.views import survey_json
 
 QUARTER = timedelta(minutes=15)

@@ -24,6 +24,8 @@ from warden.core.ledger import Index, Put, retry_on_conflict, version_of
 from warden.plan.governor import STOP_KEY
 from warden.queues.messages import send_campaign_decision, send_decision, send_finding
 from warden.respond.decisions import check_decision
+from warden.survey.records import read_latest
+from warden.survey.views import survey_json
 from warden.validation.fields import is_unicode
 
 _WHY_CHARACTERS = 500
@@ -159,6 +161,11 @@ def _decide_campaign(call: Call, context: Context) -> dict[str, Any]:
     return {"campaign": campaign.id, "queued": decision, "who": call.who, "request": call.request}
 
 
+def _survey(_call: Call, context: Context) -> dict[str, Any]:
+    record = read_latest(context.ports)
+    return {"survey": survey_json(record.survey) if record else None}
+
+
 def _stop(call: Call, context: Context) -> dict[str, Any]:
     return _switch(True, _text(call.command, "why"), call.who, context)
 
@@ -207,5 +214,6 @@ _COMMANDS: dict[str, Callable[[Call, Context], dict[str, Any]]] = {
     "resume": _resume,
     **dict.fromkeys(Decision, _decide),
     "campaign": _campaign,
+    "survey": _survey,
     **{f"{_CAMPAIGN_PREFIX}{decision}": _decide_campaign for decision in CampaignDecision},
 }

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Protocol
 
 from warden.core.clock import Clock, to_text
 from warden.core.errors import NotSent
 from warden.core.ledger import EXPIRY, Key, Put, retry_on_conflict, version_of
 from warden.core.ports import AccountReader, Announcements, HasLedger, HasNotices, Reports
-from warden.core.records import RecordType
 from warden.settings import Settings
 from warden.survey.controls import Baseline
 from warden.survey.facts import Facts, lacking, read_facts
@@ -25,9 +23,9 @@ from warden.survey.judge import JUDGES
 from warden.survey.liveness import LINES, Heard
 from warden.survey.model import Change, Control, Liveness, Pulse, State, Survey
 from warden.survey.notice import body_of, subject_of
+from warden.survey.records import LATEST, SURVEYS, Owed, SurveyRecord, read_latest
 from warden.survey.views import SCHEMA_VERSION, survey_json
 
-LATEST = Key("SURVEY", "LATEST")
 _EVERY = timedelta(hours=23, minutes=50)
 """A schedule of every quarter of an hour finds a survey due once a day, at about the same time."""
 
@@ -57,32 +55,6 @@ class Surveying:
     """Returns what is wrong with the plan; empty if nothing is."""
 
 
-class Owed(StrEnum):
-    """What is done about a survey that is on record, in this order."""
-
-    REPORTS = "reports"
-    EVENT = "event"
-    NOTICE = "notice"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SurveyRecord:
-    """A survey with what became worse, and what is still owed about it.
-
-    `known` is the last state of each control and line that was really read: not known is no state to compare with.
-    """
-
-    survey: Survey
-    began: datetime
-    known: Mapping[str, str] = field(default_factory=dict)
-    changes: Sequence[Change] = ()
-    owed: Sequence[Owed] = ()
-    version: int = 0
-
-
-SURVEYS = RecordType(name="survey", of=SurveyRecord)
-
-
 @dataclass(frozen=True)
 class Run:
     """What a run did: the survey that it made, if one was due, and what could not be sent yet."""
@@ -100,12 +72,6 @@ def survey_when_due(surveying: Surveying, *, now: bool = False) -> Run:
             return Run(None, record.owed)
     made = _settle(retry_on_conflict(lambda: _survey(surveying)), surveying)
     return Run(made.survey, made.owed)
-
-
-def read_latest(ports: HasLedger) -> SurveyRecord | None:
-    """Read the last survey; None before the first."""
-    record = ports.ledger.read(LATEST)
-    return None if record is None else replace(SURVEYS.value(record), version=version_of(record))
 
 
 def _survey(surveying: Surveying) -> SurveyRecord:

@@ -1,0 +1,47 @@
+"""The record of the last survey, for the survey itself and for those who ask about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from warden.core.ledger import Key, version_of
+from warden.core.ports import HasLedger
+from warden.core.records import RecordType
+from warden.survey.model import Change, Survey
+
+LATEST = Key("SURVEY", "LATEST")
+
+
+class Owed(StrEnum):
+    """What is done about a survey that is on record, in this order."""
+
+    REPORTS = "reports"
+    EVENT = "event"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurveyRecord:
+    """A survey with what became worse, and what is still owed about it.
+
+    `known` is the last state of each control and line that was really read: not known is no state to compare with.
+    """
+
+    survey: Survey
+    began: datetime
+    known: Mapping[str, str] = field(default_factory=dict)
+    changes: Sequence[Change] = ()
+    owed: Sequence[Owed] = ()
+    version: int = 0
+
+
+SURVEYS = RecordType(name="survey", of=SurveyRecord)
+
+
+def read_latest(ports: HasLedger) -> SurveyRecord | None:
+    """Read the last survey; None before the first."""
+    record = ports.ledger.read(LATEST)
+    return None if record is None else replace(SURVEYS.value(record), version=version_of(record))
