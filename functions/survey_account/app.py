@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -23,7 +24,7 @@ _GAUGES = {
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Survey if it is due, or if `now` says so; the presence of the metrics shows that surveys are made."""
-    surveying = bootstrap.surveying()
+    surveying = bootstrap.surveying(_page)
     run = survey_when_due(surveying, now=event.get("now") is True)
     if run.owed:  # the next run, in a quarter of an hour, sends it
         logger.warning("not everybody could be told", extra={"owed": run.owed})
@@ -37,3 +38,10 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     wrong = [each.key for each in survey.wrong]
     logger.info("account surveyed", extra={"states": dict(survey.states), "wrong": wrong, "lacking": survey.lacking})
     return {"surveyed": True, "wrong": wrong}
+
+
+def _page(survey: Mapping[str, Any]) -> str:
+    """Make the page. Of a hundred runs a day one needs the templates, so only that one imports them."""
+    from warden_pages.survey import survey_page
+
+    return survey_page(survey)

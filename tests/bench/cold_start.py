@@ -112,7 +112,7 @@ def measure(function: str, starts: int = STARTS) -> ColdStart:
     """Start a function and bare boto3 by turns; the first of each fills the caches and does not count."""
     uses = [(port, next(iter(PORTS[port].values()))) for port in USES[function]]
     clients = list(dict.fromkeys(next(iter(PORTS[port])) for port in USES[function])) or ["iot"]
-    paths = [f"functions/{function}", "layers/warden", "layers/plan/python"]
+    paths = [f"functions/{function}", "layers/warden", "layers/plan/python", "layers/pages"]
     ours, bare = [], []
     for _ in range(starts + 1):
         ours.append(_start(_OURS, [str(ROOT / path) for path in paths], uses))

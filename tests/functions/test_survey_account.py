@@ -13,6 +13,7 @@ from tests.unit.survey.accounts import fill
 from warden import bootstrap
 from warden.aws.account_reader import ACTIONS
 from warden.core.errors import PlanError, PlanFault
+from warden_pages.survey import survey_page
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")  # of a run that was not due
 
@@ -48,6 +49,9 @@ def test_it_is_kept_in_the_bucket_and_on_record(deployment: Deployment) -> None:
     survey = json.loads(body["Body"].read())
     assert (survey["schema_version"], survey["region"], len(survey["controls"])) == (1, REGION, 11)
     assert body["ContentType"] == "application/json"
+    page = deployment.client("s3").get_object(Bucket="evidence", Key="reports/baseline/latest.html")
+    assert page["Body"].read().decode() == survey_page(survey)
+    assert page["ContentType"] == "text/html; charset=utf-8"
     assert {record["sk"] for record in deployment.records("survey")} == {"LATEST", survey["at"][:10]}
 
 
@@ -103,4 +107,4 @@ def test_the_region_decides_whether_there_is_device_defender(
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     bootstrap.surveying.cache_clear()
 
-    assert bootstrap.surveying().ports.account_reader.has_device_defender is has  # type: ignore[attr-defined]
+    assert bootstrap.surveying(survey_page).ports.account_reader.has_device_defender is has  # type: ignore[attr-defined]

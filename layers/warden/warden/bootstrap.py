@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from warden.account import AccountSettings
     from warden.core.ports import AccountReader
-    from warden.survey.surveys import Surveying
+    from warden.survey.surveys import Page, Surveying
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 6},
@@ -65,14 +65,22 @@ def account_settings() -> AccountSettings:
 
 
 @cache
-def surveying() -> Surveying:
-    """Return for `survey_account` all but the plan: that it cannot be read is something to survey."""
+def surveying(page: Page) -> Surveying:
+    """Return for `survey_account` all but the plan: that it cannot be read is something to survey.
+
+    `page` makes the survey's page. It is the function's to bring, as no other has the layer of templates.
+    """
     from warden.survey.controls import baseline
     from warden.survey.surveys import Surveying
 
     settings = settings_from()
     return Surveying(
-        ports=_ports(settings), settings=settings, baseline=baseline(), clock=utc_now, plan_fault=_plan_fault
+        ports=_ports(settings),
+        settings=settings,
+        baseline=baseline(),
+        clock=utc_now,
+        plan_fault=_plan_fault,
+        page=page,
     )
 
 

@@ -29,6 +29,7 @@ from warden.survey.controls import baseline
 from warden.survey.facts import Facts, read_facts
 from warden.survey.model import Control, Liveness, Survey
 from warden.survey.surveys import Surveying, survey_when_due
+from warden_pages.survey import survey_page
 
 ALERTS = "arn:aws:sns:us-east-1:123456789012:alerts"
 RULES = ("sweep-cases", "sweep-certificates")
@@ -121,6 +122,7 @@ class Surveyor:
             baseline=baseline(),
             clock=world.clock,
             plan_fault=plan_fault,
+            page=survey_page,
         )
 
     @property

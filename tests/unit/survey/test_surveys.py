@@ -21,6 +21,7 @@ from warden.survey.model import Pulse, State
 from warden.survey.records import LATEST, SURVEYS, Owed, read_latest
 from warden.survey.surveys import survey_when_due
 from warden.survey.views import survey_json
+from warden_pages.survey import survey_page
 
 QUARTER = timedelta(minutes=15)
 
@@ -74,10 +75,13 @@ class TestOnRecord:
         survey = ours.survey()
 
         kept = ours.world.reports
-        assert {*kept.kept} == {"reports/baseline/2026-11-22.json", "reports/baseline/latest.json"}
-        assert {*kept.types.values()} == {"application/json"}
-        for lines in kept.kept.values():
-            assert json.loads("".join(lines)) == survey_json(survey)
+        for name in ("2026-11-22", "latest"):
+            assert json.loads("".join(kept.kept.pop(f"reports/baseline/{name}.json"))) == survey_json(survey)
+            assert kept.types.pop(f"reports/baseline/{name}.json") == "application/json"
+            assert kept.kept.pop(f"reports/baseline/{name}.html") == survey_page(survey_json(survey)).splitlines()
+            assert kept.types.pop(f"reports/baseline/{name}.html") == "text/html; charset=utf-8"
+        assert not kept.kept
+        assert not kept.types
 
     def test_a_second_survey_on_one_day_converges(self) -> None:
         ours = surveyor()

@@ -32,6 +32,10 @@ _EVERY = timedelta(hours=23, minutes=50)
 _FOLDER = "reports/baseline"
 
 
+type Page = Callable[[Mapping[str, Any]], str]
+"""Makes the page for people from the JSON for programs. It is handed in: its templates are a layer of their own."""
+
+
 class Ports(HasLedger, HasNotices, Protocol):
     """What a survey touches."""
 
@@ -53,6 +57,7 @@ class Surveying:
     clock: Clock
     plan_fault: Callable[[], str]
     """Returns what is wrong with the plan; empty if nothing is."""
+    page: Page
 
 
 @dataclass(frozen=True)
@@ -205,9 +210,14 @@ def _settle(record: SurveyRecord, surveying: Surveying) -> SurveyRecord:
 
 
 def _keep_reports(record: SurveyRecord, surveying: Surveying) -> None:
-    text = json.dumps(survey_json(record.survey), indent=1)
+    survey = survey_json(record.survey)
+    texts = {
+        "json": (json.dumps(survey, indent=1), "application/json"),
+        "html": (surveying.page(survey), "text/html; charset=utf-8"),
+    }
     for name in (f"{record.survey.at:%Y-%m-%d}", "latest"):
-        surveying.ports.reports.keep_page(f"{_FOLDER}/{name}.json", text, "application/json")
+        for ending, (text, content_type) in texts.items():
+            surveying.ports.reports.keep_page(f"{_FOLDER}/{name}.{ending}", text, content_type)
 
 
 def _announce(record: SurveyRecord, surveying: Surveying) -> None:
