@@ -4,6 +4,9 @@ environment; the rooms import one way."""
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -159,6 +162,21 @@ def test_the_rooms_import_one_way_in_a_short_chain() -> None:
     longest = max((longest_chain(graph, room) for room in graph), key=len)
 
     assert len(longest) <= LONGEST_CHAIN, f"{' > '.join(longest)}\n{ways(graph, longest)}"
+
+
+def test_no_other_function_pays_for_the_survey() -> None:
+    """What only `survey_account` uses is imported when it is asked for, or the others start later for it."""
+    script = (
+        "import sys; from warden import bootstrap; print(*sorted(each for each in sys.modules if 'warden' in each))"
+    )
+    paths = {"PYTHONPATH": f"{ROOT / 'layers/warden'}:{ROOT / 'layers/plan/python'}"}
+    done = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-c", script], env={**os.environ, **paths}, capture_output=True, text=True, check=True
+    )
+
+    loaded = done.stdout.split()
+    assert "warden.aws.ledger" in loaded
+    assert [each for each in loaded if "survey" in each or "account_reader" in each or "account_facts" in each] == []
 
 
 def test_there_are_few_rooms() -> None:

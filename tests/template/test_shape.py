@@ -159,6 +159,38 @@ class TestNothingIsLost:
         assert [reference(action) for action in properties["AlarmActions"]] == ["NoticesTopic"]
         assert properties["AlarmDescription"]
 
+    def test_the_alarms_on_the_survey_watch_what_it_counts(self) -> None:
+        alarms = [each for each in resources("AWS::CloudWatch::Alarm").values() if each["Namespace"] == "FleetWarden"]
+        dimensions = [{each["Name"]: each["Value"] for each in alarm["Dimensions"]} for alarm in alarms]
+
+        source = (ROOT / "functions/survey_account/app.py").read_text()
+        assert {alarm["MetricName"] for alarm in alarms} == {"LivenessWrong"}
+        assert '"LivenessWrong"' in source
+        assert 'add_dimension("stack"' in source
+        assert [{*each} for each in dimensions] == [{"service", "stack"}] * 2
+
+    def test_what_is_wrong_stays_an_alarm_until_a_survey_says_otherwise(self) -> None:
+        alarm = resources("AWS::CloudWatch::Alarm")["LivenessAlarm"]
+
+        assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Maximum", 0, 1)
+        assert alarm["TreatMissingData"] == "ignore"
+
+    def test_no_survey_for_26_hours_is_an_alarm_within_what_cloudwatch_evaluates(self) -> None:
+        alarm = resources("AWS::CloudWatch::Alarm")["SurveyMissingAlarm"]
+
+        assert alarm["Period"] * alarm["EvaluationPeriods"] == 26 * 3600 <= 7 * 86400
+        assert alarm["DatapointsToAlarm"] == alarm["EvaluationPeriods"]
+        assert (alarm["Statistic"], alarm["TreatMissingData"]) == ("SampleCount", "breaching")
+
+    def test_the_survey_asks_about_every_schedule_but_its_own(self) -> None:
+        scheduled = {name for name, each in resources("AWS::Events::Rule").items() if "ScheduleExpression" in each} - {
+            "SurveyAccountFunctionWhenDue"
+        }
+        asked = FUNCTIONS["SurveyAccountFunction"]["Environment"]["Variables"]["WARDEN_SCHEDULES"]["Fn::Sub"]
+
+        assert {name.strip("${}") for name in asked.split(",")} == scheduled
+        assert len(scheduled) == 3
+
     def test_the_custom_resource_does_not_hold_a_stack_for_an_hour(self) -> None:
         for properties in resources("Custom::Account").values():
             assert int(properties["ServiceTimeout"]) <= 120

@@ -414,6 +414,13 @@ def test_a_denied_call_is_named_and_never_off(make: Callable[[], AccountModel], 
         assert f"Not known: the role of survey_account lacks {action}." in " ".join(after[key].says)
 
 
+def test_what_is_off_as_far_as_it_can_be_read_may_be_on_in_part() -> None:
+    account = newly_deployed(AccountModel())
+    account.denied = {"access-analyzer:ListAnalyzers"}
+
+    assert verdict("least-privilege", account).state is S.NOT_KNOWN
+
+
 def test_everything_denied_is_not_known_or_what_the_service_itself_is() -> None:
     account = full(denied={*ACTIONS.values()})
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -121,15 +121,15 @@ def _answered[**P, T](read: Callable[P, T]) -> Callable[P, T | Unread]:
     return answered
 
 
-def _of_device_defender[**P, T](read: Callable[P, T]) -> Callable[P, T | Unread]:
+def _of_device_defender[**P, T](
+    read: Callable[Concatenate[AwsAccountReader, P], T],
+) -> Callable[Concatenate[AwsAccountReader, P], T | Unread]:
     """Have a method answer that Device Defender is not in this region, where it is not."""
     answered = _answered(read)
 
     @wraps(read)
-    def available(*args: P.args, **kwargs: P.kwargs) -> T | Unread:
-        reader = args[0]
-        assert isinstance(reader, AwsAccountReader)  # noqa: S101 - decorates methods of this class alone
-        return answered(*args, **kwargs) if reader.has_device_defender else Unavailable(reader.region)
+    def available(reader: AwsAccountReader, /, *args: P.args, **kwargs: P.kwargs) -> T | Unread:
+        return answered(reader, *args, **kwargs) if reader.has_device_defender else Unavailable(reader.region)
 
     return available
 
