@@ -56,8 +56,9 @@ def test_everything_that_the_survey_says_is_on_the_page() -> None:
         for text in (each["title"], *each["says"], *each["evidence"].values(), *each["closes"]):
             assert text in written
     for each in survey["liveness"]:
-        for text in (each["title"], *each["says"], each["fix"]):
+        for text in (each["title"], *each["says"]):
             assert text in written
+        assert (each["fix"] in written) == (each["pulse"] in ("wrong", "not-known"))
     assert "iot:ListAuditTasks" in written
     assert "2026-11-24 04:10" in written
 
@@ -86,6 +87,12 @@ def test_every_state_has_a_tone_of_its_own_or_is_calm(state: str) -> None:
 
 def test_a_time_that_is_none_stays_as_it_is() -> None:
     assert "half past four" in survey_page(SURVEY | {"at": "half past four"})
+
+
+def test_evidence_without_a_value_says_so() -> None:
+    bare = SURVEY | {"controls": [SURVEY["controls"][0] | {"evidence": {"analyzers": ""}}]}
+
+    assert "analyzers: <code>none</code>" in survey_page(bare)
 
 
 def test_a_control_that_is_on_asks_for_nothing() -> None:

@@ -20,6 +20,8 @@ _TONES = {
 _OWNERS = {"ours": "our stacks", "theirs": "somebody else", "both": "our stacks and somebody else"}
 _FIRST = ("wrong", "not-known", "not-yet")
 """In which order the ways of hearing are listed: what needs somebody comes first."""
+_ASKS = ("wrong", "not-known")
+"""Which of them ask for their fix."""
 _LAST_CHANGES = 10
 
 
@@ -43,7 +45,8 @@ def _row(each: Mapping[str, Any], state: str) -> dict[str, Any]:
         "order": _FIRST.index(state) if state in _FIRST else len(_FIRST),
         "since": _moment(each["since"]),
         "owner": _OWNERS.get(each.get("owner", ""), _words(each.get("owner", ""))),
-        "evidence": [*each["evidence"].items()],
+        "evidence": [(name, value or "none") for name, value in each["evidence"].items()],
+        "fix": each.get("fix", "") if state in _ASKS else "",
     }
 
 
