@@ -56,7 +56,7 @@ sys.path[:0] = json.loads(sys.argv[1])
 import app
 from warden import bootstrap
 for port, method in json.loads(sys.argv[2]):
-    getattr(getattr(bootstrap.service().ports, port), method)
+    getattr(getattr(bootstrap.context().ports, port), method)
 if not json.loads(sys.argv[2]):
     bootstrap.account_settings()
 """
