@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from boto3 import Session
 
 MOST_PAGES = 40
-"""Of certificates. More are not counted: the devices need the quota of the calls as well."""
+"""Of certificates. More are not counted: the devices need these calls too."""
 
 _DEFAULT_LOG_GROUP = "AWSIotLogsV2"
 _MONTH = timedelta(days=30)

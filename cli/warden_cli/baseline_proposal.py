@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeIs
 
+from warden.core import quotas
 from warden.core.account_facts import (
     Analyzer,
     AuditConfiguration,
@@ -26,9 +27,6 @@ from warden.core.account_facts import (
     Unavailable,
     Unread,
 )
-
-PROFILES_PER_TARGET = 5
-"""AWS IoT API reference, AttachSecurityProfile: five profiles for a thing group or for all things."""
 
 _ONLY_ONE = ("AuditMode", "LoggingMode", "ExternalAnalyzerMode", "UnusedAccessAnalyzerMode", "DetectorMode")
 """Modes of what an account has at most one of: `create` is refused where there is one."""
@@ -165,11 +163,11 @@ def _conflicts(
 def _too_many_profiles(facts: Facts, chosen: Mapping[str, str]) -> list[str]:
     there = on_all_things(facts)
     making = sum(number for name, number in _PROFILES_MADE.items() if chosen[name] == Choice.CREATE)
-    if not making or len(there) + making <= PROFILES_PER_TARGET:
+    if not making or len(there) + making <= quotas.PROFILES_PER_TARGET:
         return []
     return [
         f"{len(there)} security profiles are on all things ({', '.join(there)}) and the stack would add {making}: "
-        f"AWS IoT allows {PROFILES_PER_TARGET}. Detach some, or leave DetectMode or CustomMetricsMode off"
+        f"AWS IoT allows {quotas.PROFILES_PER_TARGET}. Detach some, or leave DetectMode or CustomMetricsMode off"
     ]
 
 

@@ -95,3 +95,6 @@ FINDING_RESOURCE_CHARACTERS = 512
 
 NUMBER_DIGITS = 38
 """Significant digits of a number. Amazon DynamoDB Developer Guide, "Constraints", data types."""
+
+PROFILES_PER_TARGET = 5
+"""Security profiles of a thing group or of all things. AWS IoT API reference, AttachSecurityProfile."""
