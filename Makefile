@@ -98,7 +98,7 @@ nightly: set-up  ## What takes too long for every run: pairs of faults, big stor
 	@date -u
 	$(NIGHTLY) timeout 20m $(BIN)/python -m pytest --timeout=0 tests/e2e/test_storm.py
 	$(NIGHTLY) timeout 65m $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal --timeout=0 --durations=10 \
-	  tests/model tests/unit/campaigns/test_campaign_crashes.py tests/faults/test_faults.py
+	  tests/model tests/faults/test_faults.py
 	@date -u
 
 .PHONY: check-model

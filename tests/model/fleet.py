@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from tests.fakes import RESTRICTED_GROUP, FakeDevice, World, a_world
-from tests.model.record_transport import Wire, wired
+from tests.port_wire import Wire, wired
 from warden.core.ports import JobOrder
 from warden.devices.csr import key_of_certificate
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tests.fakes import THING, AwsError, Crash, World, a_world, an_old_certificate
 from tests.model.handover import Effect, Model, Record, check
-from tests.model.record_transport import Wire, wired
+from tests.port_wire import Fate, Wire, wired
 from warden.devices.rotation_records import rotation_key
 from warden.plan.actions import ROTATE_CERTIFICATE
 from warden.respond.followups import job_ended
@@ -220,7 +220,7 @@ def disturbed(way: Callable[[World], None]) -> Iterable[Recorder]:
     """
     calls = len(played(way).calls)
     for nth in range(1, calls + 1):
-        yield played(way, lambda recorder: recorder.wire.arm(nth, made_first=True))  # noqa: B023 - played at once
+        yield played(way, lambda recorder: recorder.wire.arm(nth, Fate.AFTER))  # noqa: B023 - played at once
         yield played(way, lambda recorder: _end_at(recorder, nth))  # noqa: B023 - played at once
 
 

@@ -25,6 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.fakes import OPERATOR, RESTRICTED_POLICY, AwsError, Crash, FakeDevice, a_key
 from tests.model.fleet import FLEET, PUMPS, SHARING, Book, BrokenPromiseError, Member, keys_of
+from tests.port_wire import Fate
 from warden.campaigns.records import CampaignState, MemberState, open_campaign, read_campaign
 from warden.cases.allowed import Decision
 from warden.cases.model import Case, CaseState
@@ -538,7 +539,7 @@ class Fleet(RuleBasedStateMachine):
     @rule(in_calls=st.integers(min_value=1, max_value=60), made_first=st.booleans())
     def crash_soon(self, in_calls: int, made_first: bool) -> None:
         """Have a function end at one of the next calls, whichever it is; its message comes again."""
-        self.book.wire.arm(in_calls, made_first=made_first)
+        self.book.wire.arm(in_calls, Fate.AFTER if made_first else Fate.BEFORE)
 
     # --- the end --------------------------------------------------------------------------------------------------
 

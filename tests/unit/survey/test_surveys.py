@@ -12,7 +12,7 @@ import pytest
 
 from tests.account_model import AccountModel
 from tests.fakes import NOON, SETTINGS, Crash, World, a_world
-from tests.unit.respond.test_crashes import Fate, Tripwire, wired
+from tests.port_wire import Fate, Wire, wired
 from tests.unit.survey.accounts import Surveyor, control, fill, line, newly_deployed
 from warden.core.account_facts import Detector
 from warden.core.errors import Conflict
@@ -313,9 +313,9 @@ class TestOwed:
         assert ours.world.notices.sent == []
 
 
-def played(strikes_at: int = 0, fate: Fate = Fate.BEFORE) -> tuple[World, Tripwire]:
+def played(strikes_at: int = 0, fate: Fate = Fate.BEFORE) -> tuple[World, Wire]:
     """Survey an account that became worse, with the run dying at one call, and run again until nothing is due."""
-    wire = Tripwire(strikes_at=strikes_at, fate=fate)
+    wire = Wire()
     world = a_world()
     fill(world.account)
     ours = Surveyor(wired(world, wire))
@@ -323,17 +323,19 @@ def played(strikes_at: int = 0, fate: Fate = Fate.BEFORE) -> tuple[World, Tripwi
     ours.survey()
     ours.pass_day()
     ours.account.detector = None
-    wire.armed = True
+    wire.calls = wire.commits = 0
+    if strikes_at:
+        wire.arm(strikes_at, fate)
     for _ in range(3):
         try:
             survey_when_due(ours.surveying)
         except (Crash, Conflict):
             continue
-    wire.armed = False
     return world, wire
 
 
 CLEAN, WIRE = played()
+CALLS, COMMITS = WIRE.calls, WIRE.commits  # the outcome is read through the wire, too
 
 
 def outcome(world: World) -> dict[str, Any]:
@@ -348,9 +350,9 @@ def outcome(world: World) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("fate", Fate)
-@pytest.mark.parametrize("strikes_at", range(1, WIRE.calls + 1))
+@pytest.mark.parametrize("strikes_at", range(1, CALLS + 1))
 def test_a_run_that_dies_is_finished_by_the_next(strikes_at: int, fate: Fate) -> None:
-    if fate is Fate.ANSWER_LOST and strikes_at > WIRE.commits:
+    if fate is Fate.ANSWER_LOST and strikes_at > COMMITS:
         return
 
     world, wire = played(strikes_at, fate)
