@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import THING, World, a_finding, a_world, an_old_certificate
+from tests.port_wire import Fate, Wire, wired
 from tests.unit.campaigns.test_campaigns import TURN, active, asked, campaign, fail, obey, run
 from tests.unit.campaigns.test_inventory import a_fleet, state_of
 from warden.campaigns.enrolment import new_campaign
@@ -375,6 +376,30 @@ def test_one_that_is_contained_before_its_turn_is_left_out_and_its_case_says_so(
         "Fleet Warden: certificate campaign finished: 0 of 1 renewed",
     ]
     assert campaign(world).in_all.skipped == 1
+
+
+def about_to_be_left_out(wire: Wire) -> World:
+    world = wired(a_world(plan=RENEW, receives=2), wire)
+    world.report(it_expires())
+    world.report(a_finding())
+    wire.commits = 0
+    return world
+
+
+def test_one_that_is_left_out_is_left_out_once_whatever_commit_has_its_answer_lost() -> None:
+    clean = Wire()
+    run(about_to_be_left_out(clean))
+
+    for nth in range(1, clean.commits + 1):
+        wire = Wire()
+        world = about_to_be_left_out(wire)
+        wire.arm(nth, Fate.ANSWER_LOST)
+        run(world)
+        (case,) = [case for case in world.cases if case.source is Source.AUDIT]
+
+        assert wire.struck
+        assert world.steps(case).count("renew-certificate-failed") == 1
+        assert (campaign(world).state, campaign(world).in_all.skipped) == (CampaignState.FINISHED, 1)
 
 
 @pytest.mark.parametrize("how", ["dismissed", "over", "expired"])

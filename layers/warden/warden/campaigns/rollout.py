@@ -410,19 +410,25 @@ def _result_of(thing: str, job: str, outcome: Outcome, status: str, context: Con
 def _record_result(member: Member, result: MemberResult, context: Context, asking: Case | None = None) -> None:
     """Write a device's place and its result in its batch in one commit; if it is skipped, also on the case that asked.
 
-    The sweep then sends that case's notice.
+    The sweep then sends that case's notice. A result that is there already was written by a commit whose answer was
+    lost.
     """
     batch = read_batch(context.ports.ledger, member.campaign, member.batch)
     if batch is None:
         return
     noted = replace(batch, outcomes={**batch.outcomes, member.thing: result})
+    if member.thing not in batch.outcomes:
+        _commit_result(member, noted, context, asking)
+    if noted.is_over:
+        send_batch_over(context.ports.queue, batch=noted.job_id)
+
+
+def _commit_result(member: Member, noted: Batch, context: Context, asking: Case | None) -> None:
     writes, now = (member_put(member), batch_put(noted)), context.now()
     if asking is None:
         context.ports.ledger.commit(*writes)
-    else:
-        outcome = Outcome(Progress.FAILED, member.note)
-        failed, step = asking.with_outcome(RENEW_CERTIFICATE, outcome), action_step(RENEW_CERTIFICATE, outcome)
-        owed = outbox_put(replace(context.cases.outbox(failed), renotify_at=now))
-        context.cases.save(failed, now, step, also=(*writes, owed))
-    if noted.is_over:
-        send_batch_over(context.ports.queue, batch=noted.job_id)
+        return
+    outcome = Outcome(Progress.FAILED, member.note)
+    failed, step = asking.with_outcome(RENEW_CERTIFICATE, outcome), action_step(RENEW_CERTIFICATE, outcome)
+    owed = outbox_put(replace(context.cases.outbox(failed), renotify_at=now))
+    context.cases.save(failed, now, step, also=(*writes, owed))
