@@ -370,5 +370,5 @@ def effects_of(world: World) -> Effects:
 
 def _differences(state: dict[str, Any], clean: dict[str, Any]) -> Iterator[str]:
     for name, value in state.items():
-        if value != clean[name]:
+        if value is not None and value != clean[name]:
             yield f"2: {name} are {value}, and {clean[name]} after a clean run"

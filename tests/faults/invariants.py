@@ -156,7 +156,7 @@ def history_of(world: World) -> list[object]:
     wrong = list(_told_twice(world, marked))
     published = {str(each.asked["Subject"]) for each in world.cloud.state.reached if each.call == "sns.Publish"}
     touching = {(each.call, each.text) for each in world.cloud.state.reached if _touches(each.call)}
-    return [wrong, sorted(marked), sorted(published), sorted(touching)]
+    return [wrong, sorted(marked), sorted(published), sorted(touching), _overlapped(world)]
 
 
 def _told_twice(world: World, marked: dict[tuple[str, str], int]) -> Iterator[str]:
@@ -286,7 +286,7 @@ def state_of(world: World) -> dict[str, Any]:
     """Write down what is left; certificates are told by their keys, and what carries a time or a count is left out.
 
     A sweep of certificates, its campaign and what comes of them are named after the time at which it began; so are they
-    here, but by the order of those times.
+    here, but by the order of those times. What cannot be compared is None.
     """
     ledger = Ledger(world)
     iot = world.cloud.iot
@@ -318,12 +318,48 @@ def state_of(world: World) -> dict[str, Any]:
         "evidence": len(list(get_backend("s3")[ACCOUNT]["aws"].buckets["evidence"].keys)),
         "events": world.cloud.state.event_configurations,
         "restricted": sorted(world.cloud.iot.list_targets_for_policy(RESTRICTED)),
+        "timelines": sorted({(step["pk"], _said(step)) for step in ledger.of("step")}),
+        "lines": sorted((step["pk"], _said(step)) for step in ledger.of("step") if step["kind"] != "notified"),
+        "refused": sorted(refusal["code"] for refusal in ledger.of("refusal")),
+        "members": [(each["thing"], each["state"], each["attempts"]) for each in ledger.of("member")],
+        "campaigns": [tuple(each[name] for name in _OF_CAMPAIGN) for each in ledger.of("campaign")],
+        "batches": [(each["number"], each["outcomes"], each["sent"]) for each in ledger.of("batch")],
+        "signed": len(world.cloud.state.authority.signed),
+        "reports": _reports(),
     }
     moments = sorted(set(_MOMENT.findall(repr(state))) | {each["campaign"] for each in ledger.of("batch")})
     given = {moment: f"moment {place}" for place, moment in enumerate(moments)}
     given |= {each["job_id"]: f"job {each['number']} of {given[each['campaign']]}" for each in ledger.of("batch")}
     named: dict[str, Any] = _renamed(state, given)
-    return named
+    return named | dict.fromkeys(("lines", "refused")) if _came_twice(world) else named
+
+
+_OF_CAMPAIGN = ("state", "size", "step", "batches", "out", "of_step", "in_all")
+
+
+def _said(step: Mapping[str, Any]) -> str:
+    """Name a line of a timeline by what was done, or decided, in it."""
+    facts = step["facts"]
+    return str(facts["decision"]) if "decision" in facts else f"{step['kind']} {facts.get('action', '')}".strip()
+
+
+def _came_twice(world: World) -> bool:
+    """Tell whether two runs overlapped, or an operator who heard of no answer gave a command again.
+
+    Then both may note what came of an action that both carried out, and one may be refused what the other has done.
+    """
+    return _overlapped(world) or world.state.calls != len(world.state.answers)
+
+
+def _overlapped(world: World) -> bool:
+    """Tell whether anything was carried out for one run while another one was under way."""
+    order = [each.run for each in world.cloud.state.reached]
+    return len(set(order)) < sum(1 for before, run in zip(["", *order], order, strict=False) if run != before)
+
+
+def _reports() -> list[str]:
+    kept = get_backend("s3")[ACCOUNT]["aws"].buckets["evidence"].keys
+    return [kept[key].value.decode() for key in sorted(map(str, kept)) if key.startswith("reports/")]
 
 
 _MOMENT = re.compile(r"\b\d{8}T\d{6}Z\b")
