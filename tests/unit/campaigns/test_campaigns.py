@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.fakes import World, a_finding
+from tests.fakes import Crash, World, a_finding
 from tests.unit.campaigns.test_inventory import a_fleet, state_of
 from warden.campaigns.records import (
     Batch,
@@ -24,6 +26,7 @@ from warden.campaigns.records import (
 from warden.cases.model import CaseState
 from warden.core.errors import Refused
 from warden.core.findings import Source
+from warden.core.ports import JobOrder
 from warden.plan.actions import ROTATE_CERTIFICATE
 
 ENFORCED = '[rotation]\nmode = "enforce"\n'
@@ -248,6 +251,54 @@ def test_a_thing_that_is_gone_does_not_keep_the_job_from_the_others() -> None:
     assert asked(world)[1] == ("pump-2", "pump-4", "pump-5")
     assert state_of(world, "pump-3") is MemberState.SKIPPED
     assert (campaign(world).state, campaign(world).in_all.done) == (CampaignState.FINISHED, 4)
+
+
+def test_a_job_whose_only_thing_is_gone_is_sent_to_nobody() -> None:
+    world = a_campaign(2)
+    world.registry.delete_thing("pump-1")
+
+    run(world)
+
+    assert asked(world) == [("pump-2",)]
+    assert (state_of(world, "pump-1"), campaign(world).in_all.done) == (MemberState.SKIPPED, 1)
+
+
+def die_before_the_job(world: World, turn: Callable[[World], object]) -> None:
+    """Take a turn in which a batch is prepared, by a function that dies when it is to send the job."""
+    start = world.jobs.start
+
+    def die(_: JobOrder) -> None:
+        raise Crash("jobs.start")
+
+    world.jobs.start = die  # type: ignore[method-assign]
+    with suppress(Crash):
+        turn(world)
+    world.jobs.start = start  # type: ignore[method-assign]
+    world.queue.parked.clear()
+
+
+def test_a_batch_that_was_prepared_and_not_sent_is_sent_to_those_that_were_not_left_out() -> None:
+    world = a_campaign(3, rotation=f"{ENFORCED}canary_percent = 100\n")
+    world.sweep(after=TURN)
+    world.report(a_finding("pump-2"))
+    die_before_the_job(world, obey)
+
+    run(world)
+
+    assert asked(world) == [("pump-1",), ("pump-3",)]
+    assert (campaign(world).in_all.done, campaign(world).in_all.skipped) == (2, 1)
+
+
+def test_a_batch_that_was_prepared_and_not_sent_is_given_up_with_its_campaign() -> None:
+    world = a_campaign(1)
+    die_before_the_job(world, lambda world: world.sweep(after=TURN))
+
+    world.order("campaign-cancel")
+    run(world, turns=3)
+
+    assert asked(world) == []
+    assert (state_of(world, "pump-1"), campaign(world).out) == (MemberState.SKIPPED, 0)
+    assert active(world, "pump-1") == [world.devices["pump-1"].certificate]
 
 
 def test_a_device_contained_meanwhile_is_left_out() -> None:
