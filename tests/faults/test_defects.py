@@ -62,7 +62,7 @@ def _sent_again(_real: object) -> Callable[..., None]:
         (notifier, "_notify", _notify_after_noting, "source generic-finding"),
         (IotJobs, "start", _whatever_comes_of_it, "action collect-logs"),
         (table, "_holds", _unconditionally, "action quarantine"),
-        (certificates, "_unless_it_may_be_made", _sent_again, "rotation failed"),
+        (certificates, "_never_repeat", _sent_again, "rotation failed"),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )

@@ -270,7 +270,7 @@ def die_before_the_job(world: World, turn: Callable[[World], object]) -> None:
     def die(_: JobOrder) -> None:
         raise Crash("jobs.start")
 
-    world.jobs.start = die  # type: ignore[method-assign]
+    world.jobs.start = die  # type: ignore[method-assign, assignment]
     with suppress(Crash):
         turn(world)
     world.jobs.start = start  # type: ignore[method-assign]
