@@ -21,7 +21,7 @@ _MOST_SKEW = timedelta(seconds=60)
 """AWS refuses signatures from five minutes on."""
 
 _ASSUMED = {"ListPrincipalThings API TPS": quotas.PRINCIPAL_LOOKUPS_PER_SECOND}
-"""The rates that the service paces itself by, with their names in Service Quotas."""
+"""The rates that the service paces itself by, under the names that AWS lists them by."""
 
 _PULSES = {"ok": Health.OK, "wrong": Health.WRONG, "not-known": Health.NOT_KNOWN}
 

@@ -29,7 +29,7 @@ def test_ends_well_and_sums_up_what_was_proved(tmp_path: Path) -> None:
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.count("✓ proved") == 13
-    assert "All of it seen" in ended.stdout
+    assert "What was proved" in ended.stdout
     assert picture.read_text().startswith("<svg")
 
 

@@ -344,7 +344,7 @@ def _said(step: Mapping[str, Any]) -> str:
 
 
 def _came_twice(world: World) -> bool:
-    """Tell whether two runs overlapped, or an operator who heard of no answer gave a command again.
+    """Check whether two runs overlapped, or an operator who heard of no answer gave a command again.
 
     Then both may note what came of an action that both carried out, and one may be refused what the other has done.
     """
@@ -352,7 +352,7 @@ def _came_twice(world: World) -> bool:
 
 
 def _overlapped(world: World) -> bool:
-    """Tell whether anything was carried out for one run while another one was under way."""
+    """Check whether anything was carried out for one run while another one was under way."""
     order = [each.run for each in world.cloud.state.reached]
     return len(set(order)) < sum(1 for before, run in zip(["", *order], order, strict=False) if run != before)
 

@@ -59,11 +59,11 @@ def _decision(message: Mapping[str, Any], context: Context) -> None:
     try:
         carry_out(order, context)
     except Refused as refusal:
-        _record_refusal(order, refusal, context)
+        _answer_operator(order, refusal, context)
         raise
 
 
-def _record_refusal(order: Order, refusal: Refused, context: Context) -> None:
+def _answer_operator(order: Order, refusal: Refused, context: Context) -> None:
     """Put a refused decision on the case's timeline, once: the operator looks there."""
 
     def write() -> None:
