@@ -112,8 +112,12 @@ class Fleet:
     _buckets: dict[str, TokenBucket] = field(default_factory=dict)
 
     def client(self, context: str, config: Config) -> Any:
-        """Make a real client whose requests end here instead of on the network."""
-        made = boto3.client(
+        """Make a real client whose requests end here instead of on the network.
+
+        It has a session of its own: once a session has made a client of Organizations, botocore 1.x tries nothing
+        again for the clients that it makes afterwards in its legacy mode, for they share one set of retry rules.
+        """
+        made = boto3.Session().client(
             context,  # type: ignore[call-overload]  # any of the two that are answered here
             region_name=REGION,
             endpoint_url=f"https://{context}.fleet.invalid",
