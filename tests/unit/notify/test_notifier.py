@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
-from tests.fakes import PLAN, a_finding, a_world
-from warden.cases.model import CaseState
+from tests.fakes import NOON, PLAN, World, a_finding, a_world
+from warden.cases.model import CaseState, Resolution
 from warden.core.findings import Subject, SubjectType
 from warden.core.mode import Mode
 from warden.notify.digests import admits
+from warden.notify.notifier import notify
 
 
 def test_every_change_of_state_is_announced_once() -> None:
@@ -140,3 +144,41 @@ def test_a_case_whose_note_was_lost_keeps_its_place_among_the_notices() -> None:
 
     assert admits(first, world.context.cases.outbox(first), world.context)
     assert not admits(second, world.context.cases.outbox(second), world.context)
+
+
+def while_an_event_is_sent(world: World, happens: Callable[[], object]) -> None:
+    """Let something else happen once, after the first event went out and before it is marked as sent."""
+    publish, waiting = world.announcements.publish, [happens]
+
+    def published(detail: Mapping[str, Any]) -> None:
+        publish(detail)
+        if waiting:
+            waiting.pop()()
+
+    world.announcements.publish = published  # type: ignore[method-assign]
+
+
+def test_a_notice_that_becomes_due_while_another_is_sent_stays_due() -> None:
+    world = a_world()
+    due = NOON + timedelta(minutes=3)
+
+    def owe() -> None:
+        world.context.cases.save_outbox(world.case, replace(world.outbox, renotify_at=due), NOON)
+
+    while_an_event_is_sent(world, owe)
+    world.report(a_finding())
+
+    assert world.outbox.renotify_at == due
+
+
+def test_a_state_that_is_over_while_it_is_announced_does_not_reach_security_hub() -> None:
+    world = a_world(security_hub=True)
+
+    def close() -> None:
+        notify(world.context.cases.close(world.case, Resolution.DISMISSED, NOON), world.context)
+
+    while_an_event_is_sent(world, close)
+    world.report(a_finding())
+
+    [found] = world.security_hub.findings.values()
+    assert found["RecordState"] == "ARCHIVED"

@@ -39,15 +39,22 @@ def retry_notifications(_key: Key, record: Record, context: Context) -> None:
 
 def _notify(case: Case, context: Context, reason: str) -> None:
     outbox, now, is_pending = context.cases.outbox(case), context.now(), False
-    if case.version < outbox.told_version:
-        return  # another delivery has changed the case and sent that
+    due_before = outbox.renotify_at
     for channel in (_announce, _send_to_security_hub, partial(_send_to_people, reason=reason)):
+        if case.version < outbox.told_version:
+            return  # another delivery has changed the case and sent that
         try:
             outbox = channel(case, outbox, context)
         except NotSent:
             is_pending = True
-    again_at = now + _AGAIN_AFTER if is_pending else None
-    context.cases.update_outbox(case, outbox, now, lambda last: replace(last, renotify_at=again_at))
+
+    def settled(last: Outbox) -> Outbox:
+        if is_pending:
+            return replace(last, renotify_at=now + _AGAIN_AFTER)
+        # What became due in the meantime is news that was not sent here.
+        return replace(last, renotify_at=None) if last.renotify_at == due_before else last
+
+    context.cases.update_outbox(case, outbox, now, settled)
 
 
 def _announce(case: Case, outbox: Outbox, context: Context) -> Outbox:
@@ -61,6 +68,8 @@ def _announce(case: Case, outbox: Outbox, context: Context) -> Outbox:
 
 
 def _sent(outbox: Outbox, case: Case, **marks: str) -> Outbox:
+    if case.version < outbox.told_version:
+        return outbox  # another delivery sent a later state while this one was sent
     return replace(outbox, told_version=max(case.version, outbox.told_version), **marks)  # type: ignore[arg-type]
 
 
