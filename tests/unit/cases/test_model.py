@@ -397,3 +397,17 @@ def test_what_cannot_be_a_cases_id_is_never_looked_up() -> None:
         book.cases.read("x" * 2000)  # DynamoDB would refuse the key
 
     assert caught.value.code == "no-such-case"
+
+
+def test_a_note_about_an_older_version_stands_where_it_was_written() -> None:
+    book = Book()
+    case = book.open()
+    book.cases.save(case, NOON + AN_HOUR, Step(StepKind.DECIDED, "fleet-warden"))
+
+    outbox = book.cases.outbox(case)
+    book.cases.save_outbox(
+        case, outbox.with_request("r-1"), NOON + 2 * AN_HOUR, Step(StepKind.NOTIFIED, "fleet-warden")
+    )
+
+    kinds = [entry.step.kind for entry in book.cases.timeline(case.id)]
+    assert kinds == [StepKind.FINDING, StepKind.DECIDED, StepKind.NOTIFIED]

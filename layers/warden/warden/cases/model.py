@@ -345,11 +345,16 @@ class Cases:
         return replace(case, version=case.version + 1)
 
     def timeline(self, case_id: str) -> list[TimelineEntry]:
-        """Read a case's steps, oldest first."""
-        return [
+        """Read a case's steps, oldest first.
+
+        A step that notes a notice is kept with the version of the case that the notice was about, which may be an
+        older one: the time decides, so that a reader who follows the timeline meets every step once.
+        """
+        entries = (
             TimelineEntry(from_text(record["at"]), _STEP.value(record))
             for _, record in self._ledger.partition(case_key(case_id).partition, prefix="STEP#")
-        ]
+        )
+        return sorted(entries, key=lambda entry: entry.at)
 
     def _let_steps_expire(self, case: Case, now: datetime) -> None:
         """Let a case's steps expire only once it is closed: an open case keeps its whole timeline."""
