@@ -237,7 +237,9 @@ def test_a_thing_that_is_not_registered_is_recorded_and_nothing_is_touched(world
     assert world.case.thing == ""
     assert world.case.outcomes == {}
     assert world.connections.asked == []
-    assert "there is no device to act on" in world.context.cases.timeline(world.case.id)[1].step.why
+    assert world.context.cases.timeline(world.case.id)[1].step.why.endswith(
+        "; thing ghost-1 is not a registered thing: there is no device to act on"
+    )
     assert len(world.notices.sent) == 1
 
 

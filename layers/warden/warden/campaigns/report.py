@@ -146,16 +146,15 @@ def _to_renew(summary: Summary) -> int:
 
 
 def _body(run: Run, summary: Summary, campaign: Campaign | None, where: str, context: Context) -> str:
+    counted = _counted(summary)
     paragraphs = [
         _overview(run, summary, context),
         _schedule(summary, context),
-        ["Not to be renewed now", *_counted(summary)],
+        ["Not to be renewed now", *counted] if counted else [],
         [f"Every one of them: {where}"],
         ["What to do next", *(f"  {line}" for line in _next(campaign, context.settings.mode))],
     ]
-    return (
-        "\n\n".join("\n".join(lines) for lines in paragraphs if len(lines) > 1 or lines[0].startswith("Every")) + "\n"
-    )
+    return "\n\n".join("\n".join(lines) for lines in paragraphs if lines) + "\n"
 
 
 def _overview(run: Run, summary: Summary, context: Context) -> list[str]:
@@ -178,7 +177,7 @@ def _certificates(count: int) -> str:
 def _schedule(summary: Summary, context: Context) -> list[str]:
     waiting, terms = _to_renew(summary), context.plan.rotation
     if not waiting:
-        return [""]
+        return []
     days = ceil(waiting / terms.devices_per_day)
     lines = [
         "To be renewed",

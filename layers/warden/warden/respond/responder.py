@@ -135,7 +135,7 @@ def _decide(case_id: str, finding: Finding, view: DeviceView | None, context: Co
     )
     why = f"rule {rule.name}: {', '.join(rule.actions)}; mode {mode}"
     if not outcomes:
-        nobody = f"; {case.subject}is not a registered thing: there is no device to act on" if thing is None else ""
+        nobody = f"; {case.subject} is not a registered thing: there is no device to act on" if thing is None else ""
         return context.cases.save(chosen, context.now(), Step(StepKind.DECIDED, WARDEN, f"{why}{nobody}"))
     if mode is Mode.OBSERVE:
         return context.cases.save(chosen, context.now(), Step(StepKind.DECIDED, WARDEN, f"{why}; nothing is touched"))
