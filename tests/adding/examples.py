@@ -56,11 +56,12 @@ def changes_of(title: str) -> list[Change]:
 
 
 def copy_tree(to: Path) -> Path:
-    """Copy what git tracks."""
+    """Copy what git tracks, but for what no example comes near."""
     git = shutil.which("git") or "git"
     listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout  # noqa: S603 - no word is anybody's
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith(("tests/corpus/", "docs/decisions/")):
+        is_bulk = name.startswith(("tests/corpus/", "docs/decisions/")) and not name.endswith("README.md")
+        if (ROOT / name).is_file() and not is_bulk:
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, to / name)
     return to

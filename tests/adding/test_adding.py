@@ -15,6 +15,8 @@ WARDEN = "layers/warden/warden"
 TESTS = "tests/unit/respond/test_actions.py"
 ACCESS = "tests/template/test_access.py"
 DOCS = "tests/docs/test_docs.py"
+WORDS = "tests/docs/test_words.py"
+ROLES = "tests/functions/test_every_call.py"
 EVENTS = "tests/unit/ingest/detectors/test_events.py"
 ROUTES = "tests/template/test_routes.py"
 HANDBOOK = "tests/cli/test_handbook.py"
@@ -36,6 +38,7 @@ ACTION = {
     "template.yaml": (f"{ACCESS}::test_what_actions_and_answers_declare_is_granted", "iot:UpdateThing"),
     "tests/fakes.py": (TESTS, "'FakeRegistry' object has no attribute 'mark'"),
     "tests/aws/test_contracts.py": (CONTRACTS, "('registry', 'mark')"),
+    "tests/template/authorisation.py": (ROLES, "UpdateThing"),
     "docs/response-plan.md": (PLAN_PAGE, "docs/response-plan.md has no row for these actions"),
 }
 DETECTOR = {
@@ -106,7 +109,7 @@ def test_an_action_is_two_files_of_the_product_and_five_with_a_new_call() -> Non
 def test_an_action_by_the_book_is_green(tree: Path) -> None:
     example(tree, "Add an action")
 
-    assert "exit code 0" in pytest_in(tree, *ACTION_TESTS, PLAN_PAGE, PLAN_ORDER)
+    assert "exit code 0" in pytest_in(tree, *ACTION_TESTS, PLAN_PAGE, PLAN_ORDER, WORDS, ROLES)
 
 
 def test_a_detector_by_the_book_is_green(tree: Path) -> None:
@@ -114,14 +117,14 @@ def test_a_detector_by_the_book_is_green(tree: Path) -> None:
     run(tree, "-m", "tests.sample_events")
     run(tree, "-m", "warden_cli.plan_table", "docs/response-plan.md")
 
-    said = pytest_in(tree, EVENTS, ROUTES, PLAN_PAGE, "tests/unit/plan/test_default_plan.py")
+    said = pytest_in(tree, EVENTS, ROUTES, PLAN_PAGE, WORDS, "tests/unit/plan/test_default_plan.py")
     assert "exit code 0" in said, said[-3000:]
 
 
 def test_a_command_by_the_book_is_green(tree: Path) -> None:
     example(tree, "Add a command")
 
-    assert "exit code 0" in pytest_in(tree, HANDBOOK, "tests/unit/operate")
+    assert "exit code 0" in pytest_in(tree, HANDBOOK, "tests/unit/operate", WORDS)
 
 
 @pytest.mark.parametrize("forgotten", ACTION)

@@ -41,6 +41,7 @@ from tests.template.authorisation import OPTIONS
 from tests.unit.survey.accounts import fill
 from warden import bootstrap
 from warden.core.account_facts import TrailStatus
+from warden.plan.actions import TOUCHING
 
 PREFIX = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
 AUTHORITY = OPTIONS["PrivateCaArn"].replace(f":{transformed.REGION}:", f":{REGION}:")
@@ -48,9 +49,16 @@ LONG_AGO = "2020-01-01T00:00:00.000000Z"
 
 DEPLOYED = (files("warden_plan") / "response-plan.toml").read_text(encoding="utf-8")
 PLAN = re.sub(r"^\[(rotation|hygiene)\].*?(?=^\[)", "", DEPLOYED, flags=re.DOTALL | re.MULTILINE)
+UNNAMED = tuple(action for action in TOUCHING if f'"{action}"' not in DEPLOYED)
+"""Actions that no rule of the deployed plan names: each has a rule of its own here, for a kind of its name."""
+
 PLAN = PLAN.replace("thing_types = []", 'thing_types = ["ventilator"]').replace(
     "[[rule]]",
-    """
+    "".join(
+        f'[[rule]]\nname = "{action}"\nkind = "{action}"\nactions = ["{action}"]\nmode = "enforce"\n'
+        for action in UNNAMED
+    )
+    + """
 [rotation]
 mode = "enforce"
 policies_by_type = { "gauge" = ["fleet-device"] }
@@ -355,6 +363,12 @@ def everything_an_operator_asks(fleet: Fleet) -> None:
     fleet.operate(command="release-keeping-certificate", case=case)
 
 
+def every_action_that_the_plan_does_not_name(fleet: Fleet) -> None:
+    fleet.deployment.enrol("pump-11", 41)
+    for action in UNNAMED:
+        fleet.respond(a_finding("pump-11", id=action, kind=action))
+
+
 def the_stack_is_made_and_taken_down(_fleet: Fleet) -> None:
     with _cloudformation() as (url, answers):
         for name in ("create", "delete"):
@@ -421,6 +435,7 @@ PATHS: tuple[Callable[[Fleet], None], ...] = (
     an_audit_no_longer_finds_what_it_found,
     what_is_refused,
     everything_an_operator_asks,
+    every_action_that_the_plan_does_not_name,
     certificates_that_nobody_uses_are_cleaned_up,
     the_account_is_surveyed,
 )
