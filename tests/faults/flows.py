@@ -310,12 +310,21 @@ def audited_again(world: World) -> None:
 
 
 def denied(call: str, step: Step) -> Step:
-    """Take a step while a call is denied; what failed because of that is dropped, as when somebody purges a queue."""
+    """Take a step while a call is denied."""
 
     def taken(world: World) -> None:
         world.ground.wire.denied.add(call)
         step(world)
         world.ground.wire.denied.clear()
+
+    return taken
+
+
+def purged(step: Step) -> Step:
+    """Take a step and drop what failed in it, as when somebody purges a queue."""
+
+    def taken(world: World) -> None:
+        step(world)
         world.state.given_up.clear()
         for queue in world.cloud.state.queues.values():
             queue.parked.clear()
@@ -376,7 +385,7 @@ FLOWS: tuple[Flow, ...] = (
     Flow(
         "campaign cancelled half-way",
         (order("campaign-cancel"), sweep(minutes=6), sweep(minutes=6)),
-        (come_of_age, denied("iot.CreateJob", find_what_is_due)),
+        (come_of_age, purged(denied("iot.CreateJob", find_what_is_due))),
     ),
     Flow(
         "campaign of three, one is gone",
