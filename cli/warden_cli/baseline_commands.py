@@ -1,4 +1,4 @@
-"""`warden baseline` and `warden doctor`: what the account has of the security baseline, and whether anything is heard.
+"""`warden baseline` and `warden doctor`: which baseline controls the account has, and whether findings can arrive.
 
 boto3 and the templates take half a second to import, so each is imported by the command that needs it.
 """

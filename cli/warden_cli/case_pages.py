@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from warden.cases.allowed import Decision
 from warden.cases.model import StepKind
+from warden.cases.wording import COMMANDS
 from warden_cli.responses import Action, Case, CaseFile, Containment, Entry
 from warden_cli.terminal import age, facts, heading, moment, plain, shown, who, word
 
@@ -29,14 +31,14 @@ _CERTIFICATE_DIGITS = 12
 
 _PROGRESS = {"planned": "waiting", "started": "under way", "done": "done", "failed": "FAILED"}
 
-COMMANDS = {
-    "approve": ("do what is planned", "approve {case}"),
-    "dismiss": ("leave the device be", "dismiss {case}"),
-    "release": ("with a new certificate", "release {case}"),
-    "release-keeping-certificate": ("on the old certificate", "release {case} --keep-certificate"),
-    "collect-logs": ("fetch its logs", "collect-logs {case}"),
+_PURPOSES: dict[str, str] = {
+    Decision.APPROVE: "do what is planned",
+    Decision.DISMISS: "leave the device alone",
+    Decision.RELEASE: "with a new certificate",
+    Decision.RELEASE_KEEPING_CERTIFICATE: "on the old certificate",
+    Decision.COLLECT_LOGS: "fetch its logs",
 }
-"""What each decision does and how it is given; the service says which of them a case can get."""
+"""What each decision does, beside its command; the service says which of them a case can get."""
 
 _IN_STATE = {
     ("held", "approve"): "do it all the same",
@@ -272,7 +274,6 @@ def _commands(rows: Sequence[tuple[str, str]]) -> Table:
 def _next(file: CaseFile) -> Iterator[tuple[str, str]]:
     """List the decisions that the service allows; one that this version of the command does not know is left out."""
     for decision in file.allowed:
-        if decision in COMMANDS:
-            purpose, command = COMMANDS[decision]
-            given = f"warden {command.format(case=shown(file.case.id))}"
-            yield given, _IN_STATE.get((file.case.state, decision), purpose)
+        if decision in _PURPOSES:
+            given = f"warden {COMMANDS[Decision(decision)].format(case=shown(file.case.id))}"
+            yield given, _IN_STATE.get((file.case.state, decision), _PURPOSES[decision])

@@ -1,4 +1,4 @@
-"""Survey account: once a day, what the account has of the security baseline, and whether anything is heard."""
+"""Survey account: once a day, which baseline controls the account has, and whether findings can arrive."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ from tests.cli.samples import CASE, CONTAINMENT, STORY, a_contained_case, a_file
 from warden.campaigns.allowed import CampaignDecision
 from warden.cases.allowed import ALLOWED, Decision
 from warden.cases.model import CaseState
+from warden.cases.wording import COMMANDS
 from warden.operate import commands as operate_commands
 from warden_cli import baseline_commands, campaign_commands, case_commands, plan_commands
 from warden_cli.__main__ import _parser
-from warden_cli.case_pages import COMMANDS
 
 HANDBOOK = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 
@@ -88,13 +88,13 @@ def test_the_command_that_a_case_proposes_for_a_decision_is_that_decision(
 ) -> None:
     operate.answering(decision, {"case": CASE, "queued": decision, "who": "x"})
 
-    assert shell.warden(*COMMANDS[decision][1].format(case=CASE).split()).code == 0
+    assert shell.warden(*COMMANDS[decision].format(case=CASE).split()).code == 0
     assert operate.asked[-1]["command"] == decision
 
 
 @pytest.mark.parametrize("decision", Decision)
 def test_the_handbook_says_for_which_cases_a_decision_is(decision: Decision) -> None:
-    name = COMMANDS[decision][1].replace(" {case}", "")
+    name = COMMANDS[decision].replace(" {case}", "")
     [row] = [line for line in HANDBOOK.splitlines() if line.startswith(f"| `{name}` |")]
 
     states = {state for state in CaseState if f"`{state}`" in row.split("|")[2]}

@@ -94,7 +94,7 @@ def _under_the_open_campaign(run: Run, context: Context) -> Run:
     campaign, now = open_campaign(context.ports.ledger), context.now()
     if campaign is None or campaign.id == run.campaign or run.enlarged:
         return run
-    anew = Run(
+    restarted = Run(
         id=_name(now, run),
         campaign=campaign.id,
         began_at=now,
@@ -102,7 +102,7 @@ def _under_the_open_campaign(run: Run, context: Context) -> Run:
         trigger=run.trigger,
         version=run.version,
     )
-    return save_run(anew, context)
+    return save_run(restarted, context)
 
 
 def _begin_or_join(trigger: str, context: Context) -> Run | None:

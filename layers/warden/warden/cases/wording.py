@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from warden.cases.allowed import Decision
 from warden.cases.model import Step, StepKind
+
+COMMANDS: Mapping[Decision, str] = {
+    Decision.APPROVE: "approve {case}",
+    Decision.DISMISS: "dismiss {case}",
+    Decision.RELEASE: "release {case}",
+    Decision.RELEASE_KEEPING_CERTIFICATE: "release {case} --keep-certificate",
+    Decision.COLLECT_LOGS: "collect-logs {case}",
+}
+"""The command, behind `warden`, that gives each decision."""
 
 _STEPS = {
     StepKind.FINDING: "finding",

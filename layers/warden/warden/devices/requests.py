@@ -55,7 +55,7 @@ def request_from(message: Mapping[str, Any]) -> DeviceRequest:
     ):
         raise Refused("not-a-device-request", f"the message lacks one of {', '.join((*names, 'payload'))}")
     if not re.fullmatch(quotas.THING_NAME, str(fields["thing"])):  # a topic can hold any string, the registry cannot
-        raise Refused("not-a-device-request", "the topic names no thing that could be registered")
+        raise Refused("not-a-device-request", "the topic has a thing name that AWS IoT would not register")
     try:
         payload = b64decode(message["payload"], validate=True)
     except ValueError as error:  # a string that is not ASCII fails before it is decoded

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from warden.cases.allowed import Decision, allowed
 from warden.cases.model import Case, CaseState, Progress
+from warden.cases.wording import COMMANDS
 from warden.core import quotas
 from warden.core.mode import Mode
 from warden.settings import Settings
@@ -72,12 +73,12 @@ def _what_was_done(case: Case) -> list[str]:
     return ["What was done", *lines] if lines else ["What was done", "  nothing but this notice"]
 
 
-_COMMANDS = {
-    Decision.APPROVE: ("Do it", "approve {case}"),
-    Decision.DISMISS: ("Leave it alone", "dismiss {case}"),
-    Decision.RELEASE: ("Release with a new certificate", "release {case}"),
-    Decision.RELEASE_KEEPING_CERTIFICATE: ("Release on the old one", "release {case} --keep-certificate"),
-    Decision.COLLECT_LOGS: ("Collect its logs", "collect-logs {case}"),
+_PURPOSES = {
+    Decision.APPROVE: "Do it",
+    Decision.DISMISS: "Leave it alone",
+    Decision.RELEASE: "Release with a new certificate",
+    Decision.RELEASE_KEEPING_CERTIFICATE: "Release on the old one",
+    Decision.COLLECT_LOGS: "Collect its logs",
 }
 
 
@@ -94,9 +95,8 @@ def _next(case: Case, mode: Mode) -> list[str]:
 
 
 def _command(decision: Decision, case: Case) -> tuple[str, str]:
-    purpose, command = _COMMANDS[decision]
     is_record = decision is Decision.DISMISS and case.state is CaseState.OPEN
-    return ("Close it" if is_record else purpose), command
+    return ("Close it" if is_record else _PURPOSES[decision]), COMMANDS[decision]
 
 
 def _links(case: Case, settings: Settings) -> list[str]:

@@ -48,7 +48,7 @@ def read_plan(text: str) -> Plan:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        where = re.search(r"at line (\d+)", str(error))
+        where = re.search(r"at line (\d+)", str(error))  # the error has its line as a number only from Python 3.14
         line = where[1] if where else len(text.splitlines()) or 1  # without a line, the error says "at end of document"
         raise PlanError([PlanFault(int(line), f"this is not TOML: {error}")]) from error
     reader = _Reader(_Lines(text))
