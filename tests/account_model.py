@@ -28,6 +28,7 @@ from warden.core.account_facts import (
     Unavailable,
     Unread,
 )
+from warden.core.ports import LevelRefused
 
 
 @dataclass(kw_only=True)
@@ -42,6 +43,10 @@ class AccountModel:
     audits: list[AuditTask] = field(default_factory=list)
     suppressions: list[Suppression] = field(default_factory=list)
     logging: IotLogging | None = None
+    group_levels: dict[str, str] = field(default_factory=dict)
+    """At what level AWS IoT logs each thing group that has one of its own."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """The code with which AWS refuses an action that the role may use."""
     event_types: dict[str, bool] = field(default_factory=dict)
     profiles: list[SecurityProfile] = field(default_factory=list)
     models: list[LearningModel] = field(default_factory=list)
@@ -61,6 +66,41 @@ class AccountModel:
     topics: dict[str, Topic] = field(default_factory=dict)
     schedules: dict[str, bool] = field(default_factory=dict)
     stacks: dict[str, set[StackResource]] = field(default_factory=dict)
+
+
+class FakeLogLevels:
+    """Reads and writes the levels in the model, as the adapter does: where logging was never set there are none."""
+
+    def __init__(self, model: AccountModel) -> None:
+        self.model = model
+
+    def _refused(self, action: str) -> LevelRefused | None:
+        if action in self.model.denied:
+            return LevelRefused(action, "AccessDeniedException", is_denial=True)
+        if action in self.model.refused:
+            return LevelRefused(action, self.model.refused[action], is_denial=False)
+        return None
+
+    def logging_is_on(self) -> bool | LevelRefused:
+        logging = self.model.logging
+        return self._refused("iot:GetV2LoggingOptions") or (logging is not None and not logging.disabled)
+
+    def level_of(self, group: str) -> str | LevelRefused:
+        return self._refused("iot:ListV2LoggingLevels") or self.model.group_levels.get(group, "")
+
+    def set_level(self, group: str, level: str) -> LevelRefused | None:
+        if refused := self._refused("iot:SetV2LoggingLevel"):
+            return refused
+        if self.model.logging is None:
+            return LevelRefused("iot:SetV2LoggingLevel", "NotConfiguredException", is_denial=False)
+        self.model.group_levels[group] = level
+        return None
+
+    def remove_level(self, group: str) -> LevelRefused | None:
+        refused = self._refused("iot:DeleteV2LoggingLevel")
+        if refused is None:
+            self.model.group_levels.pop(group, None)
+        return refused
 
 
 class FakeAccountReader:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from tests.account_model import AccountModel, FakeAccountReader
+from tests.account_model import AccountModel, FakeAccountReader, FakeLogLevels
 from warden.campaigns.inventory import Turn, resume_run, sweep_certificates
 from warden.campaigns.inventory_runs import SweepResult
 from warden.cases.model import Case, CaseState, Step, StepKind, case_from
@@ -50,6 +50,7 @@ from warden.devices.csr import key_of_certificate
 from warden.devices.job_events import track
 from warden.devices.requests import request_from
 from warden.devices.router import serve
+from warden.logs.group_level import LevelKeeper, keep_level
 from warden.operate.commands import operate
 from warden.plan.parser import read_plan
 from warden.queues.messages import send_finding
@@ -169,6 +170,9 @@ class FakeLedger:
         listed = [each for each in found if each.record.get(hash_name) == value and range_name in each.record]
         listed.sort(key=lambda each: str(each.record[range_name]), reverse=newest_first)
         return (each for each in listed if until is None or each.record[range_name] <= until)
+
+    def has_any(self, index: Index, value: str) -> bool:
+        return any(True for _ in self.find(index, value))
 
     def of_type(self, name: str) -> list[Record]:
         """List every record of a type."""
@@ -899,8 +903,21 @@ class World:
             renewal_queue=self.renewal_queue,
             detectors=self.detectors,
             account_reader=FakeAccountReader(self.account),
+            log_levels=FakeLogLevels(self.account),
         )
         self.context = Context(ports=ports, settings=settings, plan=read_plan(plan), clock=self.clock)
+
+    @property
+    def level_keeper(self) -> LevelKeeper:
+        """What keeps the level at which contained devices are logged."""
+        settings, ports = self.context.settings, self.context.ports
+        return LevelKeeper(
+            ledger=ports.ledger,
+            levels=ports.log_levels,
+            group=settings.restricted_group,
+            is_asked_for=settings.log_contained,
+            clock=self.clock,
+        )
 
     def enrol(
         self,
@@ -979,6 +996,7 @@ class World:
         """Let time pass and the sweep run once."""
         self.clock.advance(after)
         self.redeliver(lambda: sweep(self.context))
+        self.redeliver(lambda: keep_level(self.level_keeper))
         self.drain()
 
     def find_what_is_due(self, *, lookups_a_turn: int = 1_000_000, only_during_campaign: bool = False) -> SweepResult:

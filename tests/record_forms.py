@@ -18,6 +18,7 @@ from warden.containment.snapshot import ContainmentState
 from warden.core.findings import Severity, Source, SubjectType
 from warden.core.mode import Mode
 from warden.devices.rotation_records import RotationState
+from warden.logs.group_level import LevelState
 from warden.plan.actions import TOUCHING
 from warden.plan.governor import Grounds
 from warden.respond.followups import Retired
@@ -172,6 +173,16 @@ FORMS: dict[str, dict[str, Form]] = {
     "counter": {"window": WINDOW, "counts": by_name(TIME, NUMBER)},
     "audit-check": {"thing": ID, "task": ID, "check": ID, "read_at": TIME},
     "group": {"group": ID, "carries_policies": FLAG, "read_at": TIME},
+    "group-level": {
+        "state": one_of(LevelState),
+        "wanted": FLAG,
+        "ours": FLAG,
+        "action": or_none(ID),
+        "code": or_none(ID),
+        "found": or_none(ID),
+        "since": TIME,
+        "checked_at": TIME,
+    },
     "containment": {
         "thing": ID,
         "state": one_of(ContainmentState),
@@ -343,9 +354,15 @@ LINES: dict[str, dict[str, Form]] = {
     },
     "not everybody could be told": {"owed": each(one_of(Owed))},
     "swept": {"queued": NUMBER},
+    "level of the restricted group": {
+        "state": one_of(LevelState),
+        "action": or_none(ID),
+        "code": or_none(ID),
+        "found": or_none(ID),
+    },
     "operator answered": {"who": ID, "command": CODE, "case": or_none(ID)},
     "operator refused": {"who": or_none(ID), "code": CODE},
-    "account set up": {"request": ID},
+    "account set up": {"request": ID, "left": WORDS},
     "account not set up": {},
 }
 """The log lines and what stands beside each."""

@@ -227,6 +227,9 @@ class _BlankLedger:
     ) -> Iterator[Found]:
         return iter(())
 
+    def has_any(self, _index: Index, _value: str, /) -> bool:
+        return False
+
 
 def _governor(finding: Finding, plan: Plan, rule: Rule, known: KnownDevice, now: datetime) -> tuple[bool | None, str]:
     if finding.subject.type is not SubjectType.THING:

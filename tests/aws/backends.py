@@ -24,6 +24,7 @@ from warden.aws.connections import IotConnections
 from warden.aws.detectors import AwsDetectors
 from warden.aws.evidence import S3Evidence, S3Reports
 from warden.aws.jobs import IotJobs
+from warden.aws.log_levels import IotLogLevels
 from warden.aws.messaging import (
     AwsSecurityHub,
     EventBridgeAnnouncements,
@@ -45,6 +46,7 @@ from warden.core.ports import (
     Evidence,
     Inbox,
     Jobs,
+    LogLevels,
     Notices,
     Registry,
     RenewalQueue,
@@ -92,6 +94,8 @@ class Ground(Protocol):
     def detectors(self) -> Detectors: ...
     @property
     def account_reader(self) -> AccountReader: ...
+    @property
+    def log_levels(self) -> LogLevels: ...
     @property
     def account(self) -> AccountModel:
         """What the account has that `account_reader` reads."""
@@ -168,6 +172,7 @@ class MotoGround:
         self.certificates = IotCertificates(self._iot, PREFIX)
         self.jobs = IotJobs(self._iot, PREFIX)
         self.detectors = AwsDetectors(self._iot)
+        self.log_levels = IotLogLevels(self._iot)
         self.account = strict.state.account
 
     @cached_property
@@ -339,6 +344,7 @@ class FakeGround:
         self.renewal_queue = ports.renewal_queue
         self.detectors = ports.detectors
         self.account_reader = ports.account_reader
+        self.log_levels = ports.log_levels
         self.account = self._world.account
         self._world.registry.delete_thing("pump-3")
         self._world.certificates.stored.clear()

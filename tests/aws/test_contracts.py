@@ -32,7 +32,7 @@ from warden.core.account_facts import (
 )
 from warden.core.errors import ActionFailed, Refused
 from warden.core.findings import Source
-from warden.core.ports import Disconnection, JobOrder, Ports, QueueEntry, UploadedFile
+from warden.core.ports import Disconnection, JobOrder, LevelRefused, Ports, QueueEntry, UploadedFile
 from warden.devices.csr import key_of_certificate
 from warden.notify.asff import finding_of
 
@@ -517,6 +517,60 @@ CHECKS = frozenset({"LOGGING_DISABLED_CHECK", "DEVICE_CERTIFICATE_SHARED_CHECK"}
 TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
+
+
+class TestLogLevels:
+    def test_a_level_is_set_replaced_and_removed(self, ground: Ground) -> None:
+        ground.account.logging = IotLogging(level="ERROR", disabled=False)
+        ground.pages_of(1)
+        for group in ("site-4", "restricted"):
+            assert ground.log_levels.set_level(group, "INFO") is None
+
+        assert ground.log_levels.set_level("restricted", "DEBUG") is None
+        assert ground.log_levels.level_of("restricted") == "DEBUG"
+        for _ in range(2):
+            assert ground.log_levels.remove_level("restricted") is None
+        assert ground.log_levels.level_of("restricted") == ""
+        assert ground.account.group_levels == {"site-4": "INFO"}
+
+    @pytest.mark.parametrize(
+        ("logging", "is_on"),
+        [
+            (None, False),
+            (IotLogging(level="ERROR", disabled=True), False),
+            (IotLogging(level="DISABLED", disabled=False), True),
+        ],
+    )
+    def test_logging_is_on_unless_it_was_never_set_or_is_all_disabled(
+        self, ground: Ground, logging: IotLogging | None, is_on: bool
+    ) -> None:
+        ground.account.logging = logging
+
+        assert ground.log_levels.logging_is_on() is is_on
+
+    def test_where_logging_was_never_set_there_is_no_level(self, ground: Ground) -> None:
+        assert ground.log_levels.level_of("restricted") == ""
+        refused = ground.log_levels.set_level("restricted", "DEBUG")
+        assert refused == LevelRefused("iot:SetV2LoggingLevel", "NotConfiguredException", is_denial=False)
+
+    @pytest.mark.parametrize("denied", [True, False])
+    def test_what_does_not_pass_by_itself_is_an_answer(self, ground: Ground, denied: bool) -> None:
+        actions = [f"iot:{name}" for name in ("GetV2LoggingOptions", "ListV2LoggingLevels")]
+        changes = [f"iot:{name}" for name in ("SetV2LoggingLevel", "DeleteV2LoggingLevel")]
+        if denied:
+            ground.account.denied |= {*actions, *changes}
+        else:
+            ground.account.refused |= dict.fromkeys((*actions, *changes), "LimitExceededException")
+
+        answers = [
+            ground.log_levels.logging_is_on(),
+            ground.log_levels.level_of("restricted"),
+            ground.log_levels.set_level("restricted", "DEBUG"),
+            ground.log_levels.remove_level("restricted"),
+        ]
+
+        code = "AccessDeniedException" if denied else "LimitExceededException"
+        assert answers == [LevelRefused(each, code, is_denial=denied) for each in actions + changes]
 
 
 class TestAccountReader:

@@ -160,6 +160,11 @@ class TestAnIndex:
 
         assert [each.record["number"] for each in found] == [1, 2, 3]
 
+    def test_whether_there_is_any_is_asked_of_one_value(self, ledger: Ledger) -> None:
+        assert ledger.has_any(Index.DUE, "due")
+        assert not ledger.has_any(Index.DUE, "another")
+        assert not ledger.has_any(Index.STATE, "due")
+
     def test_what_is_settled_leaves_the_index(self, ledger: Ledger) -> None:
         ledger.commit(Put(Key("JOB#1", "JOB"), {"type": "job", "number": 1}, 1))
 
@@ -189,6 +194,12 @@ class TestTheCallsThemselves:
         list(table.partition("CASE#1"))
 
         assert [call["ConsistentRead"] for _, _, call in strict.calls] == [True, True]
+
+    def test_whether_there_is_any_reads_one_record(self, table: DynamoLedger, strict: StrictAws) -> None:
+        table.has_any(Index.STATE, "contained")
+
+        [asked] = strict.made("Query")
+        assert asked["Limit"] == 1
 
     def test_a_second_page_was_really_asked_for(self, table: DynamoLedger, strict: StrictAws) -> None:
         for number in range(3):

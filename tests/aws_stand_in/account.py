@@ -34,6 +34,8 @@ def of_model(action: str, answered: Callable[[AccountModel, Mapping[str, Any]], 
         if action in state.account.denied:
             code = DENIALS.get(action.partition(":")[0], "AccessDeniedException")
             raise Refusal(code, f"User is not authorized to perform: {action}")
+        if action in state.account.refused:
+            raise Refusal(state.account.refused[action], "as AWS would put it")
         return answered(state.account, asked)
 
     return answer
@@ -116,6 +118,35 @@ def logging_options(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str,
             {"eventType": event, "logLevel": level} for event, level in model.logging.events.items()
         ],
     }
+
+
+def log_levels(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List the levels of groups; an account that never set up logging is told so by an error."""
+    if model.logging is None:
+        raise Refusal("NotConfiguredException", "logging is not configured")
+    levels = model.group_levels if asked.get("targetType", "THING_GROUP") == "THING_GROUP" else {}
+    listed = [
+        {"logTarget": {"targetType": "THING_GROUP", "targetName": group}, "logLevel": level}
+        for group, level in levels.items()
+    ]
+    return {"logTargetConfigurations": listed}
+
+
+def set_log_level(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Set the level of a group, whatever it was; not where logging was never set up."""
+    target = asked["logTarget"]
+    if not target.get("targetName"):
+        raise Refusal("InvalidRequestException", "a target other than the default has a name")
+    if model.logging is None:
+        raise Refusal("NotConfiguredException", "logging is not configured")
+    model.group_levels[target["targetName"]] = asked["logLevel"]
+    return {}
+
+
+def remove_log_level(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Remove the level of a group, if it has one."""
+    model.group_levels.pop(asked["targetName"], None)
+    return {}
 
 
 def security_profiles(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -189,6 +189,23 @@ BEHAVIOUR |= {
     ("iot", "GetV2LoggingOptions"): _read(
         "AWS IoT: GetV2LoggingOptions, NotConfiguredException", account.logging_options, "iot:GetV2LoggingOptions"
     ),
+    ("iot", "ListV2LoggingLevels"): _read(
+        "AWS IoT: ListV2LoggingLevels, NotConfiguredException; targetType filters",
+        account.log_levels,
+        "iot:ListV2LoggingLevels",
+        by_token("logTargetConfigurations"),
+    ),
+    ("iot", "SetV2LoggingLevel"): _read(
+        "AWS IoT: SetV2LoggingLevel, NotConfiguredException; a level that is there is replaced (CloudFormation's "
+        "public handler of ResourceSpecificLogging looks for one first, because the call would not)",
+        account.set_log_level,
+        "iot:SetV2LoggingLevel",
+    ),
+    ("iot", "DeleteV2LoggingLevel"): _read(
+        "AWS IoT: DeleteV2LoggingLevel, which has no error for a level that is not there",
+        account.remove_log_level,
+        "iot:DeleteV2LoggingLevel",
+    ),
     ("iot", "ListSecurityProfiles"): _read(
         "AWS IoT: ListSecurityProfiles",
         account.security_profiles,

@@ -286,6 +286,7 @@ ASKED_TO_RENEW: tuple[Step, ...] = (finding(f"needs-{RENEW_CERTIFICATE}"),)
 SUSPECTED_BY_HAND = {"thing": THING, "kind": "suspicion", "severity": "high"}
 ROTATED: tuple[Step, ...] = (*ASKED_TO_ROTATE, work)
 RELEASE_BEGUN: tuple[Step, ...] = (*SUSPECTED, order("release"))
+RELEASED = order("release-keeping-certificate")
 A_DAY_LATER = sweep(hours=25)
 
 
@@ -405,4 +406,6 @@ FLOWS: tuple[Flow, ...] = (
     Flow("stack created", (deploy("create"),), (_restricted_group_without_policy,)),
     Flow("stack updated", (deploy("update"),), (deploy("create"),)),
     Flow("stack deleted", (deploy("delete"),), (deploy("create"),)),
+    Flow("stack deleted with a level set", (deploy("delete"),), (*SUSPECTED, sweep(minutes=1), RELEASED)),
+    Flow("level of the group set and taken back", (sweep(minutes=1), RELEASED, sweep(minutes=5)), SUSPECTED),
 )

@@ -107,6 +107,7 @@ def broken(world: World, plan: str, *, may_park: bool) -> list[str]:
     if not may_park:
         found += [f"1: parked after {message.failure}: {message.body[:200]}" for message in parked]
         found += [f"1: given up: {call}" for call in world.state.given_up]
+        found += _levels(world, ledger)
     if not parked and not world.state.given_up:
         found += _left_over(world, ledger)
         found += _certificates(world, ledger)
@@ -140,6 +141,14 @@ def _left_over(world: World, ledger: Ledger) -> Iterator[str]:
         # Under other names than `due` the index lists what a campaign has found, and has out.
         if record.get("due") == "due" and from_text(record["due_at"]) < world.clock():
             yield f"1: a {record['type']} was due at {record['due_at']} and is left lying: {record['pk']}"
+
+
+def _levels(world: World, ledger: Ledger) -> Iterator[str]:
+    """1: the restricted group is logged at DEBUG if it has members, and at no level of ours if it has none."""
+    levels = world.cloud.state.account.group_levels
+    is_anybody = any(case["case_state"] == "contained" for case in ledger.of("case"))
+    if levels != ({RESTRICTED: "DEBUG"} if is_anybody else {}):
+        yield f"1: the levels of groups are {levels}, and somebody is contained: {is_anybody}"
 
 
 def _made_twice(world: World, ledger: Ledger) -> Iterator[str]:
@@ -317,6 +326,8 @@ def state_of(world: World) -> dict[str, Any]:
         "hub": hub_of(world),
         "evidence": len(list(get_backend("s3")[ACCOUNT]["aws"].buckets["evidence"].keys)),
         "events": world.cloud.state.event_configurations,
+        "levels": dict(world.cloud.state.account.group_levels),
+        "level": [(each["state"], each["ours"]) for each in ledger.of("group-level")],
         "restricted": sorted(world.cloud.iot.list_targets_for_policy(RESTRICTED)),
         "timelines": sorted({(step["pk"], _said(step)) for step in ledger.of("step")}),
         "lines": sorted((step["pk"], _said(step)) for step in ledger.of("step") if step["kind"] != "notified"),

@@ -59,6 +59,7 @@ def _of_cloud(world: World) -> Iterator[object]:
     yield [_of_queue(queue, now) for queue in state.queues.values()]
     yield [(key, _item(state.ledger[key])) for key in sorted(state.ledger)]
     yield [state.violations, state.audit_findings, state.event_configurations, state.stack_answers]
+    yield state.account.group_levels
     yield invariants.hub_of(world)
     yield [sorted(state.sessions), state.certificates_made, state.authority, state.job_events]
     yield list(dict.fromkeys((topic, repr(answer)) for topic, answer in state.replies))

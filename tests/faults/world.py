@@ -24,6 +24,7 @@ from tests.fakes import LOG, OPERATOR, Crash, a_key
 from tests.faults.cloud import Snapshot
 from tests.faults.environment import RESTRICTED, Ground
 from tests.faults.queues import functions_of_queues, name_of
+from warden.core.account_facts import IotLogging
 
 PREFIX = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
 THING, BYSTANDER = "pump-3", "pump-9"
@@ -441,6 +442,7 @@ def furnish(world: World) -> None:
         iot.create_policy(policyName=policy, policyDocument=_POLICY)
     for group in (RESTRICTED, "pumps", "site-4"):
         iot.create_thing_group(thingGroupName=group)
+    world.cloud.state.account.logging = IotLogging(level="ERROR", disabled=False)
     iot.attach_policy(policyName=RESTRICTED, target=f"{PREFIX}thinggroup/{RESTRICTED}")
     iot.attach_policy(policyName="pumps-policy", target=f"{PREFIX}thinggroup/pumps")
     for number, thing in ((100, THING), (200, BYSTANDER)):

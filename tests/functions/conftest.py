@@ -161,8 +161,13 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     strict = watch(monkeypatch)
     with mock_aws():
         yield _deployed(monkeypatch, strict)
-    bootstrap.context.cache_clear()
-    bootstrap.surveying.cache_clear()
+    _forget()
+
+
+def _forget() -> None:
+    """Have the next function read the environment again."""
+    for made in (bootstrap.context, bootstrap.surveying, bootstrap.level_keeper):
+        made.cache_clear()
 
 
 def _deployed(monkeypatch: pytest.MonkeyPatch, strict: StrictAws) -> Deployment:
@@ -200,8 +205,7 @@ def _deployed(monkeypatch: pytest.MonkeyPatch, strict: StrictAws) -> Deployment:
         "WARDEN_DISCONNECT": "false",  # nor sessions to close
     }.items():
         monkeypatch.setenv(name, value)
-    bootstrap.context.cache_clear()
-    bootstrap.surveying.cache_clear()
+    _forget()
     strict.forget()
     return Deployment(strict, url)
 

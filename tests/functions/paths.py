@@ -40,7 +40,8 @@ from tests.template import transformed
 from tests.template.authorisation import OPTIONS
 from tests.unit.survey.accounts import fill
 from warden import bootstrap
-from warden.core.account_facts import TrailStatus
+from warden.core.account_facts import IotLogging, TrailStatus
+from warden.core.ledger import Key, Put
 from warden.plan.actions import TOUCHING
 
 PREFIX = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
@@ -88,6 +89,7 @@ class Fleet:
         self.deployment = deployment
         self.calls = calls
         self.aws.event_configurations = {"THING": {"Enabled": True}}
+        self.aws.account.logging = IotLogging(level="ERROR", disabled=False)
 
     @property
     def aws(self) -> AwsState:
@@ -369,11 +371,19 @@ def every_action_that_the_plan_does_not_name(fleet: Fleet) -> None:
         fleet.respond(a_finding("pump-11", id=action, kind=action))
 
 
-def the_stack_is_made_and_taken_down(_fleet: Fleet) -> None:
+def the_stack_is_made_and_taken_down(fleet: Fleet) -> None:
+    """With a device contained, and released since the last sweep, so that there is a level to take back."""
+    ledger, key = bootstrap.context().ports.ledger, Key("CASE#1", "CASE")
+    case = {"type": "case", "case_state": "contained", "opened_at": LONG_AGO}
     with _cloudformation() as (url, answers):
-        for name in ("create", "delete"):
-            set_up_app.lambda_handler(sample(f"set-up-account-{name}") | {"ResponseURL": url}, Context())
+        set_up_app.lambda_handler(sample("set-up-account-create") | {"ResponseURL": url}, Context())
+        ledger.commit(Put(key, case, 0))
+        sweep_app.lambda_handler(sample("sweep-cases"), Context())
+        assert fleet.aws.account.group_levels
+        ledger.commit(Put(key, {**case, "case_state": "closed"}, 1))
+        set_up_app.lambda_handler(sample("set-up-account-delete") | {"ResponseURL": url}, Context())
     assert answers == ["SUCCESS", "SUCCESS"]
+    assert not fleet.aws.account.group_levels
 
 
 def the_account_is_surveyed(fleet: Fleet) -> None:

@@ -16,7 +16,7 @@ from moto import mock_aws
 from tests.aws_stand_in.calls import listen
 from tests.aws_stand_in.strict import watch
 from tests.conftest import ROOT
-from tests.functions.conftest import _deployed
+from tests.functions.conftest import _deployed, _forget
 from tests.functions.paths import PATHS, PLAN, Fleet
 from tests.template.authorisation import (
     OPTIONS,
@@ -103,6 +103,11 @@ OUT_OF_REACH = [
         ),
     ),
     ("SweepCasesRole", Need("dynamodb:Query", arn_of("Ledger"))),
+    *(
+        (role, Need(f"dynamodb:{action}", arn_of("Ledger"), (("dynamodb:LeadingKeys", "CASE#b579a3f0e1d4-1"),)))
+        for role in ("SweepCasesRole", "SetUpAccountRole")
+        for action in ("GetItem", "PutItem")
+    ),
     ("SweepCertificatesRole", Need("s3:PutObject", f"{arn_of('EvidenceBucket')}/cases/1/log")),
     ("SetUpAccountRole", Need("iot:AttachPolicy", f"{IOT}thinggroup/site-4")),
     ("SetUpAccountRole", Need("iot:AttachPolicy", f"{IOT}cert/{'a' * 64}")),
@@ -134,9 +139,8 @@ def calls() -> Iterator[Mapping[str, list[Call]]]:
         for path in PATHS:
             path(fleet)
         yield fleet.calls.made
-    bootstrap.context.cache_clear()
+    _forget()
     bootstrap.account_settings.cache_clear()
-    bootstrap.surveying.cache_clear()
 
 
 @pytest.fixture(scope="module")

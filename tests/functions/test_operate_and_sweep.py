@@ -11,9 +11,10 @@ import pytest
 from functions.operate import app as operate_app
 from functions.respond import app as respond_app
 from functions.sweep_cases import app as sweep_app
-from tests.functions.conftest import Context, Deployment, Throttle, sample
+from tests.functions.conftest import RESTRICTED, Context, Deployment, Throttle, sample
 from warden import bootstrap
-from warden.core.ledger import Key, Put
+from warden.core.account_facts import IotLogging
+from warden.core.ledger import Key, Put, version_of
 
 
 def operate(event: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -129,6 +130,49 @@ def test_the_sweep_queues_what_is_due_and_nothing_else(deployment: Deployment) -
 
     [message] = deployment.queued()
     assert (message["type"], message["partition"]) == ("due", "JOB#pump-1")
+
+
+class TestTheLevelOfTheGroup:
+    def sweep(self, *, contained: bool) -> None:
+        ledger, key = bootstrap.context().ports.ledger, Key("CASE#1", "CASE")
+        state = "contained" if contained else "closed"
+        record = {"type": "case", "case_state": state, "opened_at": "2026-01-01T00:00:00.000000Z"}
+        ledger.commit(Put(key, record, version_of(ledger.read(key))))
+        sweep_app.lambda_handler(sample("sweep-cases"), Context())
+
+    def test_it_is_debug_while_a_device_is_contained(self, deployment: Deployment) -> None:
+        account = deployment.strict.state.account
+        account.logging = IotLogging(level="ERROR", disabled=False)
+
+        self.sweep(contained=True)
+        assert account.group_levels == {RESTRICTED: "DEBUG"}
+
+        self.sweep(contained=False)
+        assert account.group_levels == {}
+
+    def test_nobody_contained_costs_no_call_of_aws_iot(self, deployment: Deployment) -> None:
+        deployment.strict.forget()
+
+        sweep_app.lambda_handler(sample("sweep-cases"), Context())
+
+        assert {service for service, *_ in deployment.strict.calls} == {"dynamodb"}
+
+    def test_a_denial_is_on_record_and_the_sweep_goes_on(self, deployment: Deployment) -> None:
+        account = deployment.strict.state.account
+        account.logging = IotLogging(level="ERROR", disabled=False)
+        account.denied = {"iot:SetV2LoggingLevel"}
+
+        self.sweep(contained=True)
+
+        [record] = deployment.records("group-level")
+        assert (record["state"], record["action"], record["ours"]) == ("denied", "iot:SetV2LoggingLevel", False)
+
+    def test_a_throttle_is_for_lambda_to_try_again(self, deployment: Deployment, throttled: Throttle) -> None:
+        deployment.strict.state.account.logging = IotLogging(level="ERROR", disabled=False)
+        throttled("SetV2LoggingLevel", RESTRICTED)
+
+        with pytest.raises(Exception, match="Throttling"):
+            self.sweep(contained=True)
 
 
 @pytest.mark.filterwarnings("ignore:No application metrics")

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from functions.set_up_account import app
+from tests.fakes import RESTRICTED_GROUP, World, a_finding, a_world
 from tests.functions.conftest import Context, sample
 from warden import bootstrap
+from warden.core.account_facts import IotLogging
 
 GROUP = POLICY = "fleet-warden-restricted"
 PRESIGNED = "/bucket/arn%3Aaws%3Acloudformation?AWSAccessKeyId=A&Expires=1&Signature=a%2Fb%2Bc%3D"
@@ -96,9 +98,15 @@ def cloudformation() -> Iterator[Listener]:
 
 
 @pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> FakeAccount:
+def world() -> World:
+    return a_world()
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch, world: World) -> FakeAccount:
     fake = FakeAccount()
     monkeypatch.setattr(app, "account_settings", lambda: fake)
+    monkeypatch.setattr(app, "level_keeper", lambda: world.level_keeper)
     return fake
 
 
@@ -164,6 +172,38 @@ def test_deleting_takes_the_policy_off_and_leaves_the_events_on(cloudformation: 
     assert answer["PhysicalResourceId"] == sample("set-up-account-delete")["PhysicalResourceId"]
     assert account.attached == set()
     assert account.events == {"JOB_EXECUTION": True, "THING": True}
+
+
+@pytest.fixture
+def released(world: World) -> World:
+    """Have a device been contained, logged at DEBUG, and released since the last sweep."""
+    world.account.logging = IotLogging(level="ERROR", disabled=False)
+    world.report(a_finding())
+    world.sweep()
+    world.order("release-keeping-certificate", world.case.id)
+    return world
+
+
+@pytest.mark.usefixtures("account")
+def test_deleting_takes_back_the_level_that_was_set(cloudformation: Listener, released: World) -> None:
+    assert released.account.group_levels == {RESTRICTED_GROUP: "DEBUG"}
+
+    assert invoke(cloudformation, "set-up-account-delete")["Reason"] == "done"
+
+    assert released.account.group_levels == {}
+
+
+@pytest.mark.usefixtures("account")
+def test_a_level_that_cannot_be_taken_back_is_said_and_keeps_no_stack(
+    cloudformation: Listener, released: World
+) -> None:
+    released.account.denied = {"iot:DeleteV2LoggingLevel"}
+
+    answer = invoke(cloudformation, "set-up-account-delete")
+
+    assert answer["Status"] == "SUCCESS"
+    assert answer["Reason"] == f"the log level of {GROUP} stays: denied iot:DeleteV2LoggingLevel AccessDeniedException"
+    assert released.account.group_levels == {RESTRICTED_GROUP: "DEBUG"}
 
 
 def test_while_devices_are_contained_deleting_is_refused_and_says_how_to_go_on(

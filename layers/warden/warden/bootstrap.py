@@ -40,8 +40,11 @@ from warden.settings import Settings, arn_prefix_from, settings_from
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mypy_boto3_iot import IoTClient
+
     from warden.account import AccountSettings
-    from warden.core.ports import AccountReader
+    from warden.core.ports import AccountReader, LogLevels
+    from warden.logs.group_level import LevelKeeper
     from warden.survey.surveys import Page, Surveying
 
 _CONFIG = Config(
@@ -62,6 +65,22 @@ def context() -> Context:
 def account_settings() -> AccountSettings:
     """Return the account's settings for `set_up_account`, which needs nothing else of the service."""
     return IotAccountSettings(boto3.client("iot", config=_CONFIG), arn_prefix_from())
+
+
+@cache
+def level_keeper() -> LevelKeeper:
+    """Return what is needed to keep the level at which contained devices are logged."""
+    from warden.logs.group_level import LevelKeeper
+
+    settings = settings_from()
+    ports = _ports(settings)
+    return LevelKeeper(
+        ledger=ports.ledger,
+        levels=ports.log_levels,
+        group=settings.restricted_group,
+        is_asked_for=settings.log_contained,
+        clock=utc_now,
+    )
 
 
 @cache
@@ -145,7 +164,15 @@ def _ports(settings: Settings) -> Ports:
         renewal_queue=_lazy(lambda: SqsRenewalQueue(sqs(), settings.renewal_queue_url)),
         detectors=_lazy(lambda: AwsDetectors(iot())),
         account_reader=_lazy(lambda: _account_reader(settings)),
+        log_levels=_lazy(lambda: _log_levels(iot())),
     )
+
+
+def _log_levels(client: IoTClient) -> LogLevels:
+    """Build what few functions use, and few runs of those."""
+    from warden.aws.log_levels import IotLogLevels
+
+    return IotLogLevels(client)
 
 
 def _account_reader(settings: Settings) -> AccountReader:

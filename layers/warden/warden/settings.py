@@ -53,6 +53,8 @@ class Settings:
     certificate_grace: timedelta = timedelta(days=7)
     """How long a retired certificate is kept, INACTIVE, before it is deleted."""
     case_retention: timedelta = timedelta(days=400)
+    log_contained: bool = True
+    """Whether AWS IoT logs contained devices at DEBUG."""
     alert_topic: str = ""
     """The topic that Device Defender is to report to; only the survey asks."""
     schedules: Sequence[str] = ()
@@ -118,6 +120,7 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
         private_ca_validity=timedelta(days=_number(environment, "WARDEN_PRIVATE_CA_VALIDITY_DAYS", 730)),
         certificate_grace=timedelta(hours=_number(environment, "WARDEN_CERTIFICATE_GRACE_HOURS", 168)),
         case_retention=timedelta(days=_number(environment, "WARDEN_CASE_RETENTION_DAYS", 400)),
+        log_contained=_flag(environment, "WARDEN_LOG_CONTAINED", default=True),
         alert_topic=environment.get("WARDEN_ALERT_TOPIC", ""),
         schedules=tuple(filter(None, environment.get("WARDEN_SCHEDULES", "").split(","))),
         baseline_stack=environment.get("WARDEN_BASELINE_STACK", "iot-baseline"),

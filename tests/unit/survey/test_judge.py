@@ -37,6 +37,7 @@ from warden.core.account_facts import (
     Topic,
     TrailStatus,
 )
+from warden.logs.group_level import GroupLevel, LevelState
 from warden.survey.controls import baseline
 from warden.survey.facts import lacking
 from warden.survey.judge import JUDGES
@@ -225,6 +226,70 @@ def test_logging(logging: IotLogging | None, state: State) -> None:
 
     assert found.state is state
     assert bool(found.closes) is (state is not S.ON)
+
+
+def level(state: LevelState, **changes: Any) -> GroupLevel:
+    return replace(GroupLevel(state=state, wanted=True, since=NOON, checked_at=NOON), **changes)
+
+
+class TestTheLevelOfContainedDevices:
+    def verdict(self, level: GroupLevel | None, account: AccountModel | None = None, **settings: Any) -> Verdict:
+        facts = replace(facts_of(account or full()), group_level=level)
+        return JUDGES["logging"](facts, replace(SURVEYED, **settings), baseline())
+
+    @pytest.mark.parametrize(
+        ("state", "words"),
+        [
+            (LevelState.SET, "DEBUG while devices are contained, since 2026-11-22 12:00 UTC"),
+            (LevelState.SETTING, "DEBUG is being set, since 2026-11-22 12:00 UTC"),
+            (LevelState.LOGGING_OFF, "not set, as AWS IoT logged nothing, since 2026-11-22 12:00 UTC"),
+            (LevelState.IDLE, "DEBUG once a device is contained"),
+        ],
+    )
+    def test_what_was_done_is_evidence_and_changes_no_state(self, state: LevelState, words: str) -> None:
+        found = self.verdict(level(state))
+
+        assert (found.state, found.owner, found.says, found.closes) == (S.ON, O.OURS, (), ())
+        assert found.evidence["restricted-group"] == words
+
+    def test_before_anybody_is_contained(self) -> None:
+        assert self.verdict(None).evidence["restricted-group"] == "DEBUG once a device is contained"
+        off = self.verdict(None, log_contained=False)
+        assert (off.state, off.evidence["restricted-group"]) == (S.ON, "LogContainedDevices is false")
+
+    def test_somebody_elses_level_is_said(self) -> None:
+        found = self.verdict(level(LevelState.THEIRS, found="INFO"))
+
+        assert (found.state, found.closes) == (S.ON, ())
+        assert found.says == ("The restricted group has the level INFO of somebody else, which is left alone.",)
+
+    @pytest.mark.parametrize(
+        ("refused", "sentence"),
+        [
+            (
+                level(LevelState.DENIED, action="iot:SetV2LoggingLevel"),
+                "The restricted group is not logged at DEBUG: the role of sweep_cases lacks iot:SetV2LoggingLevel. "
+                "It is tried again every hour.",
+            ),
+            (
+                level(LevelState.REFUSED, ours=True, action="iot:DeleteV2LoggingLevel", code="InvalidRequestException"),
+                "The restricted group is still logged at DEBUG: iot:DeleteV2LoggingLevel ends with "
+                "InvalidRequestException. "
+                "It is tried again every hour.",
+            ),
+        ],
+    )
+    def test_what_was_refused_is_partly(self, refused: GroupLevel, sentence: str) -> None:
+        found = self.verdict(refused)
+
+        assert (found.state, found.says, found.closes) == (S.PARTLY, (sentence,), ("sam deploy",))
+
+    @pytest.mark.parametrize("changes", [{"logging": None}, {"denied": {"iot:GetV2LoggingOptions"}}])
+    def test_where_nothing_is_logged_the_level_does_not_count(self, changes: dict[str, Any]) -> None:
+        found = self.verdict(level(LevelState.DENIED, action="iot:SetV2LoggingLevel"), full(**changes))
+
+        assert found.state in (S.OFF, S.NOT_KNOWN)
+        assert "restricted-group" not in found.evidence
 
 
 class TestDetect:

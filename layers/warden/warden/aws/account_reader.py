@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Concatenate
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from warden.aws.denials import DENIALS
 from warden.core.account_facts import (
     Analyzer,
     AuditConfiguration,
@@ -75,19 +76,6 @@ ACTIONS = {
 }
 """The action that each operation needs; S3's have other names than its operations."""
 
-_DENIALS = frozenset(
-    [
-        "AccessDenied",
-        "AccessDeniedException",
-        "AuthorizationError",
-        "AuthorizationErrorException",
-        "ForbiddenException",
-        "UnauthorizedException",
-        "UnauthorizedOperation",
-    ]
-)
-"""How the services call a denial: each has a code of its own."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Clients:
@@ -114,7 +102,7 @@ def _answered[**P, T](read: Callable[P, T]) -> Callable[P, T | Unread]:
         except ClientError as error:
             code = error.response["Error"]["Code"]
             action = ACTIONS[error.operation_name]
-            return Denied(action) if code in _DENIALS else Unanswered(action, code)
+            return Denied(action) if code in DENIALS else Unanswered(action, code)
         except BotoCoreError as error:
             return Unanswered(read.__name__, type(error).__name__)
 

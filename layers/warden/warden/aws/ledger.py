@@ -89,6 +89,18 @@ class DynamoLedger:
             for item in page["Items"]:
                 yield self._record(item)
 
+    def has_any(self, index: Index, value: str) -> bool:
+        """Ask for one record of an index."""
+        answer = self._client.query(
+            TableName=self._table,
+            IndexName=index.value,
+            KeyConditionExpression="#hash = :hash",
+            ExpressionAttributeNames={"#hash": INDEX_ATTRIBUTES[index][0]},
+            ExpressionAttributeValues={":hash": {"S": value}},
+            Limit=1,
+        )
+        return bool(answer["Items"])
+
     def _request(self, put: Put) -> Any:
         record = {**put.record, "version": put.seen + 1, _PARTITION: put.key.partition, _SORT: put.key.sort}
         request: dict[str, Any] = {

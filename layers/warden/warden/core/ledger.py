@@ -92,6 +92,10 @@ class Ledger(Protocol):
         """List an index's records by time, to the last page; `until` is inclusive."""
         ...
 
+    def has_any(self, index: Index, value: str) -> bool:
+        """Check whether an index lists a record of a value; reads one, however many there are."""
+        ...
+
 
 def version_of(record: Record | None) -> int:
     """Return the version to pass on as `seen`."""

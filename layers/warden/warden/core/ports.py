@@ -401,6 +401,35 @@ class Detectors(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class LevelRefused:
+    """Why AWS IoT does not have a level read or changed, where asking again at once would not help."""
+
+    action: str
+    code: str
+    is_denial: bool
+
+
+class LogLevels(Protocol):
+    """The levels at which AWS IoT logs thing groups. What it refuses for good is an answer, and is not raised."""
+
+    def logging_is_on(self) -> bool | LevelRefused:
+        """Read whether AWS IoT logs at all."""
+        ...
+
+    def level_of(self, group: str) -> str | LevelRefused:
+        """Read the level of a group; empty if it has none."""
+        ...
+
+    def set_level(self, group: str, level: str) -> LevelRefused | None:
+        """Set the level of a group; return why AWS refused, or None."""
+        ...
+
+    def remove_level(self, group: str) -> LevelRefused | None:
+        """Remove the level of a group; removed already is success."""
+        ...
+
+
 class AccountReader(Protocol):
     """What the account has, read and never changed. Each answer is the value, or why there is none; lists are whole."""
 
@@ -505,6 +534,7 @@ class Ports:
     renewal_queue: RenewalQueue
     detectors: Detectors
     account_reader: AccountReader
+    log_levels: LogLevels
 
 
 class HasLedger(Protocol):

@@ -29,6 +29,7 @@ from warden.core.account_facts import (
     Unread,
 )
 from warden.core.ports import AccountReader
+from warden.logs.group_level import GroupLevel
 from warden.settings import Settings
 
 AUDIT_EVERY = timedelta(hours=26)
@@ -55,6 +56,8 @@ class Facts:
     audits: Read[Sequence[AuditTask]]
     suppressions: Read[Sequence[Suppression]]
     logging: Read[IotLogging | None]
+    group_level: GroupLevel | None
+    """What the service did last about the level at which contained devices are logged."""
     event_types: Read[Mapping[str, bool]]
     profiles: Read[Sequence[SecurityProfile]]
     models: Mapping[str, Read[Sequence[LearningModel]]]
@@ -76,8 +79,10 @@ def is_unread(value: Read[Any]) -> TypeIs[Unread]:
     return isinstance(value, Denied | Unavailable | Unanswered)
 
 
-def read_facts(reader: AccountReader, settings: Settings, now: datetime) -> Facts:
-    """Read the account."""
+def read_facts(
+    reader: AccountReader, settings: Settings, now: datetime, group_level: GroupLevel | None = None
+) -> Facts:
+    """Read the account. `group_level` is from the ledger."""
     detector = reader.detector()
     trails = reader.trails()
     profiles = reader.security_profiles()
@@ -88,6 +93,7 @@ def read_facts(reader: AccountReader, settings: Settings, now: datetime) -> Fact
         audits=reader.audits(now - AUDIT_EVERY, now),
         suppressions=reader.suppressions(),
         logging=reader.iot_logging(),
+        group_level=group_level,
         event_types=reader.event_types(),
         profiles=profiles,
         models={} if is_unread(profiles) else {each: reader.learning_models(each) for each in _learning(profiles)},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from warden.core.account_facts import AuditConfiguration, CheckRun
+from warden.logs.group_level import LevelState
 from warden.settings import Settings
 from warden.survey.controls import Baseline
 from warden.survey.facts import Facts, TrailFacts, is_unread, why
@@ -144,6 +145,43 @@ def _analyzed(facts: Facts) -> Verdict:
 
 
 def _logging(facts: Facts, settings: Settings, _baseline: Baseline) -> Verdict:
+    account = _account_logs(facts, settings)
+    if account.state in (State.OFF, State.NOT_KNOWN):
+        return account  # a level on a group does nothing while AWS IoT logs nothing
+    return together(account, _contained_logs(facts, settings, account.state))
+
+
+def _contained_logs(facts: Facts, settings: Settings, otherwise: State) -> Verdict:
+    """Judge what the sweep put on record; nobody contained, or not asked for, leaves the state as it is."""
+    level = facts.group_level
+    if level is None or level.state is LevelState.IDLE:
+        said = "DEBUG once a device is contained" if settings.log_contained else "LogContainedDevices is false"
+        return Verdict(state=otherwise, evidence={"restricted-group": said})
+    evidence = {"restricted-group": f"{_LEVEL_WORDS[level.state]}, since {level.since:%Y-%m-%d %H:%M} UTC"}
+    match level.state:
+        case LevelState.DENIED | LevelState.REFUSED:
+            what = "is still logged at DEBUG" if level.ours else "is not logged at DEBUG"
+            lacks = f"the role of sweep_cases lacks {level.action}"
+            why = lacks if level.state is LevelState.DENIED else f"{level.action} ends with {level.code}"
+            says = (f"The restricted group {what}: {why}. It is tried again every hour.",)
+            return Verdict(state=State.PARTLY, says=says, evidence=evidence, closes=("sam deploy",))
+        case LevelState.THEIRS:
+            says = (f"The restricted group has the level {level.found} of somebody else, which is left alone.",)
+            return Verdict(state=otherwise, says=says, evidence=evidence)
+    return Verdict(state=otherwise, evidence=evidence)
+
+
+_LEVEL_WORDS = {
+    LevelState.SETTING: "DEBUG is being set",
+    LevelState.SET: "DEBUG while devices are contained",
+    LevelState.THEIRS: "a level of somebody else",
+    LevelState.LOGGING_OFF: "not set, as AWS IoT logged nothing",
+    LevelState.DENIED: "denied",
+    LevelState.REFUSED: "refused",
+}
+
+
+def _account_logs(facts: Facts, settings: Settings) -> Verdict:
     closes = ("LoggingMode=create",)
     if is_unread(facts.logging):
         return not_read(facts.logging)

@@ -16,6 +16,7 @@ from warden.core.clock import Clock, to_text
 from warden.core.errors import NotSent
 from warden.core.ledger import EXPIRY, Key, Put, retry_on_conflict, version_of
 from warden.core.ports import AccountReader, Announcements, HasLedger, HasNotices, Reports
+from warden.logs.group_level import read_group_level
 from warden.settings import Settings
 from warden.survey.controls import Baseline
 from warden.survey.facts import Facts, lacking, read_facts
@@ -82,7 +83,7 @@ def survey_when_due(surveying: Surveying, *, now: bool = False) -> Run:
 def _survey(surveying: Surveying) -> SurveyRecord:
     ports, settings, now = surveying.ports, surveying.settings, surveying.clock()
     last = read_latest(ports)
-    facts = read_facts(ports.account_reader, settings, now)
+    facts = read_facts(ports.account_reader, settings, now, read_group_level(ports.ledger))
     heard = Heard(
         plan_fault=surveying.plan_fault(),
         began=last.began if last else now,

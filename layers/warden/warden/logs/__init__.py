@@ -1,0 +1,1 @@
+"""What AWS IoT logs about contained devices."""
