@@ -16,6 +16,7 @@ from warden.core.account_facts import (
     Detector,
     IotLogging,
     LearningModel,
+    LogGroup,
     Read,
     ScheduledAudit,
     SecurityProfile,
@@ -47,6 +48,7 @@ class AccountModel:
     """At what level AWS IoT logs each thing group that has one of its own."""
     refused: dict[str, str] = field(default_factory=dict)
     """The code with which AWS refuses an action that the role may use."""
+    log_groups: list[LogGroup] = field(default_factory=list)
     event_types: dict[str, bool] = field(default_factory=dict)
     profiles: list[SecurityProfile] = field(default_factory=list)
     models: list[LearningModel] = field(default_factory=list)
@@ -132,6 +134,10 @@ class FakeAccountReader:
 
     def iot_logging(self) -> Read[IotLogging | None]:
         return self._unread("iot:GetV2LoggingOptions") or self.model.logging
+
+    def log_group(self, name: str) -> Read[LogGroup | None]:
+        found = {each.name: each for each in self.model.log_groups}
+        return self._unread("logs:DescribeLogGroups") or found.get(name)
 
     def event_types(self) -> Read[Mapping[str, bool]]:
         return self._unread("iot:DescribeEventConfigurations") or dict(self.model.event_types)

@@ -75,6 +75,7 @@ def _clients(session: Session) -> Clients:
         sns=session.client("sns", config=CONFIG),
         events=session.client("events", config=CONFIG),
         cloudformation=session.client("cloudformation", config=CONFIG),
+        logs=session.client("logs", config=CONFIG),
     )
 
 

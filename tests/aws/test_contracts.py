@@ -22,6 +22,7 @@ from warden.core.account_facts import (
     Detector,
     IotLogging,
     LearningModel,
+    LogGroup,
     ScheduledAudit,
     SecurityProfile,
     StackResource,
@@ -48,6 +49,7 @@ DENIABLE: Mapping[str, Sequence[str]] = {
     "audits": ["iot:ListAuditTasks", "iot:DescribeAuditTask"],
     "suppressions": ["iot:ListAuditSuppressions"],
     "iot_logging": ["iot:GetV2LoggingOptions"],
+    "log_group": ["logs:DescribeLogGroups"],
     "event_types": ["iot:DescribeEventConfigurations"],
     "security_profiles": [
         "iot:ListSecurityProfiles",
@@ -627,9 +629,22 @@ class TestAccountReader:
         assert ground.account_reader.suppressions() == tuple(ground.account.suppressions)
 
     def test_logging_is_read_with_its_events(self, ground: Ground) -> None:
-        ground.account.logging = IotLogging(level="ERROR", disabled=False, events={"Connect": "INFO"})
+        events = {"Connect": "INFO", "Subscribe": "ERROR"}
+        ground.account.logging = IotLogging(level="ERROR", disabled=False, events=events, groups=frozenset({"ours"}))
 
         assert ground.account_reader.iot_logging() == ground.account.logging
+
+    def test_a_log_group_is_read_with_its_retention_and_its_key(self, ground: Ground) -> None:
+        kept = LogGroup(name="logs", retention_days=365, key="arn:key")
+        endless = LogGroup(name="logs-of-others")
+        ground.account.log_groups = [endless, kept]
+
+        assert [ground.account_reader.log_group(each.name) for each in (kept, endless)] == [kept, endless]
+
+    def test_a_log_group_whose_name_only_begins_so_is_another(self, ground: Ground) -> None:
+        ground.account.log_groups = [LogGroup(name="logs-of-others")]
+
+        assert ground.account_reader.log_group("logs") is None
 
     def test_event_types_are_on_or_off(self, ground: Ground) -> None:
         ground.publishes({"THING": True, "JOB_EXECUTION": False})
@@ -755,6 +770,7 @@ def something_of_everything(ground: Ground) -> dict[str, Callable[[], object]]:
         "audits": lambda: reader.audits(NOON - DAY, NOON),
         "suppressions": reader.suppressions,
         "iot_logging": reader.iot_logging,
+        "log_group": lambda: reader.log_group("logs"),
         "event_types": reader.event_types,
         "security_profiles": reader.security_profiles,
         "learning_models": lambda: reader.learning_models("learns"),

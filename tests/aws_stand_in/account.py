@@ -110,12 +110,19 @@ def logging_options(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str,
     """Read them; an account that never set any is told so by an error."""
     if model.logging is None:
         raise Refusal("NotConfiguredException", "logging is not configured")
+    destinations = dict(zip(model.logging.events, sorted(model.logging.groups), strict=False))
+    assert len(destinations) == len(model.logging.groups), "a group is an event type's"
     return {
         "roleArn": "arn:aws:iam::1:role/logs",
         "defaultLogLevel": model.logging.level,
         "disableAllLogs": model.logging.disabled,
         "eventConfigurations": [
-            {"eventType": event, "logLevel": level} for event, level in model.logging.events.items()
+            {
+                "eventType": event,
+                "logLevel": level,
+                **({"logDestination": destinations[event]} if event in destinations else {}),
+            }
+            for event, level in model.logging.events.items()
         ],
     }
 
@@ -147,6 +154,22 @@ def remove_log_level(model: AccountModel, asked: Mapping[str, Any]) -> dict[str,
     """Remove the level of a group, if it has one."""
     model.group_levels.pop(asked["targetName"], None)
     return {}
+
+
+def log_groups(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List those whose name begins so, in the order of their names (API reference of CloudWatch Logs)."""
+    found = sorted(model.log_groups, key=lambda each: each.name)
+    return {
+        "logGroups": [
+            {
+                "logGroupName": each.name,
+                **({"retentionInDays": each.retention_days} if each.retention_days else {}),
+                **({"kmsKeyId": each.key} if each.key else {}),
+            }
+            for each in found
+            if each.name.startswith(asked["logGroupNamePrefix"])
+        ][: asked["limit"]]
+    }
 
 
 def security_profiles(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -206,6 +206,11 @@ BEHAVIOUR |= {
         account.remove_log_level,
         "iot:DeleteV2LoggingLevel",
     ),
+    ("logs", "DescribeLogGroups"): _read(
+        "CloudWatch Logs: DescribeLogGroups, sorted by name, retentionInDays left out for groups that never expire",
+        account.log_groups,
+        "logs:DescribeLogGroups",
+    ),
     ("iot", "ListSecurityProfiles"): _read(
         "AWS IoT: ListSecurityProfiles",
         account.security_profiles,

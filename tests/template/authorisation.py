@@ -347,6 +347,7 @@ _OPERATIONS: dict[str, dict[str, _Needs]] = {
         ),
         "ListDetectors": _NOWHERE,
     },
+    "logs": {"DescribeLogGroups": _NOWHERE},
     "organizations": {"DescribeOrganization": _NOWHERE},
     "s3": {
         "GetBucketVersioning": _on_bucket("GetBucketVersioning"),

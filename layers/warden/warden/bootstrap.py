@@ -190,6 +190,7 @@ def _account_reader(settings: Settings) -> AccountReader:
         sns=boto3.client("sns", config=_CONFIG),
         events=boto3.client("events", config=_CONFIG),
         cloudformation=boto3.client("cloudformation", config=_CONFIG),
+        logs=boto3.client("logs", config=_CONFIG),
     )
     has_device_defender = settings.region not in baseline().regions_without_audit
     return AwsAccountReader(clients, settings.region, has_device_defender=has_device_defender)

@@ -18,6 +18,7 @@ from warden.core.account_facts import (
     Detector,
     IotLogging,
     LearningModel,
+    LogGroup,
     ScheduledAudit,
     SecurityProfile,
     StackResource,
@@ -52,7 +53,10 @@ def fill(account: AccountModel) -> AccountModel:
             checks=dict.fromkeys(sorted(CHECKS), CheckRun("COMPLETED_COMPLIANT")),
         )
     ]
-    account.logging = IotLogging(level="ERROR", disabled=False, events={"Connect": "ERROR"})
+    group = LogGroup(name="iot-baseline-IotLogs", retention_days=365, key="arn:key")
+    events = {"Connect": "ERROR"}
+    account.logging = IotLogging(level="ERROR", disabled=False, events=events, groups=frozenset({group.name}))
+    account.log_groups = [group]
     account.event_types = {"JOB_EXECUTION": True}
     account.profiles = [
         SecurityProfile(

@@ -31,6 +31,7 @@ from warden.core.account_facts import (
     Detector,
     IotLogging,
     LearningModel,
+    LogGroup,
     ScheduledAudit,
     SecurityProfile,
     Suppression,
@@ -290,6 +291,44 @@ class TestTheLevelOfContainedDevices:
 
         assert found.state in (S.OFF, S.NOT_KNOWN)
         assert "restricted-group" not in found.evidence
+
+
+class TestLogGroups:
+    GROUP = "iot-baseline-IotLogs"
+
+    def test_retention_and_key_are_evidence(self) -> None:
+        found = verdict("logging", full())
+
+        kept = f"AWSIotLogsV2 (not there before the first event), {self.GROUP} (kept 365 days, arn:key)"
+        assert found.evidence["log-groups"] == kept
+
+    def test_what_is_kept_for_ever_and_without_a_key_is_said_and_costs_nothing(self) -> None:
+        found = verdict("logging", full(log_groups=[LogGroup(name=self.GROUP), LogGroup(name="AWSIotLogsV2", key="k")]))
+
+        assert (found.state, found.closes) == (S.ON, ())
+        assert found.says == (
+            "The log group AWSIotLogsV2 keeps its events for ever.",
+            f"The log group {self.GROUP} keeps its events for ever.",
+            f"The log group {self.GROUP} has no key of KMS.",
+        )
+        assert found.evidence["log-groups"].endswith(f"{self.GROUP} (kept for ever, no key of KMS)")
+
+    def test_a_group_that_is_gone_loses_events(self) -> None:
+        found = verdict("logging", full(log_groups=[]))
+
+        assert (found.state, found.closes) == (S.PARTLY, ("LoggingMode=create",))
+        assert found.says == (f"The log group {self.GROUP} is gone: the events of its types are lost.",)
+
+    def test_a_group_that_cannot_be_read_is_not_known(self) -> None:
+        account = full(denied={"logs:DescribeLogGroups"})
+        found = verdict("logging", account)
+
+        assert found.state is S.ON
+        assert found.says == tuple(
+            f"Of the log group {each}: Not known: the role of survey_account lacks logs:DescribeLogGroups."
+            for each in ("AWSIotLogsV2", self.GROUP)
+        )
+        assert lacking(facts_of(account)) == ["logs:DescribeLogGroups"]
 
 
 class TestDetect:

@@ -26,6 +26,7 @@ from warden.core.account_facts import (
     Detector,
     IotLogging,
     LearningModel,
+    LogGroup,
     ScheduledAudit,
     SecurityProfile,
     StackResource,
@@ -54,6 +55,7 @@ ACTIONS = {
     "DescribeAuditTask": "iot:DescribeAuditTask",
     "ListAuditSuppressions": "iot:ListAuditSuppressions",
     "GetV2LoggingOptions": "iot:GetV2LoggingOptions",
+    "DescribeLogGroups": "logs:DescribeLogGroups",
     "DescribeEventConfigurations": "iot:DescribeEventConfigurations",
     "ListSecurityProfiles": "iot:ListSecurityProfiles",
     "DescribeSecurityProfile": "iot:DescribeSecurityProfile",
@@ -90,6 +92,7 @@ class Clients:
     sns: SNSClient
     events: EventBridgeClient
     cloudformation: CloudFormationClient
+    logs: Any
 
 
 def _answered[**P, T](read: Callable[P, T]) -> Callable[P, T | Unread]:
@@ -233,11 +236,21 @@ class AwsAccountReader:
             answer = self._of.iot.get_v2_logging_options(verbose=True)
         except self._of.iot.exceptions.NotConfiguredException:
             return None
+        events = answer.get("eventConfigurations", [])
         return IotLogging(
             level=answer.get("defaultLogLevel", "DISABLED"),
             disabled=answer.get("disableAllLogs", False),
-            events={each["eventType"]: each.get("logLevel", "") for each in answer.get("eventConfigurations", [])},
+            events={each["eventType"]: each.get("logLevel", "") for each in events},
+            groups=frozenset(each["logDestination"] for each in events if each.get("logDestination")),
         )
+
+    @_answered
+    def log_group(self, name: str) -> LogGroup | None:
+        """Read the first group of those that begin with the name: they are in order, so it is the group itself."""
+        for each in self._of.logs.describe_log_groups(logGroupNamePrefix=name, limit=1)["logGroups"]:
+            if each["logGroupName"] == name:
+                return LogGroup(name=name, retention_days=each.get("retentionInDays", 0), key=each.get("kmsKeyId", ""))
+        return None
 
     @_answered
     def event_types(self) -> Mapping[str, bool]:

@@ -90,6 +90,17 @@ class IotLogging:
     level: str
     disabled: bool
     events: Mapping[str, str] = field(default_factory=dict)
+    groups: frozenset[str] = frozenset()
+    """The log groups that event types have of their own; every other event goes to AWS IoT's own group."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogGroup:
+    """How long a log group keeps its events, 0 for ever, and the key of KMS that it has; empty for none."""
+
+    name: str
+    retention_days: int = 0
+    key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

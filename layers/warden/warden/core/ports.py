@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # only the survey pays for these when it starts
         Detector,
         IotLogging,
         LearningModel,
+        LogGroup,
         Read,
         ScheduledAudit,
         SecurityProfile,
@@ -451,6 +452,10 @@ class AccountReader(Protocol):
 
     def iot_logging(self) -> Read[IotLogging | None]:
         """Read what AWS IoT logs; None if that was never set."""
+        ...
+
+    def log_group(self, name: str) -> Read[LogGroup | None]:
+        """Read how a log group keeps its events; None if there is no such group."""
         ...
 
     def event_types(self) -> Read[Mapping[str, bool]]:

@@ -16,6 +16,7 @@ from warden.core.account_facts import (
     Detector,
     IotLogging,
     LearningModel,
+    LogGroup,
     Read,
     ScheduledAudit,
     SecurityProfile,
@@ -58,6 +59,8 @@ class Facts:
     logging: Read[IotLogging | None]
     group_level: GroupLevel | None
     """What the service did last about the level at which contained devices are logged."""
+    log_groups: Mapping[str, Read[LogGroup | None]]
+    """Where AWS IoT logs to, by name."""
     event_types: Read[Mapping[str, bool]]
     profiles: Read[Sequence[SecurityProfile]]
     models: Mapping[str, Read[Sequence[LearningModel]]]
@@ -86,14 +89,16 @@ def read_facts(
     detector = reader.detector()
     trails = reader.trails()
     profiles = reader.security_profiles()
+    logging = reader.iot_logging()
     return Facts(
         now=now,
         audit=reader.audit_configuration(),
         scheduled_audits=reader.scheduled_audits(),
         audits=reader.audits(now - AUDIT_EVERY, now),
         suppressions=reader.suppressions(),
-        logging=reader.iot_logging(),
         group_level=group_level,
+        logging=logging,
+        log_groups={name: reader.log_group(name) for name in _log_groups(logging)},
         event_types=reader.event_types(),
         profiles=profiles,
         models={} if is_unread(profiles) else {each: reader.learning_models(each) for each in _learning(profiles)},
@@ -108,6 +113,20 @@ def read_facts(
         schedules={rule: reader.schedule_is_on(rule) for rule in settings.schedules},
         stack=reader.stack_resources(settings.baseline_stack),
     )
+
+
+DEFAULT_LOG_GROUP = "AWSIotLogsV2"
+"""Where AWS IoT logs to unless an event type has a group of its own; it makes the group with the first event.
+
+https://docs.aws.amazon.com/iot/latest/developerguide/cloud-watch-logs.html
+"""
+
+
+def _log_groups(logging: Read[IotLogging | None]) -> list[str]:
+    """List the groups that AWS IoT logs to."""
+    if logging is None or is_unread(logging) or logging.disabled:
+        return []
+    return sorted({DEFAULT_LOG_GROUP, *logging.groups})
 
 
 def _learning(profiles: Sequence[SecurityProfile]) -> list[str]:
@@ -135,6 +154,7 @@ def _values(facts: Facts) -> list[Any]:
         *(getattr(facts, each.name) for each in fields(facts)),
         *facts.schedules.values(),
         *facts.models.values(),
+        *facts.log_groups.values(),
         *inside,
     ]
 

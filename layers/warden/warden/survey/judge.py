@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from warden.core.account_facts import AuditConfiguration, CheckRun
+from warden.core.account_facts import AuditConfiguration, CheckRun, LogGroup, Read
 from warden.logs.group_level import LevelState
 from warden.settings import Settings
 from warden.survey.controls import Baseline
-from warden.survey.facts import Facts, TrailFacts, is_unread, why
+from warden.survey.facts import DEFAULT_LOG_GROUP, Facts, TrailFacts, is_unread, why
 from warden.survey.model import Owner, State
 from warden.survey.verdicts import Verdict, not_read, owner_of, together
 
@@ -148,7 +149,8 @@ def _logging(facts: Facts, settings: Settings, _baseline: Baseline) -> Verdict:
     account = _account_logs(facts, settings)
     if account.state in (State.OFF, State.NOT_KNOWN):
         return account  # a level on a group does nothing while AWS IoT logs nothing
-    return together(account, _contained_logs(facts, settings, account.state))
+    contained = _contained_logs(facts, settings, account.state)
+    return together(account, contained, _kept_logs(facts, account.state))
 
 
 def _contained_logs(facts: Facts, settings: Settings, otherwise: State) -> Verdict:
@@ -179,6 +181,41 @@ _LEVEL_WORDS = {
     LevelState.DENIED: "denied",
     LevelState.REFUSED: "refused",
 }
+
+
+def _kept_logs(facts: Facts, otherwise: State) -> Verdict:
+    """Judge the log groups that AWS IoT logs to."""
+    kept = [_kept(name, group) for name, group in facts.log_groups.items()]
+    return Verdict(
+        state=State.PARTLY if any(each.closes for each in kept) else otherwise,
+        says=tuple(sentence for each in kept for sentence in each.says),
+        evidence={"log-groups": named([each.evidence for each in kept if each.evidence])},
+        closes=tuple(dict.fromkeys(close for each in kept for close in each.closes)),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """What is concluded about a log group."""
+
+    evidence: str = ""
+    says: Sequence[str] = ()
+    closes: Sequence[str] = ()
+
+
+def _kept(name: str, group: Read[LogGroup | None]) -> _Kept:
+    """Judge a log group: that it is there counts; its retention and its key are said, and are its owner's to decide."""
+    if is_unread(group):
+        return _Kept(says=(f"Of the log group {name}: {why(group)}",))
+    if group is None and name == DEFAULT_LOG_GROUP:
+        return _Kept(evidence=f"{name} (not there before the first event)")
+    if group is None:
+        says = (f"The log group {name} is gone: the events of its types are lost.",)
+        return _Kept(evidence=f"{name} (gone)", says=says, closes=("LoggingMode=create",))
+    kept = f"kept {group.retention_days} days" if group.retention_days else "kept for ever"
+    endless = [] if group.retention_days else [f"The log group {name} keeps its events for ever."]
+    open_ = [] if group.key else [f"The log group {name} has no key of KMS."]
+    return _Kept(evidence=f"{name} ({kept}, {group.key or 'no key of KMS'})", says=(*endless, *open_))
 
 
 def _account_logs(facts: Facts, settings: Settings) -> Verdict:
