@@ -35,7 +35,7 @@ _DECISIONS = {
     "approve": "carry out the plan on a case that waits or is held",
     "release": "release a contained device, by default with a new certificate",
     "dismiss": "close a case and leave the device alone",
-    "collect-logs": "ask the device of a case for its logs again",
+    "collect-logs": "ask a device for its logs: that of a case again, or any thing",
 }
 
 
@@ -111,8 +111,12 @@ def _add_show(commands: _Commands, asks: ArgumentParser) -> None:
 
 def _add_decision(commands: _Commands, asks: ArgumentParser, name: str, words: str) -> None:
     parser = commands.add_parser(name, parents=[asks], help=words, description=_sentence(words))
-    parser.add_argument("case", metavar="CASE")
+    parser.add_argument("case", metavar="CASE|THING" if name == "collect-logs" else "CASE")
     parser.add_argument("--why", default="", metavar="TEXT", help="for the timeline, at most 500 characters")
+    if name == "collect-logs":
+        parser.add_argument(
+            "--thing", action="store_true", help="it is a thing, though its name looks like a case's id"
+        )
     if name == "release":
         parser.add_argument("--keep-certificate", action="store_true", help="do not rotate; keep the old one")
     parser.add_argument("--wait", action="store_true", help="follow the case until it comes to rest")
@@ -120,7 +124,7 @@ def _add_decision(commands: _Commands, asks: ArgumentParser, name: str, words: s
         "--timeout", type=_seconds, default=900.0, metavar="S", help="for --wait: at most S seconds (900)"
     )
     parser.add_argument("--poll", type=_seconds, default=2.0, metavar="S", help="for --wait: ask every S seconds (2)")
-    parser.set_defaults(run=case_commands.decide)
+    parser.set_defaults(run=case_commands.collect_logs if name == "collect-logs" else case_commands.decide)
 
 
 def _add_find(commands: _Commands, asks: ArgumentParser) -> None:

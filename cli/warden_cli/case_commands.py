@@ -8,9 +8,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from warden.cases.model import is_case_id
 from warden_cli.case_pages import print_case, print_cases, print_entry
 from warden_cli.client import Service
 from warden_cli.errors import Exit, NotReached
+from warden_cli.log_commands import logs_of_thing
 from warden_cli.responses import Case, case_file_in, cases_in, understood
 from warden_cli.terminal import as_json, shown, word
 from warden_cli.watch import Awaited, Ending, follow
@@ -89,6 +91,13 @@ def decide(arguments: Namespace, console: Console) -> Exit:
             pause=arguments.poll,
         )
     return _ended(ending, arguments, console)
+
+
+def collect_logs(arguments: Namespace, console: Console) -> Exit:
+    """Collect the logs of a case's device, or of a thing: what looks like a case's id is one, but for --thing."""
+    if is_case_id(arguments.case) and not arguments.thing:
+        return decide(arguments, console)
+    return logs_of_thing(_service(arguments), arguments, console)
 
 
 def _ended(ending: Ending, arguments: Namespace, console: Console) -> Exit:

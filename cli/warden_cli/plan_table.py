@@ -11,7 +11,7 @@ from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 
-from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
+from warden.core.findings import LOGS_WANTED, Finding, Severity, Source, Subject, SubjectType
 from warden.ingest.detectors.audit import CHECKS
 from warden.ingest.detectors.detect import CLOUD_SIDE_METRICS, severity_of
 from warden.plan.actions import NOTIFY
@@ -132,6 +132,7 @@ def kinds() -> Iterator[Kind]:
         has_device=False,
     )
     yield Kind(section="Other", source=Source.GENERIC, name="your.detector/any-kind", severities=tuple(Severity))
+    yield Kind(section="Other", source=Source.OPERATOR, name=LOGS_WANTED, severities=tuple(Severity))
     for source in Source:
         if source not in _TOLD_OF:
             yield Kind(section="Other", source=source, name="any-kind", severities=tuple(Severity))

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from warden.cases.model import StepKind
 from warden_cli.errors import NotReached, NotYet
-from warden_cli.responses import CaseFile, Entry, case_file_in, understood
+from warden_cli.responses import CaseFile, Entry, case_file_in, cases_in, understood
 from warden_cli.terminal import shown
 
 _FAILURES_BORNE = 5
@@ -36,7 +36,10 @@ class Ending:
 
 @dataclass(frozen=True, kw_only=True)
 class Awaited:
-    """The decision to follow: its own line in the timeline shows that the service began with it."""
+    """The decision to follow: its own line in the timeline shows that the service began with it.
+
+    Without a decision it is a case to follow from its beginning: the plan's answer shows that the service began.
+    """
 
     case: str
     decision: str
@@ -45,6 +48,8 @@ class Awaited:
 
     def is_taken(self, new: Sequence[Entry]) -> bool:
         """Check whether the service has begun with it."""
+        if not self.decision:
+            return any(entry.kind == StepKind.DECIDED for entry in new)
         if any(self.request and entry.facts.get("request") == self.request for entry in new):
             return True
         return not self.request and any(
@@ -85,6 +90,33 @@ def follow(service: Service, awaited: Awaited, told: Told, *, seconds: float, pa
         time.sleep(pause)
 
 
+def case_of(service: Service, thing: str, finding: str, *, seconds: float, pause: float = 2.0) -> str:
+    """Ask repeatedly for the case of a thing that has a finding; return its id.
+
+    Raises:
+        NotYet: when none has it within `seconds`.
+        NotReached: when the service stops answering.
+    """
+    deadline, unanswered = time.monotonic() + seconds, 0
+    while True:
+        try:
+            listed = understood(cases_in, service.ask("cases", thing=thing))
+            unanswered = 0
+        except NotReached:
+            unanswered += 1
+            if unanswered > _FAILURES_BORNE:
+                raise
+        else:
+            if found := next((case.id for case in listed if finding in case.findings), ""):
+                return found
+        if time.monotonic() >= deadline:
+            raise NotYet(
+                f"the finding was not taken up within {seconds:g} s; it stays queued: look with "
+                f"`warden cases --thing {shown(thing)}`"
+            )
+        time.sleep(pause)
+
+
 def _is_at_rest(file: CaseFile) -> bool:
     case = file.case
     if case.state == "closed":
@@ -100,7 +132,7 @@ def _still(awaited: Awaited, taken: bool, seconds: float) -> str:
     case = shown(awaited.case)
     if not taken:
         return (
-            f"the decision was not taken up within {seconds:g} s; it stays queued, unless it was refused meanwhile: "
+            f"it was not taken up within {seconds:g} s; it stays queued, unless it was refused meanwhile: "
             f"look with `warden show {case}`"
         )
     return f"still under way after {seconds:g} s; the service goes on by itself: look with `warden show {case}`"

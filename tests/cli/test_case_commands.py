@@ -19,7 +19,8 @@ from tests.cli.samples import (
     listing,
 )
 from warden.cases.allowed import Decision
-from warden.cases.model import CaseState, Outcome, Progress, StepKind
+from warden.cases.model import Case, CaseState, Outcome, Progress, StepKind
+from warden.core.findings import Source
 
 QUICKLY = ("--wait", "--poll", "0.01", "--timeout", "20")
 
@@ -314,3 +315,156 @@ class TestTheSwitch:
         operate.answering("resume", {"stopped": False, "who": ALICE, "why": "", "at": "2026-11-22T10:00:00.000000Z"})
 
         assert "What was held stays so until you approve or dismiss it." in shell.warden("resume").text
+
+
+def an_answer(**changes: str) -> dict[str, str]:
+    answer = {"thing": "pump-3", "who": ALICE, "rule": "an-operator-wants-logs", "mode": "enforce", "case": ""}
+    return {**answer, "state": "", "queued": "finding", "finding": "r-1", **changes}
+
+
+def a_wish(state: CaseState, progress: Progress | None, *, resolution: str = "") -> Case:
+    outcomes = {"collect-logs": Outcome(progress, "as it went")} if progress else {}
+    wish = {"source": Source.OPERATOR, "kind": "logs-wanted", "findings": {"r-1": True}, "outcomes": outcomes}
+    return a_case(state=state, resolution=resolution, **wish)
+
+
+FOUND = a_line(StepKind.FINDING, "operator", finding="r-1")
+DECIDED = a_line(StepKind.DECIDED, why="rule an-operator-wants-logs", after=1)
+
+
+class TestLogsOfAThing:
+    def test_they_are_asked_for_by_the_things_name(self, shell: Shell, operate: Operate) -> None:
+        operate.answering("collect-logs", an_answer())
+
+        said = shell.warden("collect-logs", "pump-3", "--why", "restarts")
+
+        assert said.code == 0
+        assert operate.asked == [{"command": "collect-logs", "thing": "pump-3", "why": "restarts"}]
+        assert "the plan answers by its rule an-operator-wants-logs, mode enforce." in said.text
+        assert "warden cases --thing pump-3" in said.text
+
+    @pytest.mark.parametrize("name", ["pump-3", "B579A3F0E1D4-1", "b579a3f0e1d4-", "b579a3f0e1d-1", "b579a3f0e1d4-x"])
+    def test_what_has_not_the_form_of_a_case_is_a_thing(self, name: str, shell: Shell, operate: Operate) -> None:
+        operate.answering("collect-logs", an_answer(thing=name))
+
+        shell.warden("collect-logs", name)
+
+        assert "case" not in operate.asked[-1]
+        assert operate.asked[-1]["thing"] == name
+
+    def test_a_thing_that_is_named_like_a_case_is_one_where_that_is_said(self, shell: Shell, operate: Operate) -> None:
+        operate.answering("collect-logs", an_answer(thing=CASE))
+
+        shell.warden("collect-logs", "--thing", CASE)
+
+        assert operate.asked == [{"command": "collect-logs", "thing": CASE, "why": ""}]
+
+    @pytest.mark.parametrize(
+        ("mode", "words"), [("observe", "Nothing is touched"), ("approve", "It waits for `warden approve`.")]
+    )
+    def test_the_mode_says_what_comes_of_it(self, mode: str, words: str, shell: Shell, operate: Operate) -> None:
+        operate.answering("collect-logs", an_answer(mode=mode))
+
+        assert words in shell.warden("collect-logs", "pump-3").text
+
+    @pytest.mark.parametrize(
+        ("state", "words"),
+        [
+            ("awaiting-approval", f"Do it: warden approve {CASE}"),
+            ("held", f"Read why: warden show {CASE}"),
+            ("open", f"Ask again: warden collect-logs {CASE}"),
+            ("responding", f"Read it: warden show {CASE}"),
+            ("closed", "have just been collected"),
+        ],
+    )
+    def test_the_case_that_there_is_already_is_named(
+        self, state: str, words: str, shell: Shell, operate: Operate
+    ) -> None:
+        operate.answering("collect-logs", an_answer(case=CASE, state=state, queued="", finding=""))
+
+        said = shell.warden("collect-logs", "pump-3")
+
+        assert said.code == 0
+        assert CASE in said.text
+        assert words in said.text
+
+    def test_a_program_gets_the_answer_as_it_is(self, shell: Shell, operate: Operate) -> None:
+        operate.answering("collect-logs", an_answer())
+
+        assert shell.warden("collect-logs", "pump-3", "--json").json == an_answer()
+
+    def test_they_are_waited_for(self, shell: Shell, operate: Operate) -> None:
+        started = a_line(StepKind.ACTION_STARTED, why="job sent", after=2, action="collect-logs")
+        done = a_line(StepKind.ACTION_DONE, why="agent: 5120 bytes", after=9, action="collect-logs")
+        closed = a_line(StepKind.CLOSED, why="the logs have arrived", after=9)
+        collecting = a_wish(CaseState.RESPONDING, Progress.STARTED)
+        collected = a_wish(CaseState.CLOSED, Progress.DONE, resolution="collected")
+        operate.answering("collect-logs", an_answer())
+        operate.answering("cases", listing(a_case(id="another-1")), Answer({}, 502), listing(collecting))
+        operate.answering(
+            "show",
+            a_file(a_wish(CaseState.OPEN, None), FOUND),
+            a_file(collecting, FOUND, DECIDED, started),
+            a_file(collected, FOUND, DECIDED, started, done, closed),
+        )
+
+        said = shell.warden("collect-logs", "pump-3", *QUICKLY)
+
+        assert said.code == 0
+        assert said.text.count("collect-logs started") == 1
+        assert f"Case {CASE} is closed (collected)." in said.text
+        assert operate.asked[1] == {"command": "cases", "thing": "pump-3"}
+
+    def test_the_case_that_there_is_already_is_followed(self, shell: Shell, operate: Operate) -> None:
+        operate.answering("collect-logs", an_answer(case=CASE, state="responding", queued="", finding=""))
+        operate.answering("show", a_file(a_wish(CaseState.CLOSED, Progress.DONE, resolution="collected"), DECIDED))
+
+        said = shell.warden("collect-logs", "pump-3", *QUICKLY, "--json")
+
+        assert (said.code, said.json) == (0, {"case": CASE, "state": "closed", "logs": "done"})
+
+    @pytest.mark.parametrize(
+        ("case", "code", "words"),
+        [
+            (a_wish(CaseState.AWAITING_APPROVAL, Progress.PLANNED), 4, f"warden approve {CASE}"),
+            (a_wish(CaseState.HELD, Progress.PLANNED), 1, f"warden show {CASE}"),
+            (a_wish(CaseState.OPEN, Progress.FAILED), 1, f"warden collect-logs {CASE}"),
+            (a_wish(CaseState.OPEN, Progress.PLANNED), 1, f"warden show {CASE}"),
+            (a_wish(CaseState.OPEN, None), 1, f"warden show {CASE}"),
+        ],
+    )
+    def test_without_the_logs_the_end_is_no_success(
+        self, case: Case, code: int, words: str, shell: Shell, operate: Operate
+    ) -> None:
+        operate.answering("collect-logs", an_answer())
+        operate.answering("cases", listing(case))
+        operate.answering("show", a_file(case, FOUND, DECIDED))
+
+        said = shell.warden("collect-logs", "pump-3", *QUICKLY)
+
+        assert said.code == code
+        assert words in said.text
+
+    def test_a_wish_that_is_not_taken_up_ends_the_wait(self, shell: Shell, operate: Operate) -> None:
+        operate.answering("collect-logs", an_answer())
+        operate.answering("cases", listing())
+
+        said = shell.warden("collect-logs", "pump-3", "--wait", "--poll", "0.01", "--timeout", "0.05")
+
+        assert said.code == 4
+        assert "look with `warden cases --thing pump-3`" in said.err
+
+    def test_a_service_that_has_gone_ends_the_wait(self, shell: Shell, operate: Operate) -> None:
+        operate.answering("collect-logs", an_answer())
+        operate.answering("cases", Answer({}, 502))
+
+        assert shell.warden("collect-logs", "pump-3", *QUICKLY).code == 3
+
+    def test_a_refusal_says_what_to_do(self, shell: Shell, operate: Operate) -> None:
+        refused = {"error": "no-device", "message": "the registry has no thing pump-33; capitals count"}
+        operate.answering("collect-logs", Answer(refused, 409))
+
+        said = shell.warden("collect-logs", "pump-33")
+
+        assert (said.code, said.out) == (1, "")
+        assert "the registry has no thing pump-33" in said.err

@@ -363,6 +363,9 @@ def everything_an_operator_asks(fleet: Fleet) -> None:
     fleet.operate(command="stop", why="drill")
     fleet.operate(command="resume")
     fleet.operate(command="release-keeping-certificate", case=case)
+    fleet.deployment.enrol("pump-12", 42)
+    fleet.operate(command="collect-logs", thing="pump-12")
+    fleet.job("pump-12", "collect-logs")
 
 
 def every_action_that_the_plan_does_not_name(fleet: Fleet) -> None:

@@ -56,6 +56,11 @@ source = "device-defender-audit"
 kind = "DEVICE_CERTIFICATE_EXPIRING_CHECK"
 actions = ["rotate-certificate", "notify"]
 [[rule]]
+name = "collect"
+source = "operator"
+kind = "logs-wanted"
+actions = ["collect-logs", "notify"]
+[[rule]]
 name = "contain"
 source = ["device-defender-detect", "device-defender-audit", "guardduty", "security-hub", "generic", "operator"]
 actions = ["quarantine", "collect-logs", "notify"]

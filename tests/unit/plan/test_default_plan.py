@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 from tests.fakes import a_finding
 from tests.sample_events import SAMPLE_EVENTS
 from tests.unit.ingest.detectors.samples import findings_of
-from warden.core.findings import Finding, Severity, Source
+from warden.core.findings import LOGS_WANTED, Finding, Severity, Source
 from warden.core.mode import Mode
 from warden.ingest.detectors.audit import CHECKS
 from warden.ingest.detectors.detect import CLOUD_SIDE_METRICS
@@ -30,6 +30,7 @@ REVOKED = "certificate-is-revoked"
 PEOPLE = "people-must-mend-it"
 MISUSED = "credentials-are-misused"
 ANOTHER = "another-detector-is-alarmed"
+WANTS_LOGS = "an-operator-wants-logs"
 OPERATOR = "an-operator-says-so"
 REST = "everything-else"
 
@@ -88,6 +89,7 @@ TOUCHES: Mapping[str, tuple[Sequence[str], Mode]] = {
     PEOPLE: (("notify",), Mode.ENFORCE),
     MISUSED: (("quarantine", "collect-logs", "notify"), Mode.APPROVE),
     ANOTHER: (("quarantine", "collect-logs", "notify"), Mode.APPROVE),
+    WANTS_LOGS: (("collect-logs", "notify"), Mode.ENFORCE),
     OPERATOR: (("quarantine", "collect-logs", "notify"), Mode.ENFORCE),
     REST: (("notify",), Mode.ENFORCE),
 }
@@ -111,6 +113,8 @@ def expected(kind: Kind, severity: Severity) -> str:
         case Source.GENERIC:
             return ANOTHER if serious else REST
         case Source.OPERATOR:
+            if kind.name == LOGS_WANTED:
+                return WANTS_LOGS
             return OPERATOR if serious else REST
         case _:
             return REST

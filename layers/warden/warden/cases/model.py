@@ -14,7 +14,7 @@ from warden.cases.problems import Problem, problem_put, read_problem
 from warden.core.clock import from_text, to_text
 from warden.core.errors import Refused
 from warden.core.escaping import shown
-from warden.core.findings import Ending, Finding, Severity, Source, Subject
+from warden.core.findings import LOGS_WANTED, Ending, Finding, Severity, Source, Subject
 from warden.core.ledger import EXPIRY, NEW, Key, Ledger, Put, retry_on_conflict, version_of
 from warden.core.records import RecordType
 
@@ -45,6 +45,7 @@ class Resolution(StrEnum):
 
     RELEASED = "released"
     ROTATED = "rotated"
+    COLLECTED = "collected"
     DISMISSED = "dismissed"
     OVER = "over"
     ALARM_CLEARED = Ending.ALARM_CLEARED
@@ -177,6 +178,11 @@ class Case:
         return self.state is not CaseState.CLOSED
 
     @property
+    def only_wants_logs(self) -> bool:
+        """Whether an operator asked for the device's logs, so that the case is over when they have arrived."""
+        return (self.source, self.kind) == (Source.OPERATOR, LOGS_WANTED)
+
+    @property
     def finding_is_open(self) -> bool:
         """Whether the detector still reports the problem."""
         return any(self.findings.values())
@@ -189,6 +195,11 @@ class Case:
         """Return the progress of an action; None when the case does not have it."""
         outcome = self.outcomes.get(action)
         return outcome.progress if outcome else None
+
+
+def is_case_id(text: str) -> bool:
+    """Check whether a string has the form of a case's id. A thing may have such a name, too."""
+    return _ID.fullmatch(text) is not None
 
 
 def case_key(case_id: str) -> Key:
@@ -209,7 +220,7 @@ class Cases:
         Raises:
             Refused: when no case has that id.
         """
-        record = self._ledger.read(case_key(case_id)) if _ID.fullmatch(case_id) else None
+        record = self._ledger.read(case_key(case_id)) if is_case_id(case_id) else None
         if record is None:
             raise Refused("no-such-case", f"there is no case '{shown(case_id)}'; `warden cases` lists the open ones")
         return case_from(record)

@@ -11,6 +11,9 @@ from typing import Any, Self
 
 from warden.core.clock import from_text, to_text
 
+LOGS_WANTED = "logs-wanted"
+"""The kind of an operator's finding that nothing is wrong, and that only asks for the device's logs."""
+
 
 class Source(StrEnum):
     """Who reports findings, with the modules of `ingest/detectors` that read its messages."""

@@ -21,6 +21,7 @@ from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import Index, Put, retry_on_conflict, version_of
+from warden.operate.wanted_logs import want_logs
 from warden.plan.governor import STOP_KEY
 from warden.queues.messages import send_campaign_decision, send_decision, send_finding
 from warden.respond.decisions import check_decision
@@ -122,6 +123,22 @@ def _decide(call: Call, context: Context) -> dict[str, Any]:
     return {"case": case.id, "queued": decision, "who": call.who, "request": call.request}
 
 
+def _collect_logs(call: Call, context: Context) -> dict[str, Any]:
+    """Collect the logs of a case's device again, or those of a thing without a case."""
+    if "thing" in call.command:
+        if "case" in call.command:
+            raise Refused("bad-argument", "name a `case` or a `thing`, not both")
+        thing, why = _text(call.command, "thing"), _text(call.command, "why", default="")
+        _require_thing(thing)
+        return want_logs(thing, who=call.who, why=why, request=call.request, context=context)
+    try:
+        return _decide(call, context)
+    except Refused as refusal:
+        if refusal.code != "no-such-case":
+            raise
+        raise Refused(refusal.code, f"{refusal.reason}; if it is the name of a thing, add --thing") from refusal
+
+
 def _find(call: Call, context: Context) -> dict[str, Any]:
     """Queue an operator's own finding about a device; it is handled like any other."""
     thing, kind = _text(call.command, "thing"), _text(call.command, "kind", default="suspicion")
@@ -213,6 +230,7 @@ _COMMANDS: dict[str, Callable[[Call, Context], dict[str, Any]]] = {
     "stop": _stop,
     "resume": _resume,
     **dict.fromkeys(Decision, _decide),
+    Decision.COLLECT_LOGS: _collect_logs,
     "campaign": _campaign,
     "survey": _survey,
     **{f"{_CAMPAIGN_PREFIX}{decision}": _decide_campaign for decision in CampaignDecision},

@@ -19,6 +19,7 @@ from warden.devices.device_view import DeviceView, affected_by, read_device
 from warden.devices.jobs import job_id
 from warden.notify.notifier import notify
 from warden.plan.actions import (
+    COLLECT_LOGS,
     DEACTIVATE_CERTIFICATE,
     QUARANTINE,
     RENEW_CERTIFICATE,
@@ -266,6 +267,10 @@ def _conclude(case: Case, context: Context) -> Case:
     if case.progress(ROTATE_CERTIFICATE) is Progress.DONE:
         return context.cases.close(
             case, Resolution.ROTATED, context.now(), Step(StepKind.CLOSED, WARDEN, "the certificate is a new one")
+        )
+    if case.only_wants_logs and case.progress(COLLECT_LOGS) is Progress.DONE:
+        return context.cases.close(
+            case, Resolution.COLLECTED, context.now(), Step(StepKind.CLOSED, WARDEN, "the logs have arrived")
         )
     if not case.finding_is_open:
         return context.cases.close(
