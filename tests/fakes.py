@@ -999,15 +999,13 @@ class World:
         self.redeliver(lambda: keep_level(self.level_keeper))
         self.drain()
 
-    def find_what_is_due(self, *, lookups_a_turn: int = 1_000_000, only_during_campaign: bool = False) -> SweepResult:
+    def find_what_is_due(self, *, lookups_a_turn: int = 1_000_000, **only: bool) -> SweepResult:
         """Let the sweep of certificates run to its end, each turn having time for so many look-ups."""
 
         self.lookups_a_turn = lookups_a_turn
         self.calls += 1
         trigger = f"event-{self.calls}"
-        said = self.redeliver(
-            lambda: sweep_certificates(self._a_turn(), trigger=trigger, only_during_campaign=only_during_campaign)
-        )
+        said = self.redeliver(lambda: sweep_certificates(self._a_turn(), trigger=trigger, **only))
         self.drain()
         return said
 

@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden import bootstrap
 from warden.campaigns.inventory import Turn, resume_run, sweep_certificates
+from warden.campaigns.inventory_runs import SweepResult
 from warden.core.errors import Refused
 from warden.core.logging import logger, metrics
 from warden.queues.batches import process_batch
@@ -28,9 +29,14 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     turn = Turn(bootstrap.context(), time_left, bootstrap.rate_limiter())
     if "Records" in event:
         return process_batch(event, lambda record: _resume(record, turn))
-    only_during_campaign = event.get("onlyDuringCampaign") is True
-    result = sweep_certificates(turn, trigger=context.aws_request_id, only_during_campaign=only_during_campaign)
-    _log(result)
+    result = sweep_certificates(
+        turn,
+        trigger=context.aws_request_id,
+        only_during_campaign=event.get("onlyDuringCampaign") is True,
+        only_the_first=event.get("onlyTheFirst") is True,
+    )
+    if result is not SweepResult.NOT_THE_FIRST:  # a hundred a day, and none of them is a sweep
+        _log(result)
     return {"sweep": result}
 
 

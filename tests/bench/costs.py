@@ -36,7 +36,7 @@ class Costs:
 
 def at_rest(*, alarms: int = 7, metrics: int = 5, standard_queues: int = 4) -> float:
     """Add up a month of the stack with nothing to do: what a fleet's size does not change."""
-    sweeps, surveys = 8_640, 2_880
+    sweeps, quarter_hourly = 8_640, 2 * 2_880
     return (
         price("kms_key_month")
         + alarms * price("alarm_month")
@@ -44,7 +44,7 @@ def at_rest(*, alarms: int = 7, metrics: int = 5, standard_queues: int = 4) -> f
         + 0.015 * price("logs_gb")
         + POLLS / 1e6 * (standard_queues * price("sqs_standard_million") + price("sqs_fifo_million"))
         + sweeps * (0.2 * MEMORY_GB * price("lambda_gb_second") + price("lambda_run") + price("xray_trace"))
-        + surveys * (0.1 * MEMORY_GB * price("lambda_gb_second") + price("lambda_run") + price("xray_trace"))
+        + quarter_hourly * (0.1 * MEMORY_GB * price("lambda_gb_second") + price("lambda_run") + price("xray_trace"))
     )
 
 

@@ -28,6 +28,7 @@ RESTRICTED = "fleet-warden-restricted"
 SCHEDULES = (
     "SweepCasesFunctionEveryFiveMinutes",
     "SweepCertificatesFunctionWhenDue",
+    "SweepCertificatesFunctionUntilTheFirst",
     "SweepCertificatesFunctionWhileACampaignRuns",
 )
 _SAMPLE_ACCOUNT = "000000000000"

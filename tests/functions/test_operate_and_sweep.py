@@ -11,7 +11,10 @@ import pytest
 from functions.operate import app as operate_app
 from functions.respond import app as respond_app
 from functions.sweep_cases import app as sweep_app
+from functions.sweep_certificates import app as sweep_certificates_app
 from tests.functions.conftest import RESTRICTED, Context, Deployment, Throttle, sample
+from tests.functions.paths import Patient
+from tests.template.transformed import resources
 from warden import bootstrap
 from warden.core.account_facts import IotLogging
 from warden.core.ledger import Key, Put, version_of
@@ -184,3 +187,31 @@ def test_a_sweep_that_cannot_queue_fails_loudly(deployment: Deployment, throttle
     with pytest.raises(Exception, match="Throttling"):
         sweep_app.lambda_handler(sample("sweep-cases"), Context())
     assert deployment.queued() == []
+
+
+def of_schedule(rule: str) -> dict[str, Any]:
+    """Return what a schedule of the template hands to its function."""
+    [target] = resources("AWS::Events::Rule")[rule]["Targets"]
+    return dict(json.loads(target["Input"]))
+
+
+@pytest.mark.filterwarnings("ignore:No application metrics")
+def test_the_first_report_on_certificates_comes_by_itself_and_once(deployment: Deployment) -> None:
+    rule = "SweepCertificatesFunctionUntilTheFirst"
+    assert resources("AWS::Events::Rule")[rule]["ScheduleExpression"] == "rate(15 minutes)"
+
+    answers = [sweep_certificates_app.lambda_handler(of_schedule(rule), Patient()) for _ in range(3)]
+
+    assert answers == [{"sweep": "reported"}, {"sweep": "not-the-first"}, {"sweep": "not-the-first"}]
+    [run] = deployment.records("sweep")
+    assert run["reported"]
+    assert len(deployment.strict.made("Publish")) == 1
+
+
+def test_a_sweep_during_a_campaign_is_none_where_there_is_no_campaign(deployment: Deployment) -> None:
+    answer = sweep_certificates_app.lambda_handler(
+        of_schedule("SweepCertificatesFunctionWhileACampaignRuns"), Patient()
+    )
+
+    assert answer == {"sweep": "no-campaign"}
+    assert deployment.records("sweep") == []

@@ -189,7 +189,7 @@ class TestNothingIsLost:
         asked = FUNCTIONS["SurveyAccountFunction"]["Environment"]["Variables"]["WARDEN_SCHEDULES"]["Fn::Sub"]
 
         assert {name.strip("${}") for name in asked.split(",")} == scheduled
-        assert len(scheduled) == 3
+        assert len(scheduled) == 4
 
     def test_the_custom_resource_does_not_hold_a_stack_for_an_hour(self) -> None:
         for properties in resources("Custom::Account").values():

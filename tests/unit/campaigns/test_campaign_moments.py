@@ -112,6 +112,50 @@ def test_the_same_event_begins_no_second_run() -> None:
     assert read_run(world.ledger) == run
 
 
+def test_the_first_sweep_is_made_once_however_often_it_is_asked_for() -> None:
+    world = a_fleet(400)
+
+    assert world.find_what_is_due(only_the_first=True) == "reported"
+    run = read_run(world.ledger)
+    world.clock.advance(timedelta(days=29))
+
+    assert world.find_what_is_due(only_the_first=True) == "not-the-first"
+    assert read_run(world.ledger) == run
+    assert len(world.notices.sent) == 1
+    assert world.find_what_is_due() == "reported", "the schedule keeps its meaning"
+
+
+def test_the_first_sweep_leaves_one_alone_that_is_under_way_or_has_died() -> None:
+    world = a_fleet(400, 399)
+    world.lookups_a_turn = 1
+    assert sweep_certificates(world._a_turn(), trigger="event-1") == "continues"
+    run = read_run(world.ledger)
+
+    for passed in (timedelta(minutes=1), timedelta(hours=1)):
+        world.clock.advance(passed)
+        assert sweep_certificates(world._a_turn(), trigger="event-2", only_the_first=True) == "not-the-first"
+
+    assert read_run(world.ledger) == run
+
+
+def test_of_two_that_begin_the_first_sweep_at_once_one_gives_way() -> None:
+    world = a_fleet(400)
+    real = world.ledger.commit
+    second = list[str]()
+
+    def overtaken(*puts: Put) -> None:
+        world.ledger.commit = real  # type: ignore[method-assign]  # once
+        world.clock.advance(timedelta(seconds=1))
+        second.append(sweep_certificates(world._a_turn(), trigger="event-2", only_the_first=True))
+        real(*puts)
+
+    world.ledger.commit = overtaken  # type: ignore[method-assign]  # between the look and the write of the other
+    first = sweep_certificates(world._a_turn(), trigger="event-1", only_the_first=True)
+
+    assert (first, second) == ("not-the-first", ["reported"])
+    assert len(world.reports.kept) == len(world.notices.sent) == 1
+
+
 @pytest.mark.parametrize("status", ["REVOKED", "PENDING_TRANSFER", "REGISTER_INACTIVE", "PENDING_ACTIVATION"])
 def test_a_certificate_that_is_neither_active_nor_inactive_is_passed_over(status: str) -> None:
     world = a_fleet(400, 399)

@@ -50,17 +50,22 @@ class Turn:
     pace: Callable[[], None]
 
 
-def sweep_certificates(turn: Turn, *, trigger: str = "", only_during_campaign: bool = False) -> SweepResult:
+def sweep_certificates(
+    turn: Turn, *, trigger: str = "", only_during_campaign: bool = False, only_the_first: bool = False
+) -> SweepResult:
     """Sweep as far as the time allows, and queue a message for the next turn.
 
     A sweep that runs elsewhere is left alone; a stalled one is resumed. `trigger` is the id of the event that asks for
-    a sweep, which may be delivered twice.
+    a sweep, which may be delivered twice. `only_the_first` begins one only where none was ever begun: one that has died
+    is resumed like any other.
     """
     context = turn.context
     if only_during_campaign and open_campaign(context.ports.ledger) is None:
         return SweepResult.NO_CAMPAIGN
-    run = retry_on_conflict(lambda: _begin_or_join(trigger, context))
-    return SweepResult.LEFT_ALONE if run is None else _advance(run, turn)
+    run = retry_on_conflict(lambda: _begin_or_join(trigger, only_the_first, context))
+    if run is None:
+        return SweepResult.NOT_THE_FIRST if only_the_first else SweepResult.LEFT_ALONE
+    return _advance(run, turn)
 
 
 def resume_run(run_id: str, turn: Turn) -> SweepResult:
@@ -105,9 +110,11 @@ def _under_the_open_campaign(run: Run, context: Context) -> Run:
     return save_run(restarted, context)
 
 
-def _begin_or_join(trigger: str, context: Context) -> Run | None:
+def _begin_or_join(trigger: str, only_the_first: bool, context: Context) -> Run | None:
     ledger, now = context.ports.ledger, context.now()
     run = read_run(ledger)
+    if run is not None and only_the_first:
+        return None
     if run is not None and not run.reported:
         if now - run.touched_at < AT_WORK_FOR:
             return None

@@ -53,6 +53,7 @@ class SweepResult(StrEnum):
     TAKEN_OVER = "taken-over"
     OVER = "over"
     NO_CAMPAIGN = "no-campaign"
+    NOT_THE_FIRST = "not-the-first"
 
 
 @dataclass(frozen=True, kw_only=True)
