@@ -112,6 +112,8 @@ def propose(facts: Facts, wishes: Mapping[str, str]) -> Proposals:
     others = {name: value for name, value in wishes.items() if name not in _CHOICES}
     if chosen["AlertsMode"] == Choice.ADOPT and "ExistingAlertTopicArn" not in others:
         others |= _topic_of(facts)
+    if chosen["PolicyGenerationMode"] == Choice.CREATE and chosen["TrailMode"] != Choice.CREATE:
+        others = _trail_to_read(facts) | others
     return Proposals(modes=modes, others=others, conflicts=[*_conflicts(proposed, wishes, facts, chosen)])
 
 
@@ -248,6 +250,27 @@ def _analyzer(facts: Facts, none: Proposal, kind: str) -> Proposal:
     return Proposal(parameter=none.parameter, value=Choice.ADOPT, why=why, there=True)
 
 
+def _policy_generation(facts: Facts) -> Proposal:
+    name = "PolicyGenerationMode"
+    if any("-PolicyGenerationRole-" in each for each in facts.made("AWS::IAM::Role")):
+        return _ours(name)
+    why = "its role is for `warden baseline roles`, which you run when you look into the rights of role aliases"
+    then = "If you want it, once in the account: --set PolicyGenerationMode=create."
+    return Proposal(parameter=name, value=Choice.OFF, why=why, then=then)
+
+
+def _trail_to_read(facts: Facts) -> dict[str, str]:
+    """Name the trail that the account has, for the role that policies are generated with."""
+    if is_unread(facts.trails) or not facts.trails:
+        return {}
+    trail = _best_trail(facts.trails)
+    return {"ExistingTrailArn": trail.arn} | ({"ExistingTrailBucket": trail.bucket} if trail.bucket else {})
+
+
+def _best_trail(trails: Sequence[Trail]) -> Trail:
+    return next((each for each in trails if each.organization), trails[0])
+
+
 def _logging(facts: Facts) -> Proposal:
     name, logging = "LoggingMode", facts.logging
     if is_unread(logging):
@@ -305,7 +328,7 @@ def _trail(facts: Facts) -> Proposal:
         if each.multi_region and facts.trail_records_management.get(each.arn, True) is not False
     ]
     if fit:
-        trail = next((each for each in fit if each.organization), fit[0])
+        trail = _best_trail(fit)
         whose = "of the organization" if trail.organization else "of this account"
         why = f"the trail {trail.name} {whose} records every region"
         then = " ".join(_trail_lacks(trail, facts))
@@ -377,6 +400,7 @@ _CHOICES: Mapping[str, Callable[[Facts], Proposal]] = {
     "AuditMode": _audit,
     "ExternalAnalyzerMode": _external_analyzer,
     "UnusedAccessAnalyzerMode": _unused_access_analyzer,
+    "PolicyGenerationMode": _policy_generation,
     "LoggingMode": _logging,
     "AlertsMode": _alerts,
     "TrailMode": _trail,

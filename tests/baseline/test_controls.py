@@ -69,7 +69,7 @@ def test_every_check_is_of_a_control() -> None:
 def test_once_for_the_account_is_what_is_off_unless_asked_for() -> None:
     once = {part["mode"] for control in CONTROLS for part in control["parts"] if part["scope"] == "account"}
 
-    assert once == {"TrailMode", "UnusedAccessAnalyzerMode"}
+    assert once == {"PolicyGenerationMode", "TrailMode", "UnusedAccessAnalyzerMode"}
     assert {TEMPLATE["Parameters"][name]["Default"] for name in once} == {"off"}
 
 

@@ -18,9 +18,11 @@ from warden.ingest.detectors.audit import CHECKS
 
 TEMPLATE = read_template(ROOT / "baseline" / "template.yaml")
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:alerts"
+TRAIL = "arn:aws:cloudtrail:eu-central-1:123456789012:trail/theirs"
 EVERYTHING = {
     "TrailMode": "create",
     "UnusedAccessAnalyzerMode": "create",
+    "PolicyGenerationMode": "create",
     "DetectMode": "create",
     "CustomMetricsMode": "create",
     "AlertEmail": "security@example.com",
@@ -32,6 +34,7 @@ ADOPT = dict.fromkeys(
         "DetectorMode",
         "ExternalAnalyzerMode",
         "UnusedAccessAnalyzerMode",
+        "PolicyGenerationMode",
         "TrailMode",
         "DetectMode",
         "CustomMetricsMode",
@@ -47,6 +50,9 @@ WRONG: list[tuple[str, dict[str, str]]] = [
     ("BucketIsOurs", {"TrailMode": "adopt", "TrailBucketAdminArn": "arn:aws:iam::123456789012:role/admin"}),
     ("BucketIsOurs", {"AccessLogBucket": "logs"}),
     ("PlansAreOfOurDetector", {"DetectorMode": "adopt", "S3DataEvents": "ENABLED"}),
+    ("GenerationHasOneTrail", {"PolicyGenerationMode": "create"}),
+    ("GenerationHasOneTrail", {"PolicyGenerationMode": "create", "ExistingTrailArn": TRAIL}),
+    ("GenerationHasOneTrail", {"PolicyGenerationMode": "create", "TrailMode": "create", "ExistingTrailArn": TRAIL}),
     ("AgentsAreOfRuntimeMonitoring", {"RuntimeAgents": "ENABLED"}),
 ]
 
@@ -256,7 +262,7 @@ class TestAFullAccount:
         fill(account)
 
         stack = Stack(account)
-        stack.create(TEMPLATE, **(EVERYTHING | {mode: "adopt"}))
+        stack.create(TEMPLATE, **(EVERYTHING | {"PolicyGenerationMode": "off", mode: "adopt"}))
 
         assert set(FOREIGN) - set(stack.resources) == {logical}
 
@@ -373,7 +379,7 @@ class TestDeletion:
 
         assert_everything_works(account)
 
-    def test_profiles_metric_and_mails_go(self) -> None:
+    def test_profiles_metric_mails_and_the_role_that_reads_the_trail_go(self) -> None:
         account, stack = created(**EVERYTHING)
         account.calls.clear()
 
@@ -382,6 +388,7 @@ class TestDeletion:
         assert {kind for _, kind in account.calls} == {
             "AWS::IoT::SecurityProfile",
             "AWS::IoT::CustomMetric",
+            "AWS::IAM::Role",
             "AWS::SNS::Subscription",
         }
         assert not account.profiles

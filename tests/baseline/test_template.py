@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 import boto3
@@ -26,7 +27,14 @@ RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 MOST_BYTES = 51_200
 """What CreateStack and CreateStackSet take as TemplateBody."""
 
-GOES = {"AlertSubscription", "RulesProfile", "LearningProfile", "CustomMetric", "CustomMetricProfile"}
+GOES = {
+    "AlertSubscription",
+    "RulesProfile",
+    "LearningProfile",
+    "CustomMetric",
+    "CustomMetricProfile",
+    "PolicyGenerationRole",
+}
 """What goes with the stack: there can be several, nothing that stays needs them."""
 
 NAMES = {"TrailName": {"Ref": "AWS::StackName"}}
@@ -60,6 +68,7 @@ LISTS = {
 EVERYTHING = LISTS | {
     "TrailMode": "create",
     "UnusedAccessAnalyzerMode": "create",
+    "PolicyGenerationMode": "create",
     "DetectMode": "create",
     "CustomMetricsMode": "create",
     "AlertEmail": "security@example.com",
@@ -76,6 +85,17 @@ def deployed(**parameters: str) -> dict[str, Resource]:
 
 FULL = deployed(**EVERYTHING)
 ROLES = [name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::IAM::Role"]
+OF_AWS_IOT = [name for name in ROLES if name != "PolicyGenerationRole"]
+NO_RESOURCE = ["iam:GetServiceLastAccessedDetails"]
+"""Actions that IAM knows no resource for (Service Authorization Reference, IAM)."""
+NO_SOURCE = ["access-analyzer.amazonaws.com"]
+"""Services that AWS documents no source for (IAM User Guide, policy generation): there iam:PassRole is the guard."""
+
+
+def rights_of_generation(resources: Mapping[str, Resource]) -> dict[str, str]:
+    """Return what the role may do that Access Analyzer reads the trail with, and on what."""
+    statements = statements_of(resources["PolicyGenerationRole"].properties["Policies"])
+    return {each["Action"]: each["Resource"] for each in statements}
 
 
 def statements_of(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -162,6 +182,7 @@ class TestNames:
         assert {name for name, each in modes.items() if each["Default"] == "off"} == {
             "CustomMetricsMode",
             "DetectMode",
+            "PolicyGenerationMode",
             "TrailMode",
             "UnusedAccessAnalyzerMode",
         }
@@ -325,7 +346,7 @@ class TestTrail:
 
 
 class TestAccess:
-    @pytest.mark.parametrize("role", ROLES)
+    @pytest.mark.parametrize("role", OF_AWS_IOT)
     def test_a_role_is_aws_iots_alone_and_for_this_account_and_region(self, role: str) -> None:
         """AWS's own sample has a colon too many in both; a role of that kind is never assumed."""
         [statement] = FULL[role].properties["AssumeRolePolicyDocument"]["Statement"]
@@ -345,7 +366,7 @@ class TestAccess:
         for statement in statements_of(FULL[role].properties.get("Policies", [])):
             assert statement["Effect"] == "Allow"
             assert not [action for action in listed(statement["Action"]) if "*" in action]
-            assert "*" not in listed(statement["Resource"])
+            assert "*" not in listed(statement["Resource"]) or listed(statement["Action"]) == NO_RESOURCE
 
     def test_the_audits_role_has_awss_own_policy_and_no_other(self) -> None:
         properties = FULL["AuditRole"].properties
@@ -365,6 +386,42 @@ class TestAccess:
 
         logs = "arn:aws:logs:eu-central-1:123456789012:log-group:AWSIotLogsV2"
         assert reached == {group, logs, f"{logs}:*"}
+
+    def test_access_analyzer_alone_takes_the_role_that_reads_the_trail(self) -> None:
+        [statement] = FULL["PolicyGenerationRole"].properties["AssumeRolePolicyDocument"]["Statement"]
+
+        service = {"Service": "access-analyzer.amazonaws.com"}
+        assert statement == {"Effect": "Allow", "Principal": service, "Action": "sts:AssumeRole"}
+
+    def test_it_reads_this_account_s_files_of_our_trail(self) -> None:
+        bucket = FULL["TrailBucket"].made.attributes["Arn"]
+
+        assert rights_of_generation(FULL) == {
+            "cloudtrail:GetTrail": FULL["Trail"].made.attributes["Arn"],
+            "s3:ListBucket": bucket,
+            "s3:GetObject": f"{bucket}/AWSLogs/123456789012/*",
+            "iam:GenerateServiceLastAccessedDetails": "arn:aws:iam::123456789012:role/*",
+            "iam:GetServiceLastAccessedDetails": "*",
+            "kms:Decrypt": FULL["Key"].made.attributes["Arn"],
+        }
+
+    @pytest.mark.parametrize("key", ["", "arn:aws:kms:eu-central-1:999999999999:key/" + "0" * 36])
+    def test_it_reads_this_account_s_files_of_an_existing_trail(self, key: str) -> None:
+        trail = {
+            "ExistingTrailArn": "arn:aws:cloudtrail:us-east-1:999999999999:trail/organization",
+            "ExistingTrailBucket": "their-logs",
+            "ExistingTrailKeyArn": key,
+        }
+
+        rights = rights_of_generation(deployed(PolicyGenerationMode="create", TrailMode="adopt", **trail))
+
+        assert rights["cloudtrail:GetTrail"] == trail["ExistingTrailArn"]
+        assert rights["s3:ListBucket"] == "arn:aws:s3:::their-logs"
+        files = rights["s3:GetObject"]
+        assert fnmatchcase("arn:aws:s3:::their-logs/p/AWSLogs/o-1/123456789012/CloudTrail/a.gz", files)
+        assert fnmatchcase("arn:aws:s3:::their-logs/AWSLogs/123456789012/CloudTrail/a.gz", files)
+        assert not fnmatchcase("arn:aws:s3:::their-logs/AWSLogs/o-1/999999999999/CloudTrail/a.gz", files)
+        assert rights.get("kms:Decrypt", "") == key
 
     def test_the_alert_role_publishes_on_the_topic_and_uses_its_key(self) -> None:
         needed = {
@@ -395,7 +452,8 @@ class TestAccess:
         ]
 
         assert len(let_in) > 5
-        for each in let_in:
+        assert [each["Principal"]["Service"] for each in let_in if "Condition" not in each] == NO_SOURCE
+        for each in (each for each in let_in if "Condition" in each):
             condition = {key for keys in each["Condition"].values() for key in keys}
             if each["Principal"]["Service"].startswith("logs."):
                 assert condition == {"kms:EncryptionContext:aws:logs:arn"}

@@ -65,6 +65,7 @@ class TestAnEmptyAccount:
             "AuditMode": "create",
             "ExternalAnalyzerMode": "create",
             "UnusedAccessAnalyzerMode": "off",
+            "PolicyGenerationMode": "off",
             "LoggingMode": "create",
             "AlertsMode": "create",
             "TrailMode": "create",
@@ -231,6 +232,23 @@ class TestAFullAccount:
         looking(account)
 
         assert values(shell.warden("baseline", "plan", "--region", REGION, "--json").json)["TrailMode"] == "create"
+
+    def test_policies_are_generated_from_the_trail_that_is_adopted(
+        self, shell: Shell, looking: Looking, tmp_path: Path
+    ) -> None:
+        account = full_account()
+        account.trails["organization"]["S3BucketName"] = "their-logs"
+        here = looking(account)
+        file = tmp_path / "p.json"
+
+        options = ("--set", "PolicyGenerationMode=create", "--write", str(file))
+        answer = shell.warden("baseline", "plan", "--region", REGION, "--json", *options).json
+
+        assert answer["parameters"]["ExistingTrailArn"].endswith(":trail/organization")
+        assert answer["parameters"]["ExistingTrailBucket"] == "their-logs"
+        here.stacks["iot-baseline"] = deploy(account, file)
+        again = shell.warden("baseline", "plan", "--region", REGION, "--json").json
+        assert values(again)["PolicyGenerationMode"] == "create"
 
     def test_the_organisation_s_administrator_is_named(self, shell: Shell, looking: Looking) -> None:
         looking(full_account(), administrator="999999999999")
