@@ -206,6 +206,30 @@ def _add_baseline(commands: _Commands, asks: ArgumentParser) -> None:
     plan.add_argument("--write", default="", metavar="FILE", help="write the parameters: .json or .toml (sam deploy)")
     plan.add_argument("--json", action="store_true", help="answer for programs")
     plan.set_defaults(run=baseline_commands.plan)
+    _add_roles(kinds)
+
+
+def _add_roles(kinds: _Commands) -> None:
+    words = "report what the roles behind role aliases may do, what CloudTrail saw them use, and what could go"
+    roles = kinds.add_parser(
+        "roles", help=words, description=f"{_sentence(words)} IAM Access Analyzer generates; IAM is not changed."
+    )
+    roles.add_argument("--stack", default="iot-baseline", metavar="NAME", help="the baseline's stack (iot-baseline)")
+    roles.add_argument("--region", default="", help="the region of the role aliases (default: $AWS_REGION)")
+    roles.add_argument("--profile", default="", help="the AWS profile to use")
+    roles.add_argument("--trail", default="", metavar="ARN", help="the trail to read (default: one that is found)")
+    roles.add_argument("--access-role", default="", metavar="ARN", help="the role that reads it (default: the stack's)")
+    roles.add_argument("--days", type=int, default=90, metavar="N", help="how far to look back (90)")
+    roles.add_argument("--in-region", action="append", default=[], metavar="REGION", help="only these regions' files")
+    roles.add_argument("--again", action="append", default=[], metavar="ROLE", help="generate once more for this role")
+    roles.add_argument("--write", default="", metavar="FOLDER", help="write each role's generated policy into a file")
+    roles.add_argument("--wait", action="store_true", help="follow the generations, one after another")
+    roles.add_argument(
+        "--timeout", type=_seconds, default=3600.0, metavar="S", help="for --wait: at most S seconds (3600)"
+    )
+    roles.add_argument("--poll", type=_seconds, default=20.0, metavar="S", help="for --wait: ask every S seconds (20)")
+    roles.add_argument("--json", action="store_true", help="answer for programs")
+    roles.set_defaults(run=baseline_commands.roles)
 
 
 def _add_doctor(commands: _Commands, asks: ArgumentParser) -> None:

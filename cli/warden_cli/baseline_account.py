@@ -41,7 +41,7 @@ def _facts(session: Session, account: str, stack: str) -> Facts:
     regions, region = controls_data()["regions"], session.region_name
     has_iot = region not in regions["no_iot"]
     has_device_defender = has_iot and region not in regions["no_audit"]
-    reader = AwsAccountReader(_clients(session), region, has_device_defender=has_device_defender)
+    reader = AwsAccountReader(clients_of(session), region, has_device_defender=has_device_defender)
     audit, detector, trails = reader.audit_configuration(), reader.detector(), reader.trails()
     arns = [] if is_unread(trails) else [each.arn for each in trails]
     return Facts(
@@ -64,7 +64,8 @@ def _facts(session: Session, account: str, stack: str) -> Facts:
     )
 
 
-def _clients(session: Session) -> Clients:
+def clients_of(session: Session) -> Clients:
+    """Make a client for each service that the account is read by."""
     return Clients(
         iot=session.client("iot", config=CONFIG),
         guardduty=session.client("guardduty", config=CONFIG),

@@ -70,6 +70,13 @@ def plan(arguments: Namespace, console: Console) -> Exit:
     return plan_baseline(arguments, console)
 
 
+def roles(arguments: Namespace, console: Console) -> Exit:
+    """Report on the roles behind role aliases, and what of their rights CloudTrail saw them use."""
+    from warden_cli.baseline_roles import report_roles
+
+    return report_roles(arguments, console)
+
+
 def doctor(arguments: Namespace, console: Console) -> Exit:
     """Check devices, account and service for what keeps findings or answers from arriving."""
     from warden_cli.doctor import examine

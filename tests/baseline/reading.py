@@ -20,6 +20,8 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 
 from tests.aws_stand_in.shapes import malformed, shaped
+from tests.baseline.access import ANSWERS as ACCESS_ANSWERS
+from tests.baseline.access import AccessModel, RefusedError
 from tests.baseline.account import Account
 from tests.baseline.stack import Stack
 from warden.ingest.detectors.audit import CHECKS
@@ -53,6 +55,7 @@ class ReadableAccount:
     quotas: dict[str, float] = field(default_factory=dict)
     slow: timedelta = timedelta()
     """How far AWS's clock is behind this machine's."""
+    access: AccessModel = field(default_factory=AccessModel)
     called: list[str] = field(default_factory=list)
     """The actions that were asked for, in order."""
 
@@ -89,9 +92,13 @@ class ReadableAccount:
         if action in self.denied:
             return 403, {"Code": "AccessDeniedException"}
         try:
+            if action in ACCESS_ANSWERS:
+                return 200, ACCESS_ANSWERS[action](self.access, asked)
             return 200, _ANSWERS[action](self, asked)
         except _RefusedError as refused:
             return 400, {"Code": str(refused)}
+        except RefusedError as refused:
+            return refused.status, {"Code": refused.code}
 
 
 class _RefusedError(Exception):
