@@ -21,6 +21,7 @@ from warden.core.account_facts import (
     ScheduledAudit,
     SecurityProfile,
     StackResource,
+    Subscription,
     Suppression,
     Topic,
     Trail,
@@ -66,6 +67,8 @@ class AccountModel:
     """A bucket that is not here is another account's."""
     analyzers: list[Analyzer] = field(default_factory=list)
     topics: dict[str, Topic] = field(default_factory=dict)
+    subscriptions: dict[tuple[str, str], Subscription] = field(default_factory=dict)
+    """By topic and queue."""
     schedules: dict[str, bool] = field(default_factory=dict)
     stacks: dict[str, set[StackResource]] = field(default_factory=dict)
 
@@ -188,6 +191,11 @@ class FakeAccountReader:
 
     def topic(self, arn: str) -> Read[Topic | None]:
         return self._unread("sns:GetTopicAttributes") or self.model.topics.get(arn)
+
+    def subscription(self, topic: str, queue: str) -> Read[Subscription | None]:
+        found = self.model.subscriptions.get((topic, queue))
+        described = ("sns:GetSubscriptionAttributes",) if found and found.arn else ()
+        return self._unread("sns:ListSubscriptionsByTopic", *described) or found
 
     def schedule_is_on(self, rule: str) -> Read[bool]:
         return self._unread("events:DescribeRule") or self.model.schedules.get(rule, False)

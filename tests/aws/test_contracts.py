@@ -26,6 +26,7 @@ from warden.core.account_facts import (
     ScheduledAudit,
     SecurityProfile,
     StackResource,
+    Subscription,
     Suppression,
     Topic,
     TrailStatus,
@@ -67,6 +68,7 @@ DENIABLE: Mapping[str, Sequence[str]] = {
     "bucket": ["s3:GetBucketPublicAccessBlock", "s3:GetBucketVersioning"],
     "analyzers": ["access-analyzer:ListAnalyzers"],
     "topic": ["sns:GetTopicAttributes"],
+    "subscription": ["sns:ListSubscriptionsByTopic", "sns:GetSubscriptionAttributes"],
     "schedule_is_on": ["events:DescribeRule"],
     "stack_resources": ["cloudformation:ListStackResources"],
 }
@@ -517,6 +519,7 @@ class TestJobs:
 
 CHECKS = frozenset({"LOGGING_DISABLED_CHECK", "DEVICE_CERTIFICATE_SHARED_CHECK"})
 TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:inbox"
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 
@@ -598,7 +601,9 @@ class TestAccountReader:
         assert reader.stack_resources("iot-baseline") == frozenset()
 
     def test_the_audit_is_read_with_its_target(self, ground: Ground) -> None:
-        ground.account.audit = AuditConfiguration(role="arn:r", checks=CHECKS, target=TOPIC, target_enabled=True)
+        ground.account.audit = AuditConfiguration(
+            role="arn:r", checks=CHECKS, target=TOPIC, target_role="arn:t", target_enabled=True
+        )
 
         assert ground.account_reader.audit_configuration() == ground.account.audit
 
@@ -656,7 +661,12 @@ class TestAccountReader:
             SecurityProfile(
                 name="rules", metrics=frozenset({"aws:num-disconnects"}), targets=frozenset({"all/things", "other"})
             ),
-            SecurityProfile(name="learns", metrics=frozenset({"m"}), learns=True, topics=frozenset({TOPIC})),
+            SecurityProfile(
+                name="learns",
+                metrics=frozenset({"m"}),
+                learns=True,
+                alerts={TOPIC: "arn:aws:iam::123456789012:role/alerts"},
+            ),
         ]
         ground.pages_of(1)
 
@@ -731,6 +741,21 @@ class TestAccountReader:
 
         assert ground.account_reader.topic(TOPIC) == Topic(confirmed=2, pending=1)
 
+    def test_a_queues_subscription_is_found_among_the_others(self, ground: Ground) -> None:
+        ground.account.topics[TOPIC] = Topic(confirmed=2, pending=1, policy="{}")
+        read = ground.account_reader.subscription
+        assert read(TOPIC, QUEUE) is None
+        assert read("arn:aws:sns:us-east-1:123456789012:gone", QUEUE) is None
+
+        for subscription in (
+            Subscription(arn=""),
+            Subscription(arn=f"{TOPIC}:1"),
+            Subscription(arn=f"{TOPIC}:1", raw=True, filtered=True),
+        ):
+            other = Subscription(arn="arn:2")
+            ground.account.subscriptions = {(TOPIC, f"{QUEUE}-2"): other, (TOPIC, QUEUE): subscription}
+            assert ground.account_reader.subscription(TOPIC, QUEUE) == subscription
+
     def test_a_schedule_is_on_or_not(self, ground: Ground) -> None:
         ground.account.schedules = {"on": True, "off": False}
 
@@ -764,6 +789,7 @@ def something_of_everything(ground: Ground) -> dict[str, Callable[[], object]]:
     account.trails, account.trail_statuses = [trail], {trail.arn: TrailStatus(logging=True)}
     account.buckets = {"logs": Bucket(public_access_blocked=True, versioned=True)}
     account.topics, account.schedules = {TOPIC: Topic(confirmed=1, pending=0)}, {"rule": True}
+    account.subscriptions = {(TOPIC, QUEUE): Subscription(arn=f"{TOPIC}:1")}
     return {
         "audit_configuration": reader.audit_configuration,
         "scheduled_audits": reader.scheduled_audits,
@@ -784,6 +810,7 @@ def something_of_everything(ground: Ground) -> dict[str, Callable[[], object]]:
         "bucket": lambda: reader.bucket("logs"),
         "analyzers": reader.analyzers,
         "topic": lambda: reader.topic(TOPIC),
+        "subscription": lambda: reader.subscription(TOPIC, QUEUE),
         "schedule_is_on": lambda: reader.schedule_is_on("rule"),
         "stack_resources": lambda: reader.stack_resources("iot-baseline"),
     }

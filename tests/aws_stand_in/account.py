@@ -45,7 +45,7 @@ def audit_configuration(model: AccountModel, _asked: Mapping[str, Any]) -> dict[
     """Describe it: an account that was never set up answers too, with neither role nor target."""
     target = {
         "targetArn": model.audit.target,
-        "roleArn": "arn:aws:iam::1:role/a",
+        "roleArn": model.audit.target_role,
         "enabled": model.audit.target_enabled,
     }
     return {
@@ -182,8 +182,8 @@ def security_profile(model: AccountModel, asked: Mapping[str, Any]) -> dict[str,
     profile = _profile(model, asked)
     criteria = {"mlDetectionConfig": {"confidenceLevel": "HIGH"}} if profile.learns else {}
     behaviors = [{"name": f"b-{metric}", "metric": metric, "criteria": criteria} for metric in sorted(profile.metrics)]
-    kinds = zip(["SNS"], profile.topics, strict=False)  # there is one kind of target
-    targets = {kind: {"alertTargetArn": topic, "roleArn": "arn:aws:iam::1:role/a"} for kind, topic in kinds}
+    kinds = zip(["SNS"], profile.alerts.items(), strict=False)  # there is one kind of target
+    targets = {kind: {"alertTargetArn": topic, "roleArn": role} for kind, (topic, role) in kinds}
     return {"securityProfileName": profile.name, "behaviors": behaviors, "alertTargets": targets}
 
 
@@ -325,7 +325,31 @@ def topic_attributes(model: AccountModel, asked: Mapping[str, Any]) -> dict[str,
     if topic is None:
         raise Refusal("NotFound", "Topic does not exist")  # the code; the exception is NotFoundException
     counts = {"SubscriptionsConfirmed": str(topic.confirmed), "SubscriptionsPending": str(topic.pending)}
-    return {"Attributes": {"TopicArn": asked["TopicArn"], **counts}}
+    return {"Attributes": {"TopicArn": asked["TopicArn"], "Policy": topic.policy, **counts}}
+
+
+def subscriptions(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List a topic's subscriptions: one that is not confirmed has no ARN, a deleted one may stay for a while."""
+    if asked["TopicArn"] not in model.topics:
+        raise Refusal("NotFound", "Topic does not exist")
+    here = {"TopicArn": asked["TopicArn"], "Owner": "123456789012"}
+    mail = {**here, "SubscriptionArn": "PendingConfirmation", "Protocol": "email", "Endpoint": "a@example.com"}
+    found = [
+        {**here, "SubscriptionArn": each.arn or "PendingConfirmation", "Protocol": "sqs", "Endpoint": queue}
+        for (topic, queue), each in model.subscriptions.items()
+        if topic == asked["TopicArn"]
+    ]
+    gone = [{**each, "SubscriptionArn": "Deleted"} for each in found]
+    return {"Subscriptions": [mail, *gone, *found]}
+
+
+def subscription_attributes(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Read how one is delivered to; without a filter there is no such attribute."""
+    for each in model.subscriptions.values():
+        if each.arn == asked["SubscriptionArn"]:
+            kept = {"FilterPolicy": '{"severity": ["high"]}'} if each.filtered else {}
+            return {"Attributes": {"RawMessageDelivery": str(each.raw).lower(), **kept}}
+    raise Refusal("NotFound", "Subscription does not exist")
 
 
 def rule(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -279,6 +279,17 @@ BEHAVIOUR |= {
         account.topic_attributes,
         "sns:GetTopicAttributes",
     ),
+    ("sns", "ListSubscriptionsByTopic"): _read(
+        "SNS: ListSubscriptionsByTopic, SubscriptionArn: PendingConfirmation until it is confirmed, Deleted at the end",
+        account.subscriptions,
+        "sns:ListSubscriptionsByTopic",
+        Pages("Subscriptions", "", "NextToken", "NextToken"),
+    ),
+    ("sns", "GetSubscriptionAttributes"): _read(
+        "SNS: GetSubscriptionAttributes, RawMessageDelivery and FilterPolicy",
+        account.subscription_attributes,
+        "sns:GetSubscriptionAttributes",
+    ),
     ("events", "DescribeRule"): _read(
         "EventBridge: DescribeRule, ResourceNotFoundException", account.rule, "events:DescribeRule"
     ),

@@ -359,6 +359,8 @@ _OPERATIONS: dict[str, dict[str, _Needs]] = {
     "securityhub": {"BatchImportFindings": _imported},
     "sns": {
         "GetTopicAttributes": _on(lambda parameters, place: [place.arn(parameters["TopicArn"])]),
+        "ListSubscriptionsByTopic": _on(lambda parameters, place: [place.arn(parameters["TopicArn"])]),
+        "GetSubscriptionAttributes": _NOWHERE,
         "Publish": _published,
     },
     "sqs": {"SendMessage": _queued, "SendMessageBatch": _queued},

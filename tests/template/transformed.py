@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from samtranslator.translator.transform import transform  # type: ignore[import-untyped]  # it ships no types
 
+from tests.baseline.evaluation import Evaluation, Place
 from tests.conftest import ROOT
 
 ACCOUNT = "123456789012"
@@ -97,14 +98,28 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def reference(value: Any) -> str:
-    """Return the logical name that a Ref or GetAtt refers to; empty when it is neither."""
+    """Return the logical name that a Ref or GetAtt refers to, by default that of an If; empty when it is neither."""
     if isinstance(value, Mapping):
         if "Ref" in value:
             return str(value["Ref"])
         if "Fn::GetAtt" in value:
             attribute = value["Fn::GetAtt"]
             return str(attribute[0] if isinstance(attribute, list) else attribute.partition(".")[0])
+        if "Fn::If" in value:
+            return reference(_branch(value["Fn::If"]))
     return ""
+
+
+@cache
+def _defaults() -> Evaluation:
+    """Evaluate the template's conditions with every parameter as it is by default."""
+    known = {name: each["Default"] for name, each in written()["Parameters"].items()}
+    return Evaluation(written(), known, Place(stack=STACK, region=REGION, account=ACCOUNT))
+
+
+def _branch(branches: list[Any]) -> Any:
+    """Return what an If gives by default."""
+    return branches[1] if _defaults().holds(branches[0]) else branches[2]
 
 
 def filled(value: Any) -> Any:
@@ -133,8 +148,7 @@ _FILLED: dict[str, Callable[[Any], Any]] = {
     "Ref": _name,
     "Fn::GetAtt": lambda attribute: _name(attribute if isinstance(attribute, str) else ".".join(attribute)),
     "Fn::Sub": _substituted,
-    # Every condition is about an optional parameter, empty by default.
-    "Fn::If": lambda branches: filled(branches[2]),
+    "Fn::If": lambda branches: filled(_branch(branches)),
 }
 
 

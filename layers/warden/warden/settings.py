@@ -65,6 +65,11 @@ class Settings:
     evidence_files: int = 10
 
     @property
+    def inbox_arn(self) -> str:
+        """The ARN of the inbox queue, which has the name at the end of its URL."""
+        return f"arn:{self.partition}:sqs:{self.region}:{self.account}:{self.inbox_url.rpartition('/')[2]}"
+
+    @property
     def arn_prefix(self) -> str:
         """The part before the resource in every ARN of AWS IoT in this account and region."""
         return f"arn:{self.partition}:iot:{self.region}:{self.account}:"

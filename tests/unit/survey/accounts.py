@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -22,6 +23,7 @@ from warden.core.account_facts import (
     ScheduledAudit,
     SecurityProfile,
     StackResource,
+    Subscription,
     Topic,
     TrailStatus,
 )
@@ -34,7 +36,24 @@ from warden_pages.survey import survey_page
 
 ALERTS = "arn:aws:sns:us-east-1:123456789012:alerts"
 RULES = ("sweep-cases", "sweep-certificates")
-SURVEYED = replace(SETTINGS, alert_topic=ALERTS, schedules=RULES)
+SURVEYED = replace(SETTINGS, account="123456789012", alert_topic=ALERTS, schedules=RULES)
+ALERT_ROLE = "arn:aws:iam::123456789012:role/baseline-AlertRole"
+INBOX = Subscription(arn=f"{ALERTS}:1")
+POLICY = json.dumps(
+    {
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": ALERT_ROLE}, "Action": "sns:Publish", "Resource": ALERTS},
+            {
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "sns:Publish",
+                "Resource": ALERTS,
+                "Condition": {"ArnNotEquals": {"aws:PrincipalArn": ALERT_ROLE}},
+            },
+        ]
+    }
+)
+"""The policy of the topic that the baseline makes."""
 CHECKS = baseline().checks
 ALL_THINGS = frozenset({"arn:aws:iot:us-east-1:123456789012:all/things"})
 TASK = "task-1"
@@ -43,7 +62,9 @@ TASK = "task-1"
 def fill(account: AccountModel) -> AccountModel:
     """Set everything up as the baseline's stack does."""
     trail = trail_of("iot-baseline")
-    account.audit = AuditConfiguration(role="arn:audit", checks=CHECKS, target=ALERTS, target_enabled=True)
+    account.audit = AuditConfiguration(
+        role="arn:audit", checks=CHECKS, target=ALERTS, target_role=ALERT_ROLE, target_enabled=True
+    )
     account.scheduled_audits = [ScheduledAudit(name="daily", frequency="DAILY", checks=CHECKS)]
     account.audits = [
         AuditTask(
@@ -62,14 +83,14 @@ def fill(account: AccountModel) -> AccountModel:
         SecurityProfile(
             name="rules",
             metrics=frozenset({"aws:num-disconnects", "load"}),
-            topics=frozenset({ALERTS}),
+            alerts={ALERTS: ALERT_ROLE},
             targets=ALL_THINGS,
         ),
         SecurityProfile(
             name="learns",
             metrics=frozenset({"aws:num-disconnects"}),
             learns=True,
-            topics=frozenset({ALERTS}),
+            alerts={ALERTS: ALERT_ROLE},
             targets=ALL_THINGS,
         ),
     ]
@@ -80,15 +101,16 @@ def fill(account: AccountModel) -> AccountModel:
     account.buckets = {trail.bucket: Bucket(public_access_blocked=True, versioned=True)}
     account.analyzers = [Analyzer(name="a", arn="arn:a", type="ACCOUNT", status="ACTIVE")]
     account.topics = {
-        ALERTS: Topic(confirmed=1, pending=0),
+        ALERTS: Topic(confirmed=1, pending=0, policy=POLICY),
         SETTINGS.notices_topic: Topic(confirmed=1, pending=0),
     }
+    account.subscriptions = {(ALERTS, SURVEYED.inbox_arn): INBOX}
     account.schedules = dict.fromkeys(RULES, True)
     account.stacks = {
         "iot-baseline": {
-            StackResource("AWS::IoT::AccountAuditConfiguration", SETTINGS.account),
+            StackResource("AWS::IoT::AccountAuditConfiguration", SURVEYED.account),
             StackResource("AWS::IoT::ScheduledAudit", "daily"),
-            StackResource("AWS::IoT::Logging", SETTINGS.account),
+            StackResource("AWS::IoT::Logging", SURVEYED.account),
             StackResource("AWS::IoT::SecurityProfile", "rules"),
             StackResource("AWS::IoT::SecurityProfile", "learns"),
             StackResource("AWS::IoT::CustomMetric", "load"),
@@ -103,6 +125,7 @@ def fill(account: AccountModel) -> AccountModel:
 def newly_deployed(account: AccountModel) -> AccountModel:
     """Have what the service's own stack makes in any account, and nothing of the baseline."""
     account.topics = {ALERTS: Topic(confirmed=1, pending=0), SETTINGS.notices_topic: Topic(confirmed=0, pending=0)}
+    account.subscriptions = {(ALERTS, SURVEYED.inbox_arn): INBOX}
     account.schedules = dict.fromkeys(RULES, True)
     account.event_types = {"JOB_EXECUTION": True}
     return account

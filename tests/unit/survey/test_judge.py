@@ -13,6 +13,7 @@ from tests.account_model import AccountModel
 from tests.aws_stand_in.account import trail_of
 from tests.fakes import NOON
 from tests.unit.survey.accounts import (
+    ALERT_ROLE,
     ALERTS,
     ALL_THINGS,
     CHECKS,
@@ -344,7 +345,7 @@ class TestDetect:
 
     @pytest.mark.parametrize(("learns", "missing"), [(True, "rules"), (False, "machine learning")])
     def test_one_kind_of_profile_is_partly(self, learns: bool, missing: str) -> None:
-        profiles = [SecurityProfile(name="learns", learns=learns, targets=ALL_THINGS, topics=frozenset({ALERTS}))]
+        profiles = [SecurityProfile(name="learns", learns=learns, targets=ALL_THINGS, alerts={ALERTS: ALERT_ROLE})]
         found = verdict("detect", full(profiles=profiles))
 
         assert found.state is S.PARTLY
@@ -404,7 +405,7 @@ class TestAlerts:
         assert found.says == ("The audit's target is switched off.",)
 
     def test_a_profile_that_reports_elsewhere_is_named(self) -> None:
-        profiles = [SecurityProfile(name="rules", targets=ALL_THINGS, topics=frozenset({"arn:theirs"}))]
+        profiles = [SecurityProfile(name="rules", targets=ALL_THINGS, alerts={"arn:theirs": ALERT_ROLE})]
 
         assert verdict("alerts", full(profiles=profiles)).says == (
             "Profiles that do not report to this service's topic: rules.",

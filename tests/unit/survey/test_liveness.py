@@ -8,10 +8,13 @@ from datetime import timedelta
 import pytest
 
 from tests.account_model import AccountModel
-from tests.fakes import NOON
+from tests.fakes import NOON, a_world
 from tests.unit.survey.accounts import (
+    ALERT_ROLE,
     ALERTS,
     ALL_THINGS,
+    INBOX,
+    POLICY,
     RULES,
     SURVEYED,
     TASK,
@@ -25,8 +28,10 @@ from warden.core.account_facts import (
     CheckRun,
     Detector,
     SecurityProfile,
+    Subscription,
     Topic,
 )
+from warden.survey.facts import read_facts
 from warden.survey.liveness import LINES, Heard, Sign
 from warden.survey.model import Pulse
 
@@ -57,6 +62,7 @@ EMPTY = {
     "checks-ran": Pulse.NOT_YET,
     "detectors": Pulse.WRONG,
     "alert-target": Pulse.WRONG,
+    "alert-delivery": Pulse.OK,  # nobody reports yet, but the inbox would hear it
     "guardduty": Pulse.WRONG,
     "job-events": Pulse.OK,
     "schedules": Pulse.OK,
@@ -219,6 +225,80 @@ def test_a_topic_that_nobody_hears(topic: str, count: Topic | None) -> None:
 
     assert found.pulse is Pulse.WRONG
     assert len(found.says) == 1
+
+
+class TestAlertDelivery:
+    def faults(self, **changes: object) -> list[str]:
+        found = sign("alert-delivery", full(**changes))
+        assert found.pulse is Pulse.WRONG
+        return list(found.says)
+
+    def subscribed(self, subscription: Subscription | None) -> dict[tuple[str, str], Subscription]:
+        return {} if subscription is None else {(ALERTS, SURVEYED.inbox_arn): subscription}
+
+    @pytest.mark.parametrize(
+        ("subscription", "words"),
+        [
+            (None, f"The inbox is not subscribed to {ALERTS}: deploy the service again."),
+            (Subscription(arn=""), "is not confirmed: delete it"),
+            (replace(INBOX, raw=True), f"--subscription-arn {INBOX.arn} --attribute-name RawMessageDelivery"),
+            (replace(INBOX, filtered=True), f"--subscription-arn {INBOX.arn} --attribute-name FilterPolicy"),
+        ],
+    )
+    def test_a_subscription_that_loses_alerts_says_how_to_mend_it(
+        self, subscription: Subscription | None, words: str
+    ) -> None:
+        [fault] = self.faults(subscriptions=self.subscribed(subscription))
+
+        assert words in fault
+
+    def test_two_faults_are_two_sentences(self) -> None:
+        assert len(self.faults(subscriptions=self.subscribed(replace(INBOX, raw=True, filtered=True)))) == 2
+
+    def test_a_policy_that_keeps_device_defender_out_names_its_role(self) -> None:
+        other = "arn:aws:iam::123456789012:role/other"
+        topics = {**full().topics, ALERTS: Topic(confirmed=1, pending=0, policy=POLICY.replace(ALERT_ROLE, other))}
+
+        [fault] = self.faults(topics=topics)
+
+        assert f"denies sns:Publish to {ALERT_ROLE}" in fault
+
+    @pytest.mark.parametrize("policy", ["", '{"Statement": []}'])
+    def test_what_the_policy_leaves_to_the_role_is_not_known(self, policy: str) -> None:
+        found = sign("alert-delivery", full(topics={ALERTS: Topic(confirmed=1, pending=0, policy=policy)}))
+
+        assert found.pulse is Pulse.NOT_KNOWN
+        [sentence] = found.says
+        assert ALERT_ROLE in sentence
+
+    def test_a_topic_of_another_account_or_region_is_wrong(self) -> None:
+        for elsewhere in (ALERTS.replace("123456789012", "210987654321"), ALERTS.replace("us-east-1", "eu-west-1")):
+            [line] = [each for each in LINES if each.key == "alert-delivery"]
+            account = full()
+            account.topics = {elsewhere: account.topics[ALERTS]}
+            account.subscriptions = {(elsewhere, SURVEYED.inbox_arn): INBOX}
+            settings = replace(SURVEYED, alert_topic=elsewhere)
+            world = a_world()
+            world.account.__dict__.update(account.__dict__)
+
+            found = line.judge(read_facts(world.context.ports.account_reader, settings, NOON), settings, HEARD)
+
+            assert found.pulse is Pulse.WRONG
+            assert found.says[0].startswith(
+                f"The alert topic is in {elsewhere.split(':')[4]}, {elsewhere.split(':')[3]};"
+            )
+
+    def test_a_topic_that_is_gone(self) -> None:
+        assert self.faults(topics={}) == [f"There is no topic {ALERTS}."]
+
+    def test_only_roles_that_report_here_are_looked_at(self) -> None:
+        audit = replace(full().audit, target="arn:theirs", target_role="arn:aws:iam::1:role/theirs")
+        profiles = [SecurityProfile(name="elsewhere", alerts={"arn:theirs": "arn:aws:iam::1:role/theirs"})]
+
+        found = sign("alert-delivery", full(audit=audit, profiles=profiles))
+
+        assert found.pulse is Pulse.OK
+        assert set(found.evidence) == {"inbox"}
 
 
 def test_a_plan_that_cannot_be_read_says_where() -> None:

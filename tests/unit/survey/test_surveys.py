@@ -164,7 +164,7 @@ class TestTold:
         [notice] = ours.world.notices.sent
         assert notice.subject == "Fleet Warden: security baseline: 2 things are worse"
         assert notice.body.splitlines() == [
-            "Account 000000000000, us-east-1, as of 2026-11-23 12:00 UTC. Worse than before:",
+            "Account 123456789012, us-east-1, as of 2026-11-23 12:00 UTC. Worse than before:",
             "",
             "GuardDuty watches the account: on -> off",
             "  GuardDuty has no detector here.",
@@ -181,7 +181,7 @@ class TestTold:
         assert event == {
             "schema": 1,
             "id": "survey:2026-11-23T12:00:00.000000Z",
-            "account": "000000000000",
+            "account": "123456789012",
             "region": "us-east-1",
             "at": "2026-11-23T12:00:00.000000Z",
             "changes": [

@@ -30,6 +30,7 @@ from warden.core.account_facts import (
     ScheduledAudit,
     SecurityProfile,
     StackResource,
+    Subscription,
     Suppression,
     Topic,
     Trail,
@@ -73,6 +74,8 @@ ACTIONS = {
     "GetBucketVersioning": "s3:GetBucketVersioning",
     "ListAnalyzers": "access-analyzer:ListAnalyzers",
     "GetTopicAttributes": "sns:GetTopicAttributes",
+    "ListSubscriptionsByTopic": "sns:ListSubscriptionsByTopic",
+    "GetSubscriptionAttributes": "sns:GetSubscriptionAttributes",
     "DescribeRule": "events:DescribeRule",
     "ListStackResources": "cloudformation:ListStackResources",
 }
@@ -146,6 +149,7 @@ class AwsAccountReader:
             role=answer.get("roleArn", ""),
             checks=frozenset(str(name) for name, check in checks.items() if check.get("enabled")),
             target=target.get("targetArn", ""),
+            target_role=target.get("roleArn", ""),
             target_enabled=bool(target.get("enabled")),
         )
 
@@ -205,7 +209,7 @@ class AwsAccountReader:
             name=name,
             metrics=frozenset(each["metric"] for each in behaviors if "metric" in each),
             learns=any("mlDetectionConfig" in each.get("criteria", {}) for each in behaviors),
-            topics=frozenset(target["alertTargetArn"] for target in answer.get("alertTargets", {}).values()),
+            alerts={each["alertTargetArn"]: each["roleArn"] for each in answer.get("alertTargets", {}).values()},
             targets=frozenset(each["arn"] for page in pages for each in page["securityProfileTargets"]),
         )
 
@@ -351,7 +355,28 @@ class AwsAccountReader:
         except self._of.sns.exceptions.NotFoundException:
             return None
         return Topic(
-            confirmed=int(attributes["SubscriptionsConfirmed"]), pending=int(attributes["SubscriptionsPending"])
+            confirmed=int(attributes["SubscriptionsConfirmed"]),
+            pending=int(attributes["SubscriptionsPending"]),
+            policy=attributes.get("Policy", ""),
+        )
+
+    @_answered
+    def subscription(self, topic: str, queue: str) -> Subscription | None:
+        """Look for the queue among the subscriptions; one that is not confirmed, or was deleted, has no ARN."""
+        pages = self._of.sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+        try:
+            listed = [each for page in pages for each in page["Subscriptions"]]
+        except self._of.sns.exceptions.NotFoundException:
+            return None
+        arns = [each["SubscriptionArn"] for each in listed if each["Endpoint"] == queue]
+        arn = next((each for each in arns if each.startswith("arn:")), "")
+        if not arn:
+            return Subscription(arn="") if "PendingConfirmation" in arns else None
+        attributes = self._of.sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+        return Subscription(
+            arn=arn,
+            raw=attributes.get("RawMessageDelivery") == "true",
+            filtered=attributes.get("FilterPolicy", "{}") not in ("", "{}"),
         )
 
     @_answered

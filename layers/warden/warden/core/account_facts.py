@@ -40,11 +40,12 @@ type Read[T] = T | Unread
 
 @dataclass(frozen=True, kw_only=True)
 class AuditConfiguration:
-    """What Device Defender audits, and the topic that it reports to; an empty `target` is none."""
+    """What Device Defender audits, and the topic that it reports to with a role; an empty `target` is none."""
 
     role: str = ""
     checks: frozenset[str] = frozenset()
     target: str = ""
+    target_role: str = ""
     target_enabled: bool = False
 
 
@@ -111,7 +112,8 @@ class SecurityProfile:
     metrics: frozenset[str] = frozenset()
     learns: bool = False
     """Whether a behavior of it is learned by machine learning."""
-    topics: frozenset[str] = frozenset()
+    alerts: Mapping[str, str] = field(default_factory=dict)
+    """By topic that it reports to: the role that it does that with."""
     targets: frozenset[str] = frozenset()
 
 
@@ -173,10 +175,22 @@ class Analyzer:
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
-    """How many subscriptions of a topic are confirmed, and how many are not yet."""
+    """How many subscriptions of a topic are confirmed, and how many are not yet; and its own policy."""
 
     confirmed: int
     pending: int
+    policy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subscription:
+    """How a queue is subscribed to a topic; `arn` is empty until it is confirmed."""
+
+    arn: str
+    raw: bool = False
+    """Whether the message comes without the envelope of SNS."""
+    filtered: bool = False
+    """Whether some messages are kept from it."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # only the survey pays for these when it starts
         ScheduledAudit,
         SecurityProfile,
         StackResource,
+        Subscription,
         Suppression,
         Topic,
         Trail,
@@ -508,6 +509,10 @@ class AccountReader(Protocol):
 
     def topic(self, arn: str) -> Read[Topic | None]:
         """Count a topic's subscriptions; None if there is no such topic."""
+        ...
+
+    def subscription(self, topic: str, queue: str) -> Read[Subscription | None]:
+        """Read how a queue is subscribed to a topic; None if it is not."""
         ...
 
     def schedule_is_on(self, rule: str) -> Read[bool]:

@@ -21,6 +21,7 @@ from warden.core.account_facts import (
     ScheduledAudit,
     SecurityProfile,
     StackResource,
+    Subscription,
     Suppression,
     Topic,
     Trail,
@@ -72,6 +73,8 @@ class Facts:
     trails: Read[Sequence[TrailFacts]]
     analyzers: Read[Sequence[Analyzer]]
     alerts: Read[Topic | None]
+    inbox: Read[Subscription | None]
+    """How the inbox is subscribed to the alert topic."""
     notices: Read[Topic | None]
     schedules: Mapping[str, Read[bool]]
     stack: Read[frozenset[StackResource]]
@@ -109,6 +112,7 @@ def read_facts(
         trails=trails if is_unread(trails) else tuple(_trail(each, reader) for each in trails),
         analyzers=reader.analyzers(),
         alerts=reader.topic(settings.alert_topic),
+        inbox=reader.subscription(settings.alert_topic, settings.inbox_arn),
         notices=reader.topic(settings.notices_topic),
         schedules={rule: reader.schedule_is_on(rule) for rule in settings.schedules},
         stack=reader.stack_resources(settings.baseline_stack),

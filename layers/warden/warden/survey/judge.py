@@ -336,7 +336,7 @@ def _alerts(facts: Facts, settings: Settings, _baseline: Baseline) -> Verdict:
 
 
 def _reported(facts: Facts, settings: Settings) -> Verdict:
-    closes = ("AlertsMode=adopt", f"ExistingAlertTopicArn={settings.alert_topic}")
+    closes: tuple[str, ...] = ("AlertsMode=adopt", f"ExistingAlertTopicArn={settings.alert_topic}")
     if is_unread(facts.audit):
         return not_read(facts.audit)
     evidence = {"audit-target": facts.audit.target or "nobody"}
@@ -348,6 +348,7 @@ def _reported(facts: Facts, settings: Settings) -> Verdict:
         faults.append("The audit's target is switched off.")
     if owner is Owner.THEIRS:
         faults.append(f"The audit reports to {facts.audit.target}, not to this service's topic.")
+        closes = (f"ExistingAlertTopicArn={facts.audit.target} of the service",)
     state = State.PARTLY if faults else State.ON
     return Verdict(state=state, owner=owner, says=tuple(faults), evidence=evidence, closes=closes if faults else ())
 
@@ -355,7 +356,7 @@ def _reported(facts: Facts, settings: Settings) -> Verdict:
 def _profiles_report(facts: Facts, settings: Settings) -> Verdict:
     if is_unread(facts.profiles):
         return not_read(facts.profiles)
-    silent = {each.name for each in facts.profiles if each.targets and settings.alert_topic not in each.topics}
+    silent = {each.name for each in facts.profiles if each.targets and settings.alert_topic not in each.alerts}
     if not silent:
         return Verdict(state=State.ON)
     says = (f"Profiles that do not report to this service's topic: {named(silent)}.",)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from warden.core.account_facts import AuditTask, Read, Topic, Unavailable, Unread
+from warden.core.account_facts import AuditConfiguration, AuditTask, Read, Subscription, Topic, Unavailable, Unread
 from warden.settings import Settings
 from warden.survey.facts import AUDIT_EVERY, Facts, is_unread, why
 from warden.survey.judge import TURN_EVENTS_ON, failing_checks
 from warden.survey.model import Pulse
+from warden.survey.topic_policy import Publishing, may_publish
 
 _REPORT_WITHIN = timedelta(hours=2)
 """An audit that began longer ago than this, and is over, has had the time to report and to be read."""
@@ -165,6 +166,72 @@ def _faults_of(name: str, topic: Topic | None) -> list[str]:
     return faults
 
 
+def _alert_delivery(facts: Facts, settings: Settings, _heard: Heard) -> Sign:
+    """Judge whether what is published on the alert topic gets to the inbox whole, and who may publish on it."""
+    if is_unread(facts.alerts):
+        return _not_read(facts.alerts)
+    if is_unread(facts.inbox):
+        return _not_read(facts.inbox)
+    topic = settings.alert_topic
+    if facts.alerts is None:
+        return _either([f"There is no topic {topic}."])
+    publishing = {role: may_publish(facts.alerts.policy, role, topic) for role in _publishers(facts, topic)}
+    faults = [*_faults_of_place(settings), *_faults_of_inbox(facts.inbox, settings), *_faults_of_policy(publishing)]
+    evidence = {"inbox": facts.inbox.arn or "not confirmed" if facts.inbox else "not subscribed"}
+    evidence |= {role.rpartition("/")[2].lower(): verdict.value for role, verdict in publishing.items()}
+    unsure = [
+        f"Not known: whether {role} may publish depends on its own policy or on conditions that are not evaluated here."
+        for role, verdict in publishing.items()
+        if verdict in (Publishing.NOT_NAMED, Publishing.UNCERTAIN)
+    ]
+    if unsure and not faults:
+        return Sign(pulse=Pulse.NOT_KNOWN, says=tuple(unsure), evidence=evidence)
+    return _either(faults, **evidence)
+
+
+def _publishers(facts: Facts, topic: str) -> Sequence[str]:
+    """List the roles with which Device Defender reports to a topic."""
+    audits = [facts.audit] if isinstance(facts.audit, AuditConfiguration) and facts.audit.target == topic else []
+    profiles = () if is_unread(facts.profiles) else facts.profiles
+    roles = [*(each.target_role for each in audits), *(each.alerts.get(topic, "") for each in profiles)]
+    return sorted({*filter(None, roles)})
+
+
+def _faults_of_place(settings: Settings) -> Iterator[str]:
+    region, account = settings.alert_topic.split(":")[3:5]
+    if (region, account) != (settings.region, settings.account):
+        yield (
+            f"The alert topic is in {account}, {region}; it must be in this account and region. "
+            "Deploy the service with another ExistingAlertTopicArn, or with none."
+        )
+
+
+def _faults_of_inbox(inbox: Subscription | None, settings: Settings) -> Iterator[str]:
+    if inbox is None:
+        yield f"The inbox is not subscribed to {settings.alert_topic}: deploy the service again."
+    elif not inbox.arn:
+        yield "The inbox's subscription is not confirmed: delete it, and deploy the service again."
+    else:
+        command = f"aws sns set-subscription-attributes --subscription-arn {inbox.arn} --attribute-name"
+        if inbox.raw:
+            yield (
+                "The inbox gets raw messages, and cannot tell what came by the topic from what EventBridge sent: "
+                f"{command} RawMessageDelivery --attribute-value false."
+            )
+        if inbox.filtered:
+            yield f"A filter policy keeps alerts from the inbox: {command} FilterPolicy --attribute-value '{{}}'."
+
+
+def _faults_of_policy(publishing: Mapping[str, Publishing]) -> Iterator[str]:
+    for role, verdict in publishing.items():
+        if verdict is Publishing.DENIED:
+            yield (
+                f"The alert topic's policy denies sns:Publish to {role}, with which Device Defender reports. Allow it "
+                "there (aws sns set-topic-attributes --attribute-name Policy); of the topic that this service made, "
+                "set AlertPublisherArn."
+            )
+
+
 def _plan(_facts: Facts, _settings: Settings, heard: Heard) -> Sign:
     return _either([f"The response plan cannot be read: {heard.plan_fault}"] if heard.plan_fault else [])
 
@@ -191,8 +258,15 @@ LINES = (
     Line(
         "alert-target",
         "The audit reports to this service",
-        "Deploy the baseline with AlertsMode=adopt and ExistingAlertTopicArn set to the service's AlertTopicArn.",
+        "Deploy the service with ExistingAlertTopicArn set to the topic that the audit reports to; where it has none, "
+        "the baseline with AlertsMode=create first.",
         _alert_target,
+    ),
+    Line(
+        "alert-delivery",
+        "What is published on the alert topic reaches the service",
+        "Do what the line says: the subscription is the service's, the policy is the topic's owner's.",
+        _alert_delivery,
     ),
     Line("guardduty", "GuardDuty is on", "Deploy the baseline with DetectorMode=create.", _guardduty),
     Line("job-events", "AWS IoT publishes how jobs end", f"{TURN_EVENTS_ON}.", _job_events),
