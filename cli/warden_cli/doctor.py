@@ -12,14 +12,25 @@ from rich.text import Text
 from warden.core import quotas
 from warden.core.throttle import RateLimiter
 from warden_cli.client import Service
-from warden_cli.doctor_devices import devices, groups
+from warden_cli.doctor_devices import devices, groups, sessions
 from warden_cli.doctor_model import Finding, Health, Patient
-from warden_cli.doctor_service import clock, liveness, parked, service_quotas
+from warden_cli.doctor_notifications import notifications
+from warden_cli.doctor_quotas import service_quotas
+from warden_cli.doctor_service import clock, liveness, parked
 from warden_cli.errors import Exit
 from warden_cli.reading import account_of, session_of
 from warden_cli.terminal import as_json, facts, plain, shown
 
-_CHECKS: Sequence[Callable[[Patient], Iterator[Finding]]] = (liveness, clock, parked, service_quotas, devices, groups)
+_CHECKS: Sequence[Callable[[Patient], Iterator[Finding]]] = (
+    liveness,
+    notifications,
+    clock,
+    parked,
+    service_quotas,
+    devices,
+    sessions,
+    groups,
+)
 _STYLES = {Health.OK: "green", Health.WRONG: "bold red", Health.NOT_KNOWN: "yellow"}
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from warden.core import quotas
 from warden_cli.baseline_proposal import is_unread
-from warden_cli.doctor_model import Finding, Patient, about, unknown
+from warden_cli.doctor_model import Finding, Health, Patient, about, unknown
 from warden_cli.iot_policy import Session as DeviceSession
 from warden_cli.iot_policy import admits
 from warden_cli.reading import CONFIG, read
+from warden_cli.terminal import shown
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -117,6 +118,53 @@ def _without_arns(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _resources(value: str | Sequence[str]) -> Sequence[str]:
     return [each if each == "*" else each.split(":", 5)[-1] for each in ([value] if isinstance(value, str) else value)]
+
+
+def sessions(patient: Patient) -> Iterator[Finding]:
+    """Compare the client ids of open sessions with the names of their things, where fleet indexing has them."""
+    found = read("iot", lambda: _client_ids(patient))
+    if is_unread(found):
+        yield unknown("sessions", found)
+        return
+    if found is None:
+        says = (
+            "not seen: fleet indexing has no connectivity (thingConnectivityIndexingMode is OFF), and AWS IoT lists "
+            "sessions nowhere else; client-ids judges the policies"
+        )
+        yield Finding(check="sessions", health=Health.OK, says=says)
+        return
+    looked = f"of {len(found)} sessions in the index"
+    yield about(
+        "sessions",
+        [f"{thing} as {shown(client, 60)}" for thing, client in found if client not in ("", thing)],
+        f"{looked} are open under another client id than the thing's name; the service disconnects by the name",
+        "Have the device connect with its thing's name as client id.",
+        f"{looked} none is open under another client id than its thing's name. The index has only sessions that AWS "
+        "IoT ties to a thing",
+    )
+
+
+def _client_ids(patient: Patient) -> Sequence[tuple[str, str]] | None:
+    """Read thing and client id of connected things; None where they are not indexed."""
+    iot = patient.session.client("iot", config=CONFIG)
+    indexed = iot.get_indexing_configuration().get("thingIndexingConfiguration", {})
+    if indexed.get("thingConnectivityIndexingMode", "OFF") == "OFF":
+        return None
+    return patient.some(_connected(patient))
+
+
+def _connected(patient: Patient) -> Iterator[tuple[str, str]]:
+    """Search page by page. A thing whose client id the index does not have is passed on without one."""
+    iot = patient.session.client("iot", config=CONFIG)
+    more: dict[str, Any] = {}
+    while True:
+        patient.pace()
+        page = iot.search_index(queryString="connectivity.connected:true", **more)
+        for each in page.get("things", ()):
+            yield each["thingName"], each.get("connectivity", {}).get("clientId", "")
+        if not page.get("nextToken"):
+            return
+        more = {"nextToken": page["nextToken"]}
 
 
 def groups(patient: Patient) -> Iterator[Finding]:

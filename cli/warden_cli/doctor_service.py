@@ -1,4 +1,4 @@
-"""The checks of the service and what is around it: the survey, the clock, quotas, parked messages."""
+"""The checks of the service and what is around it: the survey, the clock, parked messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from warden.core import quotas
 from warden_cli.baseline_proposal import is_unread
 from warden_cli.doctor_model import Finding, Health, Patient, unknown
 from warden_cli.errors import CommandFailed
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
 _MOST_SKEW = timedelta(seconds=60)
 """AWS refuses signatures from five minutes on."""
-
-_ASSUMED = {"ListPrincipalThings API TPS": quotas.PRINCIPAL_LOOKUPS_PER_SECOND}
-"""The rates that the service paces itself by, under the names that AWS lists them by."""
 
 _PULSES = {"ok": Health.OK, "wrong": Health.WRONG, "not-known": Health.NOT_KNOWN}
 
@@ -64,34 +60,6 @@ def clock(patient: Patient) -> Iterator[Finding]:
     side = "ahead of" if skew > timedelta() else "behind"
     fix = "Set the clock (NTP): AWS refuses calls that are five minutes off."
     yield Finding(check="clock", health=Health.WRONG, says=f"this machine's clock is {seconds} s {side} AWS's", fix=fix)
-
-
-def service_quotas(patient: Patient) -> Iterator[Finding]:
-    """Compare the quotas that the service paces itself by."""
-    found = read("servicequotas", lambda: _quota_values(patient.session))
-    if is_unread(found):
-        yield unknown("quotas", found)
-        return
-    for name, assumed in _ASSUMED.items():
-        value = found.get(name)
-        if value is None:
-            says = f"Service Quotas does not list {name}; the service assumes the documented {assumed}"
-            yield Finding(
-                check="quotas", health=Health.NOT_KNOWN, says=says, fix="Compare it with AWS's page on quotas."
-            )
-        elif value < assumed:
-            fix = "Ask for an increase in Service Quotas (iotcore); until then sweeps are throttled and take longer."
-            says = f"{name} is {value:g}; the service assumes {assumed}"
-            yield Finding(check="quotas", health=Health.WRONG, says=says, fix=fix)
-        else:
-            yield Finding(check="quotas", health=Health.OK, says=f"{name} is {value:g}; the service assumes {assumed}")
-
-
-def _quota_values(session: Session) -> Mapping[str, float]:
-    pages = session.client("service-quotas", config=CONFIG).get_paginator("list_service_quotas")
-    return {
-        each["QuotaName"]: each["Value"] for page in pages.paginate(ServiceCode="iotcore") for each in page["Quotas"]
-    }
 
 
 def parked(patient: Patient) -> Iterator[Finding]:

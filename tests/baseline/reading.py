@@ -53,6 +53,13 @@ class ReadableAccount:
     """By group: what DescribeThingGroup answers, with `policies` beside it."""
     parked: dict[str, int] = field(default_factory=dict)
     quotas: dict[str, float] = field(default_factory=dict)
+    """By code."""
+    sessions: dict[str, str] | None = None
+    """By thing: the client id it is connected under, which may be missing; None if connectivity is not indexed."""
+    undelivered: list[float] = field(default_factory=list)
+    """What Device Defender could not deliver, hour by hour; the metric is there if any hour is."""
+    log_lines: list[str] | None = None
+    """The log of AWS IoT; None if there is none."""
     slow: timedelta = timedelta()
     """How far AWS's clock is behind this machine's."""
     access: AccessModel = field(default_factory=AccessModel)
@@ -284,6 +291,31 @@ def _queues(here: ReadableAccount) -> list[dict[str, Any]]:
     ]
 
 
+def _datapoints(here: ReadableAccount, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    bytes_in = [here.log_bytes] if here.log_bytes else []
+    sums = bytes_in if asked["MetricName"] == "IncomingBytes" else here.undelivered
+    return [{"Sum": each, "Timestamp": 0} for each in sums]
+
+
+def _log_lines(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    if here.log_lines is None:
+        raise _RefusedError("ResourceNotFoundException")
+    word = asked["filterPattern"].strip('"')
+    return {"events": [{"message": each, "timestamp": 0} for each in here.log_lines if word in each]}
+
+
+def _searched(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Search in pages of two: connected things, with the client id where AWS IoT has it."""
+    assert asked["queryString"] == "connectivity.connected:true"
+    begin = int(asked.get("nextToken", 0))
+    found = [*(here.sessions or {}).items()]
+    rows = [
+        {"thingName": thing, "connectivity": {"connected": True, **({"clientId": client} if client else {})}}
+        for thing, client in found[begin : begin + 2]
+    ]
+    return {"things": rows} | ({"nextToken": str(begin + 2)} if begin + 2 < len(found) else {})
+
+
 _ANSWERS: Mapping[str, _Answer] = {
     "iot:DescribeAccountAuditConfiguration": _audit,
     "iot:ListScheduledAudits": _scheduled,
@@ -309,15 +341,23 @@ _ANSWERS: Mapping[str, _Answer] = {
     "iot:ListAttachedPolicies": _attached,
     "sqs:GetQueueAttributes": _parked,
     "servicequotas:ListServiceQuotas": lambda here, _asked: {
-        "Quotas": [{"QuotaName": name, "Value": value} for name, value in here.quotas.items()]
+        "Quotas": [{"QuotaCode": code, "Value": value} for code, value in here.quotas.items()]
     },
     "sns:GetTopicAttributes": lambda here, asked: {"Attributes": _topic(here, asked["TopicArn"])},
     "kms:DescribeKey": lambda _here, _asked: {"KeyMetadata": {"KeyId": "key", "Arn": _KEY}},
     "iam:GetAccountSummary": lambda here, _asked: {"SummaryMap": {"Roles": here.roles, "Users": 0}},
-    "cloudwatch:GetMetricStatistics": lambda here, _: {
-        "Label": "IncomingBytes",
-        "Datapoints": [{"Sum": here.log_bytes, "Timestamp": 0}] if here.log_bytes else [],
+    "cloudwatch:GetMetricStatistics": lambda here, asked: {"Label": "a", "Datapoints": _datapoints(here, asked)},
+    "cloudwatch:ListMetrics": lambda here, asked: {
+        "Metrics": [{**asked, "Dimensions": [{"Name": "d", "Value": "v"}]}] if here.undelivered else []
     },
+    "logs:FilterLogEvents": _log_lines,
+    "iot:GetIndexingConfiguration": lambda here, _: {
+        "thingIndexingConfiguration": {
+            "thingIndexingMode": "REGISTRY",
+            "thingConnectivityIndexingMode": "OFF" if here.sessions is None else "STATUS",
+        }
+    },
+    "iot:SearchIndex": _searched,
     "sts:GetCallerIdentity": lambda here, _: {"Account": here.account.place.account, "Arn": "arn", "UserId": "u"},
 }
 

@@ -11,11 +11,13 @@ import pytest
 
 from tests.baseline.account import Account
 from tests.baseline.reading import ReadableAccount
+from tests.bench.fleet import QUOTAS as FLEET_QUOTAS
 from tests.cli.answering import Operate
 from tests.cli.conftest import Looking, Shell
 from tests.conftest import ROOT
 from tests.pages.samples import SURVEY
 from warden_cli import doctor_devices, doctor_service
+from warden_cli.doctor_quotas import CALLS_PER_SECOND, OTHERS
 from warden_cli.iot_policy import Session, admits
 
 ACTIONS = set(json.loads((ROOT / "docs" / "doctor-policy.json").read_text())["Statement"][0]["Action"])
@@ -42,8 +44,14 @@ def healthy(looking: Looking, operate: Operate) -> ReadableAccount:
         things={"pump-1": [[DEVICE_POLICY]], "pump-2": [[DEVICE_POLICY], [DEVICE_POLICY]]},
         groups={"all": {"thingGroupName": "all"}},
         parked={"Parked": 0, "ParkedCases": 0},
-        quotas={"ListPrincipalThings API TPS": 10.0, "Another": 1.0},
+        quotas={**QUOTAS, "L-00000000": 1.0},
+        sessions={"pump-1": "pump-1", "pump-2": "pump-2", "pump-3": ""},
+        undelivered=[0.0],
+        log_lines=["MisconfiguredSomething"],
     )
+
+
+QUOTAS = {each.code: each.value for each in (*CALLS_PER_SECOND, *OTHERS) if each.code}
 
 
 def examined(shell: Shell, *options: str) -> dict[str, dict[str, Any]]:
@@ -142,16 +150,77 @@ def test_a_clock_that_is_wrong_is_found(minutes: int, side: str, shell: Shell, h
     assert side in examined(shell)["clock"]["says"]
 
 
-def test_a_smaller_quota_than_assumed_is_found(shell: Shell, healthy: ReadableAccount) -> None:
-    healthy.quotas["ListPrincipalThings API TPS"] = 5.0
+@pytest.mark.parametrize("code", QUOTAS)
+def test_a_smaller_quota_than_assumed_is_found(code: str, shell: Shell, healthy: ReadableAccount) -> None:
+    [assumed] = [each for each in (*CALLS_PER_SECOND, *OTHERS) if each.code == code]
+    healthy.quotas[code] = 2.0
 
-    assert examined(shell)["quotas"]["health"] == "wrong"
+    found = examined(shell)["quotas"]
+
+    assert found["health"] == "wrong"
+    assert found["says"].endswith(f": {assumed.name} 2 of {assumed.value:g}")
 
 
-def test_a_quota_that_is_not_listed_is_not_known(shell: Shell, healthy: ReadableAccount) -> None:
-    healthy.quotas = {}
+def test_a_quota_that_service_quotas_has_dropped_is_not_known(shell: Shell, healthy: ReadableAccount) -> None:
+    del healthy.quotas["L-C481616A"]
 
-    assert examined(shell)["quotas"]["health"] == "not-known"
+    found = examined(shell)["quotas"]
+
+    assert found["health"] == "not-known"
+    assert found["says"].endswith(": ListPrincipalThings 10")
+
+
+def test_what_service_quotas_never_lists_is_named(shell: Shell, healthy: ReadableAccount) -> None:
+    assert healthy.quotas
+
+    assert "CreateJob 10, DescribeJobExecution 10" in examined(shell)["quotas"]["says"]
+
+
+def test_the_calls_are_those_that_the_service_is_measured_with() -> None:
+    assert {each.name: each.value for each in CALLS_PER_SECOND} == dict(FLEET_QUOTAS)
+
+
+def test_a_session_under_another_client_id_is_found_on_any_page(shell: Shell, healthy: ReadableAccount) -> None:
+    healthy.sessions = {"pump-1": "pump-1", "pump-2": "pump-2", "pump-3": "shared\x1b[2J"}
+
+    found = examined(shell)["sessions"]
+
+    assert found["health"] == "wrong"
+    assert found["says"].startswith("1 of 3 sessions in the index")
+    assert "pump-3 as shared" in found["says"]
+    assert "\x1b" not in found["says"]
+
+
+def test_sessions_that_cannot_be_seen_are_said_to_be(shell: Shell, healthy: ReadableAccount) -> None:
+    healthy.sessions = None
+
+    assert examined(shell)["sessions"]["says"].startswith("not seen: fleet indexing has no connectivity")
+    assert "iot:SearchIndex" not in healthy.called
+
+
+@pytest.mark.parametrize(
+    ("undelivered", "lines", "words"),
+    [
+        ([2.0, 1.0], None, "3 counted, 0 log lines"),
+        ([], ['{"eventType": "MisconfiguredDeviceDefenderNotification"}'], "0 counted, 1 log lines"),
+    ],
+)
+def test_alerts_that_device_defender_could_not_deliver_are_found(
+    undelivered: list[float], lines: list[str] | None, words: str, shell: Shell, healthy: ReadableAccount
+) -> None:
+    healthy.undelivered, healthy.log_lines = undelivered, lines
+
+    found = examined(shell)["notifications"]
+
+    assert found["health"] == "wrong"
+    assert found["says"].endswith(words)
+    assert "alert-delivery" in found["fix"]
+
+
+def test_no_metric_and_no_log_is_nothing_undelivered(shell: Shell, healthy: ReadableAccount) -> None:
+    healthy.undelivered, healthy.log_lines = [], None
+
+    assert examined(shell)["notifications"]["health"] == "ok"
 
 
 def test_a_dynamic_group_with_policies_is_found(shell: Shell, healthy: ReadableAccount) -> None:

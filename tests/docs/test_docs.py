@@ -130,7 +130,7 @@ def test_every_parameter_and_output_that_the_pages_name_is_in_the_template() -> 
         "GetEffectivePolicies",
     }
     aws |= {"ListPrincipalThings", "ListAttachedPolicies", "AttachPolicy", "DetachPolicy", "UpdateThingGroupsForThing"}
-    aws |= {"AddThingToThingGroup", "RemoveThingFromThingGroup"}
+    aws |= {"AddThingToThingGroup", "RemoveThingFromThingGroup", "MisconfiguredDeviceDefenderNotification"}
     aws |= {"SendMessage", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "RetainExceptOnCreate"}
     ours = {"Refused", "ActionFailed", "Conflict", "NotYet", "NewerRecord", "RecordType"}
     metrics = {"SweepQueued", "Findings", "Handled", "DeviceRequests", "JobEvents"}
