@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tests.stack_model import Deployed, StackRefusal, Stacks
 from warden.core.account_facts import (
     Analyzer,
     AuditConfiguration,
@@ -30,6 +32,7 @@ from warden.core.account_facts import (
     Unavailable,
     Unread,
 )
+from warden.core.drift import Detection, ResourceDrift, ResourceStatus, Update, UpdateState
 from warden.core.ports import LevelRefused
 
 
@@ -71,6 +74,21 @@ class AccountModel:
     """By topic and queue."""
     schedules: dict[str, bool] = field(default_factory=dict)
     stacks: dict[str, set[StackResource]] = field(default_factory=dict)
+    deployed: Stacks = field(default_factory=Stacks)
+    """The same stacks as CloudFormation compares them; what only `stacks` has is as it was deployed."""
+
+    def in_stacks(self) -> Stacks:
+        """Return what is deployed, with what only `stacks` names."""
+        for stack, made in self.stacks.items():
+            there = self.deployed.resources.setdefault(stack, [])
+            known = {(each.type, each.id) for each in there}
+            for each in sorted(made, key=lambda one: (one.type, one.id)):
+                if (each.type, each.id) not in known:
+                    name = f"{each.type.rpartition('::')[2]}{len(there)}"
+                    there.append(Deployed(name=name, type=each.type, id=each.id))
+        for stack in {*self.deployed.resources} - {*self.stacks}:
+            del self.deployed.resources[stack]
+        return self.deployed
 
 
 class FakeLogLevels:
@@ -202,3 +220,72 @@ class FakeAccountReader:
 
     def stack_resources(self, stack: str) -> Read[frozenset[StackResource]]:
         return self._unread("cloudformation:ListStackResources") or frozenset(self.model.stacks.get(stack, set()))
+
+
+def _asked[T](model: AccountModel, actions: Sequence[str], ask: Callable[[], T]) -> T | Unread:
+    """Ask, unless the role lacks one of the actions; the first is the one that is refused."""
+    if lacking := next((action for action in actions if action in model.denied), ""):
+        return Denied(lacking)
+    try:
+        return ask()
+    except StackRefusal as refusal:
+        return Unanswered(actions[0], refusal.code)
+
+
+class FakeStackDrift:
+    """Compares the model's stacks."""
+
+    def __init__(self, model: AccountModel, clock: Callable[[], datetime]) -> None:
+        self.model, self._clock = model, clock
+
+    def begin(self, stack: str) -> Read[str]:
+        actions = ("cloudformation:DetectStackDrift",)
+        return _asked(self.model, actions, lambda: self.model.in_stacks().begin(stack, self._clock()))
+
+    def detection(self, detection: str) -> Read[Detection]:
+        actions, stacks = ("cloudformation:DescribeStackDriftDetectionStatus",), self.model.in_stacks()
+        return _asked(self.model, actions, lambda: Detection(stacks.began(detection), is_over=not stacks.comparing))
+
+    def resources(self, stack: str, since: datetime) -> Read[Sequence[ResourceDrift]]:  # noqa: ARG002 - stale ones say so
+        actions = ("cloudformation:DescribeStackResourceDrifts", "cloudformation:ListStackResources")
+        listed = _asked(self.model, actions, lambda: self.model.in_stacks().listed(stack))
+        if isinstance(listed, Denied | Unavailable | Unanswered):
+            return listed
+        return tuple(_as_listed(each) for each in listed)
+
+    def resource(self, stack: str, name: str) -> Read[ResourceDrift]:
+        actions = ("cloudformation:DetectStackResourceDrift",)
+        return _asked(self.model, actions, lambda: self.model.in_stacks().compared(stack, name).drift())
+
+
+def _as_listed(each: Deployed) -> ResourceDrift:
+    if not each.unsupported and not each.stale:
+        return each.drift()
+    why = "CloudFormation does not compare resources of this type."
+    if each.stale:
+        why = "CloudFormation did not compare it this time."
+    return ResourceDrift(name=each.name, type=each.type, id=each.id, status=ResourceStatus.NOT_CHECKED, reason=why)
+
+
+class FakeResourceUpdates:
+    """Changes the model's resources."""
+
+    def __init__(self, model: AccountModel) -> None:
+        self.model = model
+
+    def begin(self, kind: str, name: str, patch: Sequence[Mapping[str, Any]], once: str) -> Read[Update]:
+        def ask() -> Update:
+            request = self.model.in_stacks().update(kind, name, json.dumps(patch), once)["request"]
+            return Update(request, UpdateState.RUNNING)
+
+        return _asked(self.model, ("cloudformation:UpdateResource",), ask)
+
+    def progress(self, request: str) -> Read[Update]:
+        def ask() -> Update:
+            stacks = self.model.in_stacks()
+            words = {"SUCCESS": UpdateState.DONE, "FAILED": UpdateState.FAILED}
+            state = words.get(stacks.progress(request), UpdateState.RUNNING)
+            why = f"AccessDenied: {stacks.refuses}" if state is UpdateState.FAILED else ""
+            return Update(request, state, why)
+
+        return _asked(self.model, ("cloudformation:GetResourceRequestStatus",), ask)

@@ -23,7 +23,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from tests.account_model import AccountModel, FakeAccountReader, FakeLogLevels
+from tests.account_model import (
+    AccountModel,
+    FakeAccountReader,
+    FakeLogLevels,
+    FakeResourceUpdates,
+    FakeStackDrift,
+)
 from warden.campaigns.inventory import Turn, resume_run, sweep_certificates
 from warden.campaigns.inventory_runs import SweepResult
 from warden.cases.model import Case, CaseState, Step, StepKind, case_from
@@ -904,6 +910,8 @@ class World:
             detectors=self.detectors,
             account_reader=FakeAccountReader(self.account),
             log_levels=FakeLogLevels(self.account),
+            stack_drift=FakeStackDrift(self.account, self.clock),
+            resource_updates=FakeResourceUpdates(self.account),
         )
         self.context = Context(ports=ports, settings=settings, plan=read_plan(plan), clock=self.clock)
 

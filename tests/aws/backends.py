@@ -35,6 +35,7 @@ from warden.aws.messaging import (
     SqsRenewalQueue,
 )
 from warden.aws.registry import IotRegistry
+from warden.aws.stack_drift import CloudControlUpdates, CloudFormationDrift
 from warden.core.findings import Finding, Source
 from warden.core.ports import (
     AccountReader,
@@ -52,7 +53,9 @@ from warden.core.ports import (
     RenewalQueue,
     Replies,
     Reports,
+    ResourceUpdates,
     SecurityHub,
+    StackDrift,
     UploadForm,
 )
 
@@ -96,6 +99,10 @@ class Ground(Protocol):
     def account_reader(self) -> AccountReader: ...
     @property
     def log_levels(self) -> LogLevels: ...
+    @property
+    def stack_drift(self) -> StackDrift: ...
+    @property
+    def resource_updates(self) -> ResourceUpdates: ...
     @property
     def account(self) -> AccountModel:
         """What the account has that `account_reader` reads."""
@@ -182,6 +189,14 @@ class MotoGround:
     @cached_property
     def account_reader(self) -> AwsAccountReader:
         return account_reader(REGION)
+
+    @cached_property
+    def stack_drift(self) -> CloudFormationDrift:
+        return CloudFormationDrift(boto3.client("cloudformation", region_name=REGION))
+
+    @cached_property
+    def resource_updates(self) -> CloudControlUpdates:
+        return CloudControlUpdates(boto3.client("cloudcontrol", region_name=REGION))
 
     @cached_property
     def replies(self) -> IotReplies:
@@ -345,6 +360,8 @@ class FakeGround:
         self.detectors = ports.detectors
         self.account_reader = ports.account_reader
         self.log_levels = ports.log_levels
+        self.stack_drift = ports.stack_drift
+        self.resource_updates = ports.resource_updates
         self.account = self._world.account
         self._world.registry.delete_thing("pump-3")
         self._world.certificates.stored.clear()

@@ -2,16 +2,18 @@
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 
 from tests.aws.backends import Ground
 from tests.aws_stand_in.account import trail_of
 from tests.fakes import SETTINGS, a_finding, a_key, a_world
+from tests.stack_model import Deployed, Stacks
 from warden.core.account_facts import (
     Analyzer,
     AuditConfiguration,
@@ -31,6 +33,15 @@ from warden.core.account_facts import (
     Topic,
     TrailStatus,
     Unanswered,
+    Unavailable,
+)
+from warden.core.drift import (
+    Detection,
+    PropertyDrift,
+    ResourceDrift,
+    ResourceStatus,
+    Update,
+    UpdateState,
 )
 from warden.core.errors import ActionFailed, Refused
 from warden.core.findings import Source
@@ -814,6 +825,177 @@ def something_of_everything(ground: Ground) -> dict[str, Callable[[], object]]:
         "schedule_is_on": lambda: reader.schedule_is_on("rule"),
         "stack_resources": lambda: reader.stack_resources("iot-baseline"),
     }
+
+
+STACK = "iot-baseline"
+LOGGING = Deployed(
+    name="Logging",
+    type="AWS::IoT::Logging",
+    id="123456789012",
+    expected={"DefaultLogLevel": "ERROR", "RoleArn": "arn:role"},
+    actual={"DefaultLogLevel": "DISABLED", "RoleArn": "arn:role", "AccountId": "123456789012"},
+)
+
+
+def deployed(ground: Ground, *resources: Deployed) -> None:
+    """Have the baseline's stack be deployed."""
+    ground.account.stacks[STACK] = {StackResource(each.type, each.id) for each in resources}
+    ground.account.deployed = Stacks({STACK: [replace(each) for each in resources]})
+
+
+class TestStackDrift:
+    def begin(self, ground: Ground) -> Detection:
+        begun = ground.stack_drift.begin(STACK)
+        assert isinstance(begun, str)
+        found = ground.stack_drift.detection(begun)
+        assert isinstance(found, Detection)
+        return found
+
+    def test_a_detection_is_begun_and_later_over(self, ground: Ground) -> None:
+        deployed(ground, LOGGING)
+        begun = ground.stack_drift.begin(STACK)
+        assert isinstance(begun, str)
+
+        answers = []
+        for ground.account.deployed.comparing in (True, False):
+            found = ground.stack_drift.detection(begun)
+            assert isinstance(found, Detection)
+            assert abs(datetime.now(UTC) - found.began) < timedelta(minutes=1)
+            answers.append(found.is_over)
+
+        assert answers == [False, True]
+
+    def test_every_property_that_differs_is_named_and_no_other(self, ground: Ground) -> None:
+        deployed(ground, LOGGING)
+        began = self.begin(ground).began
+
+        assert ground.stack_drift.resources(STACK, began) == (
+            ResourceDrift(
+                name="Logging",
+                type="AWS::IoT::Logging",
+                id="123456789012",
+                status=ResourceStatus.MODIFIED,
+                differences=(PropertyDrift(path="/DefaultLogLevel", expected="ERROR", found="DISABLED"),),
+                expected=LOGGING.expected,
+                actual=LOGGING.actual or {},
+            ),
+        )
+
+    def test_what_was_not_compared_is_not_in_sync(self, ground: Ground) -> None:
+        deployed(
+            ground,
+            replace(LOGGING, name="InSync", id="1", actual=LOGGING.expected),
+            replace(LOGGING, name="Gone", id="2", actual=None),
+            replace(LOGGING, name="Unsupported", id="3", unsupported=True),
+            replace(LOGGING, name="Denied", id="4", unknown="not authorized to perform iot:GetV2LoggingOptions"),
+            replace(LOGGING, name="Stale", id="5", stale=True),
+        )
+        ground.pages_of(2)
+
+        found = ground.stack_drift.resources(STACK, self.begin(ground).began)
+
+        assert not isinstance(found, Denied | Unavailable | Unanswered)
+        assert {each.name: (each.status, each.reason) for each in found} == {
+            "InSync": (ResourceStatus.IN_SYNC, ""),
+            "Gone": (ResourceStatus.DELETED, ""),
+            "Unsupported": (
+                ResourceStatus.NOT_CHECKED,
+                "CloudFormation does not compare resources of this type.",
+            ),
+            "Denied": (ResourceStatus.NOT_CHECKED, "not authorized to perform iot:GetV2LoggingOptions"),
+            "Stale": (ResourceStatus.NOT_CHECKED, "CloudFormation did not compare it this time."),
+        }
+
+    def test_one_resource_is_compared_at_once(self, ground: Ground) -> None:
+        deployed(ground, LOGGING, replace(LOGGING, name="Other", id="1"))
+
+        found = ground.stack_drift.resource(STACK, "Logging")
+
+        assert isinstance(found, ResourceDrift)
+        assert (found.name, found.status, found.actual) == ("Logging", ResourceStatus.MODIFIED, LOGGING.actual)
+
+    def test_a_stack_that_is_not_there_or_busy_is_not_compared(self, ground: Ground) -> None:
+        refused = Unanswered("cloudformation:DetectStackDrift", "ValidationError")
+
+        assert ground.stack_drift.begin(STACK) == refused
+        deployed(ground, LOGGING)
+        ground.account.deployed.busy = True
+        assert ground.stack_drift.begin(STACK) == refused
+
+    def test_what_is_denied_is_named(self, ground: Ground) -> None:
+        deployed(ground, LOGGING)
+        began = self.begin(ground).began
+        asks: dict[str, Callable[[], object]] = {
+            "DetectStackDrift": lambda: ground.stack_drift.begin(STACK),
+            "DescribeStackDriftDetectionStatus": lambda: ground.stack_drift.detection("0a1b2c3d"),
+            "DescribeStackResourceDrifts": lambda: ground.stack_drift.resources(STACK, began),
+            "ListStackResources": lambda: ground.stack_drift.resources(STACK, began),
+            "DetectStackResourceDrift": lambda: ground.stack_drift.resource(STACK, "Logging"),
+        }
+
+        for operation, ask in asks.items():
+            ground.account.denied = {f"cloudformation:{operation}"}
+            assert ask() == Denied(f"cloudformation:{operation}")
+
+
+PATCH = (
+    {"op": "test", "path": "/DefaultLogLevel", "value": "DISABLED"},
+    {"op": "replace", "path": "/DefaultLogLevel", "value": "ERROR"},
+)
+
+
+class TestResourceUpdates:
+    def begin(self, ground: Ground, once: str = "once", patch: Sequence[Mapping[str, Any]] = PATCH) -> object:
+        return ground.resource_updates.begin(LOGGING.type, LOGGING.id, patch, once)
+
+    def level(self, ground: Ground) -> object:
+        [logging] = ground.account.deployed.resources[STACK]
+        return (logging.actual or {})["DefaultLogLevel"]
+
+    def test_a_patch_changes_one_property_in_its_time(self, ground: Ground) -> None:
+        deployed(ground, LOGGING)
+        begun = self.begin(ground)
+        assert isinstance(begun, Update)
+        ground.account.deployed.updating = True
+
+        assert begun.state is UpdateState.RUNNING
+        assert ground.resource_updates.progress(begun.request) == replace(begun, state=UpdateState.RUNNING)
+        assert self.level(ground) == "DISABLED"
+        ground.account.deployed.updating = False
+        assert ground.resource_updates.progress(begun.request) == Update(begun.request, UpdateState.DONE)
+        assert self.level(ground) == "ERROR"
+
+    def test_the_same_once_again_is_the_same_change(self, ground: Ground) -> None:
+        deployed(ground, LOGGING)
+
+        assert self.begin(ground) == self.begin(ground)
+        other = ({"op": "replace", "path": "/DefaultLogLevel", "value": "INFO"},)
+        conflict = Unanswered("cloudformation:UpdateResource", "ClientTokenConflictException")
+        assert self.begin(ground, patch=other) == conflict
+
+    def test_a_test_that_fails_changes_nothing(self, ground: Ground) -> None:
+        deployed(ground, replace(LOGGING, actual={**(LOGGING.actual or {}), "DefaultLogLevel": "WARN"}))
+
+        refused = Unanswered("cloudformation:UpdateResource", "InvalidRequestException")
+        assert self.begin(ground) == refused
+        assert self.level(ground) == "WARN"
+
+    def test_a_handler_that_refuses_says_why(self, ground: Ground) -> None:
+        deployed(ground, LOGGING)
+        begun = self.begin(ground)
+        assert isinstance(begun, Update)
+        ground.account.deployed.refuses = "not authorized to perform iot:SetV2LoggingOptions"
+
+        assert ground.resource_updates.progress(begun.request) == Update(
+            begun.request, UpdateState.FAILED, "AccessDenied: not authorized to perform iot:SetV2LoggingOptions"
+        )
+
+    def test_what_is_denied_is_named(self, ground: Ground) -> None:
+        deployed(ground, LOGGING)
+        ground.account.denied = {"cloudformation:UpdateResource", "cloudformation:GetResourceRequestStatus"}
+
+        assert self.begin(ground) == Denied("cloudformation:UpdateResource")
+        assert ground.resource_updates.progress("r") == Denied("cloudformation:GetResourceRequestStatus")
 
 
 PORTS = get_type_hints(Ports)

@@ -6,12 +6,14 @@ model too: each service words it in its own way.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.account_model import AccountModel
 from tests.aws_stand_in.refusal import Refusal
+from tests.stack_model import Deployed, StackRefusal, kind_of
 from warden.core.account_facts import Bucket, Detector, SecurityProfile, Trail, TrailStatus
 
 if TYPE_CHECKING:
@@ -361,16 +363,98 @@ def rule(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def stack_resources(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
     """List what a stack made; what it could not make has no id, what it deleted is listed too."""
-    name = asked["StackName"]
-    if name not in model.stacks:
-        raise Refusal("ValidationError", f"Stack with id {name} does not exist")
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    there = {"LogicalResourceId": "A", "LastUpdatedTimestamp": at, "ResourceStatus": "CREATE_COMPLETE"}
-    gone = {**there, "ResourceType": "AWS::SNS::Topic", "PhysicalResourceId": "g", "ResourceStatus": "DELETE_COMPLETE"}
-    failed = {**there, "ResourceType": "AWS::SNS::Topic", "ResourceStatus": "CREATE_FAILED"}
-    made = sorted(model.stacks[name], key=lambda each: (each.type, each.id))
-    listed = [{**there, "ResourceType": each.type, "PhysicalResourceId": each.id} for each in made]
-    return {"StackResourceSummaries": [*listed, gone, failed]}
+    there = {"LastUpdatedTimestamp": at, "ResourceStatus": "CREATE_COMPLETE"}
+    topic = {**there, "ResourceType": "AWS::SNS::Topic"}
+    gone = {**topic, "LogicalResourceId": "G", "PhysicalResourceId": "g", "ResourceStatus": "DELETE_COMPLETE"}
+    failed = {**topic, "LogicalResourceId": "F", "ResourceStatus": "CREATE_FAILED"}
+    made = _of_stacks(lambda: model.in_stacks().listed(asked["StackName"]))
+    return {"StackResourceSummaries": [*({**there, **_named(each)} for each in made), gone, failed]}
+
+
+def _named(each: Deployed) -> dict[str, Any]:
+    return {"LogicalResourceId": each.name, "ResourceType": each.type, "PhysicalResourceId": each.id}
+
+
+def _of_stacks[T](ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except StackRefusal as refusal:
+        raise Refusal(refusal.code, str(refusal)) from refusal
+
+
+def detect_drift(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Begin a detection."""
+    now = datetime.now(UTC)
+    return {"StackDriftDetectionId": _of_stacks(lambda: model.in_stacks().begin(asked["StackName"], now))}
+
+
+def drift_status(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Read how far a detection is: it has failed if it failed for one resource."""
+    stacks, detection = model.in_stacks(), asked["StackDriftDetectionId"]
+    over = "DETECTION_FAILED" if stacks.failed() else "DETECTION_COMPLETE"
+    return {
+        "StackId": _STACK,
+        "StackDriftDetectionId": detection,
+        "DetectionStatus": "DETECTION_IN_PROGRESS" if stacks.comparing else over,
+        "Timestamp": _of_stacks(lambda: stacks.began(detection)),
+    }
+
+
+def resource_drifts(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List what was compared; types that are not supported are not among them."""
+    listed = _of_stacks(lambda: model.in_stacks().listed(asked["StackName"]))
+    return {"StackResourceDrifts": [_drift(each) for each in listed if not each.unsupported]}
+
+
+def resource_drift(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Compare one resource at once."""
+    found = _of_stacks(lambda: model.in_stacks().compared(asked["StackName"], asked["LogicalResourceId"]))
+    return {"StackResourceDrift": _drift(found)}
+
+
+def _drift(each: Deployed) -> dict[str, Any]:
+    drift = each.drift()
+    there = {
+        "ExpectedProperties": json.dumps(drift.expected),
+        "ActualProperties": json.dumps(drift.actual),
+        "PropertyDifferences": [
+            {
+                "PropertyPath": one.path,
+                "ExpectedValue": one.expected,
+                "ActualValue": one.found,
+                "DifferenceType": kind_of(one),
+            }
+            for one in drift.differences
+        ],
+    }
+    status = "UNKNOWN" if drift.reason else drift.status.upper().replace("-", "_")
+    return {
+        "StackId": _STACK,
+        **_named(each),
+        **(there if status in ("IN_SYNC", "MODIFIED") else {}),
+        "StackResourceDriftStatus": status,
+        **({"DriftStatusReason": drift.reason} if drift.reason else {}),
+        "Timestamp": datetime(2026, 1, 1, tzinfo=UTC) if each.stale else datetime.now(UTC),
+    }
+
+
+_STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/iot-baseline/1"
+
+
+def update_resource(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Begin a change."""
+    kind, name, patch, once = (asked[each] for each in ("TypeName", "Identifier", "PatchDocument", "ClientToken"))
+    request = _of_stacks(lambda: model.in_stacks().update(kind, name, patch, once))["request"]
+    return {"ProgressEvent": {"TypeName": kind, "RequestToken": request, "OperationStatus": "PENDING"}}
+
+
+def update_status(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Read how far a change is."""
+    stacks, request = model.in_stacks(), asked["RequestToken"]
+    event = {"RequestToken": request, "OperationStatus": _of_stacks(lambda: stacks.progress(request))}
+    failed = {"ErrorCode": "AccessDenied", "StatusMessage": stacks.refuses} if stacks.refuses else {}
+    return {"ProgressEvent": {**event, **failed}}
 
 
 def trail_of(name: str, region: str = "us-east-1", account: str = "123456789012", **changes: Any) -> Trail:

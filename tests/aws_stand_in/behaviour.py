@@ -293,6 +293,37 @@ BEHAVIOUR |= {
     ("events", "DescribeRule"): _read(
         "EventBridge: DescribeRule, ResourceNotFoundException", account.rule, "events:DescribeRule"
     ),
+    ("cloudformation", "DetectStackDrift"): _read(
+        "CloudFormation: DetectStackDrift; user guide, using-cfn-stack-drift: the statuses of a stack",
+        account.detect_drift,
+        "cloudformation:DetectStackDrift",
+    ),
+    ("cloudformation", "DescribeStackDriftDetectionStatus"): _read(
+        "CloudFormation: DescribeStackDriftDetectionStatus",
+        account.drift_status,
+        "cloudformation:DescribeStackDriftDetectionStatus",
+    ),
+    ("cloudformation", "DescribeStackResourceDrifts"): _read(
+        "CloudFormation: DescribeStackResourceDrifts: unsupported types are left out, each with the time of its check",
+        account.resource_drifts,
+        "cloudformation:DescribeStackResourceDrifts",
+        Pages("StackResourceDrifts", "MaxResults", "NextToken", "NextToken"),
+    ),
+    ("cloudformation", "DetectStackResourceDrift"): _read(
+        "CloudFormation: DetectStackResourceDrift",
+        account.resource_drift,
+        "cloudformation:DetectStackResourceDrift",
+    ),
+    ("cloudcontrol", "UpdateResource"): _read(
+        "Cloud Control API: UpdateResource, ClientToken, PatchDocument (RFC 6902, all of it or nothing)",
+        account.update_resource,
+        "cloudformation:UpdateResource",
+    ),
+    ("cloudcontrol", "GetResourceRequestStatus"): _read(
+        "Cloud Control API: GetResourceRequestStatus",
+        account.update_status,
+        "cloudformation:GetResourceRequestStatus",
+    ),
     ("cloudformation", "ListStackResources"): _read(
         "CloudFormation: ListStackResources, ValidationError for a stack that does not exist",
         account.stack_resources,

@@ -66,6 +66,7 @@ def test_a_module_of_the_domain_knows_no_aws(path: Path) -> None:
 def test_an_adapter_does_not_reach_back_to_what_uses_it(path: Path) -> None:
     allowed = (
         "warden.core.account_facts",
+        "warden.core.drift",
         "warden.core.errors",
         "warden.core.findings",
         "warden.core.ledger",

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from mypy_boto3_iot import IoTClient
 
     from warden.account import AccountSettings
-    from warden.core.ports import AccountReader, LogLevels
+    from warden.core.ports import AccountReader, LogLevels, ResourceUpdates, StackDrift
     from warden.logs.group_level import LevelKeeper
     from warden.survey.surveys import Page, Surveying
 
@@ -165,6 +165,8 @@ def _ports(settings: Settings) -> Ports:
         detectors=_lazy(lambda: AwsDetectors(iot())),
         account_reader=_lazy(lambda: _account_reader(settings)),
         log_levels=_lazy(lambda: _log_levels(iot())),
+        stack_drift=_lazy(_stack_drift),
+        resource_updates=_lazy(_resource_updates),
     )
 
 
@@ -194,6 +196,18 @@ def _account_reader(settings: Settings) -> AccountReader:
     )
     has_device_defender = settings.region not in baseline().regions_without_audit
     return AwsAccountReader(clients, settings.region, has_device_defender=has_device_defender)
+
+
+def _stack_drift() -> StackDrift:
+    from warden.aws.stack_drift import CloudFormationDrift
+
+    return CloudFormationDrift(boto3.client("cloudformation", config=_CONFIG))
+
+
+def _resource_updates() -> ResourceUpdates:
+    from warden.aws.stack_drift import CloudControlUpdates
+
+    return CloudControlUpdates(boto3.client("cloudcontrol", config=_CONFIG))
 
 
 def _private_authority(settings: Settings) -> PrivateAuthority | None:

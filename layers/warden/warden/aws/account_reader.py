@@ -98,32 +98,33 @@ class Clients:
     logs: Any
 
 
-def _answered[**P, T](read: Callable[P, T]) -> Callable[P, T | Unread]:
+def answered[**P, T](read: Callable[P, T]) -> Callable[P, T | Unread]:
     """Have a method return why AWS did not answer instead of raising it."""
 
     @wraps(read)
-    def answered(*args: P.args, **kwargs: P.kwargs) -> T | Unread:
+    def asked(*args: P.args, **kwargs: P.kwargs) -> T | Unread:
         try:
             return read(*args, **kwargs)
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            action = ACTIONS[error.operation_name]
+            operation = error.operation_name
+            action = ACTIONS.get(operation, f"cloudformation:{operation}")  # Cloud Control API's are CloudFormation's
             return Denied(action) if code in DENIALS else Unanswered(action, code)
         except BotoCoreError as error:
             return Unanswered(read.__name__, type(error).__name__)
 
-    return answered
+    return asked
 
 
 def _of_device_defender[**P, T](
     read: Callable[Concatenate[AwsAccountReader, P], T],
 ) -> Callable[Concatenate[AwsAccountReader, P], T | Unread]:
     """Have a method answer that Device Defender is not in this region, where it is not."""
-    answered = _answered(read)
+    asked = answered(read)
 
     @wraps(read)
     def available(reader: AwsAccountReader, /, *args: P.args, **kwargs: P.kwargs) -> T | Unread:
-        return answered(reader, *args, **kwargs) if reader.has_device_defender else Unavailable(reader.region)
+        return asked(reader, *args, **kwargs) if reader.has_device_defender else Unavailable(reader.region)
 
     return available
 
@@ -233,7 +234,7 @@ class AwsAccountReader:
 
     # --- AWS IoT -------------------------------------------------------------------------------------------------
 
-    @_answered
+    @answered
     def iot_logging(self) -> IotLogging | None:
         """Read the options, with every event type that has a level of its own."""
         try:
@@ -248,7 +249,7 @@ class AwsAccountReader:
             groups=frozenset(each["logDestination"] for each in events if each.get("logDestination")),
         )
 
-    @_answered
+    @answered
     def log_group(self, name: str) -> LogGroup | None:
         """Read the first group of those that begin with the name: they are in order, so it is the group itself."""
         for each in self._of.logs.describe_log_groups(logGroupNamePrefix=name, limit=1)["logGroups"]:
@@ -256,7 +257,7 @@ class AwsAccountReader:
                 return LogGroup(name=name, retention_days=each.get("retentionInDays", 0), key=each.get("kmsKeyId", ""))
         return None
 
-    @_answered
+    @answered
     def event_types(self) -> Mapping[str, bool]:
         """Read the event types."""
         configurations: Mapping[Any, Any] = self._of.iot.describe_event_configurations()["eventConfigurations"]
@@ -264,7 +265,7 @@ class AwsAccountReader:
 
     # --- GuardDuty, Access Analyzer, the organization ------------------------------------------------------------
 
-    @_answered
+    @answered
     def detector(self) -> Detector | None:
         """Read the detector: there is at most one in a region."""
         ids = self._of.guardduty.list_detectors()["DetectorIds"]
@@ -274,13 +275,13 @@ class AwsAccountReader:
         plans = frozenset(str(each["Name"]) for each in answer.get("Features", []) if each["Status"] == "ENABLED")
         return Detector(id=ids[0], enabled=answer["Status"] == "ENABLED", plans=plans)
 
-    @_answered
+    @answered
     def guardduty_administrator(self, detector: str) -> str:
         """Read the administrator: GuardDuty names one only to a member."""
         answer = self._of.guardduty.get_administrator_account(DetectorId=detector)
         return str(answer.get("Administrator", {}).get("AccountId", ""))
 
-    @_answered
+    @answered
     def organization(self) -> str:
         """Read the organization's management account."""
         try:
@@ -288,7 +289,7 @@ class AwsAccountReader:
         except self._of.organizations.exceptions.AWSOrganizationsNotInUseException:
             return ""
 
-    @_answered
+    @answered
     def analyzers(self) -> Sequence[Analyzer]:
         """List the analyzers."""
         pages = self._of.accessanalyzer.get_paginator("list_analyzers").paginate()
@@ -300,7 +301,7 @@ class AwsAccountReader:
 
     # --- CloudTrail ----------------------------------------------------------------------------------------------
 
-    @_answered
+    @answered
     def trails(self) -> Sequence[Trail]:
         """List the trails; without a filter AWS adds those of other regions and of the organization."""
         return tuple(
@@ -315,14 +316,14 @@ class AwsAccountReader:
             for each in self._of.cloudtrail.describe_trails()["trailList"]
         )
 
-    @_answered
+    @answered
     def trail_status(self, arn: str) -> TrailStatus:
         """Read the status by the full ARN: a member finds a trail of its organization by nothing else."""
         answer = self._of.cloudtrail.get_trail_status(Name=arn)
         error = answer.get("LatestDeliveryError", "") or answer.get("LatestDigestDeliveryError", "")
         return TrailStatus(logging=answer["IsLogging"], error=error)
 
-    @_answered
+    @answered
     def trail_records_management(self, arn: str) -> bool:
         """Read the selectors, of the older and of the newer form."""
         answer = self._of.cloudtrail.get_event_selectors(TrailName=arn)
@@ -330,7 +331,7 @@ class AwsAccountReader:
         advanced = answer.get("AdvancedEventSelectors", [])
         return any(_is_all_management(each) for each in simple) or any(_selects_management(each) for each in advanced)
 
-    @_answered
+    @answered
     def bucket(self, name: str) -> Bucket:
         """Read the block of public access, and whether versions are kept."""
         blocks: Mapping[str, Any] = {}
@@ -347,7 +348,7 @@ class AwsAccountReader:
 
     # --- What is ours --------------------------------------------------------------------------------------------
 
-    @_answered
+    @answered
     def topic(self, arn: str) -> Topic | None:
         """Read the counts among the topic's attributes."""
         try:
@@ -379,7 +380,7 @@ class AwsAccountReader:
             filtered=attributes.get("FilterPolicy", "{}") not in ("", "{}"),
         )
 
-    @_answered
+    @answered
     def schedule_is_on(self, rule: str) -> bool:
         """Read the state of a rule."""
         try:
@@ -387,7 +388,7 @@ class AwsAccountReader:
         except self._of.events.exceptions.ResourceNotFoundException:
             return False
 
-    @_answered
+    @answered
     def stack_resources(self, stack: str) -> frozenset[StackResource]:
         """List the resources of a stack that are there; CloudFormation calls a stack that is not there invalid."""
         found = set[StackResource]()

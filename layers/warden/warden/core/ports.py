@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # only the survey pays for these when it starts
         Trail,
         TrailStatus,
     )
+    from warden.core.drift import Detection, ResourceDrift, Update
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -524,6 +525,38 @@ class AccountReader(Protocol):
         ...
 
 
+class StackDrift(Protocol):
+    """What of a stack is not as it was deployed. CloudFormation compares; each answer may be why there is none."""
+
+    def begin(self, stack: str) -> Read[str]:
+        """Begin to compare a stack, which takes minutes; return the id of the detection."""
+        ...
+
+    def detection(self, detection: str) -> Read[Detection]:
+        """Read how far a detection is."""
+        ...
+
+    def resources(self, stack: str, since: datetime) -> Read[Sequence[ResourceDrift]]:
+        """List every resource of a stack; one that was last compared before `since` is not checked."""
+        ...
+
+    def resource(self, stack: str, name: str) -> Read[ResourceDrift]:
+        """Compare one resource now, by its name in the template."""
+        ...
+
+
+class ResourceUpdates(Protocol):
+    """Changes to properties of a resource, by AWS's handlers of its type. Each answer may be why there is none."""
+
+    def begin(self, kind: str, name: str, patch: Sequence[Mapping[str, Any]], once: str) -> Read[Update]:
+        """Begin to apply a JSON patch to a resource. The same `once` again is the same change."""
+        ...
+
+    def progress(self, request: str) -> Read[Update]:
+        """Read how far a change is."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ports:
     """Everything the domain may touch."""
@@ -545,6 +578,8 @@ class Ports:
     detectors: Detectors
     account_reader: AccountReader
     log_levels: LogLevels
+    stack_drift: StackDrift
+    resource_updates: ResourceUpdates
 
 
 class HasLedger(Protocol):
