@@ -22,8 +22,8 @@ from warden.logs.group_level import LevelState
 from warden.plan.actions import TOUCHING
 from warden.plan.governor import Grounds
 from warden.respond.followups import Retired
-from warden.survey.model import Owner, Pulse, State
-from warden.survey.records import Owed
+from warden.survey.model import DriftState, Owner, Pulse, State
+from warden.survey.records import Owed, WatchState
 
 type Form = Callable[[Any], bool]
 
@@ -305,15 +305,37 @@ FORMS: dict[str, dict[str, Form]] = {
                 )
             ),
             lacking=each(ID),
+            drift=fields(
+                state=one_of(DriftState),
+                at=or_none(TIME),
+                says=each(WORDS),
+                differences=each(
+                    fields(
+                        resource=OUTSIDE,
+                        type=OUTSIDE,
+                        path=OUTSIDE,
+                        expected=OUTSIDE,
+                        found=OUTSIDE,
+                        since=TIME,
+                        controls=each(NUMBER),
+                        says=each(WORDS),
+                        closes=each(WORDS),
+                    )
+                ),
+                left_out=NUMBER,
+                not_checked=each(fields(resource=OUTSIDE, type=OUTSIDE, why=OUTSIDE)),
+            ),
         ),
+        "watch": fields(state=one_of(WatchState), since=or_none(TIME), detection=or_none(ID)),
+        "changed_at": or_none(TIME),
         "began": TIME,
-        "known": by_name(ID, one_of(State, Pulse)),
+        "known": by_name(ID, one_of(State, Pulse, DriftState)),
         "changes": each(
             fields(
                 key=ID,
                 title=WORDS,
-                before=one_of(State, Pulse),
-                after=one_of(State, Pulse),
+                before=one_of(State, Pulse, DriftState),
+                after=one_of(State, Pulse, DriftState),
                 says=each(WORDS),
                 todo=each(WORDS),
             )
@@ -352,6 +374,7 @@ LINES: dict[str, dict[str, Form]] = {
         "wrong": each(CODE),
         "lacking": each(ID),
     },
+    "drift read": {"state": one_of(DriftState), "count": NUMBER},
     "not everybody could be told": {"owed": each(one_of(Owed))},
     "swept": {"queued": NUMBER},
     "level of the restricted group": {

@@ -19,14 +19,19 @@ _STYLES = {
     "off": "bold red",
     "wrong": "bold red",
     "not-known": "magenta",
+    "in-sync": "green",
+    "drifted": "bold red",
 }
-_FALLS_SHORT = {"partly", "off", "wrong", "not-known"}
+_FALLS_SHORT = {"partly", "off", "wrong", "not-known", "drifted"}
+_DRIFT = "drift"
 
 
 def entries(survey: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """List the key of each control and each line of liveness, with its state."""
+    """List the key of each control, each line of liveness and the drift, with its state."""
     yield from ((str(each["key"]), str(each["state"])) for each in survey["controls"])
     yield from ((str(each["key"]), str(each["pulse"])) for each in survey["liveness"])
+    if _DRIFT in survey:  # a service from before it was read has none
+        yield _DRIFT, str(survey[_DRIFT]["state"])
 
 
 def falls_short(survey: Mapping[str, Any], accepted: Collection[str]) -> bool:
@@ -45,6 +50,9 @@ def print_survey(console: Console, survey: Mapping[str, Any], accepted: Collecti
     )
     console.print(heading("Can anything be heard?"))
     console.print(_table([("", each, each["pulse"], [each["fix"]]) for each in survey["liveness"]], accepted))
+    if _DRIFT in survey:
+        console.print(heading("Is it as it was deployed?"))
+        console.print(_table([_drift(survey[_DRIFT])], accepted))
     if survey["lacking"]:
         console.print(heading("Not known, because the service's role lacks"))
         console.print(facts((("-", str(each)) for each in survey["lacking"]), names=1))
@@ -60,6 +68,25 @@ def _table(rows: Sequence[tuple[str, Mapping[str, Any], str, Sequence[str]]], ac
     return table
 
 
+def _drift(drift: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], str, Sequence[str]]:
+    """Return the row of the drift: each property, what was not compared, and what closes it."""
+    at = f", compared {_moment(drift['at'])}" if drift["at"] else ""
+    more = [f"Differences beside these: {drift['left_out']}."] if drift["left_out"] else []
+    entry = {
+        "key": _DRIFT,
+        "title": f"The baseline's stack{at}",
+        "says": [*drift["says"], *(_difference(each) for each in drift["differences"]), *more],
+        "always": [f"not compared: {each['resource']}: {each['why']}" for each in drift["not_checked"]],
+    }
+    closes = dict.fromkeys(str(line) for each in drift["differences"] for line in each["closes"])
+    return "", entry, drift["state"], [*closes]
+
+
+def _difference(each: Mapping[str, Any]) -> str:
+    says = "".join(f" {sentence}" for sentence in each["says"])
+    return f"{each['resource']}{each['property']}: expected {each['expected']}, found {each['found']}.{says}"
+
+
 def _state(key: str, state: str, accepted: Collection[str]) -> Text:
     words = plain(state.replace("-", " "), _STYLES.get(state, "dim"), limit=40)
     return words.append("\naccepted", "dim") if key in accepted and state in _FALLS_SHORT else words
@@ -69,6 +96,8 @@ def _found(each: Mapping[str, Any], state: str, closes: Sequence[str]) -> Text:
     text = Text(shown(str(each["title"])), style="bold").append(f"  {shown(str(each['key']), 60)}", "not bold dim")
     for line in each["says"] if state in _FALLS_SHORT else []:
         text.append(f"\n{shown(str(line))}", "not bold")
+    for line in each.get("always", []):
+        text.append(f"\n{shown(str(line))}", "not bold dim")
     todo = [shown(str(line)) for line in closes if line] if state in _FALLS_SHORT else []
     if todo:
         text.append(f"\nclose it: {'; '.join(todo)}", "not bold cyan")

@@ -28,10 +28,15 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     run = survey_when_due(surveying, now=event.get("now") is True)
     if run.owed:  # the next run, in a quarter of an hour, sends it
         logger.warning("not everybody could be told", extra={"owed": run.owed})
+    if run.survey or run.drift:
+        metrics.add_dimension("stack", surveying.settings.event_source)
+    if run.drift:
+        count = len(run.drift.differences) + run.drift.left_out
+        metrics.add_metric("PropertiesDrifted", MetricUnit.Count, count)
+        logger.info("drift read", extra={"state": run.drift.state, "count": count})
     survey = run.survey
     if survey is None:
         return {"surveyed": False}
-    metrics.add_dimension("stack", surveying.settings.event_source)
     for name, state in _GAUGES.items():
         metrics.add_metric(name, MetricUnit.Count, survey.states[state])
     metrics.add_metric("LivenessWrong", MetricUnit.Count, len(survey.wrong))

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tests.baseline.test_stack import FOREIGN, TEMPLATE
+from tests.template.read_handlers import HANDLERS, NOT_COMPARED
 from tests.template.transformed import written
 from warden.ingest.detectors.audit import CHECKS
-from warden.survey.controls import controls_data
+from warden.survey.controls import baseline, controls_data
 
 DATA = controls_data()
 CONTROLS: list[dict[str, Any]] = DATA["control"]
@@ -110,3 +111,11 @@ def test_every_price_is_one_of_a_control_or_a_plan() -> None:
     used |= {plan["price"] for plan in DATA["guardduty_plan"] if "price" in plan}
 
     assert used == set(DATA["prices"])
+
+
+def test_what_the_survey_may_read_covers_every_type_of_the_stack() -> None:
+    types = {resource["Type"] for resource in TEMPLATE["Resources"].values()}
+
+    assert types == {*HANDLERS, *NOT_COMPARED}
+    assert not {*HANDLERS} & {*NOT_COMPARED}
+    assert {resource for resource in TEMPLATE["Resources"] if not baseline().controls_of(resource)} == set()

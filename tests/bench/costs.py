@@ -34,7 +34,7 @@ class Costs:
     per_containment: float
 
 
-def at_rest(*, alarms: int = 7, metrics: int = 5, standard_queues: int = 4) -> float:
+def at_rest(*, alarms: int = 7, metrics: int = 6, standard_queues: int = 4) -> float:
     """Add up a month of the stack with nothing to do: what a fleet's size does not change."""
     sweeps, quarter_hourly = 8_640, 2 * 2_880
     return (

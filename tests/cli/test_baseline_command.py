@@ -14,7 +14,7 @@ from tests.pages import hostile
 from tests.pages.samples import SURVEY, with_every_string
 from warden_pages.survey import survey_page
 
-SHORT = ("logging", "daily-audit", "cloudtrail", "audit-target", "subscriptions")
+SHORT = ("logging", "daily-audit", "cloudtrail", "audit-target", "subscriptions", "drift")
 """What falls short in the sample."""
 
 
@@ -36,6 +36,11 @@ def test_it_says_what_falls_short_and_what_closes_it(shell: Shell, operate: Oper
         "close it: LoggingMode=create",
         "not available here Devices that behave unlike themselves are noticed",
         "wrong The audit reports to our topic audit-target It reports to another topic.",
+        "drifted The baseline's stack, compared 2026-11-25 04:25:00 UTC drift A sentence about the whole.",
+        "Logging/DefaultLogLevel: expected ERROR, found DISABLED. It was changed back, and drifted again.",
+        "Differences beside these: 3.",
+        "not compared: AlertSubscription: CloudFormation does not compare resources of this type.",
+        "close it: docs/operations.md, Drift of the baseline",
         "cloudtrail:DescribeTrails",
     ):
         assert line in said.text
@@ -66,17 +71,31 @@ def test_an_account_with_everything_passes(shell: Shell, operate: Operate) -> No
         each["state"] = "on"
     for each in whole["liveness"]:
         each["pulse"] = "ok"
+    whole["drift"] = {**whole["drift"], "state": "in-sync", "differences": [], "left_out": 0}
     operate.answering("survey", {"survey": whole})
 
-    assert shell.warden("baseline").code == 0
+    said = shell.warden("baseline")
+
+    assert said.code == 0
+    assert "not compared: AlertSubscription" in said.text
 
 
 @pytest.mark.parametrize("pulse", ["not-yet", "not-available-here"])
 def test_what_is_too_soon_to_judge_or_not_offered_passes(pulse: str, shell: Shell, operate: Operate) -> None:
-    survey = SURVEY | {"controls": [], "liveness": [SURVEY["liveness"][1] | {"pulse": pulse}]}
+    drift = SURVEY["drift"] | {"state": "not-yet", "at": "", "differences": []}
+    survey = SURVEY | {"controls": [], "liveness": [SURVEY["liveness"][1] | {"pulse": pulse}], "drift": drift}
     operate.answering("survey", {"survey": survey})
 
     assert shell.warden("baseline").code == 0
+
+
+def test_a_service_that_reads_no_drift_yet_is_understood(shell: Shell, operate: Operate) -> None:
+    operate.answering("survey", {"survey": {name: value for name, value in SURVEY.items() if name != "drift"}})
+
+    said = shell.warden("baseline", *accepting(*set(SHORT) - {"drift"}))
+
+    assert said.code == 0
+    assert "as it was deployed" not in said.text
 
 
 def test_a_key_that_is_none_cannot_be_accepted(shell: Shell, operate: Operate) -> None:

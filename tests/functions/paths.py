@@ -396,6 +396,7 @@ def the_account_is_surveyed(fleet: Fleet) -> None:
     account.trails, account.trail_statuses = [trail], {trail.arn: TrailStatus(logging=True)}
     account.audits = [replace(task, started_at=datetime.now(UTC)) for task in account.audits]
     assert survey_app.lambda_handler(sample("survey-account"), Context())["surveyed"]
+    assert not survey_app.lambda_handler(sample("survey-account"), Context())["surveyed"]  # it reads the drift
     account.logging = None
     assert survey_app.lambda_handler({"now": True}, Context())["surveyed"]
     assert [each["changes"][0]["key"] for each in fleet.aws.announced if "changes" in each] == ["control:logging"]

@@ -32,6 +32,7 @@ from tests.template.authorisation import (
     needs_of_rules,
     needs_to_publish,
 )
+from tests.template.read_handlers import needs_of_comparison
 from tests.template.transformed import ACCOUNT, REGION, listed, logical_functions, reference, resources
 from warden import bootstrap
 from warden.plan.parser import read_plan
@@ -159,6 +160,8 @@ def needs_of_role(role: str, recorded: Recorded) -> list[Need]:
     functions = {name: each for name, each in logical_functions().items() if reference(each["Role"]) == role}
     assert functions, f"{role} is no function's: say above what AWS does with it"
     needs = [need for name in functions for need in needs_of_lambda(name)]
+    if role == "SurveyAccountRole":
+        needs += needs_of_comparison()
     return needs + [need for each in functions.values() for need in recorded[_folder(each)]]
 
 

@@ -55,6 +55,22 @@ def test_it_is_kept_in_the_bucket_and_on_record(deployment: Deployment) -> None:
     assert {record["sk"] for record in deployment.records("survey")} == {"LATEST", survey["at"][:10]}
 
 
+def test_what_the_baselines_stack_lost_is_counted_by_a_later_run(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = fill(deployment.strict.state.account)
+    app.lambda_handler(sample("survey-account"), Context())
+    account.in_stacks().resources["iot-baseline"][0].actual = None
+    capsys.readouterr()
+
+    assert app.lambda_handler(sample("survey-account"), Context()) == {"surveyed": False}
+
+    [line] = [json.loads(each) for each in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in each]
+    assert (line["PropertiesDrifted"], line["stack"]) == ([1.0], "fleet-warden")
+    body = deployment.client("s3").get_object(Bucket="evidence", Key="reports/baseline/latest.json")
+    assert json.loads(body["Body"].read())["drift"]["state"] == "drifted"
+
+
 @pytest.mark.usefixtures("deployment")
 def test_a_second_run_on_the_same_day_is_not_due(capsys: pytest.CaptureFixture[str]) -> None:
     app.lambda_handler(sample("survey-account"), Context())
@@ -79,7 +95,8 @@ def test_what_could_not_be_sent_is_sent_by_the_next_run(deployment: Deployment) 
     account = fill(deployment.strict.state.account)
     app.lambda_handler({"now": True}, Context())
     account.logging = None
-    deployment.strict.refuse("Publish", "InternalError")
+    for _ in range(2):  # after the survey, and after the drift of the one before is read
+        deployment.strict.refuse("Publish", "InternalError")
 
     app.lambda_handler({"now": True}, Context())
     assert [record["owed"] for record in deployment.records("survey") if record["sk"] == "LATEST"] == [["notice"]]

@@ -130,6 +130,43 @@ SURVEY: dict[str, Any] = {
             "fix": "Attach the policy of the survey again.",
         },
     ],
+    "drift": {
+        "state": "drifted",
+        "at": "2026-11-25T04:25:00Z",
+        "says": ["A sentence about the whole."],
+        "differences": [
+            {
+                "resource": "Logging",
+                "type": "AWS::IoT::Logging",
+                "property": "/DefaultLogLevel",
+                "expected": "ERROR",
+                "found": "DISABLED",
+                "since": "2026-11-24T04:25:00Z",
+                "controls": [3],
+                "says": ["It was changed back, and drifted again."],
+                "closes": ["docs/operations.md, Drift of the baseline"],
+            },
+            {
+                "resource": "TrailBucketPolicy",
+                "type": "AWS::S3::BucketPolicy",
+                "property": "/PolicyDocument/Statement/3/Principal",
+                "expected": "null",
+                "found": '{"AWS":"arn:aws:iam::111122223333:role/a-role-with-a-name-that-is-rather-long-for-a-cell"}',
+                "since": "2026-11-25T04:25:00Z",
+                "controls": [8],
+                "says": [],
+                "closes": ["docs/operations.md, Drift of the baseline"],
+            },
+        ],
+        "left_out": 3,
+        "not_checked": [
+            {
+                "resource": "AlertSubscription",
+                "type": "AWS::SNS::Subscription",
+                "why": "CloudFormation does not compare resources of this type.",
+            }
+        ],
+    },
 }
 
 
@@ -145,7 +182,15 @@ def with_every_string(value: Any, text: str) -> Any:
 
 
 _HOSTILE = {"hostile": " ".join(hostile.ALL), "long": hostile.LONG}
-EMPTY = SURVEY | {"baseline_stack": "", "lacking": [], "controls": [], "liveness": [], "states": {}}
+_NO_DRIFT = {"state": "not-yet", "at": "", "says": [], "differences": [], "left_out": 0, "not_checked": []}
+EMPTY = SURVEY | {
+    "baseline_stack": "",
+    "lacking": [],
+    "controls": [],
+    "liveness": [],
+    "states": {},
+    "drift": _NO_DRIFT,
+}
 
 PAGES = {
     "survey": survey_page(SURVEY),

@@ -8,7 +8,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.pages.samples import SURVEY
-from warden.survey.model import Control, Liveness, Owner, Pulse, State, Survey
+from warden.survey.model import (
+    Control,
+    Difference,
+    Drift,
+    DriftState,
+    Liveness,
+    NotChecked,
+    Owner,
+    Pulse,
+    State,
+    Survey,
+)
 from warden.survey.views import survey_json
 from warden_pages import survey as page
 from warden_pages.survey import survey_page
@@ -45,6 +56,25 @@ def a_survey() -> Survey:
         controls=controls,
         liveness=liveness,
         lacking=("iot:ListAuditTasks",),
+        drift=Drift(
+            state=DriftState.DRIFTED,
+            at=NOW,
+            says=("said about the drift",),
+            differences=(
+                Difference(
+                    resource="Logging",
+                    type="AWS::IoT::Logging",
+                    path="/DefaultLogLevel",
+                    expected="ERROR",
+                    found="DISABLED",
+                    since=NOW,
+                    says=("said about the property",),
+                    closes=("undo it",),
+                ),
+            ),
+            left_out=4,
+            not_checked=(NotChecked(resource="Mail", type="AWS::SNS::Subscription", why="no such type"),),
+        ),
     )
 
 
@@ -59,6 +89,18 @@ def test_everything_that_the_survey_says_is_on_the_page() -> None:
         for text in (each["title"], *each["says"]):
             assert text in written
         assert (each["fix"] in written) == (each["pulse"] in ("wrong", "not-known"))
+    drift = survey["drift"]
+    for text in (*drift["says"], *drift["not_checked"][0].values(), "Differences beside these: 4."):
+        assert text in written
+    for each in drift["differences"]:
+        for text in (
+            each["resource"] + each["property"],
+            each["expected"],
+            each["found"],
+            *each["says"],
+            *each["closes"],
+        ):
+            assert text in written
     assert "iot:ListAuditTasks" in written
     assert "2026-11-24 04:10" in written
 
@@ -67,6 +109,9 @@ def test_the_sample_of_the_other_tests_has_the_form_of_the_product() -> None:
     product = survey_json(a_survey())
 
     assert set(SURVEY) == set(product)
+    assert set(SURVEY["drift"]) == set(product["drift"])
+    for rows in ("differences", "not_checked"):
+        assert [*SURVEY["drift"][rows][0]] == [*product["drift"][rows][0]]
     for rows in ("controls", "liveness"):
         assert {name for each in SURVEY[rows] for name in each} == {name for each in product[rows] for name in each}
 
@@ -78,9 +123,15 @@ def test_what_is_wrong_stands_before_what_is_well() -> None:
     assert lines[:3] == ["wrong", "not-known", "not-yet"]
 
 
-@pytest.mark.parametrize("state", [*State, *Pulse])
+def test_a_survey_from_before_drift_was_read_has_a_page() -> None:
+    before = {name: value for name, value in SURVEY.items() if name != "drift"}
+
+    assert "as it was deployed" not in survey_page(before)
+
+
+@pytest.mark.parametrize("state", [*State, *Pulse, *DriftState])
 def test_every_state_has_a_tone_of_its_own_or_is_calm(state: str) -> None:
-    calm = {State.NOT_AVAILABLE_HERE, Pulse.NOT_YET, Pulse.NOT_AVAILABLE_HERE}
+    calm = {State.NOT_AVAILABLE_HERE, Pulse.NOT_YET, Pulse.NOT_AVAILABLE_HERE, DriftState.NO_STACK}
 
     assert (state in page._TONES) != (state in calm)
 

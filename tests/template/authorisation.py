@@ -263,6 +263,15 @@ def _on_bucket(action: str) -> _Needs:
     return needs
 
 
+_STACK = _on(lambda parameters, _: [f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{parameters['StackName']}/x"])
+
+
+def _detection(service: str, call: Call, _place: Place) -> Iterator[Need]:
+    """Either needs both (CloudFormation user guide, using-cfn-stack-drift, considerations)."""
+    stack = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{call.parameters['StackName']}/x"
+    yield from (Need(f"{service}:{action}", stack) for action in ("DetectStackDrift", "DetectStackResourceDrift"))
+
+
 _OPERATIONS: dict[str, dict[str, _Needs]] = {
     "iot": {
         "AddThingToThingGroup": _iot("thing/{thingName}", "thinggroup/{thingGroupName}"),
@@ -329,10 +338,13 @@ _OPERATIONS: dict[str, dict[str, _Needs]] = {
         "UpdateItem": _on_item,
     },
     "accessanalyzer": {"ListAnalyzers": _NOWHERE},
+    "cloudcontrol": {"GetResourceRequestStatus": _NOWHERE, "UpdateResource": _NOWHERE},
     "cloudformation": {
-        "ListStackResources": _on(
-            lambda parameters, _: [f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{parameters['StackName']}/x"]
-        )
+        "DescribeStackDriftDetectionStatus": _NOWHERE,
+        "DescribeStackResourceDrifts": _STACK,
+        "DetectStackDrift": _detection,
+        "DetectStackResourceDrift": _detection,
+        "ListStackResources": _STACK,
     },
     "cloudtrail": {
         "DescribeTrails": _NOWHERE,
@@ -367,7 +379,7 @@ _OPERATIONS: dict[str, dict[str, _Needs]] = {
 }
 """By botocore's name of the service, then by operation."""
 
-_PREFIXES = {"iot-data": "iot", "accessanalyzer": "access-analyzer"}
+_PREFIXES = {"iot-data": "iot", "accessanalyzer": "access-analyzer", "cloudcontrol": "cloudformation"}
 """Services whose actions begin with another word than botocore's name."""
 
 OPERATIONS = [(service, operation) for service, rules in _OPERATIONS.items() for operation in rules]

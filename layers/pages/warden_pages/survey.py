@@ -16,6 +16,8 @@ _TONES = {
     "off": "bad",
     "wrong": "bad",
     "not-known": "open",
+    "in-sync": "good",
+    "drifted": "bad",
 }
 _OWNERS = {"ours": "our stacks", "theirs": "somebody else", "both": "our stacks and somebody else"}
 _FIRST = ("wrong", "not-known", "not-yet")
@@ -33,6 +35,7 @@ def survey_page(survey: Mapping[str, Any]) -> str:
         states=[[_state(state), number] for state, number in survey["states"].items() if number],
         controls=[_row(each, each["state"]) for each in survey["controls"]],
         liveness=sorted((_row(each, each["pulse"]) for each in survey["liveness"]), key=itemgetter("order")),
+        drift=_drift(survey["drift"]) if "drift" in survey else None,
         changes=[[_moment(since), what] for since, what in _changes(survey)],
         at=_moment(survey["at"]),
     )
@@ -47,6 +50,16 @@ def _row(each: Mapping[str, Any], state: str) -> dict[str, Any]:
         "owner": _OWNERS.get(each.get("owner", ""), _words(each.get("owner", ""))),
         "evidence": [(name, value or "none") for name, value in each["evidence"].items()],
         "fix": each.get("fix", "") if state in _ASKS else "",
+    }
+
+
+def _drift(drift: Mapping[str, Any]) -> dict[str, Any]:
+    """Prepare the drift; a survey of a service from before it was read has none."""
+    return {
+        **drift,
+        "state": _state(drift["state"]),
+        "at": _moment(drift["at"]),
+        "differences": [{**each, "since": _moment(each["since"])} for each in drift["differences"]],
     }
 
 

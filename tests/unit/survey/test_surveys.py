@@ -90,7 +90,7 @@ class TestOnRecord:
 
         second = ours.survey()
 
-        assert replace(second, at=first.at) == first
+        assert replace(second, at=first.at, drift=first.drift) == first
         assert ours.world.notices.sent == []
         assert len([key for key in ours.world.ledger.records if key.partition == "SURVEY"]) == 2
 

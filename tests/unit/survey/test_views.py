@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from warden.survey.model import Control, Liveness, Owner, Pulse, State, Survey
+from warden.survey.model import (
+    Control,
+    Difference,
+    Drift,
+    DriftState,
+    Liveness,
+    NotChecked,
+    Owner,
+    Pulse,
+    State,
+    Survey,
+)
 from warden.survey.views import survey_json
 
 AT = datetime(2026, 11, 26, 4, tzinfo=UTC)
@@ -41,6 +53,24 @@ SURVEY = Survey(
         Liveness(key="audit-report", title="An audit reports every day", pulse=Pulse.NOT_YET, since=AT),
     ),
     lacking=("iot:GetV2LoggingOptions",),
+    drift=Drift(
+        state=DriftState.DRIFTED,
+        at=AT,
+        differences=(
+            Difference(
+                resource="Logging",
+                type="AWS::IoT::Logging",
+                path="/DefaultLogLevel",
+                expected="ERROR",
+                found="DISABLED",
+                since=AT,
+                controls=(3,),
+                closes=("undo it",),
+            ),
+        ),
+        left_out=2,
+        not_checked=(NotChecked(resource="Mail", type="AWS::SNS::Subscription", why="no such type"),),
+    ),
 )
 
 
@@ -99,4 +129,35 @@ def test_it_is_json_of_plain_words() -> None:
             },
         ],
         "lacking": ["iot:GetV2LoggingOptions"],
+        "drift": {
+            "state": "drifted",
+            "at": "2026-11-26T04:00:00.000000Z",
+            "says": [],
+            "differences": [
+                {
+                    "resource": "Logging",
+                    "type": "AWS::IoT::Logging",
+                    "property": "/DefaultLogLevel",
+                    "expected": "ERROR",
+                    "found": "DISABLED",
+                    "since": "2026-11-26T04:00:00.000000Z",
+                    "controls": [3],
+                    "says": [],
+                    "closes": ["undo it"],
+                }
+            ],
+            "left_out": 2,
+            "not_checked": [{"resource": "Mail", "type": "AWS::SNS::Subscription", "why": "no such type"}],
+        },
+    }
+
+
+def test_before_cloudformation_has_answered_there_is_no_time() -> None:
+    assert survey_json(replace(SURVEY, drift=Drift()))["drift"] == {
+        "state": "not-yet",
+        "at": "",
+        "says": [],
+        "differences": [],
+        "left_out": 0,
+        "not_checked": [],
     }

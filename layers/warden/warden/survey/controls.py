@@ -25,6 +25,8 @@ class ControlTerms:
     title: str
     checks: Sequence[str]
     closes: Sequence[str]
+    resources: Sequence[str] = ()
+    """What the baseline's stack makes for it, by the names of its template."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class Baseline:
     def checks(self) -> frozenset[str]:
         """Every audit check that a control names."""
         return frozenset(check for each in self.controls.values() for check in each.checks) - {EVERY_CHECK}
+
+    def controls_of(self, resource: str) -> tuple[int, ...]:
+        """List the numbers of the controls that a resource of the baseline's template belongs to."""
+        return tuple(each.number for each in self.controls.values() if resource in each.resources)
 
 
 def controls_data() -> dict[str, Any]:
@@ -57,6 +63,7 @@ def baseline() -> Baseline:
             title=each["title"],
             checks=tuple(each["checks"]),
             closes=tuple(each["closes"]),
+            resources=tuple(each["resources"]),
         )
         for each in data["control"]
     }

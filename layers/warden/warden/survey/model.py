@@ -77,6 +77,65 @@ class Liveness:
     fix: str = ""
 
 
+class DriftState(StrEnum):
+    """Whether what the baseline's stack made is as it was deployed."""
+
+    IN_SYNC = "in-sync"
+    """Every property that CloudFormation compares; `not_checked` are the resources that it does not."""
+    DRIFTED = "drifted"
+    NO_STACK = "no-stack"
+    NOT_YET = "not-yet"
+    """CloudFormation is still comparing."""
+    NOT_KNOWN = "not-known"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A property of a resource that is not as it was deployed; without a `path` it is the resource that is gone.
+
+    What AWS wrote is escaped and cut. `controls` are the numbers of the controls that the resource belongs to.
+    """
+
+    resource: str
+    type: str
+    path: str
+    expected: str
+    found: str
+    since: datetime
+    controls: Sequence[int] = ()
+    says: Sequence[str] = ()
+    closes: Sequence[str] = ()
+
+    @property
+    def key(self) -> str:
+        """The name of the property in the stack, without spaces."""
+        return f"{self.resource}{self.path}".replace(" ", "\\u0020")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotChecked:
+    """A resource of the stack that CloudFormation did not compare, and why."""
+
+    resource: str
+    type: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """What of the baseline's stack is not as it was deployed, as CloudFormation found it `at` a moment.
+
+    `left_out` counts the differences beyond those that are kept.
+    """
+
+    state: DriftState = DriftState.NOT_YET
+    at: datetime | None = None
+    says: Sequence[str] = ()
+    differences: Sequence[Difference] = ()
+    left_out: int = 0
+    not_checked: Sequence[NotChecked] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Survey:
     """What the account had at a moment. `lacking` are the actions that our role was denied."""
@@ -89,6 +148,7 @@ class Survey:
     controls: Sequence[Control]
     liveness: Sequence[Liveness]
     lacking: Sequence[str] = ()
+    drift: Drift = field(default_factory=Drift)
 
     @property
     def states(self) -> Mapping[State, int]:

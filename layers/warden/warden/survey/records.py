@@ -15,6 +15,23 @@ from warden.survey.model import Change, Survey
 LATEST = Key("SURVEY", "LATEST")
 
 
+class WatchState(StrEnum):
+    """How far the comparison of the baseline's stack with its template is."""
+
+    IDLE = "idle"
+    DUE = "due"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """The detection of drift that is due since a moment, or running since then under an id of CloudFormation's."""
+
+    state: WatchState = WatchState.IDLE
+    since: datetime | None = None
+    detection: str = ""
+
+
 class Owed(StrEnum):
     """What is done about a survey that is on record, in this order."""
 
@@ -27,7 +44,9 @@ class Owed(StrEnum):
 class SurveyRecord:
     """A survey with what became worse, and what is still owed about it.
 
-    `known` is the last state of each control and line that was really read: not known is no state to compare with.
+    `known` is the last state of each control and line that was really read: not known is no state to compare with. A
+    property that drifted is known by its key until CloudFormation finds it as it was deployed. `changed_at` is when
+    something became worse, if that was after the survey.
     """
 
     survey: Survey
@@ -35,6 +54,8 @@ class SurveyRecord:
     known: Mapping[str, str] = field(default_factory=dict)
     changes: Sequence[Change] = ()
     owed: Sequence[Owed] = ()
+    watch: Watch = field(default_factory=Watch)
+    changed_at: datetime | None = None
     version: int = 0
 
 

@@ -22,10 +22,12 @@ from warden.survey.controls import Baseline
 from warden.survey.facts import Facts, lacking, read_facts
 from warden.survey.judge import JUDGES
 from warden.survey.liveness import LINES, Heard
-from warden.survey.model import Change, Control, Liveness, Pulse, State, Survey
+from warden.survey.model import Change, Control, Drift, Liveness, Pulse, State, Survey
 from warden.survey.notice import body_of, subject_of
-from warden.survey.records import LATEST, SURVEYS, Owed, SurveyRecord, read_latest
+from warden.survey.records import LATEST, SURVEYS, Owed, SurveyRecord, WatchState, read_latest
 from warden.survey.views import SCHEMA_VERSION, survey_json
+from warden.survey.watch import Ports as WatchPorts
+from warden.survey.watch import drift_of_survey, is_of_drift, step, still_so, watch_of_survey
 
 _EVERY = timedelta(hours=23, minutes=50)
 """A schedule of every quarter of an hour finds a survey due once a day, at about the same time."""
@@ -37,7 +39,7 @@ type Page = Callable[[Mapping[str, Any]], str]
 """Makes the page for people from the JSON for programs. It is handed in: its templates are a layer of their own."""
 
 
-class Ports(HasLedger, HasNotices, Protocol):
+class Ports(HasLedger, HasNotices, WatchPorts, Protocol):
     """What a survey touches."""
 
     @property
@@ -63,9 +65,10 @@ class Surveying:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run did: the survey that it made, if one was due, and what could not be sent yet."""
+    """What a run did: the survey that was due, the drift that was answered, and what could not be sent yet."""
 
     survey: Survey | None
+    drift: Drift | None
     owed: Sequence[Owed]
 
 
@@ -75,9 +78,24 @@ def survey_when_due(surveying: Surveying, *, now: bool = False) -> Run:
     if record is not None:
         record = _settle(record, surveying)
         if not now and surveying.clock() - record.survey.at < _EVERY:
-            return Run(None, record.owed)
+            return replace(_watch(record, surveying), survey=None)
     made = _settle(retry_on_conflict(lambda: _survey(surveying)), surveying)
-    return Run(made.survey, made.owed)
+    return _watch(made, surveying)
+
+
+def _watch(record: SurveyRecord, surveying: Surveying) -> Run:
+    """Take the next step of the detection of drift, and tell what it found."""
+    settings = surveying.settings
+    after = step(record, surveying.ports, settings.baseline_stack, surveying.baseline, surveying.clock())
+    if after is None:
+        return Run(record.survey, None, record.owed)
+    after = _settle(_committed(after, surveying), surveying)
+    return Run(after.survey, after.survey.drift if after.watch.state is WatchState.IDLE else None, after.owed)
+
+
+def _committed(record: SurveyRecord, surveying: Surveying) -> SurveyRecord:
+    surveying.ports.ledger.commit(Put(LATEST, SURVEYS.record(record), record.version))
+    return replace(record, version=record.version + 1)
 
 
 def _survey(surveying: Surveying) -> SurveyRecord:
@@ -98,6 +116,7 @@ def _survey(surveying: Surveying) -> SurveyRecord:
         controls=tuple(_controls(facts, surveying, last)),
         liveness=tuple(_liveness(facts, surveying, heard, last)),
         lacking=tuple(lacking(facts)),
+        drift=drift_of_survey(facts, last),
     )
     changes = tuple(_worse(survey, last)) if last else ()
     record = SurveyRecord(
@@ -106,6 +125,7 @@ def _survey(surveying: Surveying) -> SurveyRecord:
         known={**(last.known if last else {}), **_known(survey)},
         changes=changes,
         owed=(Owed.REPORTS, Owed.EVENT, Owed.NOTICE) if changes else (Owed.REPORTS,),
+        watch=watch_of_survey(facts, last),
     )
     day = Key("SURVEY", f"{now:%Y-%m-%d}")
     kept = {**SURVEYS.record(record), EXPIRY: int((now + settings.case_retention).timestamp())}
@@ -180,6 +200,8 @@ def _worse(survey: Survey, last: SurveyRecord) -> Iterator[Change]:
         if before and _is_worse(before, after):
             todo = entry.closes if isinstance(entry, Control) else (entry.fix,)
             yield Change(key=key, title=entry.title, before=before, after=after, says=entry.says, todo=todo)
+    if Owed.NOTICE in last.owed:
+        yield from (each for each in last.changes if is_of_drift(each.key) and still_so(each, survey.drift))
 
 
 def _last_of(key: str, after: str, states: Mapping[str, str], last: SurveyRecord) -> str:
@@ -203,10 +225,8 @@ def _settle(record: SurveyRecord, surveying: Surveying) -> SurveyRecord:
             _DUTIES[each](record, surveying)
         except NotSent:
             continue
-        record = replace(record, owed=tuple(owed for owed in record.owed if owed is not each))
-        put = Put(LATEST, SURVEYS.record(record), record.version)
-        surveying.ports.ledger.commit(put)
-        record = replace(record, version=record.version + 1)
+        owed = tuple(owed for owed in record.owed if owed is not each)
+        record = _committed(replace(record, owed=owed), surveying)
     return record
 
 
@@ -232,13 +252,13 @@ def _tell_people(record: SurveyRecord, surveying: Surveying) -> None:
 
 def event_of(record: SurveyRecord) -> dict[str, Any]:
     """Return the event: what became worse. Its id is the same however often it is sent."""
-    survey = record.survey
+    survey, at = record.survey, to_text(record.changed_at or record.survey.at)
     return {
         "schema": SCHEMA_VERSION,
-        "id": f"survey:{to_text(survey.at)}",
+        "id": f"survey:{at}",
         "account": survey.account,
         "region": survey.region,
-        "at": to_text(survey.at),
+        "at": at,
         "changes": [
             {"key": each.key, "before": each.before, "after": each.after, "says": [*each.says]}
             for each in record.changes

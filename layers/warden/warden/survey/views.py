@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from warden.core.clock import to_text
-from warden.survey.model import Control, Liveness, Survey
+from warden.survey.model import Control, Difference, Drift, Liveness, Survey
 
 SCHEMA_VERSION = 1
 """Counts up when a name changes its meaning or goes; a new name alone does not count."""
@@ -25,6 +25,32 @@ def survey_json(survey: Survey) -> dict[str, Any]:
         "controls": [_control(each) for each in survey.controls],
         "liveness": [_liveness(each) for each in survey.liveness],
         "lacking": list(survey.lacking),
+        "drift": _drift(survey.drift),
+    }
+
+
+def _drift(drift: Drift) -> dict[str, Any]:
+    return {
+        "state": drift.state.value,
+        "at": to_text(drift.at) if drift.at else "",
+        "says": list(drift.says),
+        "differences": [_difference(each) for each in drift.differences],
+        "left_out": drift.left_out,
+        "not_checked": [{"resource": each.resource, "type": each.type, "why": each.why} for each in drift.not_checked],
+    }
+
+
+def _difference(difference: Difference) -> dict[str, Any]:
+    return {
+        "resource": difference.resource,
+        "type": difference.type,
+        "property": difference.path,
+        "expected": difference.expected,
+        "found": difference.found,
+        "since": to_text(difference.since),
+        "controls": list(difference.controls),
+        "says": list(difference.says),
+        "closes": list(difference.closes),
     }
 
 
