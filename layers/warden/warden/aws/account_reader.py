@@ -361,7 +361,7 @@ class AwsAccountReader:
             policy=attributes.get("Policy", ""),
         )
 
-    @_answered
+    @answered
     def subscription(self, topic: str, queue: str) -> Subscription | None:
         """Look for the queue among the subscriptions; one that is not confirmed, or was deleted, has no ARN."""
         pages = self._of.sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
