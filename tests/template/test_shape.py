@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.template.alarms import told
 from tests.template.transformed import TEMPLATE, deployed, logical_functions, reference, resources, written
 from warden.settings import Settings
 
@@ -156,7 +157,8 @@ class TestNothingIsLost:
     def test_an_alarm_tells_people(self, alarm: str) -> None:
         properties = resources("AWS::CloudWatch::Alarm")[alarm]
 
-        assert [reference(action) for action in properties["AlarmActions"]] == ["NoticesTopic"]
+        [actions] = [properties[each] for each in ("AlarmActions", "InsufficientDataActions") if each in properties]
+        assert [reference(action) for action in actions] == ["NoticesTopic"]
         assert properties["AlarmDescription"]
 
     def test_the_alarms_on_the_survey_watch_what_it_counts(self) -> None:
@@ -180,7 +182,16 @@ class TestNothingIsLost:
 
         assert alarm["Period"] * alarm["EvaluationPeriods"] == 26 * 3600 <= 7 * 86400
         assert alarm["DatapointsToAlarm"] == alarm["EvaluationPeriods"]
-        assert (alarm["Statistic"], alarm["TreatMissingData"]) == ("SampleCount", "breaching")
+        assert alarm["Statistic"] == "SampleCount"
+
+    def test_the_alarm_of_a_missing_survey_is_silent_until_one_is_missing(self) -> None:
+        """Also at the deployment, when there was none yet, and while there is one a day."""
+        alarm = resources("AWS::CloudWatch::Alarm")["SurveyMissingAlarm"]
+        surveyed = {24 * day for day in range(5)}
+
+        [(hour, state)] = told(alarm, surveyed, until=max(surveyed) + 72)
+        assert state == "INSUFFICIENT_DATA"
+        assert 26 < hour - max(surveyed) <= 27
 
     def test_the_survey_asks_about_every_schedule_but_its_own(self) -> None:
         scheduled = {name for name, each in resources("AWS::Events::Rule").items() if "ScheduleExpression" in each} - {
