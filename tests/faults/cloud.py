@@ -39,8 +39,8 @@ PAGE = 2
 _BACKENDS: dict[Any, str] = {"iot": REGION, "s3": "aws"}
 
 
-_BYTES = ("iot-data", "acm-pca")
-"""The services that are sent bytes, of which JSON makes something else; what they are sent nobody changes."""
+_UNCHANGED = ("iot-data", "acm-pca", "dynamodb")
+"""The services that are sent what nobody changes: bytes, of which JSON makes something else, and typed items."""
 
 _READS = ("Get", "List", "Describe", "Query")
 """What operations that change nothing begin with."""
@@ -155,10 +155,10 @@ class MotoCloud:
         if not self._stands_in(call):
             return None
         # Data goes through JSON both ways, as on the wire: nobody holds what another may change.
-        asked = call.parameters if call.service in _BYTES else json.loads(json.dumps(call.parameters))
+        asked = call.parameters if call.service in _UNCHANGED else json.loads(json.dumps(call.parameters))
         given = self._given(call, asked)
-        if given is None:
-            return None
+        if given is None or call.service == "dynamodb":
+            return given
         answer: dict[str, Any] = json.loads(json.dumps(given))
         shape = call.model.operation_model(call.operation).output_shape
         # Of what is not AWS IoT's nothing has to be made: records are too many to look into.

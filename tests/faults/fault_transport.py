@@ -5,8 +5,9 @@ The SDK is real: it validates, retries, waits and parses as in a function. What 
 
 A call that nothing is done to need not take that way: a stand-in may answer it at once (`Cloud.at_once`), and a call
 that was made before, from the same state, has its answer already (`Remembered`). Both give what the SDK gives
-(test_engine.py holds every flow's answers against the SDK's). A call that is struck, and all its repetitions, and
-every call that AWS refuses, goes through the SDK; where a call is denied for good, the first.
+(test_engine.py holds every flow's answers against the SDK's). Every call that AWS refuses goes through the SDK, and a
+call that is struck, with all its repetitions. But what the SDK makes of a fault that keeps requests from AWS is asked
+of it once for each operation, and a crash or a second delivery is nothing that it could know of.
 """
 
 from __future__ import annotations
@@ -123,7 +124,16 @@ def remembered(call: Call, answer: Any) -> Remembered:
     if isinstance(body := kept.get("Body"), StreamingBody):
         kept["Body"] = body.read()
         answer["Body"] = StreamingBody(BytesIO(kept["Body"]), len(kept["Body"]))
-    return Remembered(str(call), _said(call), pickle.dumps(kept))
+    return Remembered(str(call), _said(call), written(kept))
+
+
+def written(value: object) -> bytes:
+    """Write a value down: equal ones alike, whether the same text in it twice is one object or two."""
+    file = BytesIO()
+    pickler = pickle.Pickler(file)
+    pickler.fast = True
+    pickler.dump(value)
+    return file.getvalue()
 
 
 def _said(call: Call) -> str:
@@ -165,6 +175,10 @@ class Wire:
     _known_from: int = 0
     denials: dict[str, tuple[type[ClientError], Any, str]] = field(default_factory=dict)
     """How the SDK told of each denial: it makes none again, and tells of the next in the same words."""
+    refusals: dict[tuple[str, FaultKind], tuple[type[ClientError], Any, str]] = field(default_factory=dict)
+    """How the SDK told of each fault that refuses a call."""
+    sent_again: set[str] = field(default_factory=set)
+    """The calls that the SDK was seen to send again when they are throttled."""
     taken: set[int] = field(default_factory=set)
 
     def begin(self, count: int = 0, strikes: tuple[FaultPoint, ...] = (), known: Sequence[Remembered] = ()) -> None:
@@ -206,16 +220,65 @@ class Wire:
         return answer
 
     def _made(self, real: Callable[..., Any], client: BaseClient, call: Call) -> Any:
-        at_once = self.shortens and self._fate(call) is None
-        if at_once and str(call) in self.denied:
-            self._deny(call)
-        if at_once and str(call) not in self.denied and (answer := self.cloud.at_once(call)) is not None:
+        if self.shortens and (answer := self._without_the_sdk(call)) is not None:
             return answer
         self._under_way.append(call)
         try:
-            return real(client, call.operation, dict(call.parameters))
+            answer = real(client, call.operation, dict(call.parameters))
+        except ClientError as error:
+            self._learn(call, error)
+            raise
+        else:
+            self._learn(call)
+            return answer
         finally:
             self._under_way.pop()
+
+    def _without_the_sdk(self, call: Call) -> Any:
+        """Make a call as the SDK would, if it is known how; None where the SDK has to."""
+        fate = self._fate(call)
+        if fate is None:
+            if str(call) in self.denied:
+                return self._deny(call)
+            return self.cloud.at_once(call)
+        self._refuse(call, fate)
+        if fate is FaultKind.CRASH_BEFORE:
+            self._note(call, fate)
+            raise Crash(str(call))
+        if fate is FaultKind.DUPLICATE:
+            self._note(call, fate)
+            call.attempts = 1
+            self._deliver_again()
+            return self.cloud.at_once(call)
+        if fate is FaultKind.CRASH_AFTER and self.cloud.at_once(call) is not None:
+            self._note(call, fate)
+            raise Crash(str(call))
+        if fate is FaultKind.THROTTLED_ONCE and str(call) in self.sent_again:
+            answer = self.cloud.at_once(call)
+            if answer is not None:
+                self._note(call, fate)
+            return answer
+        return None
+
+    def _refuse(self, call: Call, fate: FaultKind) -> None:
+        """Refuse a call in the words in which the SDK told of that refusal, once it has."""
+        if refusal := self.refusals.get((str(call), fate)):
+            self._note(call, fate)
+            if fate is FaultKind.DENIED_FOR_GOOD:
+                self.denied.add(str(call))
+            kind, said, operation = refusal
+            raise kind(said, operation)
+
+    def _learn(self, call: Call, error: ClientError | None = None) -> None:
+        """Keep what the SDK makes of a fault that keeps a request from AWS: it is the same for each such request."""
+        fate = self._fate(call)
+        if fate is FaultKind.THROTTLED_ONCE and call.attempts > 1:
+            self.sent_again.add(str(call))
+        elif error and fate in _REFUSED:
+            self.refusals[str(call), fate] = type(error), error.response, error.operation_name
+
+    def _note(self, call: Call, fate: FaultKind) -> None:
+        self.struck.append(f"call {call.number}, {call}: {fate}")
 
     def _check(self, client: BaseClient, call: Call) -> None:
         """Have a request be one that the SDK and AWS take; what was taken once is taken again."""
@@ -244,7 +307,7 @@ class Wire:
         if (fate := self._fate(call)) is None:
             return self.cloud.answer(call, request)
         if call.attempts == 1:
-            self.struck.append(f"call {call.number}, {call}: {fate}")
+            self._note(call, fate)
         return self._strike(fate, call, request)
 
     def _strike(self, fate: FaultKind, call: Call, request: AWSPreparedRequest) -> AWSResponse:
