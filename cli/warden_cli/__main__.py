@@ -207,6 +207,34 @@ def _add_baseline(commands: _Commands, asks: ArgumentParser) -> None:
     plan.add_argument("--json", action="store_true", help="answer for programs")
     plan.set_defaults(run=baseline_commands.plan)
     _add_roles(kinds)
+    _add_narrow(kinds)
+
+
+def _add_narrow(kinds: _Commands) -> None:
+    words = "propose a narrower document for an AWS IoT policy, compared offline for a sample of its devices"
+    narrow = kinds.add_parser(
+        "narrow", help=words, description=f"{_sentence(words)} Nothing is written to AWS without --try-in-account."
+    )
+    narrow.add_argument("policy", metavar="POLICY")
+    narrow.add_argument(
+        "--topic", action="append", default=[], metavar="TOPIC", help="a topic that devices use: 'telemetry/{thing}/#'"
+    )
+    narrow.add_argument("--publish", action="append", default=[], metavar="TOPIC", help="the same, to publish on only")
+    narrow.add_argument("--subscribe", action="append", default=[], metavar="TOPIC", help="the same, to receive only")
+    narrow.add_argument(
+        "--keep", action="append", default=[], metavar="RESOURCE", help="what stays as it is: 'rolealias/fleet'"
+    )
+    narrow.add_argument("--all", action="store_true", help="compare every device, not a sample")
+    narrow.add_argument("--write", default="", metavar="FILE", help="write the document into a file")
+    narrow.add_argument(
+        "--try-in-account",
+        action="store_true",
+        help="have AWS IoT judge it as well: makes a policy, attached to nothing, and deletes it again",
+    )
+    narrow.add_argument("--region", default="", help="the policy's region (default: $AWS_REGION)")
+    narrow.add_argument("--profile", default="", help="the AWS profile to use")
+    narrow.add_argument("--json", action="store_true", help="answer for programs")
+    narrow.set_defaults(run=baseline_commands.narrow)
 
 
 def _add_roles(kinds: _Commands) -> None:

@@ -77,6 +77,13 @@ def roles(arguments: Namespace, console: Console) -> Exit:
     return report_roles(arguments, console)
 
 
+def narrow(arguments: Namespace, console: Console) -> Exit:
+    """Propose a narrower document for an AWS IoT policy, compared for a sample of its devices."""
+    from warden_cli.baseline_narrow import narrow_policy
+
+    return narrow_policy(arguments, console)
+
+
 def doctor(arguments: Namespace, console: Console) -> Exit:
     """Check devices, account and service for what keeps findings or answers from arriving."""
     from warden_cli.doctor import examine

@@ -1,7 +1,8 @@
 """What an account has of access to judge: role aliases with their roles, generated policies, policies of devices.
 
 The rules are those of AWS's pages: one generation at a time and 50 a day, a token that starts a job once, IAM's
-documents encoded for URLs.
+documents encoded for URLs, five versions of a policy. `TestAuthorization` answers by the evaluator of tests/template,
+not by that of the command.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
+
+from tests.template.iot_policy import admits
 
 type Document = Mapping[str, Any]
 type Asked = Mapping[str, Any]
@@ -55,6 +58,20 @@ class JobModel:
 
 
 @dataclass
+class PolicyModel:
+    """A policy of AWS IoT with its versions."""
+
+    versions: dict[str, Document | str]
+    default: str
+
+    @property
+    def text(self) -> str:
+        """The default version as AWS IoT keeps it."""
+        document = self.versions[self.default]
+        return document if isinstance(document, str) else json.dumps(document)
+
+
+@dataclass
 class AccessModel:
     """The account's part of this. Roles are by name, aliases lead to ARNs."""
 
@@ -72,6 +89,18 @@ class AccessModel:
     start_fails: tuple[str, int] | None = None
     raw_policy: str = ""
     """What a generated policy is instead of JSON."""
+    policies: dict[str, PolicyModel] = field(default_factory=dict)
+    attached: dict[str, list[str]] = field(default_factory=dict)
+    """By target: the policies that are attached to it."""
+    certificates: dict[str, list[str]] = field(default_factory=dict)
+    """By the ARN of a certificate: its things."""
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    """By thing group: its things."""
+    takes_names: bool = True
+    """Whether TestAuthorization heeds the names of policies to add and to skip."""
+    made: list[str] = field(default_factory=list)
+    """The policies that were created, in order."""
+    asked_to_judge: int = 0
 
     def alias(self, name: str, role: str, **model: Any) -> RoleModel:
         """Add an alias and its role."""
@@ -85,6 +114,28 @@ class AccessModel:
             if job.status == "IN_PROGRESS":
                 job.status = "FAILED" if job.role.rpartition("/")[2] in self.failures else status
                 job.completed = when or datetime.now(UTC)
+
+    def policy(self, name: str, document: Document | str, *, versions: int = 1) -> None:
+        """Add a policy whose default is its last version."""
+        older: dict[str, Document | str] = {str(number): {"Statement": []} for number in range(1, versions)}
+        self.policies[name] = PolicyModel({**older, str(versions): document}, str(versions))
+
+    def device(self, *things: str, policies: tuple[str, ...] = ()) -> str:
+        """Add a certificate with its things, and attach policies to it."""
+        arn = f"{IOT}cert/{len(self.certificates):064x}"
+        self.certificates[arn] = [*things]
+        self.attached[arn] = [*policies]
+        return arn
+
+    def group(self, name: str, *things: str, policies: tuple[str, ...] = ()) -> None:
+        """Add a group of things, and attach policies to it."""
+        self.groups[name] = [*things]
+        self.attached[f"{IOT}thinggroup/{name}"] = [*policies]
+
+    def effective(self, principal: str, thing: str) -> list[str]:
+        """Name the policies of a certificate, and of the groups of its thing."""
+        groups = [f"{IOT}thinggroup/{name}" for name, things in self.groups.items() if thing in things]
+        return [*dict.fromkeys(name for target in (principal, *groups) for name in self.attached.get(target, []))]
 
 
 def _list_aliases(here: AccessModel, asked: Asked) -> dict[str, Any]:
@@ -201,6 +252,76 @@ def _generated(here: AccessModel, asked: Asked) -> dict[str, Any]:
     return {"jobDetails": details, "generatedPolicyResult": {"properties": properties, "generatedPolicies": policies}}
 
 
+def _policy(here: AccessModel, asked: Asked) -> dict[str, Any]:
+    policy = here.policies.get(asked["policyName"])
+    if policy is None:
+        raise RefusedError("ResourceNotFoundException", 404)
+    name = asked["policyName"]
+    return {
+        "policyName": name,
+        "policyArn": f"{IOT}policy/{name}",
+        "policyDocument": policy.text,
+        "defaultVersionId": policy.default,
+    }
+
+
+def _versions(here: AccessModel, asked: Asked) -> dict[str, Any]:
+    policy = here.policies[asked["policyName"]]
+    rows = [{"versionId": each, "isDefaultVersion": each == policy.default} for each in policy.versions]
+    return {"policyVersions": [*reversed(rows)]}
+
+
+def _targets(here: AccessModel, asked: Asked) -> dict[str, Any]:
+    targets = [target for target, names in here.attached.items() if asked["policyName"] in names]
+    begin = len(asked.get("marker", ""))
+    return {"targets": targets[begin : begin + 3]} | (
+        {"nextMarker": "A" * (begin + 3)} if len(targets) > begin + 3 else {}
+    )
+
+
+def _principals(here: AccessModel, asked: Asked) -> dict[str, Any]:
+    principals = [arn for arn, things in here.certificates.items() if asked["thingName"] in things]
+    return {"principals": [*principals, "eu-central-1:cognito-identity"]}
+
+
+def _effective(here: AccessModel, asked: Asked) -> dict[str, Any]:
+    names = here.effective(asked["principal"], asked.get("thingName", ""))
+    return {"effectivePolicies": [{"policyName": name, "policyDocument": here.policies[name].text} for name in names]}
+
+
+def _create_policy(here: AccessModel, asked: Asked) -> dict[str, Any]:
+    name = asked["policyName"]
+    if name in here.policies:
+        raise RefusedError("ResourceAlreadyExistsException", 409)
+    if len("".join(asked["policyDocument"].split())) > 2048:
+        raise RefusedError("MalformedPolicyException")
+    here.policies[name] = PolicyModel({"1": asked["policyDocument"]}, "1")
+    here.made.append(name)
+    return {"policyName": name}
+
+
+def _delete_policy(here: AccessModel, asked: Asked) -> dict[str, Any]:
+    if any(asked["policyName"] in names for names in here.attached.values()):
+        raise RefusedError("DeleteConflictException", 409)
+    if here.policies.pop(asked["policyName"], None) is None:
+        raise RefusedError("ResourceNotFoundException", 404)
+    return {}
+
+
+def _judge(here: AccessModel, asked: Asked) -> dict[str, Any]:
+    here.asked_to_judge += 1
+    thing, names = asked["clientId"], here.effective(asked["principal"], asked["clientId"])
+    if here.takes_names:
+        names = [*(each for each in names if each not in asked["policyNamesToSkip"]), *asked["policyNamesToAdd"]]
+    documents = [json.loads(here.policies[name].text) for name in names]
+    results = []
+    for info in asked["authInfos"]:
+        [resource] = info["resources"]
+        allowed = admits(documents, f"iot:{info['actionType'].title()}", resource, thing)
+        results.append({"authInfo": info, "authDecision": "ALLOWED" if allowed else "IMPLICIT_DENY"})
+    return {"authResults": results}
+
+
 ANSWERS: Mapping[str, Callable[[AccessModel, Asked], dict[str, Any]]] = {
     "iot:ListRoleAliases": _list_aliases,
     "iot:DescribeRoleAlias": _alias,
@@ -213,4 +334,14 @@ ANSWERS: Mapping[str, Callable[[AccessModel, Asked], dict[str, Any]]] = {
     "access-analyzer:ListPolicyGenerations": _list_generations,
     "access-analyzer:StartPolicyGeneration": _start,
     "access-analyzer:GetGeneratedPolicy": _generated,
+    "iot:GetPolicy": _policy,
+    "iot:ListPolicyVersions": _versions,
+    "iot:ListTargetsForPolicy": _targets,
+    "iot:ListPrincipalThings": lambda here, asked: {"things": here.certificates[asked["principal"]]},
+    "iot:ListThingsInThingGroup": lambda here, asked: {"things": here.groups[asked["thingGroupName"]]},
+    "iot:ListThingPrincipals": _principals,
+    "iot:GetEffectivePolicies": _effective,
+    "iot:CreatePolicy": _create_policy,
+    "iot:DeletePolicy": _delete_policy,
+    "iot:TestAuthorization": _judge,
 }

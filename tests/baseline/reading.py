@@ -99,7 +99,7 @@ class ReadableAccount:
         if action in self.denied:
             return 403, {"Code": "AccessDeniedException"}
         try:
-            if action in ACCESS_ANSWERS:
+            if action in ACCESS_ANSWERS and (action not in _ANSWERS or self.access.certificates):
                 return 200, ACCESS_ANSWERS[action](self.access, asked)
             return 200, _ANSWERS[action](self, asked)
         except _RefusedError as refused:

@@ -112,6 +112,15 @@ def test_a_policy_for_any_client_id_is_found(shell: Shell, healthy: ReadableAcco
     assert rows["device-policies"]["health"] == "ok"
 
 
+def test_a_policy_for_the_things_of_its_certificate_alone_is_not(shell: Shell, healthy: ReadableAccount) -> None:
+    attached = {"Bool": {"iot:Connection.Thing.IsAttached": "true"}}
+    healthy.things["pump-3"] = [[{"Statement": {**ANYTHING["Statement"], "Condition": attached}}]]
+
+    rows = examined(shell)
+
+    assert rows["client-ids"]["health"] == rows["device-policies"]["health"] == "ok"
+
+
 def test_a_policy_without_our_topics_is_found(shell: Shell, healthy: ReadableAccount) -> None:
     healthy.things["pump-3"] = [[TELEMETRY]]
 
