@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,8 +27,10 @@ from warden.campaigns.records import (
 from warden.cases.model import CaseState
 from warden.core.errors import Refused
 from warden.core.findings import Source
+from warden.core.mode import Mode
 from warden.core.ports import JobOrder
 from warden.plan.actions import ROTATE_CERTIFICATE
+from warden.plan.model import NeverTouch
 
 ENFORCED = '[rotation]\nmode = "enforce"\n'
 TURN = timedelta(minutes=5)
@@ -401,6 +404,68 @@ def test_the_kill_switch_holds_a_campaign_too() -> None:
     world.order("resume")
     run(world, turns=4)
     assert campaign(world).state is CampaignState.FINISHED
+
+
+@pytest.mark.parametrize("of_the", ["stack", "plan"])
+def test_observe_mode_stops_a_campaign_that_runs(of_the: str) -> None:
+    world = a_campaign(4)
+    world.sweep(after=TURN)
+    assert asked(world) == [("pump-1",)]
+
+    _observe(world, of_the)
+    run(world, turns=3)
+
+    assert asked(world) == [("pump-1",)]
+    assert campaign(world).state is CampaignState.STOPPED
+    [notice] = [each for each in world.notices.sent if "STOPPED" in each.subject]
+    assert "campaigns are in observe mode now" in notice.body
+    with pytest.raises(Refused, match="observe-only"):
+        world.order("campaign-resume")
+
+
+def test_a_campaign_that_observe_mode_stopped_goes_on_in_another_mode_when_a_person_says_so() -> None:
+    world = a_campaign(2)
+    before = world.context
+    _observe(world, "stack")
+    world.sweep(after=TURN)
+
+    world.context = before
+    run(world, turns=3)
+    assert asked(world) == []
+    world.order("campaign-resume")
+    run(world)
+
+    assert campaign(world).in_all.done == 2
+
+
+def _observe(world: World, of_the: str) -> None:
+    settings, plan = world.context.settings, world.context.plan
+    if of_the == "stack":
+        world.context = replace(world.context, settings=replace(settings, mode=Mode.OBSERVE))
+    else:
+        world.context = replace(world.context, plan=replace(plan, campaign_mode=Mode.OBSERVE))
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        NeverTouch(things=("pump-2",)),
+        NeverTouch(thing_types=("ventilator",)),
+        NeverTouch(thing_groups=("operating-room",)),
+    ],
+    ids=["name", "type", "group"],
+)
+def test_the_never_touch_list_is_asked_when_a_device_s_turn_comes(listed: NeverTouch) -> None:
+    world = a_campaign(3)
+    world.registry.types["pump-2"] = "ventilator"
+    world.registry.groups["pump-2"] = ["operating-room"]
+
+    world.context = replace(world.context, plan=replace(world.context.plan, never_touch=listed))
+    run(world)
+
+    assert "pump-2" not in {thing for things in asked(world) for thing in things}
+    assert state_of(world, "pump-2") is MemberState.SKIPPED
+    assert (campaign(world).state, campaign(world).in_all.done) == (CampaignState.FINISHED, 2)
 
 
 def test_the_command_says_where_a_campaign_stands() -> None:

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from warden.campaigns.records import Campaign, CampaignState
+from warden.context import Context
 from warden.core.errors import Refused
 from warden.core.mode import Mode
+from warden.core.ports import HasLedger
 
 
 class CampaignDecision(StrEnum):
@@ -36,6 +38,11 @@ LEADS_TO = {
 }
 
 
+def mode_of_campaigns(context: Context[HasLedger]) -> Mode:
+    """Return how much campaigns may do now: the plan's mode for them, and no more than the stack's."""
+    return context.plan.campaign_mode.within(context.settings.mode)
+
+
 def allowed(campaign: Campaign, mode: Mode) -> list[CampaignDecision]:
     """List the decisions that can be made about a campaign on a stack of this mode."""
     return [decision for decision in ALLOWED[campaign.state] if refusal_of(decision, campaign, mode) is None]
@@ -50,6 +57,8 @@ def refusal_of(decision: CampaignDecision, campaign: Campaign, mode: Mode) -> Re
         )
     if LEADS_TO[decision] is CampaignState.RUNNING and mode is Mode.OBSERVE:
         return Refused(
-            "observe-only", "the stack runs with Mode=observe, which touches nothing; deploy it with Mode=approve first"
+            "observe-only",
+            "campaigns are in observe mode, which touches nothing; deploy with Mode=approve first, and without "
+            'mode = "observe" in the plan\'s [rotation]',
         )
     return None

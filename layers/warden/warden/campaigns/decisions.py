@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from warden.campaigns.allowed import LEADS_TO, CampaignDecision, allowed, refusal_of
+from warden.campaigns.allowed import LEADS_TO, CampaignDecision, allowed, mode_of_campaigns, refusal_of
 from warden.campaigns.records import (
     Campaign,
     CampaignState,
@@ -45,7 +45,7 @@ def check_campaign_decision(decision: CampaignDecision, context: Context) -> Cam
     campaign = open_campaign(context.ports.ledger)
     if campaign is None:
         raise Refused("no-campaign", "no campaign is open; the sweep of certificates opens one when any are due")
-    if refusal := refusal_of(decision, campaign, context.settings.mode):
+    if refusal := refusal_of(decision, campaign, mode_of_campaigns(context)):
         raise refusal
     return campaign
 
@@ -96,5 +96,5 @@ def campaign_summary(campaign: Campaign, context: Context) -> dict[str, Any]:
         "roomToday": context.governor.room_for_campaign(context.now()),
         "who": campaign.who,
         "why": campaign.why,
-        "allowed": allowed(campaign, context.settings.mode),
+        "allowed": allowed(campaign, mode_of_campaigns(context)),
     }

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Protocol
 
+from warden.campaigns.allowed import mode_of_campaigns
 from warden.campaigns.records import (
     Campaign,
     CampaignState,
@@ -25,13 +27,17 @@ from warden.context import Context
 from warden.core.errors import ActionFailed
 from warden.core.ledger import retry_on_conflict
 from warden.core.mode import Mode
-from warden.core.ports import HasLedger
+from warden.core.ports import HasLedger, HasRegistry
 
 _AHEAD = timedelta(days=36_525)
 """A century: devices that a detector names wait ahead of those with an old certificate, in the order of their cases."""
 
 
-def enrol(case: Case, context: Context[HasLedger]) -> Outcome:
+class PortsToEnrol(HasLedger, HasRegistry, Protocol):
+    """The ports of an enrolment."""
+
+
+def enrol(case: Case, context: Context[PortsToEnrol]) -> Outcome:
     """Enrol the case's device in the open campaign, or open one. Enrolled already is success.
 
     Raises:
@@ -40,7 +46,7 @@ def enrol(case: Case, context: Context[HasLedger]) -> Outcome:
     return retry_on_conflict(lambda: _enrol_once(case, context))
 
 
-def _enrol_once(case: Case, context: Context[HasLedger]) -> Outcome:
+def _enrol_once(case: Case, context: Context[PortsToEnrol]) -> Outcome:
     ledger, thing = context.ports.ledger, case.thing
     campaign = open_campaign(ledger) or new_campaign(f"{context.now():%Y%m%dT%H%M%SZ}", context, is_told=False)
     enrolled = Outcome(Progress.DONE, f"waits for its turn in campaign {campaign.id}")
@@ -82,7 +88,7 @@ def new_campaign(campaign_id: str, context: Context[HasLedger], *, is_told: bool
     `is_told` means that the caller notifies people itself; otherwise the campaign's own notice asks for approval.
     """
     now, last = context.now(), read_campaign(context.ports.ledger)
-    begins = context.plan.campaign_mode.within(context.settings.mode) is Mode.ENFORCE
+    begins = mode_of_campaigns(context) is Mode.ENFORCE
     state = CampaignState.RUNNING if begins else CampaignState.AWAITING_APPROVAL
     next_at = now if begins or not is_told else None
     if last is not None and last.id == campaign_id:

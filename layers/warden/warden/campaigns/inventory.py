@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 
+from warden.campaigns.allowed import mode_of_campaigns
 from warden.campaigns.inventory_runs import (
     AT_WORK_FOR,
     ON_NOTHING,
@@ -229,7 +230,7 @@ def _enrol_once(name: str, certificate: Certificate, run: Run, context: Context)
     rotation = read_rotation(ledger, name)
     if rotation is not None and not rotation.is_over:
         return InventoryResult.IN_HAND
-    if context.plan.campaign_mode.within(context.settings.mode) is Mode.OBSERVE:
+    if mode_of_campaigns(context) is Mode.OBSERVE:
         return InventoryResult.TOO_OLD
     created_at = certificate.created_at or run.began_at
     enrolled = Member(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from warden.campaigns.allowed import CampaignDecision, allowed
+from warden.campaigns.allowed import CampaignDecision, allowed, mode_of_campaigns
 from warden.campaigns.records import Campaign, CampaignState, MemberResult, read_batch, read_campaign, save_campaign
 from warden.context import Context
 from warden.core.ledger import retry_on_conflict
@@ -64,7 +64,7 @@ def _body(campaign: Campaign, context: Context) -> str:
             f"  {campaign.waiting + campaign.out:>9,}  are waiting or under way",
         ],
         _failed(campaign, context),
-        ["What to do next", *(f"  {line}" for line in _next(campaign, context.settings.mode))],
+        ["What to do next", *(f"  {line}" for line in _next(campaign, mode_of_campaigns(context)))],
     ]
     return "\n\n".join("\n".join(lines) for lines in paragraphs if lines) + "\n"
 

@@ -11,7 +11,7 @@ from math import ceil
 from tempfile import NamedTemporaryFile
 from typing import IO
 
-from warden.campaigns.allowed import CampaignDecision, allowed
+from warden.campaigns.allowed import CampaignDecision, allowed, mode_of_campaigns
 from warden.campaigns.enrolment import new_campaign
 from warden.campaigns.inventory_runs import ON_NOTHING, InventoryResult, Run, read_run, run_put
 from warden.campaigns.records import Campaign, campaign_put, open_campaign
@@ -152,7 +152,7 @@ def _body(run: Run, summary: Summary, campaign: Campaign | None, where: str, con
         _schedule(summary, context),
         ["Not to be renewed now", *counted] if counted else [],
         [f"Every one of them: {where}"],
-        ["What to do next", *(f"  {line}" for line in _next(campaign, context.settings.mode))],
+        ["What to do next", *(f"  {line}" for line in _next(campaign, mode_of_campaigns(context)))],
     ]
     return "\n\n".join("\n".join(lines) for lines in paragraphs if lines) + "\n"
 

@@ -11,7 +11,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
+from typing import Protocol
 
+from warden.campaigns.allowed import mode_of_campaigns
 from warden.campaigns.notices import notify_of
 from warden.campaigns.records import (
     CAMPAIGN_KEY,
@@ -55,7 +57,8 @@ from warden.core import quotas
 from warden.core.errors import ActionFailed
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import Index, Key, Record, retry_on_conflict
-from warden.core.ports import HasLedger, JobOrder, Thing
+from warden.core.mode import Mode
+from warden.core.ports import HasLedger, HasRegistry, JobOrder, Thing
 from warden.devices.jobs import NoStatus, document, end_time, job_id
 from warden.devices.rotation import new_rotation, opening_puts
 from warden.devices.rotation_records import read_rotation
@@ -73,6 +76,10 @@ _BATCHES_A_TURN = 4
 _LOOKED_AT_EVERY = timedelta(minutes=5)
 _QUIET_FOR = timedelta(minutes=5)
 """How long no device must be waiting before the campaign ends, as indexes are eventually consistent."""
+
+
+class _PortsToAsk(HasLedger, HasRegistry, Protocol):
+    """The ports that tell whether a device may be renewed."""
 
 
 def advance(_key: Key, _record: Record, context: Context) -> None:
@@ -126,16 +133,12 @@ def _count(batch: Batch, context: Context) -> None:
 
 
 def _judge(context: Context) -> Campaign:
-    """Stop the campaign if too many failed, begin its next step if enough succeeded, finish it if all have ended."""
+    """Stop the campaign if too many failed or the mode forbids it, begin its next step, or finish it."""
     campaign, terms, now = _current(context), context.plan.rotation, context.now()
     if campaign.state is not CampaignState.RUNNING:
         return campaign
     judged = campaign
-    if campaign.fails(terms):
-        failed, ended = campaign.of_step.failed, campaign.of_step.judged
-        why = (
-            f"{failed} of {ended} devices of step {campaign.step + 1} failed; {terms.success_percent:g} % must succeed"
-        )
+    if why := _why_stopped(campaign, context):
         judged = replace(campaign, state=CampaignState.STOPPED, why=why, who=WARDEN)
     elif campaign.has_step_done(terms):
         judged = replace(campaign, step=campaign.step + 1, of_step=Tally())
@@ -147,6 +150,19 @@ def _judge(context: Context) -> Campaign:
     elif campaign.quiet_since is not None:
         judged = replace(campaign, quiet_since=None)
     return judged if judged is campaign else save_campaign(context.ports.ledger, judged)
+
+
+def _why_stopped(campaign: Campaign, context: Context) -> str:
+    """Return why a running campaign has to stop for people; empty when it goes on."""
+    terms = context.plan.rotation
+    if mode_of_campaigns(context) is Mode.OBSERVE:
+        return "campaigns are in observe mode now: Mode, or `mode` in the plan's [rotation]"
+    if campaign.fails(terms):
+        failed, ended = campaign.of_step.failed, campaign.of_step.judged
+        return (
+            f"{failed} of {ended} devices of step {campaign.step + 1} failed; {terms.success_percent:g} % must succeed"
+        )
+    return ""
 
 
 def _schedule(context: Context) -> None:
@@ -337,7 +353,7 @@ def _a_case_of_its_own(member: Member, batch: Batch, context: Context) -> Case:
     return replace(case, rule=RULE, mode=context.plan.campaign_mode)
 
 
-def why_not_renewable(thing: str, context: Context[HasLedger]) -> str:
+def why_not_renewable(thing: str, context: Context[_PortsToAsk]) -> str:
     """Return why a device is not to be renewed now; empty when it may be."""
     containment = read_containment(context.ports.ledger, thing)
     if containment is not None and containment.is_active:
@@ -345,7 +361,14 @@ def why_not_renewable(thing: str, context: Context[HasLedger]) -> str:
     rotation = read_rotation(context.ports.ledger, thing)
     if rotation is not None and not rotation.is_over:
         return f"a rotation is under way already, for case {rotation.case_id}"
-    return context.governor.protects(Thing(name=thing))
+    return _why_protected(thing, context)
+
+
+def _why_protected(name: str, context: Context[_PortsToAsk]) -> str:
+    """Return why the never-touch list protects a device now; ask for its type and groups only if the list names any."""
+    never = context.plan.never_touch
+    thing = context.ports.registry.thing(name) if never.thing_types or never.thing_groups else Thing(name=name)
+    return context.governor.protects(thing) if thing else ""
 
 
 def _finding(member: Member, batch: Batch, now: datetime) -> Finding:

@@ -6,16 +6,15 @@ finds ten thousand certificates about to expire fills a campaign, but delays no 
 
 from __future__ import annotations
 
-from warden.campaigns.enrolment import enrol
+from warden.campaigns.enrolment import PortsToEnrol, enrol
 from warden.cases.model import Case, Outcome
 from warden.context import Context
-from warden.core.ports import HasLedger
 from warden.devices.device_view import DeviceView
 from warden.plan.actions import RENEW_CERTIFICATE
 from warden.respond.actions.action import Action
 
 
-def renew_certificate(case: Case, context: Context[HasLedger], _view: DeviceView | None = None) -> Outcome:
+def renew_certificate(case: Case, context: Context[PortsToEnrol], _view: DeviceView | None = None) -> Outcome:
     """Enrol the case's device.
 
     Raises:
@@ -24,4 +23,6 @@ def renew_certificate(case: Case, context: Context[HasLedger], _view: DeviceView
     return enrol(case, context)
 
 
-ACTION = Action(name=RENEW_CERTIFICATE, run=renew_certificate, permissions=())
+ACTION = Action(
+    name=RENEW_CERTIFICATE, run=renew_certificate, permissions=("iot:DescribeThing", "iot:ListThingGroupsForThing")
+)
