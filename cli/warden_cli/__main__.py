@@ -13,8 +13,6 @@ from warden_cli import baseline_commands, campaign_commands, case_commands, plan
 from warden_cli.errors import CommandFailed, Exit
 from warden_cli.terminal import a_console
 
-_INTERRUPTED = 130
-
 _EPILOG = """\
 exit codes:
   0  done
@@ -23,6 +21,7 @@ exit codes:
   3  the service could not be reached
   4  --wait: the time ran out before the case came to rest
   5  the account is not as it should be, or could not be read in full
+  130  interrupted
 
 environment:
   WARDEN_URL                 the stack's output OperateUrl
@@ -51,7 +50,7 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] = os.
         return failure.code
     except KeyboardInterrupt:
         print("\nwarden: interrupted; work that is already queued continues", file=sys.stderr)
-        return _INTERRUPTED
+        return Exit.INTERRUPTED
     except BrokenPipeError:
         # The reader closed the pipe. Python would report that again when it closes the stream itself.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -208,6 +207,7 @@ def _add_baseline(commands: _Commands, asks: ArgumentParser) -> None:
     plan.set_defaults(run=baseline_commands.plan)
     _add_roles(kinds)
     _add_narrow(kinds)
+    _add_identities(kinds)
 
 
 def _add_narrow(kinds: _Commands) -> None:
@@ -260,6 +260,20 @@ def _add_roles(kinds: _Commands) -> None:
     roles.set_defaults(run=baseline_commands.roles)
 
 
+def _add_identities(kinds: _Commands) -> None:
+    words = "report things with no certificate, with several, or with one that other things have as well"
+    parser = kinds.add_parser("identities", help=words, description=f"{_sentence(words)} Nothing changes.")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--sample", type=_count, default=0, metavar="N", help="look at N things, drawn at random (400)")
+    which.add_argument("--all", action="store_true", help="look at every thing")
+    which.add_argument("--resume", default="", metavar="FILE", help="resume an interrupted run from its file")
+    parser.add_argument("--region", default="", help="the region to look at (default: $AWS_REGION)")
+    parser.add_argument("--profile", default="", help="the AWS profile to read with")
+    parser.add_argument("--write", default="", metavar="FILE", help="write every finding: .csv or .json")
+    parser.add_argument("--json", action="store_true", help="answer for programs")
+    parser.set_defaults(run=baseline_commands.identities)
+
+
 def _add_doctor(commands: _Commands, asks: ArgumentParser) -> None:
     words = "check devices, account and service for what keeps anything from being heard"
     parser = commands.add_parser(
@@ -272,6 +286,12 @@ def _add_doctor(commands: _Commands, asks: ArgumentParser) -> None:
 
 def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10_000_000):
+        raise ArgumentTypeError(f"{text!r} is not a number of things")
+    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -84,6 +84,13 @@ def narrow(arguments: Namespace, console: Console) -> Exit:
     return narrow_policy(arguments, console)
 
 
+def identities(arguments: Namespace, console: Console) -> Exit:
+    """Report things without a certificate of their own."""
+    from warden_cli.identities import report_identities
+
+    return report_identities(arguments, console)
+
+
 def doctor(arguments: Namespace, console: Console) -> Exit:
     """Check devices, account and service for what keeps findings or answers from arriving."""
     from warden_cli.doctor import examine

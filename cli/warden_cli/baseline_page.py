@@ -101,6 +101,8 @@ def _found(each: Mapping[str, Any], state: str, closes: Sequence[str]) -> Text:
     todo = [shown(str(line)) for line in closes if line] if state in _FALLS_SHORT else []
     if todo:
         text.append(f"\nclose it: {'; '.join(todo)}", "not bold cyan")
+    if report := each.get("evidence", {}).get("report"):
+        text.append(f"\nreport: {shown(str(report))}", "not bold dim")
     return text
 
 

@@ -12,6 +12,7 @@ class Exit(IntEnum):
     NOT_REACHED = 3
     NOT_YET = 4
     FOUND = 5
+    INTERRUPTED = 130
 
 
 class CommandFailed(Exception):  # noqa: N818 - it is the end of a command, and often no error at all

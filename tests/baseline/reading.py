@@ -49,6 +49,16 @@ class ReadableAccount:
     not_logging: set[str] = field(default_factory=set)
     things: dict[str, list[list[dict[str, Any]]]] = field(default_factory=dict)
     """By thing: for each of its certificates the policies' documents."""
+    principals: dict[str, list[str]] = field(default_factory=dict)
+    """By thing, where certificates are looked at and not policies: ids of certificates, and of what else it has."""
+    exclusive: set[str] = field(default_factory=set)
+    """The certificates that are attached as EXCLUSIVE_THING."""
+    statuses: dict[str, str] = field(default_factory=dict)
+    """By certificate. One that is on a thing and not here is one that the list does not have yet."""
+    page: int = 250
+    """The longest page that a list of things or certificates has."""
+    before: Callable[[str, Mapping[str, Any]], None] = field(default=lambda _action, _asked: None)
+    """Called before each answer, which it may prevent."""
     groups: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By group: what DescribeThingGroup answers, with `policies` beside it."""
     parked: dict[str, int] = field(default_factory=dict)
@@ -99,17 +109,12 @@ class ReadableAccount:
         if action in self.denied:
             return 403, {"Code": "AccessDeniedException"}
         try:
+            self.before(action, asked)
             if action in ACCESS_ANSWERS and (action not in _ANSWERS or self.access.certificates):
                 return 200, ACCESS_ANSWERS[action](self.access, asked)
             return 200, _ANSWERS[action](self, asked)
-        except _RefusedError as refused:
-            return 400, {"Code": str(refused)}
         except RefusedError as refused:
             return refused.status, {"Code": refused.code}
-
-
-class _RefusedError(Exception):
-    """Raised where AWS answers with an error; its text is the code."""
 
 
 def _error(client: BaseClient, operation: str, status: int, body: Mapping[str, Any]) -> ClientError:
@@ -141,7 +146,7 @@ def _schedule(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]
 def _logging(here: ReadableAccount, _asked: Mapping[str, Any]) -> dict[str, Any]:
     logging = here.account.logging
     if logging is None:
-        raise _RefusedError("NotConfiguredException")
+        raise RefusedError("NotConfiguredException")
     events = [{"eventType": name, "logLevel": level} for name, (level, _) in logging.events.items()]
     return {
         "roleArn": logging.role,
@@ -166,11 +171,16 @@ def _targets(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _certificates(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
-    begin = int(asked.get("marker", 0))
-    size = asked.get("pageSize", 25)
-    end = min(begin + size, here.certificates)
-    rows = [{"certificateId": f"{number:064x}", "status": "ACTIVE"} for number in range(begin, end)]
-    return {"certificates": rows} | ({"nextMarker": str(end)} if end < here.certificates else {})
+    listed = here.statuses or {f"{number:064x}": "ACTIVE" for number in range(here.certificates)}
+    rows, rest = _page(here, sorted(listed.items()), asked.get("marker", ""), asked.get("pageSize", 25))
+    found = [{"certificateId": each, "status": status} for each, status in rows]
+    return {"certificates": found} | ({"nextMarker": rest} if rest else {})
+
+
+def _page[T](here: ReadableAccount, listed: list[T], token: str, size: int) -> tuple[list[T], str]:
+    begin = int(token or 0)
+    end = begin + min(size, here.page)
+    return listed[begin:end], str(end) if end < len(listed) else ""
 
 
 def _detector(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,7 +244,7 @@ def _resources(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any
         return {"StackResourceSummaries": _queues(here)}
     stack = here.stacks.get(asked["StackName"])
     if stack is None:
-        raise _RefusedError("ValidationError")
+        raise RefusedError("ValidationError")
     return {
         "StackResourceSummaries": [
             {
@@ -249,8 +259,37 @@ def _resources(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def _things(here: ReadableAccount, _asked: Mapping[str, Any]) -> dict[str, Any]:
-    return {"things": [{"thingName": name} for name in here.things]}
+def _things(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    rows, rest = _page(here, [*here.things, *here.principals], asked.get("nextToken", ""), asked.get("maxResults", 25))
+    return {"things": [{"thingName": name} for name in rows]} | ({"nextToken": rest} if rest else {})
+
+
+def _principals_v2(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    if asked["thingName"] not in here.principals:
+        raise RefusedError("ResourceNotFoundException", 404)
+    held = here.principals[asked["thingName"]]
+    rows, rest = _page(here, held, asked.get("nextToken", ""), asked.get("maxResults", 25))
+    found = [{"principal": _principal(here, each), "thingPrincipalType": _how(here, each)} for each in rows]
+    return {"thingPrincipalObjects": found} | ({"nextToken": rest} if rest else {})
+
+
+def _things_of(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    held = [name for name, of in here.principals.items() if asked["principal"] in [_principal(here, x) for x in of]]
+    if not held:
+        raise RefusedError("ResourceNotFoundException", 404)
+    rows, rest = _page(here, held, asked.get("nextToken", ""), asked.get("maxResults", 25))
+    how = _how(here, asked["principal"].rpartition("/")[2])
+    found = [{"thingName": name, "thingPrincipalType": how} for name in rows]
+    return {"principalThingObjects": found} | ({"nextToken": rest} if rest else {})
+
+
+def _principal(here: ReadableAccount, held: str) -> str:
+    """Name a certificate by its ARN, and an identity of Cognito as it is."""
+    return held if ":" in held else _arn(here, "iot", f"cert/{held}")
+
+
+def _how(here: ReadableAccount, certificate: str) -> str:
+    return "EXCLUSIVE_THING" if certificate in here.exclusive else "NON_EXCLUSIVE_THING"
 
 
 def _principals(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -299,7 +338,7 @@ def _datapoints(here: ReadableAccount, asked: Mapping[str, Any]) -> list[dict[st
 
 def _log_lines(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
     if here.log_lines is None:
-        raise _RefusedError("ResourceNotFoundException")
+        raise RefusedError("ResourceNotFoundException")
     word = asked["filterPattern"].strip('"')
     return {"events": [{"message": each, "timestamp": 0} for each in here.log_lines if word in each]}
 
@@ -335,6 +374,8 @@ _ANSWERS: Mapping[str, _Answer] = {
     "cloudformation:ListStackResources": _resources,
     "iot:ListThings": _things,
     "iot:ListThingPrincipals": _principals,
+    "iot:ListThingPrincipalsV2": _principals_v2,
+    "iot:ListPrincipalThingsV2": _things_of,
     "iot:GetEffectivePolicies": _effective,
     "iot:ListThingGroups": _thing_groups,
     "iot:DescribeThingGroup": lambda here, asked: here.groups[asked["thingGroupName"]],

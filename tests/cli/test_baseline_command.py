@@ -31,7 +31,7 @@ def test_it_says_what_falls_short_and_what_closes_it(shell: Shell, operate: Oper
     for line in (
         "Security baseline of account 123456789012, eu-central-1",
         "surveyed 2026-11-25 04:10:00 UTC",
-        "1 on Every device has an identity of its own unique-identity",
+        "1 on Every device has an identity of its own unique-identity report: warden baseline identities",
         "3 partly AWS IoT logs what it refuses logging The default level is ERROR.",
         "close it: LoggingMode=create",
         "not available here Devices that behave unlike themselves are noticed",

@@ -50,7 +50,10 @@ SURVEY: dict[str, Any] = {
             "owner": "ours",
             "since": "2026-11-02T04:10:00Z",
             "says": ["Both checks ran and found nothing."],
-            "evidence": {"DEVICE_CERTIFICATE_SHARED_CHECK": "COMPLETED_COMPLIANT"},
+            "evidence": {
+                "DEVICE_CERTIFICATE_SHARED_CHECK": "COMPLETED_COMPLIANT",
+                "report": "warden baseline identities",
+            },
             "closes": [],
         },
         {

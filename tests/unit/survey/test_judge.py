@@ -117,6 +117,11 @@ def test_a_fresh_account_says_the_very_parameter() -> None:
             assert set(verdict(key, account).closes) == parameters
 
 
+@pytest.mark.parametrize("account", [full(), newly_deployed(AccountModel())], ids=["full", "empty"])
+def test_the_first_control_names_the_report_of_things_which_no_survey_can_make(account: AccountModel) -> None:
+    assert verdict("unique-identity", account).evidence["report"] == "warden baseline identities"
+
+
 AUDITED = ("unique-identity", "least-privilege", "daily-audit", "rotation")
 
 

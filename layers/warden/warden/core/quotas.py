@@ -51,6 +51,12 @@ AWS IoT API reference, ListCertificates, ListAttachedPolicies, ListThingPrincipa
 ListThingGroupsForThing, ListActiveViolations and ListAuditFindings.
 """
 
+LISTS_PER_SECOND = 10
+"""AWS General Reference, AWS IoT Core, thing registry, ListThings; security, ListCertificates; adjustable."""
+
+THING_LOOKUPS_PER_SECOND = 20
+"""AWS General Reference, AWS IoT Core, thing registry, ListThingPrincipals; adjustable."""
+
 PRINCIPAL_LOOKUPS_PER_SECOND = 10
 """AWS General Reference, AWS IoT Core, thing registry, ListPrincipalThings; adjustable."""
 
