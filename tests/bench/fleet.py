@@ -26,7 +26,7 @@ from botocore.model import OperationModel
 
 from tests.aws_stand_in.refusal import Refusal, status_of
 from tests.bench.virtual_time import TokenBucket, VirtualTime
-from warden.core.quotas import LIST_PAGE, TARGETS_PER_JOB
+from warden.core.quotas import CALLS_PER_SECOND, LIST_PAGE, TARGETS_PER_JOB
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
@@ -34,28 +34,7 @@ PREFIX = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
 LATENCY_S = 0.040
 """What a call takes, throttled or not."""
 
-QUOTAS: Mapping[str, float] = {
-    "ListCertificates": 10,
-    "DescribeCertificate": 10,
-    "UpdateCertificate": 10,
-    "AttachPolicy": 15,
-    "DetachPolicy": 15,
-    "ListAttachedPolicies": 15,
-    "GetEffectivePolicies": 5,
-    "ListThingPrincipals": 20,
-    "ListPrincipalThings": 10,
-    "AddThingToThingGroup": 100,
-    "RemoveThingFromThingGroup": 100,
-    "UpdateThingGroupsForThing": 10,
-    "ListThingGroupsForThing": 100,
-    "DescribeThing": 350,
-    "CreateJob": 10,
-    "DescribeJobExecution": 10,
-    "CancelJobExecution": 10,
-    "DeleteConnection": 100,
-    "ListActiveViolations": 10,
-}
-"""Calls a second for an account and region by default (AWS General Reference, read in November 2026)."""
+QUOTAS: Mapping[str, float] = CALLS_PER_SECOND
 
 _DEFAULT_PAGE = 25
 _RESTRICTED_GROUP, _RESTRICTED_POLICY = "warden-restricted", "warden-restricted-policy"

@@ -60,6 +60,33 @@ THING_LOOKUPS_PER_SECOND = 20
 PRINCIPAL_LOOKUPS_PER_SECOND = 10
 """AWS General Reference, AWS IoT Core, thing registry, ListPrincipalThings; adjustable."""
 
+CALLS_PER_SECOND = {
+    "ListCertificates": 10,
+    "DescribeCertificate": 10,
+    "UpdateCertificate": 10,
+    "AttachPolicy": 15,
+    "DetachPolicy": 15,
+    "ListAttachedPolicies": 15,
+    "GetEffectivePolicies": 5,
+    "ListThingPrincipals": 20,
+    "ListPrincipalThings": PRINCIPAL_LOOKUPS_PER_SECOND,
+    "AddThingToThingGroup": 100,
+    "RemoveThingFromThingGroup": 100,
+    "UpdateThingGroupsForThing": 10,
+    "ListThingGroupsForThing": 100,
+    "DescribeThing": 350,
+    "CreateJob": 10,
+    "DescribeJobExecution": 10,
+    "CancelJobExecution": 10,
+    "DeleteConnection": 100,
+    "ListActiveViolations": 10,
+}
+"""The calls that are made for devices, for an account and region by default, read in November 2026.
+
+AWS General Reference, AWS IoT Core, thing registry, security and data plane; AWS IoT Device Management, jobs; AWS IoT
+Device Defender.
+"""
+
 # --- AWS IoT Jobs ---
 
 TARGETS_PER_JOB = 100
