@@ -22,7 +22,7 @@ from warden.logs.group_level import LevelState
 from warden.plan.actions import TOUCHING
 from warden.plan.governor import Grounds
 from warden.respond.followups import Retired
-from warden.survey.model import DriftState, Owner, Pulse, State
+from warden.survey.model import DriftState, MendState, Owner, Pulse, State
 from warden.survey.records import Owed, WatchState
 
 type Form = Callable[[Any], bool]
@@ -318,12 +318,29 @@ FORMS: dict[str, dict[str, Form]] = {
                         found=OUTSIDE,
                         since=TIME,
                         controls=each(NUMBER),
+                        mend=OUTSIDE,
                         says=each(WORDS),
                         closes=each(WORDS),
                     )
                 ),
                 left_out=NUMBER,
                 not_checked=each(fields(resource=OUTSIDE, type=OUTSIDE, why=OUTSIDE)),
+            ),
+            mends=each(
+                fields(
+                    resource=OUTSIDE,
+                    type=OUTSIDE,
+                    id=OUTSIDE,
+                    path=OUTSIDE,
+                    found=OUTSIDE,
+                    back_to=OUTSIDE,
+                    at=TIME,
+                    patch=OUTSIDE,
+                    once=ID,
+                    request=or_none(ID),
+                    state=one_of(MendState),
+                    why=WORDS,
+                )
             ),
         ),
         "watch": fields(state=one_of(WatchState), since=or_none(TIME), detection=or_none(ID)),
@@ -335,7 +352,7 @@ FORMS: dict[str, dict[str, Form]] = {
                 key=ID,
                 title=WORDS,
                 before=one_of(State, Pulse, DriftState),
-                after=one_of(State, Pulse, DriftState),
+                after=one_of(State, Pulse, DriftState, MendState),
                 says=each(WORDS),
                 todo=each(WORDS),
             )

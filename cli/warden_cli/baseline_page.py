@@ -53,6 +53,9 @@ def print_survey(console: Console, survey: Mapping[str, Any], accepted: Collecti
     if _DRIFT in survey:
         console.print(heading("Is it as it was deployed?"))
         console.print(_table([_drift(survey[_DRIFT])], accepted))
+    if survey.get("mends"):
+        console.print(heading("What the service changed back"))
+        console.print(facts(((_moment(each["at"]), _mend(each)) for each in survey["mends"]), names=23))
     if survey["lacking"]:
         console.print(heading("Not known, because the service's role lacks"))
         console.print(facts((("-", str(each)) for each in survey["lacking"]), names=1))
@@ -80,6 +83,12 @@ def _drift(drift: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], str, Seque
     }
     closes = dict.fromkeys(str(line) for each in drift["differences"] for line in each["closes"])
     return "", entry, drift["state"], [*closes]
+
+
+def _mend(each: Mapping[str, Any]) -> str:
+    why = f": {each['why']}" if each["why"] else ""
+    words = str(each["state"]).replace("-", " ")
+    return f"{each['resource']}{each['property']} from {each['found']} to {each['back_to']}: {words}{why}"
 
 
 def _difference(each: Mapping[str, Any]) -> str:

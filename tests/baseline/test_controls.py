@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from tests.baseline.test_stack import FOREIGN, TEMPLATE
-from tests.template.read_handlers import HANDLERS, NOT_COMPARED
+from tests.template.read_handlers import HANDLERS, NOT_COMPARED, UPDATES
 from tests.template.transformed import written
 from warden.ingest.detectors.audit import CHECKS
 from warden.survey.controls import baseline, controls_data
+from warden.survey.mending import event_of
 
 DATA = controls_data()
 CONTROLS: list[dict[str, Any]] = DATA["control"]
@@ -119,3 +120,9 @@ def test_what_the_survey_may_read_covers_every_type_of_the_stack() -> None:
     assert types == {*HANDLERS, *NOT_COMPARED}
     assert not {*HANDLERS} & {*NOT_COMPARED}
     assert {resource for resource in TEMPLATE["Resources"] if not baseline().controls_of(resource)} == set()
+
+
+def test_what_may_be_changed_back_has_its_rights_and_an_event() -> None:
+    changed = {kind for kind in HANDLERS if event_of(kind)}
+
+    assert changed == {*UPDATES}

@@ -132,8 +132,9 @@ def test_every_parameter_and_output_that_the_pages_name_is_in_the_template() -> 
     aws |= {"ListPrincipalThings", "ListAttachedPolicies", "AttachPolicy", "DetachPolicy", "UpdateThingGroupsForThing"}
     aws |= {"AddThingToThingGroup", "RemoveThingFromThingGroup", "MisconfiguredDeviceDefenderNotification"}
     aws |= {"SendMessage", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "RetainExceptOnCreate"}
-    aws |= {"DetectStackDrift"}
+    aws |= {"DetectStackDrift", "UpdateResource"}
     ours = {"Refused", "ActionFailed", "Conflict", "NotYet", "NewerRecord", "RecordType"}
+    ours |= {"StackDrift", "ResourceUpdates"}  # ports
     metrics = {"SweepQueued", "Findings", "Handled", "DeviceRequests", "JobEvents"}
     metrics |= {"ControlsOff", "ControlsPartly", "ControlsNotKnown", "LivenessWrong", "PropertiesDrifted"}
     named = set(re.findall(r"[`<]([A-Z][a-z]+(?:[A-Z][A-Za-z]*)+)[`>=]", text))

@@ -396,10 +396,15 @@ def the_account_is_surveyed(fleet: Fleet) -> None:
     account.trails, account.trail_statuses = [trail], {trail.arn: TrailStatus(logging=True)}
     account.audits = [replace(task, started_at=datetime.now(UTC)) for task in account.audits]
     assert survey_app.lambda_handler(sample("survey-account"), Context())["surveyed"]
-    assert not survey_app.lambda_handler(sample("survey-account"), Context())["surveyed"]  # it reads the drift
+    [logging] = [each for each in account.in_stacks().resources["iot-baseline"] if each.type == "AWS::IoT::Logging"]
+    logging.expected, logging.actual = {"DefaultLogLevel": "ERROR"}, {"DefaultLogLevel": "DISABLED"}
+    for _ in range(3):  # it reads the drift and changes it back, hears that it was done, compares again
+        assert not survey_app.lambda_handler(sample("survey-account"), Context())["surveyed"]
+    assert logging.actual == {"DefaultLogLevel": "ERROR"}
     account.logging = None
     assert survey_app.lambda_handler({"now": True}, Context())["surveyed"]
-    assert [each["changes"][0]["key"] for each in fleet.aws.announced if "changes" in each] == ["control:logging"]
+    keys = [each["changes"][0]["key"] for each in fleet.aws.announced if "changes" in each]
+    assert [key.partition(":")[0] for key in keys] == ["drift", "mend", "control"]
 
 
 def _logs(fleet: Fleet, certificate: str, *, arrive: bool) -> None:

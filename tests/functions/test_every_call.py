@@ -32,7 +32,7 @@ from tests.template.authorisation import (
     needs_of_rules,
     needs_to_publish,
 )
-from tests.template.read_handlers import needs_of_comparison
+from tests.template.read_handlers import needs_of_comparison, needs_of_updates
 from tests.template.transformed import ACCOUNT, REGION, listed, logical_functions, reference, resources
 from warden import bootstrap
 from warden.plan.parser import read_plan
@@ -59,6 +59,15 @@ OPTIONAL = {
         "acm-pca:GetCertificate",
         "acm-pca:IssueCertificate",
         "iot:RegisterCertificateWithoutCA",
+    },
+    "SurveyAccountRole": {
+        "cloudformation:GetResourceRequestStatus",
+        "cloudformation:UpdateResource",
+        "guardduty:UpdateDetector",
+        "iam:PassRole",
+        "iot:SetV2LoggingOptions",
+        "iot:UpdateAccountAuditConfiguration",
+        "iot:UpdateScheduledAudit",
     },
 }
 """What is granted only while an option is switched on."""
@@ -103,6 +112,10 @@ OUT_OF_REACH = [
             (("events:source", "fleet-warden"), ("events:detail-type", "Fleet Warden Case")),
         ),
     ),
+    (
+        "SurveyAccountRole",
+        Need("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/iot-baseline-AuditRole", (("iam:PassedToService", "ec2"),)),
+    ),
     ("SweepCasesRole", Need("dynamodb:Query", arn_of("Ledger"))),
     *(
         (role, Need(f"dynamodb:{action}", arn_of("Ledger"), (("dynamodb:LeadingKeys", "CASE#b579a3f0e1d4-1"),)))
@@ -135,6 +148,7 @@ def calls() -> Iterator[Mapping[str, list[Call]]]:
         deployment = _deployed(patch, watch(patch))
         for variable in ("WARDEN_VERIFY_FINDINGS", "WARDEN_DISCONNECT", "WARDEN_SECURITY_HUB"):
             patch.setenv(variable, "true")
+        patch.setenv("WARDEN_BASELINE_DRIFT", "mend")
         patch.setattr(bootstrap, "deployed_plan", lambda: read_plan(PLAN))
         fleet = Fleet(deployment, listen(patch))
         for path in PATHS:
@@ -161,7 +175,7 @@ def needs_of_role(role: str, recorded: Recorded) -> list[Need]:
     assert functions, f"{role} is no function's: say above what AWS does with it"
     needs = [need for name in functions for need in needs_of_lambda(name)]
     if role == "SurveyAccountRole":
-        needs += needs_of_comparison()
+        needs += [*needs_of_comparison(), *needs_of_updates()]
     return needs + [need for each in functions.values() for need in recorded[_folder(each)]]
 
 

@@ -170,6 +170,28 @@ SURVEY: dict[str, Any] = {
             }
         ],
     },
+    "mends": [
+        {
+            "resource": "DailyAudit",
+            "type": "AWS::IoT::ScheduledAudit",
+            "property": "/TargetCheckNames",
+            "found": '["CA_CERTIFICATE_EXPIRING_CHECK", "LOGGING_DISABLED_CHECK"]',
+            "back_to": '["CA_CERTIFICATE_EXPIRING_CHECK", "DEVICE_CERTIFICATE_SHARED_CHECK", "LOGGING_DISABLED_CHECK"]',
+            "at": "2026-11-24T04:40:00Z",
+            "state": "changed-back",
+            "why": "",
+        },
+        {
+            "resource": "Detector",
+            "type": "AWS::GuardDuty::Detector",
+            "property": "/Enable",
+            "found": "false",
+            "back_to": "true",
+            "at": "2026-11-25T04:40:00Z",
+            "state": "not-changed-back",
+            "why": "AWS says AccessDenied: the detector is the organization's.",
+        },
+    ],
 }
 
 
@@ -193,6 +215,7 @@ EMPTY = SURVEY | {
     "liveness": [],
     "states": {},
     "drift": _NO_DRIFT,
+    "mends": [],
 }
 
 PAGES = {

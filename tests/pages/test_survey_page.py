@@ -14,6 +14,8 @@ from warden.survey.model import (
     Drift,
     DriftState,
     Liveness,
+    Mend,
+    MendState,
     NotChecked,
     Owner,
     Pulse,
@@ -75,6 +77,21 @@ def a_survey() -> Survey:
             left_out=4,
             not_checked=(NotChecked(resource="Mail", type="AWS::SNS::Subscription", why="no such type"),),
         ),
+        mends=(
+            Mend(
+                resource="DailyAudit",
+                type="AWS::IoT::ScheduledAudit",
+                id="daily",
+                path="/Frequency",
+                found="MONTHLY",
+                back_to="DAILY",
+                at=NOW,
+                patch="[]",
+                once="once",
+                state=MendState.FAILED,
+                why="no right to change it",
+            ),
+        ),
     )
 
 
@@ -89,6 +106,14 @@ def test_everything_that_the_survey_says_is_on_the_page() -> None:
         for text in (each["title"], *each["says"]):
             assert text in written
         assert (each["fix"] in written) == (each["pulse"] in ("wrong", "not-known"))
+    assert "iot:ListAuditTasks" in written
+    assert "2026-11-24 04:10" in written
+
+
+def test_the_drift_and_what_was_changed_back_are_on_the_page() -> None:
+    survey = survey_json(a_survey())
+    written = survey_page(survey)
+
     drift = survey["drift"]
     for text in (*drift["says"], *drift["not_checked"][0].values(), "Differences beside these: 4."):
         assert text in written
@@ -101,8 +126,8 @@ def test_everything_that_the_survey_says_is_on_the_page() -> None:
             *each["closes"],
         ):
             assert text in written
-    assert "iot:ListAuditTasks" in written
-    assert "2026-11-24 04:10" in written
+    for text in ("DailyAudit/Frequency", "MONTHLY", "DAILY", "no right to change it", "not changed back"):
+        assert text in written
 
 
 def test_the_sample_of_the_other_tests_has_the_form_of_the_product() -> None:
@@ -112,7 +137,7 @@ def test_the_sample_of_the_other_tests_has_the_form_of_the_product() -> None:
     assert set(SURVEY["drift"]) == set(product["drift"])
     for rows in ("differences", "not_checked"):
         assert [*SURVEY["drift"][rows][0]] == [*product["drift"][rows][0]]
-    for rows in ("controls", "liveness"):
+    for rows in ("controls", "liveness", "mends"):
         assert {name for each in SURVEY[rows] for name in each} == {name for each in product[rows] for name in each}
 
 
@@ -124,14 +149,14 @@ def test_what_is_wrong_stands_before_what_is_well() -> None:
 
 
 def test_a_survey_from_before_drift_was_read_has_a_page() -> None:
-    before = {name: value for name, value in SURVEY.items() if name != "drift"}
+    before = {name: value for name, value in SURVEY.items() if name not in ("drift", "mends")}
 
     assert "as it was deployed" not in survey_page(before)
 
 
-@pytest.mark.parametrize("state", [*State, *Pulse, *DriftState])
+@pytest.mark.parametrize("state", [*State, *Pulse, *DriftState, *MendState])
 def test_every_state_has_a_tone_of_its_own_or_is_calm(state: str) -> None:
-    calm = {State.NOT_AVAILABLE_HERE, Pulse.NOT_YET, Pulse.NOT_AVAILABLE_HERE, DriftState.NO_STACK}
+    calm = {State.NOT_AVAILABLE_HERE, Pulse.NOT_YET, Pulse.NOT_AVAILABLE_HERE, DriftState.NO_STACK, MendState.BEGUN}
 
     assert (state in page._TONES) != (state in calm)
 

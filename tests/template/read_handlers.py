@@ -24,6 +24,8 @@ NOT_COMPARED = {
 }
 """Types that CloudFormation cannot compare, each with the reason."""
 
+_PASSED = (("iam:PassedToService", "iot.amazonaws.com"),)
+
 _Reads = Mapping[str, Sequence[str]]
 """The actions of a handler, by the resource that they are on."""
 
@@ -119,6 +121,36 @@ HANDLERS: Mapping[str, _Reads] = {
         ],
     },
 }
+
+
+UPDATES: Mapping[str, Sequence[Need]] = {
+    "AWS::IoT::AccountAuditConfiguration": [
+        Need("iot:UpdateAccountAuditConfiguration", _ANY),
+        *(
+            Need("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/{STACK}-{role}-1A2B", _PASSED)
+            for role in ("AuditRole", "AlertRole")
+        ),
+    ],
+    "AWS::IoT::ScheduledAudit": [Need("iot:UpdateScheduledAudit", f"{_IOT}scheduledaudit/DailyAudit-1A2B")],
+    "AWS::IoT::Logging": [
+        Need("iot:SetV2LoggingOptions", _ANY),
+        Need("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/{STACK}-LoggingRole-1A2B", _PASSED),
+    ],
+    "AWS::GuardDuty::Detector": [
+        Need("guardduty:UpdateDetector", f"arn:aws:guardduty:{REGION}:{ACCOUNT}:detector/1a2b"),
+    ],
+}
+"""What the update handlers of the types that may be changed back call beside what they read.
+
+Their schemas also name iot:TagResource and iot:UntagResource (tags do not change), iam:GetRole and
+iam:CreateServiceLinkedRole (the detector is there). If a handler calls them all the same, the change fails and is told.
+"""
+
+
+def needs_of_updates() -> Iterator[Need]:
+    """List what the role that asks Cloud Control API for a change needs."""
+    for needs in UPDATES.values():
+        yield from needs
 
 
 def needs_of_comparison() -> Iterator[Need]:

@@ -50,10 +50,17 @@ def test_a_flag_is_true_or_false_however_it_is_spelt(text: str, flag: bool) -> N
     assert settings_from({**LEAST, "WARDEN_DISCONNECT": text}).disconnect is flag
 
 
+@pytest.mark.parametrize(("word", "mends"), [("report", False), ("mend", True)])
+def test_drift_is_changed_back_only_if_the_parameter_says_so(word: str, mends: bool) -> None:
+    assert settings_from({**LEAST, "WARDEN_BASELINE_DRIFT": word}).mends_drift is mends
+    assert not settings_from(LEAST).mends_drift
+
+
 @pytest.mark.parametrize(
     ("variable", "text", "said"),
     [
         ("WARDEN_DISCONNECT", "yes", "WARDEN_DISCONNECT is 'yes'; it must be true or false"),
+        ("WARDEN_BASELINE_DRIFT", "true", "WARDEN_BASELINE_DRIFT is 'true'; it must be report or mend"),
         ("WARDEN_CASE_RETENTION_DAYS", "-1", "WARDEN_CASE_RETENTION_DAYS is '-1'; it must be a whole number"),
         ("WARDEN_CASE_RETENTION_DAYS", "1.5", "WARDEN_CASE_RETENTION_DAYS is '1.5'; it must be a whole number"),
         ("WARDEN_MODE", "enforced", "'enforced' is not a valid Mode"),

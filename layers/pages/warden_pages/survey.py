@@ -18,6 +18,8 @@ _TONES = {
     "not-known": "open",
     "in-sync": "good",
     "drifted": "bad",
+    "changed-back": "good",
+    "not-changed-back": "bad",
 }
 _OWNERS = {"ours": "our stacks", "theirs": "somebody else", "both": "our stacks and somebody else"}
 _FIRST = ("wrong", "not-known", "not-yet")
@@ -36,6 +38,7 @@ def survey_page(survey: Mapping[str, Any]) -> str:
         controls=[_row(each, each["state"]) for each in survey["controls"]],
         liveness=sorted((_row(each, each["pulse"]) for each in survey["liveness"]), key=itemgetter("order")),
         drift=_drift(survey["drift"]) if "drift" in survey else None,
+        mends=[_mend(each) for each in survey.get("mends", [])],
         changes=[[_moment(since), what] for since, what in _changes(survey)],
         at=_moment(survey["at"]),
     )
@@ -61,6 +64,10 @@ def _drift(drift: Mapping[str, Any]) -> dict[str, Any]:
         "at": _moment(drift["at"]),
         "differences": [{**each, "since": _moment(each["since"])} for each in drift["differences"]],
     }
+
+
+def _mend(mend: Mapping[str, Any]) -> dict[str, Any]:
+    return {**mend, "state": _state(mend["state"]), "at": _moment(mend["at"])}
 
 
 def _state(state: str) -> Sequence[str]:

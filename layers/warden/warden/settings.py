@@ -61,6 +61,8 @@ class Settings:
     """The names of the rules that the service runs by; only the survey asks."""
     baseline_stack: str = "iot-baseline"
     """The stack of the account's baseline: what it made is ours."""
+    mends_drift: bool = False
+    """Whether the survey changes a drifted property of that stack back; otherwise it only reports it."""
     evidence_file_bytes: int = 10 * 1024 * 1024
     evidence_files: int = 10
 
@@ -129,12 +131,20 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
         alert_topic=environment.get("WARDEN_ALERT_TOPIC", ""),
         schedules=tuple(filter(None, environment.get("WARDEN_SCHEDULES", "").split(","))),
         baseline_stack=environment.get("WARDEN_BASELINE_STACK", "iot-baseline"),
+        mends_drift=_mends(environment),
     )
 
 
 def arn_prefix_from(environment: Mapping[str, str] = os.environ) -> str:
     """Return `Settings.arn_prefix` for a function that needs no other setting."""
     return f"arn:{environment['WARDEN_PARTITION']}:iot:{environment['AWS_REGION']}:{environment['WARDEN_ACCOUNT']}:"
+
+
+def _mends(environment: Mapping[str, str]) -> bool:
+    word = environment.get("WARDEN_BASELINE_DRIFT", "report")
+    if word not in ("report", "mend"):
+        raise ValueError(f"WARDEN_BASELINE_DRIFT is {word!r}; it must be report or mend")
+    return word == "mend"
 
 
 def _flag(environment: Mapping[str, str], variable: str, *, default: bool) -> bool:

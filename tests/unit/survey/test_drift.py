@@ -81,7 +81,7 @@ class TestDetection:
         assert (difference.resource, difference.path) == ("Logging", "/DefaultLogLevel")
         assert (difference.expected, difference.found) == ("ERROR", "DISABLED")
         assert (difference.since, difference.controls) == (NOON + 2 * QUARTER, (3,))
-        assert difference.closes == (UNDO,)
+        assert difference.closes == ("BaselineDrift=mend", UNDO)
         assert '"found": "DISABLED"' in kept(ours)
         assert watch(ours) is WatchState.IDLE
 
@@ -276,8 +276,9 @@ class TestTold:
         assert [
             "Logging (AWS::IoT::Logging): in-sync -> drifted",
             "  /DefaultLogLevel: expected ERROR, found DISABLED.",
+            "  To close it: BaselineDrift=mend",
             f"  To close it: {UNDO}",
-        ] == notice.body.splitlines()[2:5]
+        ] == notice.body.splitlines()[2:6]
         [event] = ours.world.announcements.published
         assert (event["id"], event["at"]) == (f"survey:{event['at']}", "2026-11-22T12:15:00.000000Z")
         assert [change["key"] for change in event["changes"]] == ["drift:Logging"]

@@ -12,6 +12,8 @@ from warden.survey.model import (
     Drift,
     DriftState,
     Liveness,
+    Mend,
+    MendState,
     NotChecked,
     Owner,
     Pulse,
@@ -70,6 +72,21 @@ SURVEY = Survey(
         ),
         left_out=2,
         not_checked=(NotChecked(resource="Mail", type="AWS::SNS::Subscription", why="no such type"),),
+    ),
+    mends=(
+        Mend(
+            resource="DailyAudit",
+            type="AWS::IoT::ScheduledAudit",
+            id="daily",
+            path="/Frequency",
+            found="MONTHLY",
+            back_to="DAILY",
+            at=AT,
+            patch="[]",
+            once="once",
+            state=MendState.FAILED,
+            why="no right",
+        ),
     ),
 )
 
@@ -149,6 +166,18 @@ def test_it_is_json_of_plain_words() -> None:
             "left_out": 2,
             "not_checked": [{"resource": "Mail", "type": "AWS::SNS::Subscription", "why": "no such type"}],
         },
+        "mends": [
+            {
+                "resource": "DailyAudit",
+                "type": "AWS::IoT::ScheduledAudit",
+                "property": "/Frequency",
+                "found": "MONTHLY",
+                "back_to": "DAILY",
+                "at": "2026-11-26T04:00:00.000000Z",
+                "state": "not-changed-back",
+                "why": "no right",
+            }
+        ],
     }
 
 

@@ -1,6 +1,6 @@
 """What the survey says of the drift of the baseline's stack: each property by its name, expected and found.
 
-CloudFormation compares. Whatever it writes comes from the account, so it is escaped, cut and counted.
+CloudFormation compares (decision 25). Whatever it writes comes from the account, so it is escaped, cut and counted.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from warden.core.drift import PropertyDrift, ResourceDrift, ResourceStatus
 from warden.core.escaping import shown
 from warden.survey.controls import Baseline
 from warden.survey.facts import why
+from warden.survey.mending import returns_of
 from warden.survey.model import Difference, Drift, DriftState, NotChecked
 
 DIFFERENCES = 50
@@ -22,7 +23,7 @@ DIFFERENCES = 50
 _NOT_CHECKED = 50
 _NAME_CHARACTERS = 100
 _PATH_CHARACTERS = 200
-_VALUE_CHARACTERS = 300
+VALUE_CHARACTERS = 300
 
 NO_STACK = Drift(state=DriftState.NO_STACK, says=("The baseline has no stack: nothing to compare with.",))
 
@@ -61,15 +62,17 @@ def _differences(
     resource: ResourceDrift, baseline: Baseline, since: Mapping[str, datetime], now: datetime
 ) -> Iterator[Difference]:
     name = shown(resource.name, _NAME_CHARACTERS)
+    mends = [each.path for each in returns_of(resource)]
     for each in _properties(resource):
         difference = Difference(
             resource=name,
             type=shown(resource.type, _NAME_CHARACTERS),
             path=shown(each.path, _PATH_CHARACTERS),
-            expected=shown(each.expected, _VALUE_CHARACTERS),
-            found=shown(each.found, _VALUE_CHARACTERS),
+            expected=shown(each.expected, VALUE_CHARACTERS),
+            found=shown(each.found, VALUE_CHARACTERS),
             since=now,
             controls=baseline.controls_of(resource.name),
+            mend=next((path for path in mends if each.path == path or each.path.startswith(f"{path}/")), ""),
             closes=(UNDO,),
         )
         yield replace(difference, since=since.get(difference.key, now))
@@ -87,5 +90,5 @@ def _unchecked(resource: ResourceDrift) -> NotChecked:
     return NotChecked(
         resource=shown(resource.name, _NAME_CHARACTERS),
         type=shown(resource.type, _NAME_CHARACTERS),
-        why=shown(resource.reason, _VALUE_CHARACTERS),
+        why=shown(resource.reason, VALUE_CHARACTERS),
     )

@@ -103,6 +103,8 @@ class Difference:
     found: str
     since: datetime
     controls: Sequence[int] = ()
+    mend: str = ""
+    """The property that the service may change back; empty if people decide."""
     says: Sequence[str] = ()
     closes: Sequence[str] = ()
 
@@ -136,6 +138,41 @@ class Drift:
     not_checked: Sequence[NotChecked] = ()
 
 
+class MendState(StrEnum):
+    """What became of a property that the service changes back."""
+
+    BEGUN = "begun"
+    DONE = "changed-back"
+    FAILED = "not-changed-back"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mend:
+    """A drifted property that the service changes back to what was deployed.
+
+    `patch` is what Cloud Control API applies. `once` makes it the same change however often it is sent, and `request`
+    is its name from then on.
+    """
+
+    resource: str
+    type: str
+    id: str
+    path: str
+    found: str
+    back_to: str
+    at: datetime
+    patch: str
+    once: str
+    request: str = ""
+    state: MendState = MendState.BEGUN
+    why: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name of the property in the stack."""
+        return f"{self.resource}{self.path}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Survey:
     """What the account had at a moment. `lacking` are the actions that our role was denied."""
@@ -149,6 +186,8 @@ class Survey:
     liveness: Sequence[Liveness]
     lacking: Sequence[str] = ()
     drift: Drift = field(default_factory=Drift)
+    mends: Sequence[Mend] = ()
+    """The last drifted properties that the service changed back, the newest last."""
 
     @property
     def states(self) -> Mapping[State, int]:

@@ -59,6 +59,11 @@ class SurveyRecord:
     version: int = 0
 
 
+def owing(record: SurveyRecord, *duties: Owed) -> tuple[Owed, ...]:
+    """List what is owed about a survey when more has to be done about it, in the order in which it is done."""
+    return tuple(each for each in Owed if each in record.owed or each in duties)
+
+
 SURVEYS = RecordType(name="survey", of=SurveyRecord)
 
 

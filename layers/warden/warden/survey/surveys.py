@@ -22,11 +22,12 @@ from warden.survey.controls import Baseline
 from warden.survey.facts import Facts, lacking, read_facts
 from warden.survey.judge import JUDGES
 from warden.survey.liveness import LINES, Heard
+from warden.survey.mends import Ports as MendPorts
+from warden.survey.mends import Terms, mend
 from warden.survey.model import Change, Control, Drift, Liveness, Pulse, State, Survey
 from warden.survey.notice import body_of, subject_of
 from warden.survey.records import LATEST, SURVEYS, Owed, SurveyRecord, WatchState, read_latest
 from warden.survey.views import SCHEMA_VERSION, survey_json
-from warden.survey.watch import Ports as WatchPorts
 from warden.survey.watch import drift_of_survey, is_of_drift, step, still_so, watch_of_survey
 
 _EVERY = timedelta(hours=23, minutes=50)
@@ -39,7 +40,7 @@ type Page = Callable[[Mapping[str, Any]], str]
 """Makes the page for people from the JSON for programs. It is handed in: its templates are a layer of their own."""
 
 
-class Ports(HasLedger, HasNotices, WatchPorts, Protocol):
+class Ports(HasLedger, HasNotices, MendPorts, Protocol):
     """What a survey touches."""
 
     @property
@@ -84,13 +85,19 @@ def survey_when_due(surveying: Surveying, *, now: bool = False) -> Run:
 
 
 def _watch(record: SurveyRecord, surveying: Surveying) -> Run:
-    """Take the next step of the detection of drift, and tell what it found."""
-    settings = surveying.settings
-    after = step(record, surveying.ports, settings.baseline_stack, surveying.baseline, surveying.clock())
-    if after is None:
-        return Run(record.survey, None, record.owed)
-    after = _settle(_committed(after, surveying), surveying)
-    return Run(after.survey, after.survey.drift if after.watch.state is WatchState.IDLE else None, after.owed)
+    """Take the next step of the detection of drift and of a change back, and tell what came of it."""
+    settings, now = surveying.settings, surveying.clock()
+    drift = None
+    if after := step(record, surveying.ports, settings, surveying.baseline, now):
+        record = _committed(after, surveying)
+        drift = record.survey.drift if record.watch.state is WatchState.IDLE else None
+    terms = Terms(mends=settings.mends_drift, stack=settings.baseline_stack, now=now)
+    for _ in ("put on record", "sent"):
+        if not (mended := mend(record, surveying.ports, terms)):
+            break
+        record = _committed(mended, surveying)
+    record = _settle(record, surveying)
+    return Run(record.survey, drift, record.owed)
 
 
 def _committed(record: SurveyRecord, surveying: Surveying) -> SurveyRecord:
@@ -117,6 +124,7 @@ def _survey(surveying: Surveying) -> SurveyRecord:
         liveness=tuple(_liveness(facts, surveying, heard, last)),
         lacking=tuple(lacking(facts)),
         drift=drift_of_survey(facts, last),
+        mends=last.survey.mends if last else (),
     )
     changes = tuple(_worse(survey, last)) if last else ()
     record = SurveyRecord(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from warden.core.clock import to_text
-from warden.survey.model import Control, Difference, Drift, Liveness, Survey
+from warden.survey.model import Control, Difference, Drift, Liveness, Mend, Survey
 
 SCHEMA_VERSION = 1
 """Counts up when a name changes its meaning or goes; a new name alone does not count."""
@@ -26,6 +26,20 @@ def survey_json(survey: Survey) -> dict[str, Any]:
         "liveness": [_liveness(each) for each in survey.liveness],
         "lacking": list(survey.lacking),
         "drift": _drift(survey.drift),
+        "mends": [_mend(each) for each in survey.mends],
+    }
+
+
+def _mend(mend: Mend) -> dict[str, Any]:
+    return {
+        "resource": mend.resource,
+        "type": mend.type,
+        "property": mend.path,
+        "found": mend.found,
+        "back_to": mend.back_to,
+        "at": to_text(mend.at),
+        "state": mend.state.value,
+        "why": mend.why,
     }
 
 

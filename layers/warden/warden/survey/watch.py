@@ -14,11 +14,13 @@ from typing import Protocol
 from warden.core.account_facts import Denied, Read, Unanswered, Unread
 from warden.core.drift import ResourceDrift
 from warden.core.ports import StackDrift
+from warden.settings import Settings
 from warden.survey.controls import Baseline
 from warden.survey.drift import NO_STACK, drift_of, not_known
 from warden.survey.facts import Facts, is_unread
+from warden.survey.mends import annotated, is_of_mend
 from warden.survey.model import Change, Difference, Drift, DriftState
-from warden.survey.records import Owed, SurveyRecord, Watch, WatchState
+from warden.survey.records import Owed, SurveyRecord, Watch, WatchState, owing
 
 _GIVE_UP_AFTER = timedelta(hours=1)
 """CloudFormation takes "up to several minutes" (DetectStackDrift, API reference); it may be busy with the stack."""
@@ -56,8 +58,11 @@ def drift_of_survey(facts: Facts, last: SurveyRecord | None) -> Drift:
     return Drift() if before.state is DriftState.NO_STACK else before
 
 
-def step(record: SurveyRecord, ports: Ports, stack: str, baseline: Baseline, now: datetime) -> SurveyRecord | None:
+def step(
+    record: SurveyRecord, ports: Ports, settings: Settings, baseline: Baseline, now: datetime
+) -> SurveyRecord | None:
     """Take the next step; None if there is none to take now."""
+    stack = settings.baseline_stack
     waited = now - (record.watch.since or now)
     match record.watch.state:
         case WatchState.DUE:
@@ -71,7 +76,8 @@ def step(record: SurveyRecord, ports: Ports, stack: str, baseline: Baseline, now
             if found is None or is_unread(found):
                 unread = found or _UNDER_WAY
                 return _unanswered(record, unread, now) if _is_final(unread, waited) else None
-            return _answered(record, drift_of(found, baseline, record.survey.drift, now))
+            drift = drift_of(found, baseline, record.survey.drift, now)
+            return _answered(record, annotated(drift, record.survey.mends, may_mend=settings.mends_drift, now=now))
         case _:
             return None
 
@@ -102,7 +108,7 @@ def _answered(record: SurveyRecord, drift: Drift) -> SurveyRecord:
         survey=replace(record.survey, drift=drift),
         known=_known(record, drift),
         watch=Watch(),
-        owed=_owing(record, Owed.REPORTS),
+        owed=owing(record, Owed.REPORTS),
     )
     worse = tuple(_worse(record, drift))
     if not worse:
@@ -113,12 +119,8 @@ def _answered(record: SurveyRecord, drift: Drift) -> SurveyRecord:
         answered,
         changes=(*(each for each in untold if each.key not in told_now), *worse),
         changed_at=drift.at,
-        owed=_owing(record, *Owed),
+        owed=owing(record, *Owed),
     )
-
-
-def _owing(record: SurveyRecord, *duties: Owed) -> tuple[Owed, ...]:
-    return tuple(each for each in Owed if each in record.owed or each in duties)
 
 
 def _known(record: SurveyRecord, drift: Drift) -> dict[str, str]:
@@ -130,8 +132,8 @@ def _known(record: SurveyRecord, drift: Drift) -> dict[str, str]:
 
 
 def is_of_drift(key: str) -> bool:
-    """Check whether something that became worse is the drift or a part of it."""
-    return key == _KEY or key.startswith(f"{_KEY}:")
+    """Check whether something to be told is the drift, a part of it, or what was done about it."""
+    return key == _KEY or key.startswith(f"{_KEY}:") or is_of_mend(key)
 
 
 def _key_of(difference: Difference) -> str:
@@ -139,7 +141,9 @@ def _key_of(difference: Difference) -> str:
 
 
 def still_so(change: Change, drift: Drift) -> bool:
-    """Check whether what a change of the drift says is so in another answer."""
+    """Check whether what a change of the drift says is so in another answer; what was done stays done."""
+    if is_of_mend(change.key):
+        return True
     if change.key == _KEY:
         return drift.state is DriftState.NOT_KNOWN
     return change.key in {f"{_KEY}:{each.resource}" for each in drift.differences}
@@ -165,6 +169,7 @@ def _worse(record: SurveyRecord, drift: Drift) -> Iterator[Change]:
 
 def _sentences(properties: Sequence[Difference]) -> Iterator[str]:
     for each in properties[:_NAMED]:
-        yield f"{each.path or 'The resource'}: expected {each.expected}, found {each.found}."
+        says = "".join(f" {sentence}" for sentence in each.says)
+        yield f"{each.path or 'The resource'}: expected {each.expected}, found {each.found}.{says}"
     if more := len(properties[_NAMED:]):
         yield f"Properties beside these: {more}."
