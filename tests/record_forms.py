@@ -402,7 +402,7 @@ LINES: dict[str, dict[str, Form]] = {
     },
     "operator answered": {"who": ID, "command": CODE, "case": or_none(ID)},
     "operator refused": {"who": or_none(ID), "code": CODE},
-    "account set up": {"request": ID, "left": WORDS},
+    "account set up": {"request": ID},
     "account not set up": {},
 }
 """The log lines and what stands beside each."""

@@ -28,7 +28,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
         logger.exception("account not set up")
         reason = f"{type(error).__name__}: {error}"
     else:
-        logger.info("account set up", extra={"request": event["RequestType"], "left": said})
+        logger.info("account set up", extra={"request": event["RequestType"]})
     _answer(event, "FAILED" if reason else "SUCCESS", reason or said)
 
 
@@ -43,6 +43,8 @@ def _tear_down(group: str, policy: str) -> str:
     level = take_level_back(level_keeper())
     if level is None or not level.ours:
         return ""
+    said = {"state": level.state, "action": level.action, "code": level.code, "found": level.found}
+    logger.warning("level of the restricted group", extra=said)
     return f"the log level of {group} stays: {level.state} {level.action} {level.code}".rstrip()
 
 
