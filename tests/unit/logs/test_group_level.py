@@ -121,6 +121,37 @@ def test_a_level_that_somebody_put_in_the_place_of_ours_is_theirs(world: World, 
     assert world.account.group_levels == {RESTRICTED_GROUP: "WARN"}
 
 
+def test_a_debug_that_somebody_sets_after_another_level_is_theirs(world: World) -> None:
+    world.sweep()
+    world.account.group_levels[RESTRICTED_GROUP] = "WARN"
+    world.sweep(HOUR)
+    world.account.group_levels[RESTRICTED_GROUP] = "DEBUG"
+    world.sweep(HOUR)
+    release(world)
+    world.sweep(ROUND)
+
+    assert world.account.group_levels == DEBUG
+
+
+def test_it_is_on_record_since_when_it_stands(world: World) -> None:
+    world.sweep(ROUND)
+    set_at = level(world).since
+
+    world.sweep(HOUR)
+    assert (level(world).since, level(world).checked_at) == (set_at, set_at + HOUR)
+
+
+def test_while_nobody_is_contained_nothing_is_written(world: World) -> None:
+    world.sweep()
+    release(world)
+    world.sweep(ROUND)
+    idle = level(world)
+
+    world.sweep(10 * HOUR)
+
+    assert level(world) == idle
+
+
 def test_switching_the_parameter_off_takes_it_back(world: World) -> None:
     world.sweep()
     world.context = replace(world.context, settings=replace(world.context.settings, log_contained=False))

@@ -271,6 +271,10 @@ class TestAlertDelivery:
         [sentence] = found.says
         assert ALERT_ROLE in sentence
 
+    def test_what_is_wrong_counts_more_than_what_is_not_known(self) -> None:
+        topics = {ALERTS: Topic(confirmed=1, pending=0)}
+        assert len(self.faults(topics=topics, subscriptions=self.subscribed(None))) == 1
+
     def test_a_topic_of_another_account_or_region_is_wrong(self) -> None:
         for elsewhere in (ALERTS.replace("123456789012", "210987654321"), ALERTS.replace("us-east-1", "eu-west-1")):
             [line] = [each for each in LINES if each.key == "alert-delivery"]
