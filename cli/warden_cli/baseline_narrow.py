@@ -18,7 +18,7 @@ from warden_cli.baseline_narrow_page import print_narrowing
 from warden_cli.baseline_proposal import is_unread, why_unread
 from warden_cli.errors import BadUsage, Exit, Refused
 from warden_cli.narrow_account import policy_named, reach_of
-from warden_cli.narrow_comparison import compare, probes_for
+from warden_cli.narrow_comparison import Comparer, probes_for
 from warden_cli.narrow_proof import unproven
 from warden_cli.narrow_proposal import Topic, Wishes, propose
 from warden_cli.narrow_report import Narrowing
@@ -44,12 +44,13 @@ def narrow_policy(arguments: Namespace, console: Console) -> Exit:
     proposal = propose(policy.document, policy.prefix, wishes)
     probes = probes_for([policy.document, proposal.document], policy.prefix, wishes.topics)
     devices = [] if is_unread(reach) else reach.devices
-    comparisons = compare(devices, policy.name, proposal.document, policy.prefix, probes)
+    comparer = Comparer(policy=policy.name, after=proposal.document, prefix=policy.prefix, probes=probes)
+    comparisons = comparer.compare(devices)
     found = Narrowing(policy=policy, proposal=proposal, reach=reach, comparisons=comparisons)
     _check_nothing_is_gained(found)
-    if arguments.try_in_account and found.proposal.is_narrower and not found.refusals:
-        found = replace(found, trial=tried(session, policy.name, proposal.document, comparisons, pace))
-    if arguments.write and found.proposal.is_narrower and not found.refusals:
+    if arguments.try_in_account and found.can_be_taken and found.has_things:
+        found = replace(found, trial=tried(session, comparer, comparisons, pace))
+    if arguments.write and found.can_be_taken:
         found = replace(found, file=_written(arguments.write, found))
     if arguments.json:
         console.out(as_json(found.as_json()))
@@ -61,7 +62,7 @@ def narrow_policy(arguments: Namespace, console: Console) -> Exit:
 def _check_nothing_is_gained(found: Narrowing) -> None:
     """Refuse what is not shown to be narrower: by its statements, and by every device of the sample."""
     new = unproven(found.policy.document, found.proposal.document)
-    new += [f"{each.probe.action} on {each.resource}" for one in found.comparisons for each in one.gained]
+    new += [f"{each.action} on {one.resource(each)}" for one in found.comparisons for each in one.gained]
     if new:
         raise Refused(f"it cannot be shown that the proposal allows nothing new: {shown('; '.join(new), 600)}")
 

@@ -70,7 +70,7 @@ def _about(found: Narrowing) -> Iterator[tuple[str, str]]:
         yield "Tried", f"{tried}; the policy {found.trial.policy} was made for it, and deleted again"
     else:
         yield "Tried", "not in AWS: nothing was written there (--try-in-account)"
-    if found.file and not found.refusals and found.proposal.is_narrower:
+    if found.file:
         yield "Written", found.file
 
 

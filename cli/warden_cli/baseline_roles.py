@@ -24,7 +24,7 @@ from warden_cli.terminal import as_json, heading, plain, shown
 
 _PENDING = frozenset([Stage.RUNNING, Stage.WAITING])
 _ENDED_BADLY = frozenset([Stage.FAILED, Stage.QUOTA])
-_FOR_ALL = frozenset([Stage.QUOTA, Stage.NOT_KNOWN, Stage.CANNOT_START])
+_FOR_ALL = frozenset([Stage.QUOTA, Stage.NOT_KNOWN])
 """What AWS says to one start it would say to the next."""
 
 

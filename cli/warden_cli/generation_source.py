@@ -61,7 +61,10 @@ def _access_role(reader: AwsAccountReader, session: Session, account: str, stack
     named = sorted(each.id for each in resources if each.type == "AWS::IAM::Role" and f"-{ROLE}-" in each.id)
     if not named:
         missing = f"the stack {stack} has no role that Access Analyzer could read the trail with"
-        fix = "Deploy the baseline with PolicyGenerationMode=create, or name a role of yours: --access-role ARN."
+        fix = (
+            "Deploy the baseline with PolicyGenerationMode=create, or name a role: --access-role ARN (the output "
+            "PolicyGenerationRoleArn of a stack in another region, or one of yours)."
+        )
         return Source(missing=missing, fix=fix)
     partition = session.get_partition_for_region(session.region_name)
     return f"arn:{partition}:iam::{account}:role/{named[0]}"

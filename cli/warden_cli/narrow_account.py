@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,10 @@ def _checked(text: str, name: str) -> Mapping[str, Any]:
         statements = listed(document["Statement"])
         strange = sorted({element for each in statements for element in each} - _ELEMENTS)
         lacking = [each for each in statements if not {"Effect", "Action", "Resource"} <= set(each)]
-    except (ValueError, KeyError, TypeError) as error:
+        patterns = [part for each in statements for key in ("Action", "Resource") for part in listed(each.get(key, ""))]
+        if not all(isinstance(each, str) for each in patterns):
+            raise TypeError("a pattern that is not a string")  # noqa: TRY301 - as all else that is no policy
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refused(f"the document of {shown(name, 128)} is not a policy") from error
     if strange or lacking:
         what = f"has {', '.join(map(shown, strange))}" if strange else "lacks Effect, Action or Resource"
@@ -150,9 +154,15 @@ def _pairs(iot: IoTClient, policy: str, pace: Callable[[], None], reach: Reach) 
 
 
 def _of_certificate(iot: IoTClient, certificate: str, pace: Callable[[], None]) -> Iterator[tuple[str, str]]:
-    pace()
-    things = iot.list_principal_things(principal=certificate)["things"]
-    yield from ((thing, certificate) for thing in things or [""])
+    """List the things of a certificate, or none: a page at a time, for one may be shared by a whole fleet."""
+    has_none = True
+    for page in iot.get_paginator("list_principal_things").paginate(principal=certificate):
+        pace()
+        for thing in page["things"]:
+            has_none = False
+            yield thing, certificate
+    if has_none:
+        yield "", certificate
 
 
 def _of_group(iot: IoTClient, group: str, pace: Callable[[], None]) -> Iterator[tuple[str, str]]:
@@ -161,13 +171,19 @@ def _of_group(iot: IoTClient, group: str, pace: Callable[[], None]) -> Iterator[
     )
     for thing in (each for page in pages for each in page["things"]):
         pace()
-        for principal in iot.list_thing_principals(thingName=thing)["principals"]:
-            if ":cert/" in principal:
-                yield thing, principal
+        principals = iot.get_paginator("list_thing_principals").paginate(thingName=thing)
+        yield from ((thing, each) for page in principals for each in page["principals"] if ":cert/" in each)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> Mapping[str, Any]:
+    """Parse a document, which many devices share."""
+    document: Mapping[str, Any] = json.loads(text)
+    return document
 
 
 def _device(iot: IoTClient, thing: str, certificate: str) -> Device:
     asked = {"principal": certificate} | ({"thingName": thing} if thing else {})
     answer: Any = iot.get_effective_policies(**asked)
-    documents = {each["policyName"]: json.loads(each["policyDocument"]) for each in answer["effectivePolicies"]}
+    documents = {each["policyName"]: _parsed(each["policyDocument"]) for each in answer["effectivePolicies"]}
     return Device(thing=thing, certificate=certificate, documents=documents)

@@ -70,31 +70,51 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What one device could do before, and what after."""
+    """What one device could do before and not after, and the other way round: there has to be nothing."""
 
     device: Device
-    answers: Sequence[Answer]
+    lost: Sequence[Probe]
+    gained: Sequence[Probe]
+    another: str
+    """The device that `{another}` stands for."""
 
-    @property
-    def lost(self) -> list[Answer]:
-        """What it could do before and not after."""
-        return [each for each in self.answers if each.was and not each.is_now]
-
-    @property
-    def gained(self) -> list[Answer]:
-        """What it could not do before; there has to be nothing."""
-        return [each for each in self.answers if each.is_now and not each.was]
+    def resource(self, probe: Probe) -> str:
+        """Return a probe's resource for this device."""
+        return probe.for_(_name_of(self.device), self.another)
 
 
-def compare(
-    devices: Sequence[Device], policy: str, after: Mapping[str, Any], prefix: str, probes: Sequence[Probe]
-) -> list[Comparison]:
-    """Ask every probe of every device, with the policy as it is and with the proposal in its place."""
-    things = [each.thing for each in devices if each.thing]
-    return [
-        Comparison(device=each, answers=[*_answers(each, policy, after, prefix, probes, _another(each.thing, things))])
-        for each in devices
-    ]
+@dataclass(frozen=True, kw_only=True)
+class Comparer:
+    """Compares a policy with what is to stand in its place."""
+
+    policy: str
+    after: Mapping[str, Any]
+    prefix: str
+    probes: Sequence[Probe]
+
+    def compare(self, devices: Sequence[Device]) -> list[Comparison]:
+        """Ask every probe of every device; only what differs is kept, for there may be many."""
+        things = [each.thing for each in devices if each.thing][:2]
+        return [self._compared(each, _another(each.thing, things)) for each in devices]
+
+    def _compared(self, device: Device, another: str) -> Comparison:
+        differing = [each for each in self.answers(device, another) if each.was != each.is_now]
+        return Comparison(
+            device=device,
+            lost=[each.probe for each in differing if each.was],
+            gained=[each.probe for each in differing if each.is_now],
+            another=another,
+        )
+
+    def answers(self, device: Device, another: str) -> Iterator[Answer]:
+        """Answer every probe for one device, with all its policies."""
+        had = [*device.documents.values()]
+        has = [self.after if name == self.policy else document for name, document in device.documents.items()]
+        name = _name_of(device)
+        for probe in self.probes:
+            session, resource = _session(probe, device, another), f"{self.prefix}{probe.for_(name, another)}"
+            was, is_now = (admits(each, probe.action, resource, session) for each in (had, has))
+            yield Answer(probe=probe, resource=resource, was=was, is_now=is_now)
 
 
 def _another(thing: str, things: Sequence[str]) -> str:
@@ -102,20 +122,13 @@ def _another(thing: str, things: Sequence[str]) -> str:
     return next((each for each in things if each != thing), "warden-another-thing")
 
 
-def _answers(
-    device: Device, policy: str, after: Mapping[str, Any], prefix: str, probes: Sequence[Probe], another: str
-) -> Iterator[Answer]:
-    had = [*device.documents.values()]
-    has = [after if name == policy else document for name, document in device.documents.items()]
-    name = device.thing or "any-client"
-    for probe in probes:
-        session, resource = _session(probe, device, name, another), f"{prefix}{probe.for_(name, another)}"
-        was, is_now = (admits(each, probe.action, resource, session) for each in (had, has))
-        yield Answer(probe=probe, resource=resource, was=was, is_now=is_now)
+def _name_of(device: Device) -> str:
+    return device.thing or "any-client"
 
 
-def _session(probe: Probe, device: Device, name: str, another: str) -> Session:
+def _session(probe: Probe, device: Device, another: str) -> Session:
     """Connect as the client id that is asked for; everything else is asked as the device itself."""
+    name = _name_of(device)
     if probe.action != "iot:Connect":
         return Session(name, device.thing)
     return Session(probe.for_(name, another).partition("/")[2], device.thing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,14 +33,24 @@ class Narrowing:
         """By probe: the devices that could before and cannot after. A device without a thing is its certificate."""
         found: dict[Probe, list[str]] = {}
         for each in self.comparisons:
-            for answer in each.lost:
-                found.setdefault(answer.probe, []).append(each.device.thing or each.device.certificate)
+            for probe in each.lost:
+                found.setdefault(probe, []).append(each.device.thing or each.device.certificate)
         return found
 
     @property
     def without_thing(self) -> list[str]:
         """The certificates without a thing, for which the thing's name has no value."""
         return [each.device.certificate for each in self.comparisons if not each.device.thing]
+
+    @property
+    def has_things(self) -> bool:
+        """Whether any device of the sample is a thing, which AWS IoT can be asked about."""
+        return len(self.without_thing) < len(self.comparisons)
+
+    @property
+    def can_be_taken(self) -> bool:
+        """Whether there is anything to take, and nothing in the way of it."""
+        return self.proposal.is_narrower and not self.refusals
 
     @property
     def refusals(self) -> list[str]:
@@ -92,7 +103,7 @@ class Narrowing:
     def how_to_take(self) -> list[str]:
         """The commands that make it the policy's default version."""
         name = self.policy.name
-        document = self.file or "FILE"
+        document = shlex.quote(self.file) if self.file else "FILE"
         delete = f"aws iot delete-policy-version --policy-name {name} --policy-version-id"
         return [
             *([f"{delete} {self.policy.others[0]}"] if self.policy.is_full else []),
@@ -129,8 +140,8 @@ class Narrowing:
                     "thing": each.device.thing,
                     "certificate": each.device.certificate,
                     "policies": [*each.device.documents],
-                    "lost": [{"action": answer.probe.action, "resource": answer.resource} for answer in each.lost],
-                    "gained": [{"action": answer.probe.action, "resource": answer.resource} for answer in each.gained],
+                    "lost": [{"action": probe.action, "resource": each.resource(probe)} for probe in each.lost],
+                    "gained": [{"action": probe.action, "resource": each.resource(probe)} for probe in each.gained],
                 }
                 for each in self.comparisons
             ],

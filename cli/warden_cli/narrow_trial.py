@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from warden_cli.errors import Refused
-from warden_cli.narrow_comparison import Answer, Comparison, Device, Probe
+from warden_cli.narrow_comparison import Answer, Comparer, Comparison, Device, Probe
 from warden_cli.reading import CONFIG
 from warden_cli.terminal import shown
 
@@ -57,25 +57,19 @@ class Trial:
     """Where AWS IoT says otherwise than the comparison here."""
 
 
-def tried(
-    session: Session,
-    policy: str,
-    document: Mapping[str, Any],
-    comparisons: Sequence[Comparison],
-    pace: Callable[[], None],
-) -> Trial:
+def tried(session: Session, comparer: Comparer, comparisons: Sequence[Comparison], pace: Callable[[], None]) -> Trial:
     """Make the policy, ask, and delete it again, whatever happens in between.
 
     Raises:
         Refused: when AWS does not let it be made, asked about or deleted.
     """
     iot = session.client("iot", config=CONFIG)
-    text = json.dumps(document)
+    text = json.dumps(comparer.after)
     name = f"{NAME}{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     try:
         with suppress(iot.exceptions.ResourceAlreadyExistsException):  # a trial that was cut off left it: the same text
             iot.create_policy(policyName=name, policyDocument=text)
-        return _asked(iot, policy, name, comparisons, pace)
+        return _asked(iot, comparer, name, comparisons, pace)
     except (ClientError, BotoCoreError) as error:
         raise Refused(f"the proposal could not be tried: {_why(error)}") from error
     finally:
@@ -104,28 +98,24 @@ def _why(error: ClientError | BotoCoreError) -> str:
 
 
 def _asked(
-    iot: IoTClient,
-    policy: str,
-    name: str,
-    comparisons: Sequence[Comparison],
-    pace: Callable[[], None],
+    iot: IoTClient, comparer: Comparer, name: str, comparisons: Sequence[Comparison], pace: Callable[[], None]
 ) -> Trial:
     gained, disagreements, count = [], [], 0
     asked = [each for each in comparisons if each.device.thing][:MOST_DEVICES]
     for comparison in asked:
-        device, questions = comparison.device, [each for each in comparison.answers if _can_be_asked(each.probe)]
+        device = comparison.device
+        questions = [each for each in comparer.answers(device, comparison.another) if _can_be_asked(each.probe)]
         _check_control(iot, device, questions, pace)
         was = [*_answers(iot, device, questions, pace)]
-        is_now = [*_answers(iot, device, questions, pace, add=[name], skip=[policy])]
+        is_now = [*_answers(iot, device, questions, pace, add=[name], skip=[comparer.policy])]
         for question, before, after in zip(questions, was, is_now, strict=True):
             count += 1
             about = f"{device.thing}: {question.probe.action} on {question.resource}"
             if after and not before:
                 gained.append(about)
             if (before, after) != (question.was, question.is_now):
-                disagreements.append(
-                    f"{about}: AWS {_words(before, after)}, here {_words(question.was, question.is_now)}"
-                )
+                judged = f"AWS {_words(before, after)}, here {_words(question.was, question.is_now)}"
+                disagreements.append(f"{about}: {judged}")
     return Trial(policy=name, devices=len(asked), questions=count, gained=gained, disagreements=disagreements)
 
 

@@ -70,8 +70,8 @@ class RoleReport:
             "job": {"id": job.id, "status": job.status, "started_at": _moment(job.started_at)} if job else None,
             "generated": _generated(generated, self.document) if generated else None,
             "rights": [{**vars(each.right), "verdict": each.verdict, "seen": [*each.seen]} for each in self.rights],
-            "could_go": self.could_go if generated else None,
-            "cannot_tell": self.cannot_tell if generated else None,
+            "could_go": self.could_go if generated and known else None,
+            "cannot_tell": self.cannot_tell if generated and known else None,
             "file": self.file,
         }
 

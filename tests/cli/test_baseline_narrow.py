@@ -552,7 +552,9 @@ class TestWhatCannotBe:
         assert said.code == 1
         assert "nothing is judged" in said.err
 
-    @pytest.mark.parametrize("text", ["", "[]", '{"Statement": 7}', "{}"])
+    @pytest.mark.parametrize(
+        "text", ["", "[]", '{"Statement": 7}', "{}", '{"Statement": {"Effect": "Allow", "Action": 1, "Resource": []}}']
+    )
     def test_a_document_that_is_none_is_said(self, text: str, shell: Shell, here: ReadableAccount) -> None:
         here.access.policy("fleet", text)
 
@@ -713,6 +715,12 @@ class TestTryInAccount:
         here.access.policy("fleet", DEVICE_POLICY)
 
         assert ask(shell, "--try-in-account").code == 0
+        assert here.access.made == []
+
+    def test_where_there_is_nobody_to_ask_about_nothing_is_made(self, shell: Shell, here: ReadableAccount) -> None:
+        here.access.policy("lonely", EVERY_TOPIC)
+
+        assert ask(shell, *self.OPTIONS, name="lonely").code == 5
         assert here.access.made == []
 
     def test_few_devices_are_asked_about(self, shell: Shell, here: ReadableAccount) -> None:
