@@ -264,7 +264,12 @@ def _trail_to_read(facts: Facts) -> dict[str, str]:
     if is_unread(facts.trails) or not facts.trails:
         return {}
     trail = _best_trail(facts.trails)
-    return {"ExistingTrailArn": trail.arn} | ({"ExistingTrailBucket": trail.bucket} if trail.bucket else {})
+    named = {
+        "ExistingTrailArn": trail.arn,
+        "ExistingTrailBucket": trail.bucket,
+        "ExistingTrailKeyArn": trail.key if trail.key.startswith("arn:") else "",
+    }
+    return {name: value for name, value in named.items() if value}
 
 
 def _best_trail(trails: Sequence[Trail]) -> Trail:

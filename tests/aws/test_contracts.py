@@ -712,7 +712,10 @@ class TestAccountReader:
         assert ground.account_reader.organization() == "111122223333"
 
     def test_a_trail_is_read_with_its_status_and_its_events(self, ground: Ground) -> None:
-        ours, theirs = trail_of("ours"), trail_of("theirs", multi_region=False, validated=False)
+        ours, theirs = (
+            trail_of("ours"),
+            trail_of("theirs", multi_region=False, validated=False, key="arn:aws:kms:us-east-1:123456789012:key/1"),
+        )
         statuses = [TrailStatus(logging=True), TrailStatus(logging=False, error="AccessDenied")]
         ground.account.trails = [ours, theirs]
         ground.account.trail_statuses = {ours.arn: statuses[0], theirs.arn: statuses[1]}

@@ -264,6 +264,7 @@ def trails(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:
                 "IsMultiRegionTrail": each.multi_region,
                 "IsOrganizationTrail": each.organization,
                 "LogFileValidationEnabled": each.validated,
+                **({"KmsKeyId": each.key} if each.key else {}),
             }
             for each in model.trails
         ]

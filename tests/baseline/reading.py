@@ -223,6 +223,7 @@ def _trails(here: ReadableAccount, _asked: Mapping[str, Any]) -> dict[str, Any]:
                 "IsMultiRegionTrail": properties.get("IsMultiRegionTrail", False),
                 "IsOrganizationTrail": properties.get("IsOrganizationTrail", False),
                 "LogFileValidationEnabled": properties.get("EnableLogFileValidation", False),
+                **({"KmsKeyId": properties["KMSKeyId"]} if "KMSKeyId" in properties else {}),
             }
             for name, properties in here.account.trails.items()
         ]

@@ -237,7 +237,7 @@ class TestAFullAccount:
         self, shell: Shell, looking: Looking, tmp_path: Path
     ) -> None:
         account = full_account()
-        account.trails["organization"]["S3BucketName"] = "their-logs"
+        account.trails["organization"] |= {"S3BucketName": "their-logs", "KMSKeyId": KEY}
         here = looking(account)
         file = tmp_path / "p.json"
 
@@ -246,6 +246,7 @@ class TestAFullAccount:
 
         assert answer["parameters"]["ExistingTrailArn"].endswith(":trail/organization")
         assert answer["parameters"]["ExistingTrailBucket"] == "their-logs"
+        assert answer["parameters"]["ExistingTrailKeyArn"] == KEY
         here.stacks["iot-baseline"] = deploy(account, file)
         again = shell.warden("baseline", "plan", "--region", REGION, "--json").json
         assert values(again)["PolicyGenerationMode"] == "create"

@@ -312,6 +312,7 @@ class AwsAccountReader:
                 multi_region=each.get("IsMultiRegionTrail", False),
                 organization=each.get("IsOrganizationTrail", False),
                 validated=each.get("LogFileValidationEnabled", False),
+                key=each.get("KmsKeyId", ""),
             )
             for each in self._of.cloudtrail.describe_trails()["trailList"]
         )

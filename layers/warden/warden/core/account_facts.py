@@ -145,6 +145,8 @@ class Trail:
     multi_region: bool
     organization: bool
     validated: bool
+    key: str = ""
+    """The customer key that its files are encrypted with. AWS CloudTrail API reference, Trail, `KmsKeyId`."""
 
 
 @dataclass(frozen=True, kw_only=True)
