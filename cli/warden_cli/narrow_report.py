@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from warden_cli.narrow_account import IotPolicy, Reach
 from warden_cli.narrow_comparison import Comparison, Probe
 from warden_cli.narrow_proposal import MOST_CHARACTERS, Proposal, Verdict
 from warden_cli.narrow_trial import Trial
+
+_PROVISIONING = ("$aws/provisioning-templates/", "$aws/certificates/create")
+"""Topics of fleet provisioning. AWS IoT Core Developer Guide, "Device provisioning MQTT API"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,11 @@ class Narrowing:
             f"the denial of {each}: + and # are letters in a policy, so other filters get around it"
             for each in self.proposal.literal_denials
         ]
+        if self._provisions and self._connects_as_things:
+            found.append(
+                "it lets devices be provisioned, which are not things yet and could not connect any more: "
+                "--keep 'client/*', or give the claim certificates a policy of their own"
+            )
         if self.without_thing:
             found.append(
                 f"{len(self.without_thing)} certificates of the sample have no thing, so what is bound to a thing's "
@@ -91,6 +100,19 @@ class Narrowing:
     @property
     def _kept(self) -> list[Any]:
         return [each for each in self.proposal.changes if each.verdict is Verdict.KEPT]
+
+    @property
+    def _provisions(self) -> bool:
+        """Whether the proposal still allows fleet provisioning, which begins before there is a thing."""
+        text = json.dumps(self.proposal.document)
+        return any(each in text for each in _PROVISIONING)
+
+    @property
+    def _connects_as_things(self) -> bool:
+        """Whether connecting was bound to things, and nothing wider is kept."""
+        connects = [each for each in self.proposal.changes if each.action == "iot:Connect"]
+        narrowed = [each for each in connects if each.verdict is Verdict.NARROWED]
+        return bool(narrowed) and not any(each.kept for each in connects)
 
     @property
     def exit(self) -> Exit:

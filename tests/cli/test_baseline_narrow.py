@@ -339,6 +339,27 @@ class TestEachRight:
         }
 
 
+class TestProvisioning:
+    CLAIM: ClassVar = policy(
+        allow("iot:Connect", "client/*"),
+        allow(
+            ["iot:Publish", "iot:Receive"], "topic/$aws/certificates/create/json", "topic/$aws/certificates/create/*"
+        ),
+    )
+
+    def test_devices_that_are_not_things_yet_are_reported(self, shell: Shell, here: ReadableAccount) -> None:
+        answer = narrowed(shell, here.access, self.CLAIM, code=5)
+
+        assert any("--keep 'client/*'" in each for each in answer["doubts"])
+
+    def test_they_connect_as_before_where_that_is_kept(self, shell: Shell, here: ReadableAccount) -> None:
+        answer = narrowed(shell, here.access, self.CLAIM, "--keep", "client/*", code=5)
+
+        assert not any("--keep 'client/*'" in each for each in answer["doubts"])
+        assert granted(answer)["iot:Connect"] == ["client/*", f"client/{THING}"]
+        assert not {each for each in lost_by(answer, "pump-1") if each[0] == "iot:Connect"}
+
+
 class TestTopics:
     def test_an_owner_s_topic_narrows_the_wildcard_that_it_lies_in(self, shell: Shell, here: ReadableAccount) -> None:
         document = policy(allow("iot:Publish", "topic/telemetry/*", "topic/plant/*"))

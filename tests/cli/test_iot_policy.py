@@ -94,7 +94,8 @@ class TestTheEvaluator:
         assert not admits([{"Statement": [anything, deny]}], "iot:Publish", "topic/a", Session("x", "pump-1"))
 
     def test_other_conditions_are_taken_for_met(self) -> None:
-        condition = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}, "Bool": {"iot:Other": "false"}}
+        null = {"iot:Connection.Thing.IsAttached": "false"}
+        condition = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}, "Bool": {"iot:Other": "false"}, "Null": null}
         allow = {"Effect": "Allow", "Action": "iot:Publish", "Resource": "topic/a", "Condition": condition}
 
         assert admits([{"Statement": allow}], "iot:Publish", "topic/a", PUMP)
