@@ -148,6 +148,20 @@ class TestChangingBack:
         [mend] = ours.latest.mends
         assert mend.path == "/TargetCheckNames"
 
+    def test_a_check_is_enabled_before_it_is_scheduled(self) -> None:
+        schedule = Deployed(
+            name="ADailyAudit",
+            type=SCHEDULE,
+            id="daily",
+            expected={"TargetCheckNames": CHECKS},
+            actual={"TargetCheckNames": CHECKS[1:]},
+        )
+        ours = Mender(schedule, audit(LoggingDisabledCheck=False))
+        ours.survey()
+        ours.pass_quarters(8)
+
+        assert [each.resource for each in ours.latest.mends] == ["AuditConfiguration", "ADailyAudit"]
+
     def test_what_has_changed_since_is_left_alone_and_compared_again(self) -> None:
         ours = Mender(logging())
         ours.survey()

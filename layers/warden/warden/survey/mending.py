@@ -44,6 +44,11 @@ def returns_of(resource: ResourceDrift) -> Iterator[Return]:
                     yield Return(path=path, patch=patch, found=found, expected=expected)
 
 
+def rank_of(kind: str) -> int:
+    """Return when a type has its turn: a check must be enabled before an audit can be scheduled with it."""
+    return [*_RULES].index(kind)
+
+
 def event_of(kind: str) -> str:
     """Return the event of CloudTrail by which a resource of a type is changed; empty if none may be changed back."""
     return _EVENTS.get(kind, "")

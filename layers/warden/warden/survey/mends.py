@@ -19,7 +19,7 @@ from warden.core.escaping import shown
 from warden.core.ports import ResourceUpdates, StackDrift
 from warden.survey.drift import UNDO, VALUE_CHARACTERS
 from warden.survey.facts import is_unread, why
-from warden.survey.mending import Return, event_of, returns_of
+from warden.survey.mending import Return, event_of, rank_of, returns_of
 from warden.survey.model import Change, Difference, Drift, DriftState, Mend, MendState
 from warden.survey.records import Owed, SurveyRecord, Watch, WatchState, owing
 
@@ -98,11 +98,12 @@ def _last(difference: Difference, mends: Sequence[Mend], now: datetime) -> Mend 
 
 def _begun(record: SurveyRecord, stack_drift: StackDrift, terms: Terms) -> SurveyRecord | None:
     """Put the next change on record, if the property is still as it was found."""
-    drift = record.survey.drift
-    for each in drift.differences if drift.state is DriftState.DRIFTED else ():
-        if each.mend and _last(each, record.survey.mends, terms.now) is None:
-            return _intended(record, each, stack_drift.resource(terms.stack, each.resource), terms.now)
-    return None
+    mends, drift = record.survey.mends, record.survey.drift
+    due = [each for each in drift.differences if each.mend and _last(each, mends, terms.now) is None]
+    if not due or drift.state is not DriftState.DRIFTED:
+        return None
+    first = min(due, key=lambda each: rank_of(each.type))
+    return _intended(record, first, stack_drift.resource(terms.stack, first.resource), terms.now)
 
 
 def _intended(
