@@ -53,6 +53,7 @@ UNSEEN = {
 """Grants that no call shows to be needed, each with the reason why it stays."""
 
 OPTIONAL = {
+    "AlertRole": {"kms:Decrypt", "kms:GenerateDataKey"},  # on the key of an existing topic
     "RespondRole": {"securityhub:BatchImportFindings"},
     "ServeDeviceRole": {
         "acm-pca:DescribeCertificateAuthority",
@@ -179,8 +180,14 @@ def needs_of_role(role: str, recorded: Recorded) -> list[Need]:
     return needs + [need for each in functions.values() for need in recorded[_folder(each)]]
 
 
+def _on_an_existing_topic() -> Iterator[Need]:
+    """List what publishing on a topic of somebody else needs of its key."""
+    key = OPTIONS["ExistingAlertTopicKeyArn"]
+    yield from (Need(action, key) for action in ("kms:Decrypt", "kms:GenerateDataKey"))
+
+
 BY_AWS: dict[str, Callable[[str], list[Need]]] = {
-    "AlertRole": lambda _: needs_to_publish("AlertTopic"),  # Device Defender publishes with it
+    "AlertRole": lambda _: [*needs_to_publish("AlertTopic"), *_on_an_existing_topic()],  # Device Defender has it
     "RuleRole": needs_of_rules,
 }
 """Roles that no code of ours ever has."""

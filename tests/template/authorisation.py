@@ -33,6 +33,7 @@ _ARN_FORMS = {
 """What CloudFormation gives for a resource's ARN, with its logical name in the place of the real one."""
 
 OPTIONS = {
+    "ExistingAlertTopicKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/01234567-89ab-cdef-0123-456789abcdef",
     "PrivateCaArn": f"arn:aws:acm-pca:{REGION}:{ACCOUNT}:certificate-authority/01234567-89ab-cdef-0123-456789abcdef",
 }
 """What optional parameters that name a resource hold when every option is switched on."""
@@ -466,7 +467,8 @@ def with_arns(document: Mapping[str, Any], *, every_option: bool = True) -> list
 
 
 _OPTIONS = {
-    "PrivateCaArn": f"arn:aws:acm-pca:{REGION}:{ACCOUNT}:certificate-authority/5a8f2f5c-0000-4000-8000-1234567890ab"
+    "ExistingAlertTopicKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/01234567-89ab-cdef-0123-456789abcdef",
+    "PrivateCaArn": f"arn:aws:acm-pca:{REGION}:{ACCOUNT}:certificate-authority/5a8f2f5c-0000-4000-8000-1234567890ab",
 }
 """What parameters that are empty by default hold while every option is on."""
 
