@@ -39,9 +39,9 @@ FIELDS = {
     *("level", "location", "message", "timestamp", "service", "cold_start", "function_name"),
     *("function_memory_size", "function_arn", "function_request_id", "exception", "exception_name", "stack_trace"),
     *("message_id", "findings", "reason", "type", "result", "thing", "resource", "verb"),
-    *("who", "code", "command", "case", "request"),
+    *("who", "code", "command", "case", "request", "left"),
 }
-"""What a line may say: what Powertools does, what came of the record, and who asked. Never the record itself."""
+"""What a line may say: what Powertools does, what came of the record or is left, and who asked. Never the record."""
 
 PLAN = """
 version = 1
