@@ -102,17 +102,14 @@ def collect_logs(arguments: Namespace, console: Console) -> Exit:
 
 def _ended(ending: Ending, arguments: Namespace, console: Console) -> Exit:
     if arguments.json:
-        wrong = [{"kind": each.kind, "what": each.what, "why": each.why} for each in ending.went_wrong]
-        console.out(as_json({"case": ending.file.case.id, "state": ending.file.case.state, "wrong": wrong}))
+        console.out(as_json({"case": ending.file.case.id, "state": ending.file.case.state, "wrong": ending.wrong}))
     else:
         console.print()
         console.print(_said_of(ending.file.case))
     if not ending.went_wrong:
         return Exit.DONE
     if not arguments.json:
-        last = ending.went_wrong[-1]
-        said = f"{last.what}: {last.why}" if last.why else last.what
-        console.print(Text(f"Not all went well. {shown(said)}", style="bold red"))
+        console.print(Text(ending.complaint, style="bold red"))
     return Exit.REFUSED
 
 

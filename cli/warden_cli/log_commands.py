@@ -16,9 +16,9 @@ from warden.plan.actions import COLLECT_LOGS
 from warden_cli.case_pages import print_entry
 from warden_cli.client import Service
 from warden_cli.errors import Exit
-from warden_cli.responses import CaseFile, understood
+from warden_cli.responses import understood
 from warden_cli.terminal import as_json, plain, shown
-from warden_cli.watch import Awaited, case_of, follow
+from warden_cli.watch import Awaited, Ending, case_of, follow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ def logs_of_thing(service: Service, arguments: Namespace, console: Console) -> E
             seconds=left,
             pause=arguments.poll,
         )
-    return _ended(ending.file, arguments, console)
+    return _ended(ending, arguments, console)
 
 
 def _asked_in(answer: Mapping[str, Any]) -> _Asked:
@@ -101,19 +101,20 @@ def _say(console: Console, lines: Sequence[str]) -> None:
         console.print(plain(line))
 
 
-def _ended(file: CaseFile, arguments: Namespace, console: Console) -> Exit:
+def _ended(ending: Ending, arguments: Namespace, console: Console) -> Exit:
     """Report whether the logs are there; a case that waits for a person is not at its end."""
-    case = file.case
+    case = ending.file.case
     logs = next((each for each in case.actions if each.name == COLLECT_LOGS), None)
     arrived = logs is not None and logs.progress == "done"
     if arguments.json:
         progress = logs.progress if logs else ""
-        console.out(as_json({"case": case.id, "state": case.state, "logs": progress}))
+        answer = {"case": case.id, "state": case.state, "wrong": ending.wrong, "logs": progress}
+        console.out(as_json(answer))
     else:
         console.print()
-        ending = f" ({case.resolution})" if case.resolution else ""
-        console.print(plain(f"Case {case.id} is {case.state}{ending}.", "bold" if arrived else "bold red"))
-        _say(console, _next_steps(case.id, case.state))
+        resolution = f" ({case.resolution})" if case.resolution else ""
+        console.print(plain(f"Case {case.id} is {case.state}{resolution}.", "bold" if arrived else "bold red"))
+        _say(console, ["" if arrived else ending.complaint, *_next_steps(case.id, case.state)])
     if arrived:
         return Exit.DONE
     return Exit.NOT_YET if case.state == "awaiting-approval" else Exit.REFUSED

@@ -33,6 +33,19 @@ class Ending:
     file: CaseFile
     went_wrong: Sequence[Entry]
 
+    @property
+    def wrong(self) -> list[dict[str, str]]:
+        """What went wrong, for programs."""
+        return [{"kind": each.kind, "what": each.what, "why": each.why} for each in self.went_wrong]
+
+    @property
+    def complaint(self) -> str:
+        """What went wrong last, in words; empty if nothing did."""
+        if not self.went_wrong:
+            return ""
+        last = self.went_wrong[-1]
+        return f"Not all went well. {shown(f'{last.what}: {last.why}' if last.why else last.what)}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Awaited:

@@ -421,7 +421,7 @@ class TestLogsOfAThing:
 
         said = shell.warden("collect-logs", "pump-3", *QUICKLY, "--json")
 
-        assert (said.code, said.json) == (0, {"case": CASE, "state": "closed", "logs": "done"})
+        assert (said.code, said.json) == (0, {"case": CASE, "state": "closed", "wrong": [], "logs": "done"})
 
     @pytest.mark.parametrize(
         ("case", "code", "words"),
@@ -444,6 +444,18 @@ class TestLogsOfAThing:
 
         assert said.code == code
         assert words in said.text
+
+    def test_why_the_logs_did_not_come_is_said(self, shell: Shell, operate: Operate) -> None:
+        failed = a_line(StepKind.ACTION_FAILED, why="the device announced no files", after=9, action="collect-logs")
+        operate.answering("collect-logs", an_answer(case=CASE, state="responding", queued="", finding=""))
+        operate.answering("show", a_file(a_wish(CaseState.OPEN, Progress.FAILED), FOUND, DECIDED, failed))
+
+        said = shell.warden("collect-logs", "pump-3", *QUICKLY)
+
+        assert said.code == 1
+        assert "Not all went well. collect-logs failed: the device announced no files" in said.text
+        wrong = shell.warden("collect-logs", "pump-3", *QUICKLY, "--json").json["wrong"]
+        assert [each["kind"] for each in wrong] == ["action-failed"]
 
     def test_a_wish_that_is_not_taken_up_ends_the_wait(self, shell: Shell, operate: Operate) -> None:
         operate.answering("collect-logs", an_answer())
