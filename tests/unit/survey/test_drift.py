@@ -11,10 +11,11 @@ from tests.fakes import NOON, a_world
 from tests.stack_model import Deployed
 from tests.unit.survey.accounts import Surveyor, fill
 from warden.core.drift import PropertyDrift, ResourceDrift, ResourceStatus
+from warden.core.ledger import Key
 from warden.survey.controls import baseline
 from warden.survey.drift import DIFFERENCES, UNDO, drift_of
 from warden.survey.model import Drift, DriftState, NotChecked, Survey
-from warden.survey.records import Owed, WatchState, read_latest
+from warden.survey.records import SURVEYS, Owed, WatchState, read_latest
 from warden.survey.surveys import Run, survey_when_due
 from warden.survey.views import survey_json
 
@@ -83,6 +84,9 @@ class TestDetection:
         assert (difference.since, difference.controls) == (NOON + 2 * QUARTER, (3,))
         assert difference.closes == ("BaselineDrift=mend", UNDO)
         assert '"found": "DISABLED"' in kept(ours)
+        day = ours.world.ledger.read(Key("SURVEY", f"{NOON:%Y-%m-%d}"))
+        assert day is not None
+        assert SURVEYS.value(day).survey == latest(ours)
         assert watch(ours) is WatchState.IDLE
 
     def test_a_survey_begins_one_a_day(self) -> None:

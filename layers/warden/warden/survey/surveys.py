@@ -89,13 +89,13 @@ def _watch(record: SurveyRecord, surveying: Surveying) -> Run:
     settings, now = surveying.settings, surveying.clock()
     drift = None
     if after := step(record, surveying.ports, settings, surveying.baseline, now):
-        record = _committed(after, surveying)
+        record = _kept(after, surveying)
         drift = record.survey.drift if record.watch.state is WatchState.IDLE else None
     terms = Terms(mends=settings.mends_drift, stack=settings.baseline_stack, now=now)
     for _ in ("put on record", "sent"):
         if not (mended := mend(record, surveying.ports, terms)):
             break
-        record = _committed(mended, surveying)
+        record = _kept(mended, surveying)
     record = _settle(record, surveying)
     return Run(record.survey, drift, record.owed)
 
@@ -135,13 +135,19 @@ def _survey(surveying: Surveying) -> SurveyRecord:
         owed=(Owed.REPORTS, Owed.EVENT, Owed.NOTICE) if changes else (Owed.REPORTS,),
         watch=watch_of_survey(facts, last),
     )
-    day = Key("SURVEY", f"{now:%Y-%m-%d}")
-    kept = {**SURVEYS.record(record), EXPIRY: int((now + settings.case_retention).timestamp())}
-    ports.ledger.commit(
-        Put(LATEST, SURVEYS.record(record), last.version if last else 0),
-        Put(day, kept, version_of(ports.ledger.read(day))),
+    return _kept(replace(record, version=last.version if last else 0), surveying)
+
+
+def _kept(record: SurveyRecord, surveying: Surveying) -> SurveyRecord:
+    """Commit a survey as the last one and as that of its day."""
+    ledger, at = surveying.ports.ledger, record.survey.at
+    day = Key("SURVEY", f"{at:%Y-%m-%d}")
+    of_day = {**SURVEYS.record(record), EXPIRY: int((at + surveying.settings.case_retention).timestamp())}
+    ledger.commit(
+        Put(LATEST, SURVEYS.record(record), record.version),
+        Put(day, of_day, version_of(ledger.read(day))),
     )
-    return replace(record, version=(last.version if last else 0) + 1)
+    return replace(record, version=record.version + 1)
 
 
 def _audits_heard(ports: HasLedger, baseline: Baseline) -> frozenset[str]:
