@@ -96,6 +96,22 @@ class TestChangingBack:
         assert ours.latest.drift.state is DriftState.IN_SYNC
         assert len(ours.account.deployed.requests) == 1
 
+    def test_until_it_is_compared_again_the_survey_says_what_was_done(self) -> None:
+        ours = Mender(logging())
+        ours.survey()
+        ours.account.deployed.updating = True
+        ours.pass_quarters()
+        version = record_of(ours).version
+        ours.pass_quarters()
+        assert record_of(ours).version == version  # nothing new is nothing to write
+        ours.account.deployed.updating = False
+        ours.account.deployed.comparing = True
+
+        ours.pass_quarters(2)
+
+        [difference] = ours.latest.drift.differences
+        assert difference.says == ("It was changed back at 2026-11-22 12:15 UTC: CloudFormation compares again.",)
+
     def test_only_where_the_parameter_says_so(self) -> None:
         ours = Mender(logging(), mends=False)
         ours.survey()
@@ -161,6 +177,7 @@ class TestChangingBack:
         ours.pass_quarters(8)
 
         assert [each.resource for each in ours.latest.mends] == ["AuditConfiguration", "ADailyAudit"]
+        assert ours.actual("ADailyAudit")["TargetCheckNames"] == [CHECKS[1], CHECKS[0]]
 
     def test_what_has_changed_since_is_left_alone_and_compared_again(self) -> None:
         ours = Mender(logging())
