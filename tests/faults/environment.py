@@ -29,6 +29,7 @@ from botocore.useragent import UserAgentString
 from moto.core.common_models import BaseModel
 
 from tests.aws_stand_in.rules import ACCOUNT, REGION
+from tests.composition import forget
 from tests.faults.cloud import MotoCloud, on_clock
 from tests.faults.fault_transport import Wire
 from tests.faults.queues import urls
@@ -154,8 +155,7 @@ def environment() -> Iterator[Ground]:
         for clock in (botocore.auth, botocore.signers):
             patch.setattr(clock, "get_current_datetime", on_clock(lambda: cloud.state.clock()))
         patch.setattr("functions.set_up_account.app.urllib3.PoolManager", lambda: _Stack(cloud))
-        for cached in (bootstrap.context, bootstrap.account_settings):
-            cached.cache_clear()
+        forget()
         ground = Ground(cloud, wire, quotas, errors)
         patch.setattr(bootstrap, "deployed_plan", lambda: read_plan(ground.deployment.plan))
         _note_authorities(patch, ground)
@@ -164,8 +164,7 @@ def environment() -> Iterator[Ground]:
         finally:
             cloud.forget()
             gc.collect()
-            for cached in (bootstrap.context, bootstrap.account_settings):
-                cached.cache_clear()
+            forget()
 
 
 class _Stack:

@@ -16,11 +16,11 @@ from moto.iot.models import iot_backends
 
 from tests.aws_stand_in.refusal import Refusal
 from tests.aws_stand_in.strict import StrictAws, watch
+from tests.composition import forget
 from tests.conftest import ROOT
 from tests.fakes import a_key
 from tests.record_forms import faults_in_line
 from tests.template.transformed import resources
-from warden import bootstrap
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -162,13 +162,7 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     strict = watch(monkeypatch)
     with mock_aws():
         yield _deployed(monkeypatch, strict)
-    _forget()
-
-
-def _forget() -> None:
-    """Have the next function read the environment again."""
-    for made in (bootstrap.context, bootstrap.surveying, bootstrap.level_keeper):
-        made.cache_clear()
+    forget()
 
 
 def _deployed(monkeypatch: pytest.MonkeyPatch, strict: StrictAws) -> Deployment:
@@ -206,7 +200,7 @@ def _deployed(monkeypatch: pytest.MonkeyPatch, strict: StrictAws) -> Deployment:
         "WARDEN_DISCONNECT": "false",  # nor sessions to close
     }.items():
         monkeypatch.setenv(name, value)
-    _forget()
+    forget()
     strict.forget()
     return Deployment(strict, url)
 

@@ -15,8 +15,9 @@ from moto import mock_aws
 
 from tests.aws_stand_in.calls import listen
 from tests.aws_stand_in.strict import watch
+from tests.composition import forget
 from tests.conftest import ROOT
-from tests.functions.conftest import _deployed, _forget
+from tests.functions.conftest import _deployed
 from tests.functions.paths import PATHS, PLAN, Fleet
 from tests.template.authorisation import (
     OPTIONS,
@@ -155,8 +156,7 @@ def calls() -> Iterator[Mapping[str, list[Call]]]:
         for path in PATHS:
             path(fleet)
         yield fleet.calls.made
-    _forget()
-    bootstrap.account_settings.cache_clear()
+    forget()
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from moto.sqs.models import sqs_backends
 
 from tests.aws_stand_in.calls import Calls, listen
 from tests.aws_stand_in.strict import watch
+from tests.composition import forget
 from tests.functions.conftest import ACCOUNT, REGION, Deployment, _deployed
 from tests.functions.paths import Fleet, Patient
 from tests.hostile.allowed_values import assert_is_in_its_place
@@ -201,5 +202,4 @@ def staged() -> Iterator[Stage]:
             patch.setenv(variable, "true")
         patch.setattr(bootstrap, "deployed_plan", lambda: read_plan(PLAN))
         yield Stage(deployment, listen(patch))
-    bootstrap.context.cache_clear()
-    bootstrap.account_settings.cache_clear()
+    forget()
