@@ -15,7 +15,8 @@ from tests.stack_model import Deployed, StackRefusal
 from tests.unit.survey.accounts import SURVEYED, Surveyor, fill
 from warden.core.drift import PropertyDrift, ResourceDrift, ResourceStatus
 from warden.core.errors import Conflict
-from warden.core.ledger import Put
+from warden.core.ledger import Put, version_of
+from warden.plan.governor import STOP_KEY
 from warden.survey.drift import UNDO
 from warden.survey.mending import event_of, returns_of
 from warden.survey.model import DriftState, Mend, MendState, Survey
@@ -212,6 +213,17 @@ def test_a_stack_that_is_busy_when_it_is_read_again_is_asked_again() -> None:
     ours.pass_quarters(2)
 
     assert ours.actual("Logging")["DefaultLogLevel"] == "ERROR"
+
+
+def test_the_kill_switch_holds_it() -> None:
+    ours = Mender(logging())
+    for stopped in (True, False):
+        switch = {"type": "switch", "stopped": stopped, "who": "arn", "why": "w", "at": "2026-11-22T12:00:00.000000Z"}
+        ours.world.ledger.commit(Put(STOP_KEY, switch, version_of(ours.world.ledger.read(STOP_KEY))))
+        ours.survey()
+        ours.pass_quarters(4)
+
+        assert ours.actual("Logging")["DefaultLogLevel"] == ("DISABLED" if stopped else "ERROR")
 
 
 class TestLeftToPeople:

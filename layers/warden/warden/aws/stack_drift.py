@@ -99,9 +99,18 @@ def _drift(each: Mapping[str, Any]) -> ResourceDrift:
             PropertyDrift(path=one["PropertyPath"], expected=one["ExpectedValue"], found=one["ActualValue"])
             for one in each.get("PropertyDifferences", [])
         ),
-        expected=json.loads(each.get("ExpectedProperties", "{}")),
-        actual=json.loads(each.get("ActualProperties", "{}")),
+        expected=_properties(each, "ExpectedProperties"),
+        actual=_properties(each, "ActualProperties"),
     )
+
+
+def _properties(each: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Read the JSON of a resource's properties; what is no object changes nothing back."""
+    try:
+        properties = json.loads(each.get(name, "{}"))
+    except ValueError:
+        return {}
+    return properties if isinstance(properties, dict) else {}
 
 
 def _unsupported(summary: Mapping[str, Any]) -> ResourceDrift:

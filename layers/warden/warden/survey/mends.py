@@ -16,7 +16,9 @@ from typing import Any, Protocol
 from warden.core.account_facts import Read, Unanswered
 from warden.core.drift import ResourceDrift, Update, UpdateState
 from warden.core.escaping import shown
-from warden.core.ports import ResourceUpdates, StackDrift
+from warden.core.ledger import Ledger
+from warden.core.ports import HasLedger, ResourceUpdates, StackDrift
+from warden.plan.governor import STOP_KEY
 from warden.survey.drift import UNDO, VALUE_CHARACTERS
 from warden.survey.facts import is_unread, why
 from warden.survey.mending import Return, event_of, rank_of, returns_of
@@ -34,8 +36,8 @@ _ASKED_AGAIN = frozenset({"ThrottlingException", "ServiceInternalErrorException"
 """What says nothing about a change. Any other error of Cloud Control API ends it."""
 
 
-class Ports(Protocol):
-    """What changing back touches."""
+class Ports(HasLedger, Protocol):
+    """What changing back touches. Of the ledger it reads the kill switch, which holds everything that is automatic."""
 
     @property
     def stack_drift(self) -> StackDrift: ...
@@ -59,7 +61,7 @@ def mend(record: SurveyRecord, ports: Ports, terms: Terms) -> SurveyRecord | Non
         return _followed(record, under_way, ports.resource_updates, terms.now)
     if not terms.mends or record.watch.state is not WatchState.IDLE:
         return None
-    return _begun(record, ports.stack_drift, terms)
+    return _begun(record, ports, terms)
 
 
 def annotated(drift: Drift, mends: Sequence[Mend], *, may_mend: bool, now: datetime) -> Drift:
@@ -96,14 +98,19 @@ def _last(difference: Difference, mends: Sequence[Mend], now: datetime) -> Mend 
 # --- One change ------------------------------------------------------------------------------------------------------
 
 
-def _begun(record: SurveyRecord, stack_drift: StackDrift, terms: Terms) -> SurveyRecord | None:
+def _begun(record: SurveyRecord, ports: Ports, terms: Terms) -> SurveyRecord | None:
     """Put the next change on record, if the property is still as it was found."""
     mends, drift = record.survey.mends, record.survey.drift
     due = [each for each in drift.differences if each.mend and _last(each, mends, terms.now) is None]
-    if not due or drift.state is not DriftState.DRIFTED:
+    if not due or drift.state is not DriftState.DRIFTED or _is_stopped(ports.ledger):
         return None
     first = min(due, key=lambda each: rank_of(each.type))
-    return _intended(record, first, stack_drift.resource(terms.stack, first.resource), terms.now)
+    return _intended(record, first, ports.stack_drift.resource(terms.stack, first.resource), terms.now)
+
+
+def _is_stopped(ledger: Ledger) -> bool:
+    switch = ledger.read(STOP_KEY)
+    return switch is not None and bool(switch["stopped"])
 
 
 def _intended(

@@ -40,7 +40,7 @@ type Page = Callable[[Mapping[str, Any]], str]
 """Makes the page for people from the JSON for programs. It is handed in: its templates are a layer of their own."""
 
 
-class Ports(HasLedger, HasNotices, MendPorts, Protocol):
+class Ports(HasNotices, MendPorts, Protocol):
     """What a survey touches."""
 
     @property
