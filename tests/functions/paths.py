@@ -269,16 +269,26 @@ def a_device_that_took_a_certificate_and_fell_silent(fleet: Fleet) -> None:
     assert len(fleet.deployment.client("iot").list_thing_principals(thingName="pump-4")["principals"]) == 1
 
 
-def a_quarantine_overtakes_a_new_certificate(fleet: Fleet) -> None:
-    """The device has been given its policies when the containment begins: they are taken back at its next request."""
+def somebody_gives_rights_to_a_contained_device_s_new_certificate(fleet: Fleet) -> None:
+    """They are taken from it when the device, which is being released, asks again."""
     certificate = fleet.deployment.enrol("pump-5", 3)
-    fleet.ask_to_rotate("pump-5", certificate)
+    fleet.respond(a_finding("pump-5"))
+    fleet.operate(command="release", case=fleet.case("pump-5"))
+    fleet.job("pump-5", "rotate-certificate")
     ask = {"clientToken": "t", "csr": a_key(8).csr}
     new = fleet.ask("certificate/create", certificate, ask, "pump-5")["certificateId"]
-    fleet.respond(a_finding("pump-5"))
     fleet.deployment.client("iot").attach_policy(policyName="fleet-device", target=f"{PREFIX}cert/{new}")
     fleet.ask("certificate/create", certificate, ask, "pump-5")
     assert fleet.deployment.policies_of(new) == ["fleet-warden-restricted"]
+
+
+def a_quarantine_takes_a_job_back(fleet: Fleet) -> None:
+    certificate = fleet.deployment.enrol("pump-14", 64)
+    fleet.ask_to_rotate("pump-14", certificate)
+    job = fleet.job("pump-14", "rotate-certificate")
+    fleet.respond(a_finding("pump-14"))
+    iot = fleet.deployment.client("iot")
+    assert iot.describe_job_execution(jobId=job, thingName="pump-14")["execution"]["status"] == "CANCELED"
 
 
 def an_authority_of_ones_own_signs(fleet: Fleet) -> None:
@@ -448,7 +458,8 @@ PATHS: tuple[Callable[[Fleet], None], ...] = (
     whatever_detectors_send,
     a_device_is_contained_gives_its_logs_and_is_released_on_a_new_certificate,
     a_device_that_took_a_certificate_and_fell_silent,
-    a_quarantine_overtakes_a_new_certificate,
+    somebody_gives_rights_to_a_contained_device_s_new_certificate,
+    a_quarantine_takes_a_job_back,
     an_authority_of_ones_own_signs,
     what_an_audit_finds_waits_for_a_campaign,
     an_audit_no_longer_finds_what_it_found,

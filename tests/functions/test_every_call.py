@@ -78,7 +78,6 @@ OUT_OF_REACH = [
     ("RespondRole", Need("iot:CreateJob", f"{IOT}job/firmware-7")),
     ("RespondRole", Need("iot:CancelJobExecution", f"{IOT}job/firmware-7")),
     ("RespondRole", Need("s3:GetObject", f"{arn_of('EvidenceBucket')}/else")),
-    ("RespondRole", Need("dynamodb:Query", f"{arn_of('Ledger')}/index/thing")),
     (
         "RespondRole",
         Need(

@@ -23,6 +23,7 @@ from warden.campaigns.records import (
     batch_from,
     batch_put,
     read_campaign,
+    read_member,
 )
 from warden.cases.model import CaseState
 from warden.core.errors import Refused
@@ -404,6 +405,37 @@ def test_the_kill_switch_holds_a_campaign_too() -> None:
     world.order("resume")
     run(world, turns=4)
     assert campaign(world).state is CampaignState.FINISHED
+
+
+def test_a_device_that_may_yet_be_contained_is_left_out_of_its_turn() -> None:
+    world = a_campaign(3)
+    world.report(a_finding("pump-2", kind="aws:all-bytes-out"))
+    world.order("stop", why="nothing is contained meanwhile")
+    world.report(a_finding("pump-3", id="violation-2"))
+    world.order("resume")
+    [held] = [case for case in world.cases if case.state is CaseState.HELD]
+
+    run(world)
+
+    assert {thing for things in asked(world) for thing in things} == {"pump-1"}
+    assert state_of(world, "pump-2") is state_of(world, "pump-3") is MemberState.SKIPPED
+    member = read_member(world.ledger, "pump-3")
+    assert member is not None
+    assert member.note == f"case {held.id} is open and may contain it"
+
+
+def test_a_device_that_is_contained_while_its_job_is_out_is_left_out_and_no_failure() -> None:
+    world = a_campaign(3)
+    world.sweep(after=TURN)
+    assert asked(world) == [("pump-1",)]
+
+    world.report(a_finding("pump-1"))
+    world.drain()
+    run(world)
+
+    assert state_of(world, "pump-1") is MemberState.SKIPPED
+    assert (campaign(world).state, campaign(world).in_all.failed) == (CampaignState.FINISHED, 0)
+    assert campaign(world).in_all.done == 2
 
 
 @pytest.mark.parametrize("of_the", ["stack", "plan"])

@@ -25,7 +25,7 @@ from tests.fakes import (
     an_old_certificate,
     contained,
 )
-from warden.cases.model import CaseState
+from warden.cases.model import CaseState, Outcome
 from warden.core.findings import Subject, SubjectType
 from warden.devices.rotation_records import retirement_key
 from warden.plan.actions import ROTATE_CERTIFICATE
@@ -371,23 +371,89 @@ def test_a_new_certificate_that_somebody_takes_away_after_the_confirmation_is_no
     assert "is no longer ACTIVE; the job is SUCCEEDED; back on the old one" in said_of(world, THING)
 
 
-def test_a_release_that_meets_a_rotation_under_way_waits_for_no_second_one() -> None:
+def test_a_quarantine_takes_the_job_of_a_rotation_back_so_that_a_release_can_rotate() -> None:
     world = a_world()
-    job = begin(world)
+    old, job = world.device.certificate, begin(world)
     world.report(a_finding())
     held = next(case for case in world.cases if case.state is CaseState.CONTAINED)
+    assert world.jobs.started[job].executions[THING].status == "CANCELED"
 
     world.order("release", held.id)
+    world.device.work()
+    world.drain()
 
-    assert world.jobs.of(ROTATE_CERTIFICATE) == [job]
-    again = world.context.cases.read(held.id)
-    assert again.state is CaseState.CONTAINED
-    assert "under way already" in again.outcomes[ROTATE_CERTIFICATE].detail
-    world.device.create()
-    world.device.confirm()
-    end(world, job)
-    world.order("release-keeping-certificate", held.id)
+    assert len(world.jobs.of(ROTATE_CERTIFICATE)) == 2
+    assert world.device.certificate != old
     assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
+
+
+# --- suspicion -----------------------------------------------------------------------------------------------------
+
+
+def suspected() -> World:
+    """Build a world with a device whose quarantine waits for an operator, while its certificate is found too old."""
+    return a_world(plan=PLAN.replace('mode = "enforce"', 'mode = "approve"', 1))
+
+
+def test_a_device_that_may_yet_be_contained_gets_no_job_to_rotate() -> None:
+    world = suspected()
+    world.report(a_finding())
+    [waiting] = world.cases
+    assert waiting.state is CaseState.AWAITING_APPROVAL
+
+    world.report(an_old_certificate())
+
+    assert world.jobs.of(ROTATE_CERTIFICATE) == []
+    assert f"case {waiting.id} is open and may contain it" in rotation_of(world).detail
+
+
+def test_a_device_that_comes_under_suspicion_meanwhile_gets_no_certificate() -> None:
+    world = suspected()
+    begin(world)
+    world.report(a_finding())
+
+    verdict, answer = world.device.create()
+
+    assert (verdict, answer["code"]) == ("rejected", "suspected")
+    assert len(world.certificates.stored) == 1
+
+
+def test_a_device_that_comes_under_suspicion_before_it_confirms_stays_on_its_old_certificate() -> None:
+    world = suspected()
+    old, job = world.device.certificate, begin(world)
+    world.device.create()
+    world.report(a_finding())
+
+    assert world.device.confirm()[1]["code"] == "suspected"
+    end(world, job, "FAILED")
+
+    assert world.active_certificates() == [old]
+
+
+def test_a_device_is_renewed_once_its_case_is_dismissed() -> None:
+    world = suspected()
+    world.report(a_finding())
+    world.order("dismiss", world.cases[0].id)
+
+    renew(world)
+
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
+
+
+def test_a_rule_that_rotates_leaves_a_contained_device_alone() -> None:
+    world = a_world()
+    world.report(a_finding())
+    [held] = world.cases
+
+    world.report(an_old_certificate())
+
+    assert world.jobs.of(ROTATE_CERTIFICATE) == []
+    assert f"it is contained for {held.id}" in rotation_of(world).detail
+
+
+def rotation_of(world: World) -> Outcome:
+    [outcome] = [case.outcomes[ROTATE_CERTIFICATE] for case in world.cases if ROTATE_CERTIFICATE in case.outcomes]
+    return outcome
 
 
 # --- key algorithms ------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def _enrol_once(case: Case, context: Context[PortsToEnrol]) -> Outcome:
             ahead = replace(member, case_id=case.id, waits_since=case.opened_at - _AHEAD)
             ledger.commit(member_put(ahead))
         return enrolled
-    if why := why_not_renewable(thing, context):
+    if why := why_not_renewable(thing, context, asking=case.id):
         raise ActionFailed(why)
     waiting = Member(
         thing=thing,

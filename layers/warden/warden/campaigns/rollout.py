@@ -52,6 +52,7 @@ from warden.cases.model import (
 )
 from warden.cases.outbox import outbox_put
 from warden.containment.snapshot import read_containment
+from warden.containment.suspicion import suspecting_case
 from warden.context import Context
 from warden.core import quotas
 from warden.core.errors import ActionFailed
@@ -60,7 +61,7 @@ from warden.core.ledger import Index, Key, Record, retry_on_conflict
 from warden.core.mode import Mode
 from warden.core.ports import HasLedger, HasRegistry, JobOrder, Thing
 from warden.devices.jobs import NoStatus, document, end_time, job_id
-from warden.devices.rotation import new_rotation, opening_puts
+from warden.devices.rotation import new_rotation, opening_puts, why_not_unattended
 from warden.devices.rotation_records import read_rotation
 from warden.plan.actions import RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.queues.messages import send_batch_over, send_job_ended
@@ -316,7 +317,7 @@ def _prepare(thing: str, batch: Batch, ends_at: datetime, context: Context) -> N
     if member is None or (member.state is MemberState.SENT and member.job_id == batch.job_id):
         return  # prepared by an earlier delivery
     asking, closed = _asking_case(member, context)
-    if why := closed or why_not_renewable(thing, context):
+    if why := closed or why_not_renewable(thing, context, asking=member.case_id):
         skipped = replace(member, state=MemberState.SKIPPED, note=why, batch=batch.number, job_id=batch.job_id)
         _record_result(skipped, MemberResult.SKIPPED, context, asking)
         return
@@ -353,14 +354,16 @@ def _a_case_of_its_own(member: Member, batch: Batch, context: Context) -> Case:
     return replace(case, rule=RULE, mode=context.plan.campaign_mode)
 
 
-def why_not_renewable(thing: str, context: Context[_PortsToAsk]) -> str:
-    """Return why a device is not to be renewed now; empty when it may be."""
+def why_not_renewable(thing: str, context: Context[_PortsToAsk], *, asking: str = "") -> str:
+    """Return why a device is not to be renewed now; empty when it may be. `asking` is the case that asks for it."""
     containment = read_containment(context.ports.ledger, thing)
     if containment is not None and containment.is_active:
         return "contained; releasing it renews the certificate"
     rotation = read_rotation(context.ports.ledger, thing)
     if rotation is not None and not rotation.is_over:
         return f"a rotation is under way already, for case {rotation.case_id}"
+    if suspecting := suspecting_case(thing, context, but=asking):
+        return f"case {suspecting} is open and may contain it"
     return _why_protected(thing, context)
 
 
@@ -424,8 +427,15 @@ def _result_of(thing: str, job: str, outcome: Outcome, status: str, context: Con
     if outcome.progress is Progress.DONE:
         return MemberResult.DONE
     rotation = read_rotation(context.ports.ledger, thing)
-    asked = rotation is not None and rotation.job_id == job and rotation.request != ""
-    if asked or status in ("FAILED", "REJECTED", "TIMED_OUT", "SUCCEEDED"):
+    is_ours = rotation is not None and rotation.job_id == job
+    if rotation is not None and is_ours and why_not_unattended(rotation.case_id, thing, context):
+        return MemberResult.SKIPPED  # that a quarantine took its job back says nothing about renewal
+    if (rotation is not None and is_ours and rotation.request) or status in (
+        "FAILED",
+        "REJECTED",
+        "TIMED_OUT",
+        "SUCCEEDED",
+    ):
         return MemberResult.FAILED
     return MemberResult.SKIPPED if status == NoStatus.GONE else MemberResult.ABSENT
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from warden.cases.model import Case, Step, StepKind
+from warden.cases.model import Case, CaseState, Step, StepKind
 from warden.containment.release import return_shared_policies
 from warden.containment.snapshot import containment_put, read_containment
+from warden.containment.suspicion import suspecting_case
 from warden.context import Context
 from warden.core.errors import ActionFailed, Conflict, Refused
 from warden.core.ledger import Put, retry_on_conflict, version_of
@@ -55,13 +56,15 @@ def begin_rotation(case: Case, job_id: str, context: Context[_PortsToBegin]) -> 
     """Record a new rotation and send its job. Beginning the same one again is harmless.
 
     Raises:
-        ActionFailed: when the thing has no certificate, or another rotation is under way on it.
+        ActionFailed: when the thing has no certificate, another rotation is under way on it, or it is under suspicion.
     """
     ledger, thing = context.ports.ledger, case.thing
     rotation = read_rotation(ledger, thing)
     if rotation is None or rotation.job_id != job_id:
         if rotation is not None and not rotation.is_over:
             raise ActionFailed(f"a rotation of {thing} is under way already, for case {rotation.case_id}")
+        if why := why_not_unattended(case.id, thing, context):
+            raise ActionFailed(f"{thing} gets no new certificate now: {why}")
         old = context.ports.registry.certificates_of(thing)
         if not old:
             raise ActionFailed(f"{thing} has no certificate to rotate")
@@ -71,6 +74,49 @@ def begin_rotation(case: Case, job_id: str, context: Context[_PortsToBegin]) -> 
     job = read_job(ledger, job_id, thing)
     if job is not None:
         context.ports.jobs.start(order_for(job, context))
+
+
+def why_not_unattended(case_id: str, thing: str, context: Context[HasLedger]) -> str:
+    """Return why a case may not renew its thing's certificate now; empty when it may.
+
+    Of a device that is contained, or that another open case may contain, only a release renews the certificate: the
+    device may be in a thief's hands.
+    """
+    if context.cases.read(case_id).state is CaseState.RECOVERING:
+        return ""
+    containment = read_containment(context.ports.ledger, thing)
+    if containment is not None and containment.is_active and case_id not in containment.cases:
+        return f"it is contained for {', '.join(containment.cases)}; releasing it renews the certificate"
+    suspecting = suspecting_case(thing, context, but=case_id)
+    return f"case {suspecting} is open and may contain it" if suspecting else ""
+
+
+class Withdrawal(NamedTuple):
+    """A rotation that is taken back, and the write that does."""
+
+    rotation: Rotation
+    put: Put
+
+
+def withdrawal(thing: str, releases: Sequence[str], context: Context[HasLedger]) -> Withdrawal | None:
+    """Return what a quarantine of a thing takes back; None when no rotation is under way on it.
+
+    A rotation that the device has confirmed goes on, and so does one for a case in `releases`.
+    """
+    rotation = read_rotation(context.ports.ledger, thing)
+    if (
+        rotation is None
+        or rotation.is_over
+        or rotation.state is RotationState.CONFIRMED
+        or rotation.case_id in releases
+    ):
+        return None
+    return Withdrawal(rotation, rotation_put(replace(rotation, state=RotationState.ROLLING_BACK)))
+
+
+def _require_unsuspected(rotation: Rotation, context: Context[HasLedger]) -> None:
+    if why := why_not_unattended(rotation.case_id, rotation.thing, context):
+        raise Refused("suspected", f"{rotation.thing} gets no new certificate now: {why}")
 
 
 def new_rotation(
@@ -117,7 +163,7 @@ def issue_certificate(
 
     Raises:
         Refused: already-confirmed, not-the-old-certificate, too-many-requests, csr-known-key, not-issued,
-            restricted, policy-gone, rotation-over.
+            suspected, restricted, policy-gone, rotation-over.
         Conflict: when the rotation or the containment was changed meanwhile: read again, ask again.
     """
     if not rotation.old:  # a campaign asks nothing about a device before the device does
@@ -128,6 +174,7 @@ def issue_certificate(
         return _certificate_of(rotation, context)
     if asked_with not in rotation.old:
         raise Refused("not-the-old-certificate", "ask with the certificate that is to be replaced")
+    _require_unsuspected(rotation, context)
     if rotation.state is not RotationState.ISSUED or csr.sha256 != rotation.request:
         rotation = _issue(rotation, csr, context)
     _make_usable(rotation, asked_with, context)
@@ -280,11 +327,12 @@ def confirm(rotation: Rotation, certificate: str, context: Context[HasLedger]) -
     """Record that the device uses its new certificate: it sent a message over it.
 
     Raises:
-        Refused: not-the-new-certificate.
+        Refused: not-the-new-certificate, suspected.
         Conflict: when the rotation or its case was changed meanwhile.
     """
     if rotation.state is not RotationState.ISSUED or certificate != rotation.new:
         raise Refused("not-the-new-certificate", "confirm over the new certificate, once it has been issued")
+    _require_unsuspected(rotation, context)
     who, why = f"certificate {certificate[:12]}", "confirmed by the device over it"
     step = Step(StepKind.NEW_CERTIFICATE_IN_USE, who, why)
     confirmed = rotation_put(replace(rotation, state=RotationState.CONFIRMED))

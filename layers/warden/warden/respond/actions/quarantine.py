@@ -21,8 +21,9 @@ from warden.core import quotas
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed, Conflict, NotYet
 from warden.core.ledger import Key, Put, retry_on_conflict, version_of
-from warden.core.ports import Disconnection, HasCertificates, HasConnections, HasLedger, HasRegistry
+from warden.core.ports import Disconnection, HasCertificates, HasConnections, HasJobs, HasLedger, HasRegistry
 from warden.devices.device_view import DeviceView
+from warden.devices.rotation import withdrawal
 from warden.devices.rotation_records import read_rotation
 from warden.plan.actions import QUARANTINE
 from warden.respond.actions.action import Action
@@ -31,7 +32,7 @@ _GROUPS_REMEMBERED = timedelta(hours=1)
 """How long the ledger's record of a group's policies is used; `_is_effective` finds what it misses."""
 
 
-class _Ports(HasLedger, HasRegistry, HasCertificates, HasConnections, Protocol):
+class _Ports(HasLedger, HasRegistry, HasCertificates, HasConnections, HasJobs, Protocol):
     """The ports of a containment."""
 
 
@@ -53,6 +54,7 @@ def quarantine(case: Case, context: Context[_Ports], view: DeviceView | None = N
         NotYet: when AWS IoT does not show the containment yet.
     """
     containment = retry_on_conflict(lambda: _hold(case, context))
+    _take_job_back(containment, context)
     device = _read_quickly(containment.thing, view, context)
     containment = _restrict(containment, device, context)
     session = _disconnect(containment.thing, context)
@@ -70,7 +72,7 @@ def quarantine(case: Case, context: Context[_Ports], view: DeviceView | None = N
 
 
 def _hold(case: Case, context: Context[_Ports]) -> Containment:
-    """Record the containment before anything is changed, so that a rotation in progress sees it."""
+    """Record the containment before anything is changed, and in the same commit take back a rotation under way."""
     ledger = context.ports.ledger
     containment = read_containment(ledger, case.thing)
     if containment is None or not containment.is_active:
@@ -85,7 +87,16 @@ def _hold(case: Case, context: Context[_Ports]) -> Containment:
         raise ActionFailed(f"{case.thing} is being released; finish or repeat the release first")
     if case.id in containment.cases:
         return containment
-    return save_containment(ledger, replace(containment, cases=(*containment.cases, case.id)))
+    held = replace(containment, cases=(*containment.cases, case.id))
+    withdrawn = withdrawal(case.thing, held.cases, context)
+    return save_containment(ledger, held, *([withdrawn.put] if withdrawn else []))
+
+
+def _take_job_back(containment: Containment, context: Context[_Ports]) -> None:
+    """Cancel the job of a rotation that was taken back: its end, which IoT Jobs reports, rolls the rotation back."""
+    withdrawn = withdrawal(containment.thing, containment.cases, context)
+    if withdrawn:
+        context.ports.jobs.cancel(withdrawn.rotation.job_id, containment.thing)
 
 
 def _read_quickly(thing: str, view: DeviceView | None, context: Context[_Ports]) -> _Device:
@@ -287,5 +298,6 @@ ACTION = Action(
         "iot:AddThingToThingGroup",
         "iot:RemoveThingFromThingGroup",
         "iot:DeleteConnection",
+        "iot:CancelJobExecution",
     ),
 )

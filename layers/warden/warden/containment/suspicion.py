@@ -1,0 +1,26 @@
+"""Suspicion rules renewal: what an open case may yet contain gets no new certificate unattended."""
+
+from __future__ import annotations
+
+from warden.cases.model import CaseState, case_from, case_key
+from warden.context import Context
+from warden.core.ledger import Index
+from warden.core.ports import HasLedger
+from warden.plan.actions import QUARANTINE
+
+
+def suspecting_case(thing: str, context: Context[HasLedger], *, but: str = "") -> str:
+    """Return the id of an open case, other than `but`, that plans a quarantine of a thing or has made one.
+
+    Empty when there is none. The index may lag by a moment: a renewal asks when it is prepared, when the device asks
+    for its certificate, and when it confirms.
+    """
+    ledger = context.ports.ledger
+    for _, listed in ledger.find(Index.THING, thing, newest_first=True):
+        if listed["case_state"] == CaseState.CLOSED or listed["case_id"] == but:
+            continue
+        record = ledger.read(case_key(listed["case_id"]))
+        case = case_from(record) if record else None
+        if case is not None and case.is_open and QUARANTINE in case.outcomes:
+            return case.id
+    return ""
