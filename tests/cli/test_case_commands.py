@@ -18,9 +18,11 @@ from tests.cli.samples import (
     a_line,
     listing,
 )
+from tests.fakes import PLAN, a_world
 from warden.cases.allowed import Decision
 from warden.cases.model import Case, CaseState, Outcome, Progress, StepKind
 from warden.core.findings import Source
+from warden.operate.commands import operate as operated
 
 QUICKLY = ("--wait", "--poll", "0.01", "--timeout", "20")
 
@@ -333,6 +335,18 @@ DECIDED = a_line(StepKind.DECIDED, why="rule an-operator-wants-logs", after=1)
 
 
 class TestLogsOfAThing:
+    def test_the_service_answers_in_the_form_that_is_read_here(self) -> None:
+        rule = '[[rule]]\nname = "logs"\nkind = "logs-wanted"\nactions = ["collect-logs", "notify"]\nmode = "enforce"\n'
+        world = a_world("pump-3", plan=PLAN.replace("[[rule]]", f"{rule}[[rule]]", 1))
+        command = {"command": Decision.COLLECT_LOGS, "thing": "pump-3"}
+
+        asked = operated(command, ALICE, "r-1", world.context)
+        world.drain()
+        again = operated(command, ALICE, "r-2", world.context)
+
+        assert asked == an_answer(rule="logs")
+        assert again == an_answer(rule="logs", case=world.case.id, state="responding", queued="", finding="")
+
     def test_they_are_asked_for_by_the_things_name(self, shell: Shell, operate: Operate) -> None:
         operate.answering("collect-logs", an_answer())
 
