@@ -65,7 +65,6 @@ OPTIONAL = {
     "SurveyAccountRole": {
         "cloudformation:GetResourceRequestStatus",
         "cloudformation:UpdateResource",
-        "guardduty:UpdateDetector",
         "iam:PassRole",
         "iot:SetV2LoggingOptions",
         "iot:UpdateAccountAuditConfiguration",

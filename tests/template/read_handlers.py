@@ -136,14 +136,11 @@ UPDATES: Mapping[str, Sequence[Need]] = {
         Need("iot:SetV2LoggingOptions", _ANY),
         Need("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/{STACK}-LoggingRole-1A2B", _PASSED),
     ],
-    "AWS::GuardDuty::Detector": [
-        Need("guardduty:UpdateDetector", f"arn:aws:guardduty:{REGION}:{ACCOUNT}:detector/1a2b"),
-    ],
 }
 """What the update handlers of the types that may be changed back call beside what they read.
 
-Their schemas also name iot:TagResource and iot:UntagResource (tags do not change), iam:GetRole and
-iam:CreateServiceLinkedRole (the detector is there). If a handler calls them all the same, the change fails and is told.
+The schema of the schedule also names iot:TagResource and iot:UntagResource: tags do not change. If the handler calls
+them all the same, the change fails and is told.
 """
 
 

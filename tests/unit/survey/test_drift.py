@@ -210,6 +210,17 @@ class TestFound:
         assert (difference.key, difference.expected, difference.found) == ("DailyAudit", "there", "deleted")
         assert difference.controls == (1, 2, 4, 6)
 
+    def test_a_suspended_detector_has_its_command(self) -> None:
+        differences = tuple(PropertyDrift(path=path, expected="true", found="false") for path in ("/Enable", "/Other"))
+        detector = ResourceDrift(
+            name="Detector", type="AWS::GuardDuty::Detector", id="1a2b", status=S.MODIFIED, differences=differences
+        )
+
+        enable, other = self.found(detector).differences
+
+        assert enable.closes == ("aws guardduty update-detector --detector-id 1a2b --enable", UNDO)
+        assert other.closes == (UNDO,)
+
     def test_a_resource_that_drifted_in_nothing_that_is_named_is_one_too(self) -> None:
         [difference] = self.found(self.modified()).differences
 

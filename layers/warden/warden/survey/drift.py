@@ -73,9 +73,16 @@ def _differences(
             since=now,
             controls=baseline.controls_of(resource.name),
             mend=next((path for path in mends if each.path == path or each.path.startswith(f"{path}/")), ""),
-            closes=(UNDO,),
+            closes=(*_command(resource, each), UNDO),
         )
         yield replace(difference, since=since.get(difference.key, now))
+
+
+def _command(resource: ResourceDrift, difference: PropertyDrift) -> tuple[str, ...]:
+    """Return the command that undoes a difference by itself, where one is as short and as safe as that."""
+    if (resource.type, difference.path) != ("AWS::GuardDuty::Detector", "/Enable"):
+        return ()
+    return (f"aws guardduty update-detector --detector-id {shown(resource.id, _NAME_CHARACTERS)} --enable",)
 
 
 def _properties(resource: ResourceDrift) -> Sequence[PropertyDrift]:

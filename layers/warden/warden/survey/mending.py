@@ -1,8 +1,8 @@
 """What of a drift the service may change back by itself: only what switches on again what was deployed as on.
 
-A check that was disabled, a log level that was lowered, an audit that runs less often, a suspended detector. Never a
-policy, a role, a key, a topic, a bucket, a trail or a target: who changed those meant something by it, or is an
-attacker, and people decide (decision 25). A value that is more than was deployed stays, too.
+A check that was disabled, a log level that was lowered, an audit that runs less often. Never a policy, a role, a key, a
+topic, a bucket, a trail or a target: who changed those meant something by it, or is an attacker, and people decide
+(decision 25). A value that is more than was deployed stays, too.
 """
 
 from __future__ import annotations
@@ -97,7 +97,6 @@ _RULES: Mapping[str, Mapping[str, Callable[[str, Any, Any], Patch]]] = {
     },
     "AWS::IoT::ScheduledAudit": {r"(/Frequency)": _daily, r"(/TargetCheckNames)/\d+": _scheduled_again},
     "AWS::IoT::Logging": {r"(/DefaultLogLevel)": _raised},
-    "AWS::GuardDuty::Detector": {r"(/Enable)": _switched_on},
 }
 """By type: a pattern of CloudFormation's paths, the property in its group, and the rule for it.
 
@@ -108,5 +107,4 @@ _EVENTS = {
     "AWS::IoT::AccountAuditConfiguration": "UpdateAccountAuditConfiguration",
     "AWS::IoT::ScheduledAudit": "UpdateScheduledAudit",
     "AWS::IoT::Logging": "SetV2LoggingOptions",
-    "AWS::GuardDuty::Detector": "UpdateDetector",
 }
