@@ -561,6 +561,7 @@ class TestWhatCannotBe:
             {"Effect": "Allow", "NotAction": "iot:Connect", "Resource": "*"},
             {"Effect": "Allow", "Action": "iot:Connect", "NotResource": f"{IOT}client/x"},
             {"Effect": "Allow", "Action": "iot:Connect"},
+            {"Effect": "Allow", "Action": "iot:Connect", "Resource": "*", "NotResource": f"{IOT}client/x"},
         ],
     )
     def test_what_aws_iot_does_not_know_is_not_judged(

@@ -381,8 +381,11 @@ class TestWhatGoesWrong:
     def test_the_account_s_own_trail_is_preferred_to_the_organizations(
         self, shell: Shell, here: ReadableAccount
     ) -> None:
-        here.account.trails["aaa"] = {"IsMultiRegionTrail": True, "IsOrganizationTrail": True}
-        here.account.trails["bbb"] = {"IsMultiRegionTrail": False}
+        others = {
+            "aaa": {"IsMultiRegionTrail": False},
+            "bbb": {"IsMultiRegionTrail": True, "IsOrganizationTrail": True},
+        }
+        here.account.trails = others | here.account.trails
 
         ask(shell)
 
