@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from warden.core import quotas
 from warden_cli.baseline_proposal import is_unread
-from warden_cli.narrow_proposal import MOST_CHARACTERS, Change, Verdict
+from warden_cli.narrow_proposal import Change, Verdict
 from warden_cli.narrow_report import Narrowing
 from warden_cli.terminal import facts, heading, plain, shown
 
@@ -62,7 +63,7 @@ def _about(found: Narrowing) -> Iterator[tuple[str, str]]:
             "Compared",
             f"{which} {len(found.comparisons)} devices, offline; conditions other than IsAttached taken for met",
         )
-    yield "Length", f"{found.proposal.characters} of {MOST_CHARACTERS} characters"
+    yield "Length", f"{found.proposal.characters} of {quotas.POLICY_CHARACTERS} characters"
     proof = "every statement lies within one of the policy's, and the denials stay"
     yield "Proven", f"it allows nothing that was not allowed: {proof}"
     if found.trial:

@@ -11,12 +11,13 @@ from functools import cached_property, partial
 
 from rich.console import Console
 
+from warden.core import quotas
 from warden.core.account_facts import Read
 from warden_cli.baseline_proposal import is_unread, why_unread
 from warden_cli.baseline_roles_page import print_roles
 from warden_cli.errors import BadUsage, Exit
 from warden_cli.generation_source import source_of
-from warden_cli.policy_generation import MOST_DAYS, Generations, Job, Progress, Source, Stage, is_fresh
+from warden_cli.policy_generation import Generations, Job, Progress, Source, Stage, is_fresh
 from warden_cli.reading import account_of, read, session_of
 from warden_cli.role_account import Behind, roles_behind_aliases
 from warden_cli.role_report import NEEDS_A_POLICY, RoleReport, folder_at, report_on, written
@@ -30,8 +31,8 @@ _FOR_ALL = frozenset([Stage.QUOTA, Stage.NOT_KNOWN])
 
 def report_roles(arguments: Namespace, console: Console) -> Exit:
     """Start what is to be generated, read what was, and report on each role. IAM is never changed."""
-    if not 1 <= arguments.days <= MOST_DAYS:
-        raise BadUsage(f"--days {arguments.days}: a generation looks back for 1 to {MOST_DAYS} days")
+    if not 1 <= arguments.days <= quotas.GENERATION_DAYS:
+        raise BadUsage(f"--days {arguments.days}: a generation looks back for 1 to {quotas.GENERATION_DAYS} days")
     folder = folder_at(arguments.write)
     session = session_of(arguments.region, arguments.profile)
     account = account_of(session)

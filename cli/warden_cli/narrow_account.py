@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 SAMPLE = 25
 """Devices that are compared without --all."""
 
-MOST_VERSIONS = 5
-"""Of a policy. AWS IoT API reference, CreatePolicyVersion."""
-
 _ELEMENTS = frozenset(["Sid", "Effect", "Action", "Resource", "Condition"])
 """What a statement of AWS IoT is made of: it has no NotAction and no NotResource.
 
@@ -53,7 +50,7 @@ class IotPolicy:
     @property
     def is_full(self) -> bool:
         """Whether a version has to go before another can be made."""
-        return len(self.others) + 1 >= MOST_VERSIONS
+        return len(self.others) + 1 >= quotas.POLICY_VERSIONS
 
 
 @dataclass

@@ -48,9 +48,6 @@ OTHERS: Mapping[str, str] = {
 _OUT = frozenset(["iot:Publish", "iot:RetainPublish"])
 _OF_ANY_THING = re.compile(r"^(\$aws/(?:commands/)?things/|warden/)\*(?=/)")
 
-MOST_CHARACTERS = 2_048
-"""Of a policy, white space not counted. AWS IoT API reference, CreatePolicy, `policyDocument`."""
-
 OWN_TOPICS = (f"$aws/things/{THING}/*", f"warden/{THING}/*")
 """Reserved topics of the device's own thing, and those of device/device-policy.json, which the service needs."""
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from warden.core import quotas
 from warden.core.account_facts import Read
 from warden_cli.baseline_proposal import is_unread, why_unread
 from warden_cli.errors import Exit
 from warden_cli.narrow_account import IotPolicy, Reach
 from warden_cli.narrow_comparison import Comparison, Probe
-from warden_cli.narrow_proposal import MOST_CHARACTERS, Proposal, Verdict
+from warden_cli.narrow_proposal import Proposal, Verdict
 from warden_cli.narrow_trial import Trial
 
 _PROVISIONING = ("$aws/provisioning-templates/", "$aws/certificates/create")
@@ -60,10 +61,10 @@ class Narrowing:
     def refusals(self) -> list[str]:
         """Why the proposal cannot be taken."""
         found = []
-        if self.proposal.characters > MOST_CHARACTERS:
+        if self.proposal.characters > quotas.POLICY_CHARACTERS:
             found.append(
-                f"it has {self.proposal.characters} characters and AWS IoT takes {MOST_CHARACTERS}: give fewer topics, "
-                "or split it into two policies (a certificate can have ten)"
+                f"it has {self.proposal.characters} characters and AWS IoT takes {quotas.POLICY_CHARACTERS}: give fewer "
+                "topics, or split it into two policies (a certificate can have ten)"
             )
         if self.trial:
             found += [f"AWS IoT would allow what it does not today: {each}" for each in self.trial.gained]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from warden.core import quotas
 from warden_cli.errors import Refused
 from warden_cli.narrow_comparison import Answer, Comparer, Comparison, Device, Probe
 from warden_cli.reading import CONFIG
@@ -30,11 +31,8 @@ if TYPE_CHECKING:
 NAME = "warden-narrow-"
 """How the policy's name begins; the rest follows from the document, so that a second trial finds the first's."""
 
-QUESTIONS_PER_CALL = 10
-"""AWS IoT API reference, TestAuthorization, `authInfos`."""
-
 MOST_DEVICES = 5
-"""Devices that are asked about: the quota of TestAuthorization was not found, so the calls are few."""
+"""Devices that are asked about. How often TestAuthorization may be called was not found, so the calls are few."""
 
 _ACTIONS: Mapping[str, ActionTypeType] = {
     "iot:Connect": "CONNECT",
@@ -140,10 +138,10 @@ def _answers(
     add: Sequence[str] = (),
     skip: Sequence[str] = (),
 ) -> Iterator[bool]:
-    for begin in range(0, len(questions), QUESTIONS_PER_CALL):
+    for begin in range(0, len(questions), quotas.AUTHORIZATIONS_PER_CALL):
         infos: list[AuthInfoTypeDef] = [
             {"actionType": _ACTIONS[each.probe.action], "resources": [each.resource]}
-            for each in questions[begin : begin + QUESTIONS_PER_CALL]
+            for each in questions[begin : begin + quotas.AUTHORIZATIONS_PER_CALL]
         ]
         pace()
         answer = iot.test_authorization(

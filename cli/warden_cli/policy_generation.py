@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from warden.core import quotas
 from warden_cli.reading import CONFIG
 from warden_cli.terminal import shown
 
@@ -23,14 +24,8 @@ if TYPE_CHECKING:
     from boto3 import Session
     from mypy_boto3_accessanalyzer.type_defs import TrailTypeDef
 
-MOST_DAYS = 90
-"""The longest time that a generation looks back. IAM User Guide, "IAM Access Analyzer quotas"."""
-
 KEPT = timedelta(days=7)
 """How long IAM's console shows a result. Whether the API keeps it as long is unverified; an older one is made again."""
-
-FEW_A_DAY = frozenset(["af-south-1", "ap-east-1", "ap-southeast-3", "eu-south-1", "me-south-1"])
-"""Regions of 5 generations a day; elsewhere there are 50. IAM User Guide, "IAM Access Analyzer quotas"."""
 
 _NEEDS = "cloudtrail:GetTrail, s3:GetObject and s3:ListBucket on the trail's bucket and kms:Decrypt on its key"
 
@@ -100,7 +95,7 @@ class Source:
     trail: str = ""
     access_role: str = ""
     regions: Sequence[str] = ()
-    days: int = MOST_DAYS
+    days: int = quotas.GENERATION_DAYS
     missing: str = ""
     fix: str = ""
 
@@ -217,7 +212,7 @@ def _not_started(error: ClientError, source: Source, region: str) -> Progress:
     if code == "ConflictException":
         return Progress(stage=Stage.WAITING, says="another generation has just begun; there is one at a time")
     if code == "ServiceQuotaExceededException":
-        most = 5 if region in FEW_A_DAY else 50
+        most = quotas.GENERATIONS_A_DAY_WHERE_FEW.get(region, quotas.GENERATIONS_A_DAY)
         says = f"Access Analyzer starts no more: one at a time, and {most} a day in {region}, cancelled ones included"
         return Progress(stage=Stage.QUOTA, says=says, fix="Run the command again when one has ended, or tomorrow.")
     if code == "AccessDeniedException":

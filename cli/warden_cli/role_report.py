@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from warden.core import quotas
 from warden_cli.baseline_proposal import is_unread, why_unread
 from warden_cli.errors import BadUsage
 from warden_cli.policy_generation import Generated, Progress, Stage
 from warden_cli.role_account import Behind, Role
 from warden_cli.role_rights import Judged, Verdict, judge, listed, rights_of, usage_of
 from warden_cli.terminal import shown
-
-MOST_POLICY_CHARACTERS = 6_144
-"""Of a managed policy, white space not counted. IAM User Guide, "IAM and AWS STS quotas"."""
 
 NEEDS_A_POLICY = "Attach docs/baseline-roles-policy.json to your role, or ask again where AWS did not answer."
 
@@ -52,7 +50,7 @@ class RoleReport:
     @property
     def is_too_long(self) -> bool:
         """Whether it does not fit into one managed policy."""
-        return len("".join(json.dumps(self.document).split())) > MOST_POLICY_CHARACTERS
+        return len("".join(json.dumps(self.document).split())) > quotas.MANAGED_POLICY_CHARACTERS
 
     def as_json(self) -> dict[str, Any]:
         """Return the report for programs."""

@@ -186,7 +186,7 @@ def matches(pattern: str, action: str) -> bool:
     return _compiled(pattern.lower()).fullmatch(action.lower()) is not None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4_000)
 def _compiled(pattern: str) -> re.Pattern[str]:
     parts = {"*": ".*", "?": "."}
     return re.compile("".join(parts.get(each, re.escape(each)) for each in pattern), re.DOTALL)

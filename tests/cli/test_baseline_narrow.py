@@ -14,9 +14,10 @@ from tests.baseline.reading import ReadableAccount
 from tests.cli.conftest import Looking, Said, Shell
 from tests.conftest import ROOT
 from tests.template.iot_policy import admits
+from warden.core import quotas
 from warden_cli.iot_policy import CLIENT, THING
 from warden_cli.narrow_proof import unproven
-from warden_cli.narrow_proposal import MOST_CHARACTERS, characters_of
+from warden_cli.narrow_proposal import characters_of
 
 STATEMENTS = json.loads((ROOT / "docs" / "baseline-narrow-policy.json").read_text())["Statement"]
 ACTIONS = set(STATEMENTS[0]["Action"])
@@ -539,7 +540,7 @@ class TestWhatCannotBe:
         said = ask(shell, *topics, "--write", str(file))
 
         assert said.code == 1
-        assert f"AWS IoT takes {MOST_CHARACTERS}" in said.text
+        assert f"AWS IoT takes {quotas.POLICY_CHARACTERS}" in said.text
         assert "create-policy-version" not in said.text
         assert not file.exists()
 

@@ -131,3 +131,28 @@ NUMBER_DIGITS = 38
 
 PROFILES_PER_TARGET = 5
 """Security profiles of a thing group or of all things. AWS IoT API reference, AttachSecurityProfile."""
+
+# --- Policies ---
+
+POLICY_CHARACTERS = 2_048
+"""Of an AWS IoT policy, white space not counted. AWS IoT API reference, CreatePolicy, `policyDocument`."""
+
+POLICY_VERSIONS = 5
+"""Of an AWS IoT policy. AWS IoT API reference, CreatePolicyVersion."""
+
+AUTHORIZATIONS_PER_CALL = 10
+"""Questions of one call. AWS IoT API reference, TestAuthorization, `authInfos`."""
+
+MANAGED_POLICY_CHARACTERS = 6_144
+"""Of a managed policy, white space not counted. IAM User Guide, "IAM and AWS STS quotas"."""
+
+GENERATION_DAYS = 90
+"""The longest time that a policy generation looks back. IAM User Guide, "IAM Access Analyzer quotas"."""
+
+GENERATIONS_A_DAY = 50
+"""Policy generations of an account and region. IAM User Guide, "IAM Access Analyzer quotas"."""
+
+GENERATIONS_A_DAY_WHERE_FEW = dict.fromkeys(
+    ("af-south-1", "ap-east-1", "ap-southeast-3", "eu-south-1", "me-south-1"), 5
+)
+"""Policy generations in the regions that have fewer. IAM User Guide, "IAM Access Analyzer quotas"."""
