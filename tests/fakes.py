@@ -1025,11 +1025,13 @@ class World:
 
         return Turn(self.context, lambda: timedelta(minutes=3) if left[0] > 0 else timedelta(), pace)
 
-    def order(self, command: str, case: str = "", *, why: str = "", request: str = "") -> dict[str, Any]:
+    def order(
+        self, command: str, case: str = "", *, why: str = "", request: str = "", **also: object
+    ) -> dict[str, Any]:
         """Let an operator call, and what that queues be done."""
         self.calls += 1
         call = request or f"request-{self.calls}"
-        asked = {"command": command, **({"case": case} if case else {}), **({"why": why} if why else {})}
+        asked = {"command": command, **({"case": case} if case else {}), **({"why": why} if why else {}), **also}
         answer = self.redeliver(lambda: operate(asked, OPERATOR, call, self.context))
         self.drain()
         return answer

@@ -141,6 +141,7 @@ FORMS: dict[str, dict[str, Form]] = {
         "affected": each(ID),
         "approved_by": or_none(ID),
         "approved_at": or_none(TIME),
+        "accepts_changes": FLAG,
         "resolution": or_none(one_of(Resolution)),
         "closed_at": or_none(TIME),
         "acted_before": or_none(TIME),

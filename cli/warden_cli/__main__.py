@@ -118,6 +118,9 @@ def _add_decision(commands: _Commands, asks: ArgumentParser, name: str, words: s
         )
     if name == "release":
         parser.add_argument("--keep-certificate", action="store_true", help="do not rotate; keep the old one")
+        parser.add_argument(
+            "--accept-changes", action="store_true", help="take the device as people have made it since"
+        )
     parser.add_argument("--wait", action="store_true", help="follow the case until it comes to rest")
     parser.add_argument(
         "--timeout", type=_seconds, default=900.0, metavar="S", help="for --wait: at most S seconds (900)"

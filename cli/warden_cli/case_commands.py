@@ -68,7 +68,8 @@ def decide(arguments: Namespace, console: Console) -> Exit:
     if decision == "release" and arguments.keep_certificate:
         decision = "release-keeping-certificate"
     before = understood(case_file_in, service.ask("show", case=arguments.case)) if arguments.wait else None
-    answer = service.ask(decision, case=arguments.case, why=arguments.why)
+    accepts = {"acceptChanges": True} if getattr(arguments, "accept_changes", False) else {}
+    answer = service.ask(decision, case=arguments.case, why=arguments.why, **accepts)
     if before is None:
         if arguments.json:
             console.out(as_json(answer))

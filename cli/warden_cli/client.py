@@ -80,7 +80,7 @@ class Service:
             timeout=(CONNECT_SECONDS, ANSWER_SECONDS),  # type: ignore[arg-type]  # botocore takes a pair, its stubs do not
         )
 
-    def ask(self, command: str, **arguments: str) -> Mapping[str, Any]:
+    def ask(self, command: str, **arguments: str | bool) -> Mapping[str, Any]:
         """Send one command and return the service's answer.
 
         Raises:

@@ -63,8 +63,8 @@ class Narrowing:
         found = []
         if self.proposal.characters > quotas.POLICY_CHARACTERS:
             found.append(
-                f"it has {self.proposal.characters} characters and AWS IoT takes {quotas.POLICY_CHARACTERS}: give fewer "
-                "topics, or split it into two policies (a certificate can have ten)"
+                f"it has {self.proposal.characters} characters and AWS IoT takes {quotas.POLICY_CHARACTERS}: give "
+                "fewer topics, or split it into two policies (a certificate can have ten)"
             )
         if self.trial:
             found += [f"AWS IoT would allow what it does not today: {each}" for each in self.trial.gained]

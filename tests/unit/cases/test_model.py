@@ -110,6 +110,7 @@ def test_a_case_is_written_whole_and_read_as_it_was_written() -> None:
         "affected": ["pump-3", "pump-4"],
         "approved_by": "dana",
         "approved_at": "2026-11-22T13:00:00.000000Z",
+        "accepts_changes": False,
         "resolution": "released",
         "closed_at": "2026-11-22T14:00:00.000000Z",
         "acted_before": "2026-11-22T11:00:00.000000Z",

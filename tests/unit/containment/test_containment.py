@@ -21,7 +21,7 @@ from tests.fakes import (
     contained,
 )
 from warden.cases.allowed import Decision
-from warden.cases.model import CaseState, Progress
+from warden.cases.model import CaseState, Progress, StepKind
 from warden.containment.snapshot import ContainmentState
 from warden.core.errors import NotYet
 from warden.core.ledger import Put
@@ -202,8 +202,9 @@ def test_a_groups_policies_are_asked_for_again_after_an_hour(world: World) -> No
     assert world.registry.groups["pump-4"] == ["site-4", RESTRICTED_GROUP]
 
 
-def test_a_certificate_that_a_rotation_attaches_before_the_containment_is_on_record_is_restricted(world: World) -> None:
+def test_a_certificate_that_a_rotation_attaches_before_the_containment_is_on_record_goes(world: World) -> None:
     """The device asks for its certificate between the decision's look at the thing and the quarantine."""
+    old = world.device.certificate
     world.report(an_old_certificate())
     (job,) = world.jobs.of(ROTATE_CERTIFICATE)
     world.jobs.move(job, "IN_PROGRESS")
@@ -221,8 +222,7 @@ def test_a_certificate_that_a_rotation_attaches_before_the_containment_is_on_rec
 
     world.report(a_finding())
 
-    assert len(world.policies()) == 2
-    assert world.is_restricted()
+    assert world.policies() == {old: {RESTRICTED_POLICY}}
 
 
 def test_a_thing_of_a_type_that_is_never_touched_is_held() -> None:
@@ -348,18 +348,108 @@ def test_a_device_changed_while_it_rotates_stays_contained_and_people_are_told(w
     assert "it was put into spares meanwhile" in world.notices.sent[-1].body
 
 
-def test_a_policy_deleted_meanwhile_stops_the_release_and_repeating_it_after_repair_ends_it(world: World) -> None:
+@pytest.mark.parametrize(
+    ("change", "after", "groups"),
+    [
+        (give_a_policy, {DEVICE_POLICY, "admin"}, ["site-4", "pumps"]),
+        (take_the_restricted_policy, {DEVICE_POLICY}, ["site-4", "pumps"]),
+        (put_back, {DEVICE_POLICY}, ["site-4", "pumps"]),
+        (put_elsewhere, {DEVICE_POLICY}, ["site-4", "spares", "pumps"]),
+        (take_out, {DEVICE_POLICY}, ["pumps"]),
+        (take_out_of_ours, {DEVICE_POLICY}, ["site-4", "pumps"]),
+    ],
+)
+def test_a_release_may_take_the_device_as_people_have_made_it(
+    world: World, change: Callable[[World], None], after: set[str], groups: list[str]
+) -> None:
+    world.registry.group_policies |= {"pumps": ["pumps-policy"], "site-4": []}
+    world.registry.groups[THING] = ["pumps", "site-4"]
+    contained(world)
+    change(world)
+
+    world.order(KEEP, world.case.id, acceptChanges=True)
+
+    assert world.case.resolution == "released"
+    assert world.policies() == {world.device.certificate: after}
+    assert sorted(world.registry.groups[THING]) == sorted(groups)
+
+
+def test_a_certificate_that_people_took_from_the_device_gets_no_rights_back(world: World) -> None:
+    other = a_second_certificate(world)
+    contained(world)
+    world.certificates.detach_thing(other, THING)
+
+    world.order(KEEP, world.case.id, acceptChanges=True)
+
+    assert world.case.resolution == "released"
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
+    assert world.certificates.stored[other].policies == [RESTRICTED_POLICY]
+
+
+def test_a_certificate_that_people_attached_is_left_as_it_is(world: World) -> None:
+    contained(world)
+    other = a_second_certificate(world)
+    had = list(world.certificates.stored[other].policies)
+
+    world.order(KEEP, world.case.id, acceptChanges=True)
+
+    assert world.case.resolution == "released"
+    assert world.certificates.stored[other].policies == had
+
+
+def test_a_thing_that_was_deleted_is_released_all_the_same(world: World) -> None:
+    contained(world)
+    delete(world)
+
+    world.order(KEEP, world.case.id, acceptChanges=True)
+
+    assert world.case.resolution == "released"
+
+
+def test_a_release_that_rotates_takes_the_changes_too(world: World) -> None:
+    contained(world)
+    put_elsewhere(world)
+    world.order("release", world.case.id, acceptChanges=True)
+
+    world.device.work()
+    world.drain()
+
+    assert world.case.resolution == "released"
+    assert "spares" in world.registry.groups[THING]
+
+
+def test_what_was_deleted_meanwhile_is_named_and_the_rest_is_given_back(world: World) -> None:
+    world.certificates.attach_policy(world.device.certificate, "extra")
+    world.registry.group_policies |= {"pumps": ["pumps-policy"]}
+    world.registry.groups[THING] = ["pumps"]
+    contained(world)
+    world.certificates.gone_policies.add("extra")
+    del world.registry.group_policies["pumps"]
+
+    world.order(KEEP, world.case.id)
+
+    assert world.case.resolution == "released"
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
+    [said] = [
+        entry.step.why for entry in world.context.cases.timeline(world.case.id) if entry.step.kind is StepKind.RELEASED
+    ]
+    assert "cannot attach policy extra" in said
+    assert "cannot put pump-3 into group pumps" in said
+    assert "Not everything could be given back: cannot attach policy extra" in world.notices.sent[-1].body
+
+
+def test_a_certificate_without_any_policy_left_keeps_ours(world: World) -> None:
     contained(world)
     world.certificates.gone_policies.add(DEVICE_POLICY)
 
     world.order(KEEP, world.case.id)
-    assert world.case.state is CaseState.CONTAINED
-    assert "release-not-made" in world.steps()
 
-    world.certificates.gone_policies.clear()
-    world.order(KEEP, world.case.id)
     assert world.case.resolution == "released"
-    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
+    assert world.policies() == {world.device.certificate: {RESTRICTED_POLICY}}
+    [said] = [
+        entry.step.why for entry in world.context.cases.timeline(world.case.id) if entry.step.kind is StepKind.RELEASED
+    ]
+    assert f"has none of its policies left and keeps {RESTRICTED_POLICY}" in said
 
 
 def test_a_release_never_leaves_the_device_without_any_policy(world: World) -> None:

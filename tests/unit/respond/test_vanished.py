@@ -192,7 +192,7 @@ def test_what_is_not_due_any_more_is_left_alone(rotating: World) -> None:
 
 def test_what_is_not_contained_has_no_drift_and_needs_no_release(world: World) -> None:
     assert drift_of(THING, world.context) == [f"{THING} is not contained"]
-    assert release(THING, "case-1", world.context) == "was no longer contained"
+    assert release(THING, "case-1", world.context).words == "was no longer contained"
     return_shared_policies(world.device.certificate, THING, world.context)
     assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
 
@@ -279,17 +279,22 @@ def test_a_release_is_not_done_before_aws_iot_shows_the_groups(world: World) -> 
     assert world.case.resolution == "released"
 
 
-def test_a_device_that_is_just_being_released_is_not_contained_anew(world: World) -> None:
-    contained(world)
+def test_a_finding_during_a_release_turns_it_into_a_containment(world: World) -> None:
+    first = contained(world)
     containment = read_containment(world.ledger, THING)
     assert containment is not None
     save_containment(world.ledger, replace(containment, state=ContainmentState.RELEASING))
+    world.certificates.attach_policy(world.device.certificate, DEVICE_POLICY)  # as far as the release had come
 
     world.report(a_finding(id="violation-2", kind="aws:num-messages-sent"))
 
-    outcome = world.cases[-1].outcomes[QUARANTINE]
-    assert outcome.progress is Progress.FAILED
-    assert outcome.detail == f"{THING} is being released; finish or repeat the release first"
+    second = world.cases[-1]
+    assert second.state is CaseState.CONTAINED
+    assert world.is_restricted()
+    world.order(KEEP, first.id)
+    assert world.is_restricted()
+    world.order(KEEP, second.id)
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
 
 
 @pytest.mark.parametrize(

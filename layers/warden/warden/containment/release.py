@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
 from warden.containment.wording import WORDS
 from warden.context import Context
 from warden.core import quotas
-from warden.core.errors import NotYet, Refused
+from warden.core.errors import ActionFailed, NotYet, Refused
 from warden.core.ledger import retry_on_conflict
 from warden.core.ports import HasCertificates, HasConnections, HasLedger, HasRegistry
 
@@ -64,8 +64,18 @@ def _group_drift(containment: Containment, context: Context[_Ports]) -> list[str
     return drift
 
 
-def release(thing: str, case_id: str, context: Context[_PortsToRelease]) -> str:
-    """Release a thing for a case, and restore it when no other case holds it. Return what was done, in words.
+class Done(NamedTuple):
+    """What a release has done, in words, with a sentence on each part that was gone and could not be given back."""
+
+    words: str
+    lost: Sequence[str] = ()
+
+
+def release(thing: str, case_id: str, context: Context[_PortsToRelease], *, accept_changes: bool = False) -> Done:
+    """Release a thing for a case, and restore it when no other case holds it.
+
+    What was deleted meanwhile (a policy, a group, a certificate) cannot be given back; the rest is.
+    `accept_changes` takes the device as people have made it meanwhile, and gives back the rest.
 
     Raises:
         Refused: when somebody changed the device meanwhile; the reason lists the differences.
@@ -73,23 +83,45 @@ def release(thing: str, case_id: str, context: Context[_PortsToRelease]) -> str:
     """
     containment = read_containment(context.ports.ledger, thing)
     if containment is None or not containment.is_active or case_id not in containment.cases:
-        return "was no longer contained"
+        return Done("was no longer contained")
     others = [case for case in containment.cases if case != case_id]
     if others:
         save_containment(context.ports.ledger, replace(containment, cases=others))
-        return f"stays contained for {', '.join(others)}"
-    if drift := drift_of(thing, context):
-        raise Refused("changed-meanwhile", f"{thing} is not as its containment left it: {'; '.join(drift)}")
+        return Done(f"stays contained for {', '.join(others)}")
+    if not accept_changes:
+        require_unchanged(thing, context)
     containment = retry_on_conflict(lambda: _mark_releasing(thing, context))
     remaining = _leave_shared_to_others(containment, context)
-    _restore(remaining, context)
+    if accept_changes:
+        remaining = _without_detached(remaining, context)
+    restored, lost = _restore(remaining, context)
     session = WORDS[context.ports.connections.disconnect(thing)] if context.settings.disconnect else "not disconnected"
-    _check(remaining, context)
+    _check(restored, context)
     done = replace(
         containment, state=ContainmentState.RELEASED, cases=(), released_at=context.now(), disconnect_at=None
     )
     save_containment(context.ports.ledger, done)
-    return f"{_restored(remaining, shared=len(remaining.policies) < len(containment.policies))}; {session}; checked"
+    is_shared = len(remaining.policies) < len(containment.policies)
+    words = (_restored(restored, shared=is_shared and not accept_changes), *lost, session, "checked")
+    return Done("; ".join(words), lost)
+
+
+def require_unchanged(thing: str, context: Context[_Ports]) -> None:
+    """Check that nobody changed a contained thing meanwhile.
+
+    Raises:
+        Refused: changed-meanwhile, with the differences.
+    """
+    if drift := drift_of(thing, context):
+        why = f"{thing} is not as its containment left it: {'; '.join(drift)}"
+        raise Refused("changed-meanwhile", f"{why}. Undo that, or release with --accept-changes")
+
+
+def _without_detached(containment: Containment, context: Context[_Ports]) -> Containment:
+    """Leave out certificates that people have detached from the thing: they keep the restricted policy."""
+    attached = context.ports.registry.certificates_of(containment.thing)
+    kept = {certificate: names for certificate, names in containment.policies.items() if certificate in attached}
+    return replace(containment, policies=kept)
 
 
 def _mark_releasing(thing: str, context: Context[_Ports]) -> Containment:
@@ -119,8 +151,9 @@ def return_shared_policies(certificate: str, thing: str, context: Context[_Ports
         return
     if _hand_over(certificate, containment, context):
         return
-    _give_back(certificate, containment.policies[certificate], context)
-    context.ports.certificates.detach_policy(certificate, context.settings.restricted_policy)
+    policies = containment.policies[certificate]
+    if len(_give_back(certificate, policies, context)) < len(policies):
+        context.ports.certificates.detach_policy(certificate, context.settings.restricted_policy)
 
 
 def _hand_over(certificate: str, containment: Containment, context: Context[_Ports]) -> bool:
@@ -143,39 +176,65 @@ def _hand_over(certificate: str, containment: Containment, context: Context[_Por
     return False
 
 
-def _restore(containment: Containment, context: Context[_Ports]) -> None:
-    ports, ours = context.ports, context.settings
+def _restore(containment: Containment, context: Context[_Ports]) -> tuple[Containment, list[str]]:
+    """Restore what is still there. Return that, and a sentence on each part that is not.
+
+    A certificate of whose policies none is left keeps the restricted policy: it is never without one.
+    """
+    ports, ours, lost = context.ports, context.settings, list[str]()
+    given: dict[str, Sequence[str]] = {}
     for certificate, policies in containment.policies.items():
-        _give_back(certificate, policies, context)
-    for group in containment.groups:
-        ports.registry.join_group(containment.thing, group)
-    for certificate in containment.policies:
-        ports.certificates.detach_policy(certificate, ours.restricted_policy)
+        gone = _give_back(certificate, policies, context)
+        lost += gone.values()
+        given[certificate] = [name for name in policies if name not in gone]
+    groups = [group for group in containment.groups if _joins(containment.thing, group, lost, context)]
+    for certificate, policies in containment.policies.items():
+        if given[certificate] or not policies:
+            ports.certificates.detach_policy(certificate, ours.restricted_policy)
+            continue
+        lost.append(f"certificate {certificate[:12]} has none of its policies left and keeps {ours.restricted_policy}")
+        del given[certificate]
     ports.registry.leave_group(containment.thing, ours.restricted_group)
+    return replace(containment, policies=given, groups=groups), lost
 
 
-def _give_back(certificate: str, policies: Sequence[str], context: Context[_Ports]) -> None:
+def _joins(thing: str, group: str, lost: list[str], context: Context[_Ports]) -> bool:
+    try:
+        context.ports.registry.join_group(thing, group)
+    except ActionFailed as error:
+        lost.append(str(error))
+        return False
+    return True
+
+
+def _give_back(certificate: str, policies: Sequence[str], context: Context[_Ports]) -> dict[str, str]:
+    """Attach a certificate's policies again; return those that cannot be, each with the reason."""
     certificates, ours = context.ports.certificates, context.settings.restricted_policy
-    has = certificates.policies_of(certificate)
+    has, gone = certificates.policies_of(certificate), dict[str, str]()
     for policy in policies:
         if policy in has:
             continue
         if len(has) >= quotas.POLICIES_PER_CERTIFICATE and ours in has:
             certificates.detach_policy(certificate, ours)  # nine of its own are back, so it is never without one
             has.remove(ours)
-        certificates.attach_policy(certificate, policy)
-        has.append(policy)
+        try:
+            certificates.attach_policy(certificate, policy)
+        except ActionFailed as error:
+            gone[policy] = str(error)
+        else:
+            has.append(policy)
+    return gone
 
 
-def _check(containment: Containment, context: Context[_Ports]) -> None:
-    thing = context.ports.registry.thing(containment.thing, with_type=False)
+def _check(restored: Containment, context: Context[_Ports]) -> None:
+    thing = context.ports.registry.thing(restored.thing, with_type=False)
     groups = set(thing.groups) if thing else set()
-    missing = set(containment.groups) - groups
-    if missing or context.settings.restricted_group in groups:
-        raise NotYet(f"{containment.thing} does not show its restored groups yet")
-    for certificate, policies in containment.policies.items():
-        if sorted(context.ports.certificates.policies_of(certificate)) != sorted(policies):
-            raise NotYet(f"certificate {certificate} of {containment.thing} does not show its restored policies yet")
+    if thing and (set(restored.groups) - groups or context.settings.restricted_group in groups):
+        raise NotYet(f"{restored.thing} does not show its restored groups yet")
+    for certificate, policies in restored.policies.items():
+        shown = context.ports.certificates.policies_of(certificate)
+        if set(policies) - {*shown} or context.settings.restricted_policy in shown:
+            raise NotYet(f"certificate {certificate} of {restored.thing} does not show its restored policies yet")
 
 
 def _restored(containment: Containment, *, shared: bool) -> str:

@@ -110,7 +110,7 @@ def _decide(call: Call, context: Context) -> dict[str, Any]:
     decision = Decision(_text(call.command, "command"))
     case = context.cases.read(_text(call.command, "case"))
     check_decision(decision, case, context)
-    why = _text(call.command, "why", default="")
+    why, accept_changes = _text(call.command, "why", default=""), _accept_changes(decision, call.command)
     send_decision(
         context.ports.queue,
         thing=case.thing or str(case.subject),
@@ -119,8 +119,18 @@ def _decide(call: Call, context: Context) -> dict[str, Any]:
         who=call.who,
         why=why,
         request=call.request,
+        accept_changes=accept_changes,
     )
     return {"case": case.id, "queued": decision, "who": call.who, "request": call.request}
+
+
+def _accept_changes(decision: Decision, command: Mapping[str, Any]) -> bool:
+    accepts = command.get("acceptChanges", False)
+    if not isinstance(accepts, bool):
+        raise Refused("bad-argument", "`acceptChanges` is true or false")
+    if accepts and decision not in (Decision.RELEASE, Decision.RELEASE_KEEPING_CERTIFICATE):
+        raise Refused("bad-argument", f"`acceptChanges` is for a release, not for `{decision}`")
+    return accepts
 
 
 def _collect_logs(call: Call, context: Context) -> dict[str, Any]:

@@ -34,10 +34,19 @@ def _group_of(finding: Finding) -> str:
 
 
 def send_decision(
-    queue: CaseQueue, *, thing: str, decision: str, case_id: str, who: str, why: str, request: str
+    queue: CaseQueue,
+    *,
+    thing: str,
+    decision: str,
+    case_id: str,
+    who: str,
+    why: str,
+    request: str,
+    accept_changes: bool = False,
 ) -> None:
     """Queue an operator's decision; `request` is the id of the operator's call."""
-    body = {"decision": decision, "case": case_id, "who": who, "why": why, "request": request}
+    body: dict[str, Any] = {"decision": decision, "case": case_id, "who": who, "why": why, "request": request}
+    body |= {"accept_changes": True} if accept_changes else {}
     _put(queue, thing, "decision", **body)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from warden.cases.allowed import Decision, refusal_of
 from warden.cases.model import WARDEN, Case, CaseState, Progress, Resolution, Step, StepKind
 from warden.cases.outbox import Outbox, outbox_put
-from warden.containment.release import drift_of, release
+from warden.containment.release import release, require_unchanged
 from warden.context import Context
 from warden.core.errors import ActionFailed, Refused
 from warden.core.ledger import retry_on_conflict
@@ -20,13 +21,17 @@ from warden.respond.responder import admit, perform, planned, reached_by, record
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """A decision and who made it. `who` is the ARN that AWS authenticated, never a name from a payload."""
+    """A decision and who made it. `who` is the ARN that AWS authenticated, never a name from a payload.
+
+    `accept_changes` is for a release: the device is taken as people have made it meanwhile.
+    """
 
     decision: Decision
     case_id: str
     who: str
     why: str = ""
     request: str = ""
+    accept_changes: bool = False
 
 
 def check_decision(decision: Decision, case: Case, context: Context) -> None:
@@ -67,7 +72,9 @@ def resume(case: Case, context: Context) -> Case:
 
 
 def _step_of(order: Order) -> Step:
-    facts = {"decision": order.decision} | ({"request": order.request} if order.request else {})
+    facts: dict[str, Any] = {"decision": order.decision}
+    facts |= {"request": order.request} if order.request else {}
+    facts |= {"acceptChanges": True} if order.accept_changes else {}
     return Step(StepKind.DECISION_TAKEN, order.who, order.why, facts)
 
 
@@ -99,9 +106,15 @@ def _collect(case: Case, outbox: Outbox, order: Order, context: Context) -> Case
 
 
 def _release(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
-    if drift := drift_of(case.thing, context):
-        raise Refused("changed-meanwhile", f"{case.thing} is not as its containment left it: {'; '.join(drift)}")
-    recovering = replace(case, state=CaseState.RECOVERING, approved_by=order.who, approved_at=context.now())
+    if not order.accept_changes:
+        require_unchanged(case.thing, context)
+    recovering = replace(
+        case,
+        state=CaseState.RECOVERING,
+        approved_by=order.who,
+        approved_at=context.now(),
+        accepts_changes=order.accept_changes,
+    )
     if order.decision is Decision.RELEASE:
         recovering = recovering.with_outcome(ROTATE_CERTIFICATE, planned(case, ROTATE_CERTIFICATE))
     else:
@@ -131,10 +144,13 @@ def recover(case: Case, context: Context) -> Case:
     if rotation is not None and rotation.progress is Progress.FAILED:
         return _stay_contained(case.id, f"the rotation failed: {rotation.detail}", context)
     try:
-        what_was_done = release(case.thing, case.id, context)
+        done = release(case.thing, case.id, context, accept_changes=case.accepts_changes)
     except (Refused, ActionFailed) as error:
         return _stay_contained(case.id, str(error), context)
-    return notify(retry_on_conflict(lambda: _close_released(case.id, what_was_done, context)), context)
+    released = retry_on_conflict(lambda: _close_released(case.id, done.words, context))
+    return notify(
+        released, context, f"Not everything could be given back: {'; '.join(done.lost)}." if done.lost else ""
+    )
 
 
 def _stay_contained(case_id: str, why: str, context: Context) -> Case:

@@ -55,6 +55,7 @@ def _decision(message: Mapping[str, Any], context: Context) -> None:
         who=message["who"],
         why=message["why"],
         request=message["request"],
+        accept_changes=message.get("accept_changes") is True,
     )
     try:
         carry_out(order, context)

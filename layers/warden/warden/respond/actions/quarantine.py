@@ -83,11 +83,11 @@ def _hold(case: Case, context: Context[_Ports]) -> Containment:
             released_at=containment.released_at if containment else None,
             version=containment.version if containment else 0,
         )
-    if containment.state is ContainmentState.RELEASING:
-        raise ActionFailed(f"{case.thing} is being released; finish or repeat the release first")
-    if case.id in containment.cases:
+    if containment.state is ContainmentState.RELEASING:  # begun and not finished: what it gave back is taken again
+        containment = replace(containment, state=ContainmentState.CONTAINING)
+    elif case.id in containment.cases:
         return containment
-    held = replace(containment, cases=(*containment.cases, case.id))
+    held = replace(containment, cases=tuple(dict.fromkeys((*containment.cases, case.id))))
     withdrawn = withdrawal(case.thing, held.cases, context)
     return save_containment(ledger, held, *([withdrawn.put] if withdrawn else []))
 
