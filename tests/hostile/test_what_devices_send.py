@@ -22,7 +22,7 @@ from tests.hostile.corpus import Case, cases, count, moved, name_of, written_out
 from tests.hostile.harness import Run, Stage
 
 EVERY_ANSWER = {"GetItem", "ListThingPrincipals", "DescribeCertificate", "DescribeJobExecution", "Publish"}
-REJECTING = EVERY_ANSWER | {"PutItem", "TransactWriteItems"}
+REJECTING = EVERY_ANSWER | {"PutItem", "TransactWriteItems", "Query"}
 CERTIFYING = REJECTING | {
     "AttachPolicy",
     "AttachThingPrincipal",
@@ -32,7 +32,9 @@ CERTIFYING = REJECTING | {
     "UpdateCertificate",
 }
 TAKING_LOGS = REJECTING | {"PostObject"}
-"""What `serve_device` may ask of AWS: to say no, to give a certificate, to give forms for uploads."""
+"""What `serve_device` may ask of AWS: to say no (the query is for cases that suspect the thing), to give a certificate,
+to give forms for uploads.
+"""
 
 THING = "pump-3"
 
