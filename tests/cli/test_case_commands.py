@@ -174,6 +174,19 @@ class TestDecisions:
         assert operate.asked == [{"command": decision, "case": CASE, "why": "seen on site"}]
         assert f"Queued: {decision} of case {CASE}, as {ALICE}" in said.text
 
+    @pytest.mark.parametrize(
+        ("options", "decision"),
+        [((), Decision.RELEASE), (("--keep-certificate",), Decision.RELEASE_KEEPING_CERTIFICATE)],
+    )
+    def test_a_release_may_accept_what_people_have_changed(
+        self, options: tuple[str, ...], decision: Decision, shell: Shell, operate: Operate
+    ) -> None:
+        operate.answering(decision, {"case": CASE, "queued": decision, "who": ALICE})
+
+        assert shell.warden("release", CASE, "--accept-changes", *options).code == 0
+
+        assert operate.asked == [{"command": decision, "case": CASE, "why": "", "acceptChanges": True}]
+
     def test_the_services_no_is_printed_as_it_said_it(self, shell: Shell, operate: Operate) -> None:
         message = f"case {CASE} is open; `release` is for cases that are contained"
         operate.answering("release", Answer({"error": "wrong-state", "message": message}, 409))

@@ -409,3 +409,22 @@ def test_a_report_that_cannot_be_read_is_refused(command: dict[str, str]) -> Non
     with pytest.raises(Refused, match="bad-argument"):
         operate({"command": "find", **command}, OPERATOR, "r-1", world.context)
     assert len(world.queue) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "value", "said"),
+    [
+        ("release", "yes", "`acceptChanges` is true or false"),
+        ("dismiss", True, "`acceptChanges` is for a release, not for `dismiss`"),
+    ],
+)
+def test_changes_are_accepted_by_a_release_alone(world: World, command: str, value: object, said: str) -> None:
+    if command == "release":
+        contained(world)
+    else:
+        world.order("stop", why="look first")
+        world.report(a_finding())
+
+    with pytest.raises(Refused, match="bad-argument") as refused:
+        world.order(command, world.case.id, acceptChanges=value)
+    assert said in str(refused.value)
