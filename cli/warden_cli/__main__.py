@@ -34,7 +34,7 @@ _DECISIONS = {
     "approve": "carry out the plan on a case that waits or is held",
     "release": "release a contained device, by default with a new certificate",
     "dismiss": "close a case and leave the device alone",
-    "collect-logs": "ask a device for its logs: that of a case again, or any thing",
+    "collect-logs": "ask a device for its logs, with or without a case",
 }
 
 
@@ -95,7 +95,9 @@ type _Commands = _SubParsersAction[ArgumentParser]
 
 def _add_cases(commands: _Commands, asks: ArgumentParser) -> None:
     parser = commands.add_parser("cases", parents=[asks], help="list the open cases", description="List cases.")
-    parser.add_argument("--state", default="", choices=[*CaseState], metavar="STATE", help=", ".join(CaseState))
+    parser.add_argument(
+        "--state", default="", choices=[*map(str, CaseState)], metavar="STATE", help=", ".join(CaseState)
+    )
     parser.add_argument("--thing", default="", help="only cases of this device")
     parser.add_argument("--all", action="store_true", help="include closed cases")
     parser.set_defaults(run=case_commands.cases)
@@ -136,7 +138,7 @@ def _add_find(commands: _Commands, asks: ArgumentParser) -> None:
     parser.add_argument(
         "--kind", default="suspicion", metavar="WORD", help="what is wrong, for the plan to match (suspicion)"
     )
-    parser.add_argument("--severity", default="medium", choices=[*Severity], help="how bad (medium)")
+    parser.add_argument("--severity", default="medium", choices=[*map(str, Severity)], help="how bad (medium)")
     parser.add_argument("--why", default="", metavar="TEXT", help="for the record, at most 500 characters")
     parser.set_defaults(run=case_commands.find)
 
@@ -146,7 +148,7 @@ def _add_campaign(commands: _Commands, asks: ArgumentParser) -> None:
     parser = commands.add_parser("campaign", parents=[asks], help=words, description=_sentence(words))
     decisions = ", ".join(CampaignDecision)
     parser.add_argument(
-        "decision", nargs="?", default="", choices=["", *CampaignDecision], metavar="DECISION", help=decisions
+        "decision", nargs="?", default="", choices=["", *map(str, CampaignDecision)], metavar="DECISION", help=decisions
     )
     parser.add_argument("--why", default="", metavar="TEXT", help="for the record, at most 500 characters")
     parser.set_defaults(run=campaign_commands.campaign)
@@ -180,7 +182,9 @@ def _add_plan(commands: _Commands) -> None:
         "event", metavar="EVENT.json", help="a detector's message, bare or as SNS, SQS or EventBridge delivers it"
     )
     explain.add_argument("--plan", default="", metavar="FILE", help="default: the plan that this checkout deploys")
-    explain.add_argument("--mode", choices=[*Mode], help="the stack's parameter Mode (default: show all three)")
+    explain.add_argument(
+        "--mode", choices=[*map(str, Mode)], help="the stack's parameter Mode (default: show all three)"
+    )
     explain.add_argument("--thing-type", metavar="TYPE", help="the device's type, for rules with thing_type")
     explain.add_argument(
         "--thing-group", action="append", metavar="GROUP", help="a group of the device; may be repeated"
@@ -203,8 +207,16 @@ def _add_baseline(commands: _Commands, asks: ArgumentParser) -> None:
     plan.add_argument("--stack", default="iot-baseline", metavar="NAME", help="the baseline's stack (iot-baseline)")
     plan.add_argument("--region", default="", help="the region to look at (default: $AWS_REGION)")
     plan.add_argument("--profile", default="", help="the AWS profile to read with")
-    plan.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter as you want it")
-    plan.add_argument("--assume", action="append", default=[], metavar="NAME=NUMBER", help="an amount to reckon with")
+    plan.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="set a parameter of the template; repeatable"
+    )
+    plan.add_argument(
+        "--assume",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="assume an amount for the costs; repeatable",
+    )
     plan.add_argument("--write", default="", metavar="FILE", help="write the parameters: .json or .toml (sam deploy)")
     plan.add_argument("--json", action="store_true", help="answer for programs")
     plan.set_defaults(run=baseline_commands.plan)
@@ -278,7 +290,7 @@ def _add_identities(kinds: _Commands) -> None:
 
 
 def _add_doctor(commands: _Commands, asks: ArgumentParser) -> None:
-    words = "check devices, account and service for what keeps anything from being heard"
+    words = "find what keeps findings from arriving or a response from working"
     parser = commands.add_parser(
         "doctor", parents=[asks], help=words, description=f"{_sentence(words)} Nothing changes."
     )

@@ -24,7 +24,7 @@ from botocore.httpsession import URLLib3Session
 from botocore.session import Session
 from botocore.utils import get_environ_proxies
 
-from warden_cli.errors import BadUsage, NotReached, Refused
+from warden_cli.errors import NO_CREDENTIALS, BadUsage, NotReached, Refused
 from warden_cli.terminal import shown
 
 CONNECT_SECONDS = 5
@@ -144,7 +144,7 @@ def _credentials_of(session: Session, profile: str) -> ReadOnlyCredentials:
     except BotoCoreError as error:
         raise NotReached(f"your AWS credentials cannot be used: {shown(str(error), 200)}; sign in again") from error
     if frozen is None or not frozen.access_key:
-        raise NotReached("no AWS credentials; sign in (`aws sso login`, `aws configure`), or use --profile")
+        raise NotReached(NO_CREDENTIALS)
     return frozen
 
 

@@ -2,6 +2,8 @@
 
 from enum import IntEnum
 
+NO_CREDENTIALS = "no AWS credentials; sign in (`aws sso login`, `aws configure`), or use --profile"
+
 
 class Exit(IntEnum):
     """The exit codes. Programs may rely on these numbers."""

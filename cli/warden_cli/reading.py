@@ -8,10 +8,10 @@ from typing import Any
 
 from boto3 import Session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from warden.core.account_facts import Denied, Unanswered, Unread
-from warden_cli.errors import BadUsage, NotReached
+from warden_cli.errors import NO_CREDENTIALS, BadUsage, NotReached
 from warden_cli.terminal import shown
 
 CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
@@ -44,6 +44,8 @@ def account_of(session: Session) -> str:
     except ClientError as error:
         code = shown(error.response["Error"]["Code"], 80)
         raise NotReached(f"AWS does not accept these credentials ({code}); sign in again") from error
+    except NoCredentialsError as error:
+        raise NotReached(NO_CREDENTIALS) from error
     except BotoCoreError as error:
         raise NotReached(f"AWS cannot be asked: {shown(str(error), 200)}") from error
 

@@ -68,6 +68,34 @@ def test_no_credentials(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (said.code, "no AWS credentials; sign in" in said.err, is_one_line(said)) == (3, True, True)
 
 
+@pytest.mark.parametrize("command", ["plan", "roles", "identities"])
+def test_no_credentials_to_read_the_account_with(shell: Shell, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    said = shell.warden("baseline", command, "--region", "eu-west-1")
+
+    assert (said.code, "no AWS credentials; sign in" in said.err, is_one_line(said)) == (3, True, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "choices"),
+    [
+        (("cases", "--state", "lost"), "'open', 'awaiting-approval', 'held'"),
+        (("find", "pump-1", "--severity", "dire"), "'low', 'medium', 'high'"),
+        (("campaign", "begin"), "'start'"),
+        (("plan", "explain", "x.json", "--mode", "dry"), "'observe', 'approve', 'enforce'"),
+    ],
+)
+def test_a_word_that_is_not_a_choice_is_answered_with_the_words(
+    shell: Shell, words: tuple[str, ...], choices: str
+) -> None:
+    said = shell.warden(*words)
+
+    assert (said.code, choices in said.err, "<" in said.err) == (2, True, False)
+
+
 def test_half_the_credentials(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
 
