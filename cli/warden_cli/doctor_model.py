@@ -54,7 +54,7 @@ class Patient:
 
 
 def unknown(check: str, unread: Unread) -> Finding:
-    """Make the finding for what could not be read."""
+    """Make the finding about something that could not be read."""
     return Finding(
         check=check,
         health=Health.NOT_KNOWN,

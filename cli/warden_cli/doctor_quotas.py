@@ -30,7 +30,7 @@ class Assumed:
 
 # Service Quotas calls these "<operation> API TPS" of `iotcore`. The codes, also those below, are from public listings
 # and were not seen live. The listings have none for AWS IoT Jobs, Device Defender and the data plane. One that Service
-# Quotas does not know is said to be not known.
+# Quotas does not know is reported as not known.
 _CODES = {
     "ListCertificates": "L-97DA2C60",
     "DescribeCertificate": "L-FC864907",

@@ -18,7 +18,7 @@ from warden_cli.errors import BadUsage
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """One message and what it is to the service: findings, nothing, or a refusal with its code."""
+    """One message and what the service makes of it: findings, nothing, or a refusal with its code."""
 
     findings: Sequence[Finding] = ()
     ignored: str = ""

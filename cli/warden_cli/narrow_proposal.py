@@ -1,7 +1,7 @@
 """A narrower document for an AWS IoT policy: the same statements, cut down to the device's own.
 
 Every statement that is proposed comes from one of the policy and is within it, so nothing is allowed that was not
-before; `narrow_proof.py` shows that independently. What cannot be narrowed is kept, and said to be.
+before; `narrow_proof.py` shows that independently. What cannot be narrowed is kept, and reported.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Topic:
     subscribes: bool = True
 
     def patterns(self) -> list[str]:
-        """Return it as a policy writes it. MQTT's `#` is also the level above it; `*` spans levels, as `+` does not."""
+        """Return its patterns in a policy. MQTT's `#` is also the level above; `*` spans levels, as `+` does not."""
         text = self.text.replace("{thing}", THING).replace("+", "*")
         if text == "#":
             return ["*"]
@@ -317,7 +317,7 @@ def _topic_named(actions: Set[str], kind: str, name: str) -> Iterator[Topic]:
 
 
 def _why_it_stays(kind: str, name: str) -> str:
-    """Return why a topic is narrow as it is; empty if it is not."""
+    """Return why a topic needs no narrowing; empty if it needs some."""
     before = _before_the_variable(name)
     scope = name if before is None else "/".join(before)
     if _is_wild(scope) or (kind == FILTERS and _has_mqtt(scope)):

@@ -84,7 +84,7 @@ class Campaign:
     `size` is how many devices were enrolled, `batches` how many jobs were begun. `step` is the
     current step and `of_step` its tally; `in_all` is the tally of all steps. `out` are the devices in batches that
     are not counted yet. `announced_states` are the values of `standing` that people were notified of. `quiet_since`
-    is since when no device has been waiting. It is due again at `next_at`; None while it waits for a person.
+    is the time from which no device has been waiting. It is due again at `next_at`; None while it waits for a person.
     """
 
     id: str

@@ -355,7 +355,7 @@ def _a_case_of_its_own(member: Member, batch: Batch, context: Context) -> Case:
 
 
 def why_not_renewable(thing: str, context: Context[_PortsToAsk], *, asking: str = "") -> str:
-    """Return why a device is not to be renewed now; empty when it may be. `asking` is the case that asks for it."""
+    """Return why a device is not to be renewed now; empty when it may be. `asking`: the case that wants it."""
     containment = read_containment(context.ports.ledger, thing)
     if containment is not None and containment.is_active:
         return "contained; releasing it renews the certificate"

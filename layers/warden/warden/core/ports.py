@@ -385,7 +385,7 @@ class AuditPage:
 
 
 class RenewalQueue(Protocol):
-    """The queue by which the sweep of certificates continues when a function's time is up."""
+    """The queue through which a sweep of certificates continues after the function's time is up."""
 
     def send_run(self, run: str) -> None:
         """Queue a message to resume a run."""

@@ -8,7 +8,7 @@ intent is on record before the effect, and only what the record says is ours is 
 else stays. One thing cannot be told apart: a DEBUG that somebody sets while ours is there.
 
 AWS is asked when the group gets its first member and loses its last, and once an hour in between, for what others may
-have changed. What AWS refuses is put on record as it was refused, and tried again an hour later.
+have changed. A refusal by AWS is recorded with its reason, and the call is tried again an hour later.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ NOTIFY = "notify"
 
 @dataclass(frozen=True, kw_only=True)
 class ActionTerms:
-    """What the limits need to know about an action. One that is not counted does not touch a device itself."""
+    """What the limits need to know about an action. An action that is not counted touches no device itself."""
 
     is_counted: bool = True
 

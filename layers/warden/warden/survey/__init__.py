@@ -1,1 +1,1 @@
-"""The survey: what the account has of the security baseline, whose it is, and whether anything can still be heard."""
+"""The survey: what the account has of the security baseline, whose it is, and whether findings can still arrive."""

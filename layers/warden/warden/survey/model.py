@@ -66,7 +66,7 @@ class Control:
 
 @dataclass(frozen=True, kw_only=True)
 class Liveness:
-    """The state of one thing without which nothing is heard. `fix` is what to do if it is wrong."""
+    """The state of one thing without which findings do not arrive. `fix` is what to do if it is wrong."""
 
     key: str
     title: str
