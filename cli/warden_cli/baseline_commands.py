@@ -71,7 +71,7 @@ def plan(arguments: Namespace, console: Console) -> Exit:
 
 
 def roles(arguments: Namespace, console: Console) -> Exit:
-    """Report on the roles behind role aliases, and what of their rights CloudTrail saw them use."""
+    """Report on the roles behind role aliases, and which of their rights CloudTrail saw them use."""
     from warden_cli.baseline_roles import report_roles
 
     return report_roles(arguments, console)

@@ -125,7 +125,7 @@ class NotChecked:
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """What of the baseline's stack is not as it was deployed, as CloudFormation found it `at` a moment.
+    """The differences between the baseline's stack and its deployment that CloudFormation found at `at`.
 
     `left_out` counts the differences beyond those that are kept.
     """

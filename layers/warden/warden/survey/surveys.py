@@ -85,7 +85,7 @@ def survey_when_due(surveying: Surveying, *, now: bool = False) -> Run:
 
 
 def _watch(record: SurveyRecord, surveying: Surveying) -> Run:
-    """Take the next step of the detection of drift and of a change back, and tell what came of it."""
+    """Take the next step of drift detection and of a change back, and report the result."""
     settings, now = surveying.settings, surveying.clock()
     drift = None
     if after := step(record, surveying.ports, settings, surveying.baseline, now):
