@@ -1,4 +1,4 @@
-"""Refusals: what was not acted on, kept with its reason.
+"""Refusals: messages that were not acted on, kept with its reason.
 
 Every queue has the same policy: a refused message is recorded and logged, and never delivered again. Devices and
 operators also get the refusal as their answer.

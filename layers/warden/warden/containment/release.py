@@ -16,7 +16,7 @@ from warden.core.ports import HasCertificates, HasConnections, HasLedger, HasReg
 
 
 class _Ports(HasLedger, HasRegistry, HasCertificates, Protocol):
-    """The ports of a restore."""
+    """The ports that a restore uses."""
 
 
 class _PortsToRelease(_Ports, HasConnections, Protocol):
