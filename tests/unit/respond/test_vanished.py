@@ -428,3 +428,15 @@ def test_a_digest_leaves_out_what_came_before_its_hour(world: World) -> None:
     assert world.notices.sent[-1].subject == "Fleet Warden: digest: 1 cases held"
     assert "pump-4" in world.notices.sent[-1].body
     assert "pump-3" not in world.notices.sent[-1].body
+
+
+def test_a_shared_certificate_without_any_policy_left_keeps_ours_when_one_moves_off_it() -> None:
+    world = a_world("pump-3", "pump-4")
+    common = world.device.certificate
+    world.registry.attached = [(common, "pump-3"), (common, "pump-4")]
+    world.report(a_finding("pump-3"))
+    world.certificates.gone_policies.add(DEVICE_POLICY)
+
+    return_shared_policies(common, "pump-3", world.context)
+
+    assert world.policies("pump-4") == {common: {RESTRICTED_POLICY}}
