@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from warden.cases.model import Case, CaseState, Step, StepKind
 from warden.containment.release import return_shared_policies
@@ -91,19 +91,11 @@ def why_not_unattended(case_id: str, thing: str, context: Context[HasLedger]) ->
     return f"case {suspecting} is open and may contain it" if suspecting else ""
 
 
-class Withdrawal(NamedTuple):
-    """A rotation that is taken back, and the write that does."""
+def taken_back(rotation: Rotation | None, releases: Sequence[str]) -> Rotation | None:
+    """Return a thing's rotation as a quarantine takes it back; None when it takes none back.
 
-    rotation: Rotation
-    put: Put
-
-
-def withdrawal(thing: str, releases: Sequence[str], context: Context[HasLedger]) -> Withdrawal | None:
-    """Return what a quarantine of a thing takes back; None when no rotation is under way on it.
-
-    A rotation that the device has confirmed goes on, and so does one for a case in `releases`.
+    One that the device has confirmed goes on, and so does one for a case in `releases`.
     """
-    rotation = read_rotation(context.ports.ledger, thing)
     if (
         rotation is None
         or rotation.is_over
@@ -111,7 +103,7 @@ def withdrawal(thing: str, releases: Sequence[str], context: Context[HasLedger])
         or rotation.case_id in releases
     ):
         return None
-    return Withdrawal(rotation, rotation_put(replace(rotation, state=RotationState.ROLLING_BACK)))
+    return replace(rotation, state=RotationState.ROLLING_BACK)
 
 
 def _require_unsuspected(rotation: Rotation, context: Context[HasLedger]) -> None:
