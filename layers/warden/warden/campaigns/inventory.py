@@ -26,7 +26,7 @@ from warden.campaigns.inventory_runs import (
 )
 from warden.campaigns.records import Member, MemberState, member_put, open_campaign, read_member
 from warden.campaigns.report import report
-from warden.containment.snapshot import read_containment
+from warden.containment.snapshot import active_containment
 from warden.context import Context
 from warden.core.errors import Conflict, Refused
 from warden.core.ledger import Record, retry_on_conflict
@@ -224,8 +224,7 @@ def _enrol_once(name: str, certificate: Certificate, run: Run, context: Context)
         return None
     if context.governor.protects(thing):
         return InventoryResult.PROTECTED
-    containment = read_containment(ledger, name)
-    if containment is not None and containment.is_active:
+    if active_containment(ledger, name) is not None:
         return InventoryResult.CONTAINED
     rotation = read_rotation(ledger, name)
     if rotation is not None and not rotation.is_over:
@@ -260,8 +259,7 @@ def _enrolled_result(member: Member, certificate: Certificate, run: Run) -> Inve
 
 def _thing(name: str, context: Context) -> Thing | None:
     """Read the thing only if the plan asks for its type: that costs one more call for each device."""
-    never = context.plan.never_touch
-    if context.plan.rotation.asks_about_the_type or never.thing_types or never.thing_groups:
+    if context.plan.rotation.asks_about_the_type or context.plan.never_touch.asks_about_the_device:
         return context.ports.registry.thing(name)
     return Thing(name=name)
 

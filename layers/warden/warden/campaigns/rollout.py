@@ -51,8 +51,8 @@ from warden.cases.model import (
     case_key,
 )
 from warden.cases.outbox import outbox_put
-from warden.containment.snapshot import read_containment
-from warden.containment.suspicion import suspecting_case
+from warden.containment.snapshot import active_containment
+from warden.containment.suspicion import why_suspected
 from warden.context import Context
 from warden.core import quotas
 from warden.core.errors import ActionFailed
@@ -356,21 +356,18 @@ def _a_case_of_its_own(member: Member, batch: Batch, context: Context) -> Case:
 
 def why_not_renewable(thing: str, context: Context[_PortsToAsk], *, asking: str = "") -> str:
     """Return why a device is not to be renewed now; empty when it may be. `asking`: the case that wants it."""
-    containment = read_containment(context.ports.ledger, thing)
-    if containment is not None and containment.is_active:
+    if active_containment(context.ports.ledger, thing) is not None:
         return "contained; releasing it renews the certificate"
     rotation = read_rotation(context.ports.ledger, thing)
     if rotation is not None and not rotation.is_over:
         return f"a rotation is under way already, for case {rotation.case_id}"
-    if suspecting := suspecting_case(thing, context, but=asking):
-        return f"case {suspecting} is open and may contain it"
-    return _why_protected(thing, context)
+    return why_suspected(thing, context, but=asking) or _why_protected(thing, context)
 
 
 def _why_protected(name: str, context: Context[_PortsToAsk]) -> str:
     """Return why the never-touch list protects a device now; ask for its type and groups only if the list names any."""
-    never = context.plan.never_touch
-    thing = context.ports.registry.thing(name) if never.thing_types or never.thing_groups else Thing(name=name)
+    asks = context.plan.never_touch.asks_about_the_device
+    thing = context.ports.registry.thing(name) if asks else Thing(name=name)
     return context.governor.protects(thing) if thing else ""
 
 

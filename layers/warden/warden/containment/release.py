@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
-from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
+from warden.containment.snapshot import (
+    Containment,
+    ContainmentState,
+    active_containment,
+    read_containment,
+    save_containment,
+)
 from warden.containment.wording import WORDS
 from warden.context import Context
 from warden.core import quotas
@@ -25,8 +31,8 @@ class _PortsToRelease(_Ports, HasConnections, Protocol):
 
 def drift_of(thing: str, context: Context[_Ports]) -> list[str]:
     """List in sentences how a contained thing differs from what its containment left; empty when it does not."""
-    containment = read_containment(context.ports.ledger, thing)
-    if containment is None or not containment.is_active:
+    containment = active_containment(context.ports.ledger, thing)
+    if containment is None:
         return [f"{thing} is not contained"]
     if containment.state is ContainmentState.RELEASING:
         return []  # the differences are ours: this release was begun and not finished
@@ -81,8 +87,8 @@ def release(thing: str, case_id: str, context: Context[_PortsToRelease], *, acce
         Refused: when somebody changed the device meanwhile; the reason lists the differences.
         NotYet: when AWS IoT does not show the restored state yet.
     """
-    containment = read_containment(context.ports.ledger, thing)
-    if containment is None or not containment.is_active or case_id not in containment.cases:
+    containment = active_containment(context.ports.ledger, thing)
+    if containment is None or case_id not in containment.cases:
         return Done("was no longer contained")
     others = [case for case in containment.cases if case != case_id]
     if others:
@@ -146,8 +152,8 @@ def _leave_shared_to_others(containment: Containment, context: Context[_Ports]) 
 
 def return_shared_policies(certificate: str, thing: str, context: Context[_Ports]) -> None:
     """Return its policies to a shared certificate that other things still use, when its contained thing leaves it."""
-    containment = read_containment(context.ports.ledger, thing)
-    if containment is None or not containment.is_active or certificate not in containment.policies:
+    containment = active_containment(context.ports.ledger, thing)
+    if containment is None or certificate not in containment.policies:
         return
     if _hand_over(certificate, containment, context):
         return
@@ -164,8 +170,8 @@ def _hand_over(certificate: str, containment: Containment, context: Context[_Por
     """
     ledger = context.ports.ledger
     for thing in sorted(context.ports.registry.things_of(certificate)):
-        holder = read_containment(ledger, thing) if thing != containment.thing else None
-        if holder is None or not holder.is_active:
+        holder = active_containment(ledger, thing) if thing != containment.thing else None
+        if holder is None:
             continue
         if holder.state is containment.state is ContainmentState.RELEASING and thing < containment.thing:
             raise NotYet(f"{thing}, on the same certificate as {containment.thing}, is being released")

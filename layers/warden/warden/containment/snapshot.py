@@ -64,6 +64,12 @@ def read_containment(ledger: Ledger, thing: str) -> Containment | None:
     return containment_from(record) if record else None
 
 
+def active_containment(ledger: Ledger, thing: str) -> Containment | None:
+    """Read the containment that restricts a thing now, fully or partly; None when nothing does."""
+    containment = read_containment(ledger, thing)
+    return containment if containment is not None and containment.is_active else None
+
+
 def save_containment(ledger: Ledger, containment: Containment, *also: Put) -> Containment:
     """Write a containment.
 

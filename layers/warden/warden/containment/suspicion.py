@@ -9,8 +9,8 @@ from warden.core.ports import HasLedger
 from warden.plan.actions import QUARANTINE
 
 
-def suspecting_case(thing: str, context: Context[HasLedger], *, but: str = "") -> str:
-    """Return the id of an open case, other than `but`, that plans a quarantine of a thing or has made one.
+def why_suspected(thing: str, context: Context[HasLedger], *, but: str = "") -> str:
+    """Return why a thing is suspected: an open case, other than `but`, plans a quarantine of it or has made one.
 
     Empty when there is none. The index may lag by a moment: a renewal asks when it is prepared, when the device asks
     for its certificate, and when it confirms.
@@ -22,5 +22,5 @@ def suspecting_case(thing: str, context: Context[HasLedger], *, but: str = "") -
         record = ledger.read(case_key(listed["case_id"]))
         case = case_from(record) if record else None
         if case is not None and case.is_open and QUARANTINE in case.outcomes:
-            return case.id
+            return f"case {case.id} is open and may contain it"
     return ""

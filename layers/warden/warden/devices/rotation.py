@@ -16,8 +16,8 @@ from typing import Protocol
 
 from warden.cases.model import Case, CaseState, Step, StepKind
 from warden.containment.release import return_shared_policies
-from warden.containment.snapshot import containment_put, read_containment
-from warden.containment.suspicion import suspecting_case
+from warden.containment.snapshot import active_containment, containment_put
+from warden.containment.suspicion import why_suspected
 from warden.context import Context
 from warden.core.errors import ActionFailed, Conflict, Refused
 from warden.core.ledger import Put, retry_on_conflict, version_of
@@ -84,11 +84,10 @@ def why_not_unattended(case_id: str, thing: str, context: Context[HasLedger]) ->
     """
     if context.cases.read(case_id).state is CaseState.RECOVERING:
         return ""
-    containment = read_containment(context.ports.ledger, thing)
-    if containment is not None and containment.is_active and case_id not in containment.cases:
+    containment = active_containment(context.ports.ledger, thing)
+    if containment is not None and case_id not in containment.cases:
         return f"it is contained for {', '.join(containment.cases)}; releasing it renews the certificate"
-    suspecting = suspecting_case(thing, context, but=case_id)
-    return f"case {suspecting} is open and may contain it" if suspecting else ""
+    return why_suspected(thing, context, but=case_id)
 
 
 def taken_back(rotation: Rotation | None, releases: Sequence[str]) -> Rotation | None:
@@ -311,8 +310,7 @@ def _attach(certificate: str, policies: list[str], context: Context[HasCertifica
 
 
 def _is_contained(thing: str, context: Context[HasLedger]) -> bool:
-    containment = read_containment(context.ports.ledger, thing)
-    return containment is not None and containment.is_active
+    return active_containment(context.ports.ledger, thing) is not None
 
 
 def confirm(rotation: Rotation, certificate: str, context: Context[HasLedger]) -> None:
@@ -411,8 +409,8 @@ def _finish(rotation: Rotation, state: RotationState, retired: Sequence[str], co
     if current.is_over:
         return current
     puts: list[Put] = []
-    containment = read_containment(ledger, rotation.thing)
-    if containment is not None and containment.is_active:
+    containment = active_containment(ledger, rotation.thing)
+    if containment is not None:
         gone, stays = (rotation.old, rotation.new) if state is RotationState.FINISHED else ((rotation.new,), "")
         puts.append(containment_put(containment.with_certificates_replaced((*gone, *rotation.spent), stays)))
     delete_at = context.now() + context.settings.certificate_grace

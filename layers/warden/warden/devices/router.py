@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from warden.cases.model import Step, StepKind
-from warden.containment.snapshot import read_containment
+from warden.containment.snapshot import active_containment
 from warden.context import Context
 from warden.core.errors import Refused
 from warden.core.escaping import shown
@@ -94,7 +94,7 @@ def _case_of(thing: str, context: Context) -> str | None:
     rotation = read_rotation(context.ports.ledger, thing)
     if rotation is not None and not rotation.is_over:
         return rotation.case_id
-    containment = read_containment(context.ports.ledger, thing)
-    if containment is not None and containment.is_active and containment.cases:
+    containment = active_containment(context.ports.ledger, thing)
+    if containment is not None and containment.cases:
         return containment.cases[-1]
     return rotation.case_id if rotation else None

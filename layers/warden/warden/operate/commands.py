@@ -14,7 +14,7 @@ from warden.cases.allowed import Decision, allowed
 from warden.cases.model import Case, CaseState, TimelineEntry, case_from
 from warden.cases.views import summary
 from warden.cases.wording import words_of
-from warden.containment.snapshot import Containment, read_containment
+from warden.containment.snapshot import Containment, active_containment
 from warden.context import Context
 from warden.core import quotas
 from warden.core.clock import to_text
@@ -97,11 +97,11 @@ def _newest(index: Index, value: str, context: Context) -> list[Case]:
 
 def _show(call: Call, context: Context) -> dict[str, Any]:
     case = context.cases.read(_text(call.command, "case"))
-    containment = read_containment(context.ports.ledger, case.thing) if case.thing else None
+    containment = active_containment(context.ports.ledger, case.thing) if case.thing else None
     return {
         "case": summary(case) | {"attributes": dict(case.attributes), "evidence": dict(case.evidence)},
         "timeline": [_line(entry) for entry in context.cases.timeline(case.id)],
-        "containment": _contained(containment) if containment is not None and containment.is_active else None,
+        "containment": _contained(containment) if containment else None,
         "allowed": allowed(case, context.settings.mode),
     }
 

@@ -40,6 +40,11 @@ class NeverTouch:
     thing_types: Sequence[str] = ()
     thing_groups: Sequence[str] = ()
 
+    @property
+    def asks_about_the_device(self) -> bool:
+        """Whether a thing's name is not enough to judge it: its type and groups cost more calls."""
+        return bool(self.thing_types or self.thing_groups)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Device:

@@ -14,7 +14,13 @@ from datetime import timedelta
 from typing import Protocol
 
 from warden.cases.model import Case, Outcome, Progress
-from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
+from warden.containment.snapshot import (
+    Containment,
+    ContainmentState,
+    active_containment,
+    read_containment,
+    save_containment,
+)
 from warden.containment.wording import WORDS
 from warden.context import Context
 from warden.core import quotas
@@ -199,8 +205,8 @@ def _taken_already(certificate: str, thing: str, context: Context[_Ports]) -> li
     Without them, a thing that gets its own certificate while in quarantine would be released without policies.
     """
     others = [each for each in context.ports.registry.things_of(certificate) if each != thing]
-    holders = [read_containment(context.ports.ledger, other) for other in others]
-    return [name for each in holders if each and each.is_active for name in each.policies.get(certificate, ())]
+    holders = [active_containment(context.ports.ledger, other) for other in others]
+    return [name for each in holders if each for name in each.policies.get(certificate, ())]
 
 
 def _move(containment: Containment, device: _Device, context: Context[_Ports]) -> Containment:
