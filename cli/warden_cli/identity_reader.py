@@ -13,7 +13,7 @@ from warden.core import quotas
 from warden.core.throttle import RateLimiter
 from warden_cli.errors import CommandFailed, NotReached
 from warden_cli.identity_file import Attachment
-from warden_cli.reading import CONFIG
+from warden_cli.reading import CONFIG, is_denial
 from warden_cli.terminal import shown
 
 if TYPE_CHECKING:
@@ -117,6 +117,6 @@ def _failure(error: ClientError) -> CommandFailed:
     code = error.response["Error"]["Code"]
     if code in _ENDED:
         return NotReached(f"AWS no longer accepts these credentials ({code}); sign in again")
-    if error.response["ResponseMetadata"].get("HTTPStatusCode") == 403:
+    if is_denial(error.response):
         return Denied(f"iot:{error.operation_name}")
     return NotReached(f"AWS answered iot:{error.operation_name} with {shown(code, 80)}; wait, and try again")

@@ -12,14 +12,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from warden.core import quotas
 from warden_cli.errors import Refused
 from warden_cli.narrow_comparison import Answer, Comparer, Comparison, Device, Probe
-from warden_cli.reading import CONFIG
+from warden_cli.reading import CONFIG, is_denial
 from warden_cli.terminal import shown
 
 if TYPE_CHECKING:
@@ -89,10 +89,9 @@ def _deleted(iot: IoTClient, name: str) -> None:
 def _why(error: ClientError | BotoCoreError) -> str:
     if not isinstance(error, ClientError):
         return type(error).__name__
-    answer: Any = error.response
-    if answer["ResponseMetadata"].get("HTTPStatusCode") == 403:
+    if is_denial(error.response):
         return f"the role lacks iot:{error.operation_name} (docs/baseline-narrow-policy.json)"
-    return f"AWS answered iot:{error.operation_name} with {shown(answer['Error']['Code'], 80)}"
+    return f"AWS answered iot:{error.operation_name} with {shown(error.response['Error']['Code'], 80)}"
 
 
 def _asked(

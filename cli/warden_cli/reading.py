@@ -56,11 +56,11 @@ def read[T](prefix: str, call: Callable[[], T]) -> T | Unread:
         return call()
     except ClientError as error:
         action, code = f"{prefix}:{error.operation_name}", error.response["Error"]["Code"]
-        return Denied(action) if _is_denial(error.response) else Unanswered(action, code)
+        return Denied(action) if is_denial(error.response) else Unanswered(action, code)
     except BotoCoreError as error:
         return Unanswered(prefix, type(error).__name__)
 
 
-def _is_denial(response: Any) -> bool:
+def is_denial(response: Any) -> bool:
     """Judge by the status, as each service has a code of its own. Who AWS does not know at all was refused before."""
     return bool(response["ResponseMetadata"].get("HTTPStatusCode") == 403)

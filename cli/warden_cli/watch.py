@@ -1,7 +1,7 @@
 """Follow a case after a decision, until no work on it is under way."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -80,27 +80,21 @@ def follow(service: Service, awaited: Awaited, told: Told, *, seconds: float, pa
         NotYet: when that takes longer than `seconds`.
         NotReached: when the service stops answering.
     """
-    deadline = time.monotonic() + seconds
-    seen, unanswered, taken = awaited.lines_before, 0, False
-    while True:
-        try:
-            file = understood(case_file_in, service.ask("show", case=awaited.case))
-            unanswered = 0
-        except NotReached:
-            unanswered += 1
-            if unanswered > _FAILURES_BORNE:
-                raise
-        else:
-            for entry in file.timeline[seen:]:
-                told(entry)
-            seen = max(seen, len(file.timeline))
-            new = file.timeline[awaited.lines_before :]
-            taken = awaited.is_taken(new)
-            if taken and _is_at_rest(file):
-                return Ending(file=file, went_wrong=[entry for entry in new if entry.is_failure])
-        if time.monotonic() >= deadline:
-            raise NotYet(_still(awaited, taken, seconds))
-        time.sleep(pause)
+    seen, taken = awaited.lines_before, False
+
+    def look() -> Ending | None:
+        nonlocal seen, taken
+        file = understood(case_file_in, service.ask("show", case=awaited.case))
+        for entry in file.timeline[seen:]:
+            told(entry)
+        seen = max(seen, len(file.timeline))
+        new = file.timeline[awaited.lines_before :]
+        taken = awaited.is_taken(new)
+        if not (taken and _is_at_rest(file)):
+            return None
+        return Ending(file=file, went_wrong=[entry for entry in new if entry.is_failure])
+
+    return _until(look, lambda: _still(awaited, taken, seconds), seconds=seconds, pause=pause)
 
 
 def case_of(service: Service, thing: str, finding: str, *, seconds: float, pause: float = 2.0) -> str:
@@ -110,23 +104,34 @@ def case_of(service: Service, thing: str, finding: str, *, seconds: float, pause
         NotYet: when none has it within `seconds`.
         NotReached: when the service stops answering.
     """
+
+    def look() -> str | None:
+        listed = understood(cases_in, service.ask("cases", thing=thing))
+        return next((case.id for case in listed if finding in case.findings), None)
+
+    def late() -> str:
+        where = f"`warden cases --thing {shown(thing)}`"
+        return f"the finding was not taken up within {seconds:g} s; it stays queued: look with {where}"
+
+    return _until(look, late, seconds=seconds, pause=pause)
+
+
+def _until[T](look: Callable[[], T | None], late: Callable[[], str], *, seconds: float, pause: float) -> T:
+    """Look again and again until something is found; `late` says what is known when the time is up."""
     deadline, unanswered = time.monotonic() + seconds, 0
     while True:
         try:
-            listed = understood(cases_in, service.ask("cases", thing=thing))
+            found = look()
             unanswered = 0
         except NotReached:
             unanswered += 1
             if unanswered > _FAILURES_BORNE:
                 raise
         else:
-            if found := next((case.id for case in listed if finding in case.findings), ""):
+            if found is not None:
                 return found
         if time.monotonic() >= deadline:
-            raise NotYet(
-                f"the finding was not taken up within {seconds:g} s; it stays queued: look with "
-                f"`warden cases --thing {shown(thing)}`"
-            )
+            raise NotYet(late())
         time.sleep(pause)
 
 

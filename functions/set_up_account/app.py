@@ -43,8 +43,7 @@ def _tear_down(group: str, policy: str) -> str:
     level = take_level_back(level_keeper())
     if level is None or not level.ours:
         return ""
-    said = {"state": level.state, "action": level.action, "code": level.code, "found": level.found}
-    logger.warning("level of the restricted group", extra=said)
+    logger.warning("level of the restricted group", extra=level.facts)
     return f"the log level of {group} stays: {level.state} {level.action} {level.code}".rstrip()
 
 

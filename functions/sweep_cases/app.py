@@ -22,6 +22,5 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     logger.info("swept", extra={"queued": queued})
     level = keep_level(bootstrap.level_keeper())
     if level is not None:
-        said = {"state": level.state, "action": level.action, "code": level.code, "found": level.found}
-        logger.info("level of the restricted group", extra=said)
+        logger.info("level of the restricted group", extra=level.facts)
     return {"queued": queued}

@@ -61,14 +61,14 @@ PRINCIPAL_LOOKUPS_PER_SECOND = 10
 """AWS General Reference, AWS IoT Core, thing registry, ListPrincipalThings; adjustable."""
 
 CALLS_PER_SECOND = {
-    "ListCertificates": 10,
+    "ListCertificates": LISTS_PER_SECOND,
     "DescribeCertificate": 10,
     "UpdateCertificate": 10,
     "AttachPolicy": 15,
     "DetachPolicy": 15,
     "ListAttachedPolicies": 15,
     "GetEffectivePolicies": 5,
-    "ListThingPrincipals": 20,
+    "ListThingPrincipals": THING_LOOKUPS_PER_SECOND,
     "ListPrincipalThings": PRINCIPAL_LOOKUPS_PER_SECOND,
     "AddThingToThingGroup": 100,
     "RemoveThingFromThingGroup": 100,

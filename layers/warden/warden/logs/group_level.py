@@ -13,6 +13,7 @@ have changed. A refusal by AWS is recorded with its reason, and the call is trie
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -71,6 +72,11 @@ class GroupLevel:
     since: datetime
     checked_at: datetime
     version: int = 0
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What a log line says of it."""
+        return {"state": self.state, "action": self.action, "code": self.code, "found": self.found}
 
 
 _LEVELS = RecordType(name="group-level", of=GroupLevel)

@@ -22,6 +22,12 @@ STOP_KEY = Key("SWITCH", "STOP")
 """The kill switch: while this record has `stopped`, no finding touches a device. Read on every run."""
 
 
+def stop_of(ledger: Ledger) -> Record | None:
+    """Read who has thrown the kill switch, when and why; None while it is not thrown."""
+    record = ledger.read(STOP_KEY)
+    return record if record is not None and record["stopped"] else None
+
+
 class Grounds(StrEnum):
     """Why something is admitted or held."""
 
@@ -122,8 +128,7 @@ class Governor:
         return self._stopped() is not None
 
     def _stopped(self) -> Record | None:
-        record = self._ledger.read(STOP_KEY)
-        return record if record is not None and record["stopped"] else None
+        return stop_of(self._ledger)
 
     @property
     def _campaign_window(self) -> _Window:

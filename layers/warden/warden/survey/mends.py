@@ -16,9 +16,8 @@ from typing import Any, Protocol
 from warden.core.account_facts import Read, Unanswered
 from warden.core.drift import ResourceDrift, Update, UpdateState
 from warden.core.escaping import shown
-from warden.core.ledger import Ledger
 from warden.core.ports import HasLedger, ResourceUpdates, StackDrift
-from warden.plan.governor import STOP_KEY
+from warden.plan.governor import stop_of
 from warden.survey.drift import UNDO, VALUE_CHARACTERS
 from warden.survey.facts import is_unread, why
 from warden.survey.mending import Return, event_of, rank_of, returns_of
@@ -102,15 +101,10 @@ def _begun(record: SurveyRecord, ports: Ports, terms: Terms) -> SurveyRecord | N
     """Put the next change on record, if the property is still as it was found."""
     mends, drift = record.survey.mends, record.survey.drift
     due = [each for each in drift.differences if each.mend and _last(each, mends, terms.now) is None]
-    if not due or drift.state is not DriftState.DRIFTED or _is_stopped(ports.ledger):
+    if not due or drift.state is not DriftState.DRIFTED or stop_of(ports.ledger) is not None:
         return None
     first = min(due, key=lambda each: rank_of(each.type))
     return _intended(record, first, ports.stack_drift.resource(terms.stack, first.resource), terms.now)
-
-
-def _is_stopped(ledger: Ledger) -> bool:
-    switch = ledger.read(STOP_KEY)
-    return switch is not None and bool(switch["stopped"])
 
 
 def _intended(
