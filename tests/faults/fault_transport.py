@@ -173,8 +173,6 @@ class Wire:
     watcher: Watcher | None = None
     _under_way: list[Call] = field(default_factory=list)
     _known_from: int = 0
-    denials: dict[str, tuple[type[ClientError], Any, str]] = field(default_factory=dict)
-    """How the SDK told of each denial: it makes none again, and tells of the next in the same words."""
     refusals: dict[tuple[str, FaultKind], tuple[type[ClientError], Any, str]] = field(default_factory=dict)
     """How the SDK told of each fault that refuses a call."""
     sent_again: set[str] = field(default_factory=set)
@@ -209,10 +207,8 @@ class Wire:
         try:
             answer = self._made(real, client, call)
         except ClientError as error:
-            refusal = type(error), error.response, error.operation_name
-            if str(call) in self.denied:
-                self.denials[str(call)] = refusal
             if watcher:
+                refusal = type(error), error.response, error.operation_name
                 watcher.after(call, Remembered(str(call), _said(call), refusal=refusal))
             raise
         if watcher:
@@ -239,7 +235,7 @@ class Wire:
         fate = self._fate(call)
         if fate is None:
             if str(call) in self.denied:
-                return self._deny(call)
+                return self._tell_again(call, FaultKind.DENIED_FOR_GOOD)
             return self.cloud.at_once(call)
         self._refuse(call, fate)
         if fate is FaultKind.CRASH_BEFORE:
@@ -261,11 +257,17 @@ class Wire:
         return None
 
     def _refuse(self, call: Call, fate: FaultKind) -> None:
-        """Refuse a call in the words in which the SDK told of that refusal, once it has."""
+        """Refuse a call as the SDK would, once it is known how."""
+        if (str(call), fate) not in self.refusals:
+            return
+        self._note(call, fate)
+        if fate is FaultKind.DENIED_FOR_GOOD:
+            self.denied.add(str(call))
+        self._tell_again(call, fate)
+
+    def _tell_again(self, call: Call, fate: FaultKind) -> None:
+        """Raise what the SDK made of a refusal, in the same words."""
         if refusal := self.refusals.get((str(call), fate)):
-            self._note(call, fate)
-            if fate is FaultKind.DENIED_FOR_GOOD:
-                self.denied.add(str(call))
             kind, said, operation = refusal
             raise kind(said, operation)
 
@@ -288,12 +290,6 @@ class Wire:
             raise AssertionError(f"AWS would answer {INVALID.get(call.service, 'ValidationException')}: {wrong}")
         _validate(client, call)
         self.taken.add(request)
-
-    def _deny(self, call: Call) -> None:
-        """Deny a call in the words in which the SDK told of it, once it has."""
-        if denial := self.denials.get(str(call)):
-            kind, said, operation = denial
-            raise kind(said, operation)
 
     def _fate(self, call: Call) -> FaultKind | None:
         return next((strike.fate for strike in self.strikes if call.number and strike.at == call.number), None)
