@@ -93,3 +93,11 @@ def looking(monkeypatch: pytest.MonkeyPatch) -> Looking:
         return here
 
     return look
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Have waiting take no time; gives the seconds of each wait."""
+    seconds: list[float] = []
+    monkeypatch.setattr("time.sleep", seconds.append)
+    return seconds

@@ -32,6 +32,8 @@ DEVICE_POLICY = json.loads(
     .replace("${AWS::AccountId}", ACCOUNT)
 )
 
+pytestmark = pytest.mark.usefixtures("waited")
+
 
 def allow(action: str | list[str], *resources: str, **more: Any) -> dict[str, Any]:
     return {"Effect": "Allow", "Action": action, "Resource": [f"{IOT}{each}" for each in resources], **more}
@@ -47,13 +49,6 @@ EVERY_TOPIC = policy(
     allow(["iot:Publish", "iot:Receive"], "topic/*"),
     allow("iot:Subscribe", "topicfilter/*"),
 )
-
-
-@pytest.fixture(autouse=True)
-def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    seconds: list[float] = []
-    monkeypatch.setattr("time.sleep", seconds.append)
-    return seconds
 
 
 @pytest.fixture

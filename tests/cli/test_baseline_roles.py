@@ -20,6 +20,8 @@ from tests.conftest import ROOT
 from warden_cli.__main__ import main
 from warden_cli.role_rights import BLIND, RolePolicy, Usage, Verdict, judge, rights_of, usage_of
 
+pytestmark = pytest.mark.usefixtures("waited")
+
 POLICY = json.loads((ROOT / "docs" / "baseline-roles-policy.json").read_text())
 ACTIONS = set(POLICY["Statement"][0]["Action"])
 TRAIL = f"arn:aws:cloudtrail:{REGION}:{ACCOUNT}:trail/iot-baseline"
@@ -31,13 +33,6 @@ BUCKET_POLICY = {
     ]
 }
 SEEN = {"Statement": [{"Effect": "Allow", "Action": ["s3:ListAllMyBuckets", "logs:CreateLogStream"], "Resource": "*"}]}
-
-
-@pytest.fixture(autouse=True)
-def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    seconds: list[float] = []
-    monkeypatch.setattr("time.sleep", seconds.append)
-    return seconds
 
 
 @pytest.fixture

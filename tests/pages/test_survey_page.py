@@ -8,15 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.pages.samples import SURVEY
+from tests.unit.survey.drifts import NO_SUCH_TYPE, a_difference, a_failed_mend
 from warden.survey.model import (
     Control,
-    Difference,
     Drift,
     DriftState,
     Liveness,
-    Mend,
     MendState,
-    NotChecked,
     Owner,
     Pulse,
     State,
@@ -62,36 +60,11 @@ def a_survey() -> Survey:
             state=DriftState.DRIFTED,
             at=NOW,
             says=("said about the drift",),
-            differences=(
-                Difference(
-                    resource="Logging",
-                    type="AWS::IoT::Logging",
-                    path="/DefaultLogLevel",
-                    expected="ERROR",
-                    found="DISABLED",
-                    since=NOW,
-                    says=("said about the property",),
-                    closes=("undo it",),
-                ),
-            ),
+            differences=(a_difference(NOW, says=("said about the property",)),),
             left_out=4,
-            not_checked=(NotChecked(resource="Mail", type="AWS::SNS::Subscription", why="no such type"),),
+            not_checked=(NO_SUCH_TYPE,),
         ),
-        mends=(
-            Mend(
-                resource="DailyAudit",
-                type="AWS::IoT::ScheduledAudit",
-                id="daily",
-                path="/Frequency",
-                found="MONTHLY",
-                back_to="DAILY",
-                at=NOW,
-                patch="[]",
-                once="once",
-                state=MendState.FAILED,
-                why="no right to change it",
-            ),
-        ),
+        mends=(a_failed_mend(NOW, "no right to change it"),),
     )
 
 

@@ -6,15 +6,12 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from tests.unit.survey.drifts import NO_SUCH_TYPE, a_difference, a_failed_mend
 from warden.survey.model import (
     Control,
-    Difference,
     Drift,
     DriftState,
     Liveness,
-    Mend,
-    MendState,
-    NotChecked,
     Owner,
     Pulse,
     State,
@@ -58,36 +55,11 @@ SURVEY = Survey(
     drift=Drift(
         state=DriftState.DRIFTED,
         at=AT,
-        differences=(
-            Difference(
-                resource="Logging",
-                type="AWS::IoT::Logging",
-                path="/DefaultLogLevel",
-                expected="ERROR",
-                found="DISABLED",
-                since=AT,
-                controls=(3,),
-                closes=("undo it",),
-            ),
-        ),
+        differences=(a_difference(AT, controls=(3,)),),
         left_out=2,
-        not_checked=(NotChecked(resource="Mail", type="AWS::SNS::Subscription", why="no such type"),),
+        not_checked=(NO_SUCH_TYPE,),
     ),
-    mends=(
-        Mend(
-            resource="DailyAudit",
-            type="AWS::IoT::ScheduledAudit",
-            id="daily",
-            path="/Frequency",
-            found="MONTHLY",
-            back_to="DAILY",
-            at=AT,
-            patch="[]",
-            once="once",
-            state=MendState.FAILED,
-            why="no right",
-        ),
-    ),
+    mends=(a_failed_mend(AT, "no right"),),
 )
 
 
