@@ -90,8 +90,8 @@ def why_not_unattended(case_id: str, thing: str, context: Context[HasLedger]) ->
     return why_suspected(thing, context, but=case_id)
 
 
-def taken_back(rotation: Rotation | None, releases: Sequence[str]) -> Rotation | None:
-    """Return a thing's rotation as a quarantine takes it back; None when it takes none back.
+def taking_back(rotation: Rotation | None, releases: Sequence[str]) -> tuple[Put, ...]:
+    """Return the write by which a quarantine takes a thing's rotation back; none when it takes none back.
 
     One that the device has confirmed goes on, and so does one for a case in `releases`.
     """
@@ -101,8 +101,8 @@ def taken_back(rotation: Rotation | None, releases: Sequence[str]) -> Rotation |
         or rotation.state is RotationState.CONFIRMED
         or rotation.case_id in releases
     ):
-        return None
-    return replace(rotation, state=RotationState.ROLLING_BACK)
+        return ()
+    return (rotation_put(replace(rotation, state=RotationState.ROLLING_BACK)),)
 
 
 def _require_unsuspected(rotation: Rotation, context: Context[HasLedger]) -> None:

@@ -57,6 +57,10 @@ class Rotation:
         """Whether nothing is left to do."""
         return self.state in ENDED
 
+    def may_be_missing_from(self, certificates: Sequence[str]) -> bool:
+        """Whether it may have attached a certificate that a list of its thing's certificates does not have."""
+        return not self.is_over or self.new not in ("", *certificates)
+
     def is_confirmed_over(self, certificate: str) -> bool:
         """Whether the device has confirmed over this certificate."""
         return certificate == self.new and self.state in (RotationState.CONFIRMED, RotationState.FINISHED)

@@ -29,8 +29,8 @@ from warden.core.errors import ActionFailed, Conflict, NotYet
 from warden.core.ledger import Key, Put, retry_on_conflict, version_of
 from warden.core.ports import Disconnection, HasCertificates, HasConnections, HasJobs, HasLedger, HasRegistry
 from warden.devices.device_view import DeviceView
-from warden.devices.rotation import taken_back
-from warden.devices.rotation_records import Rotation, read_rotation, rotation_put
+from warden.devices.rotation import taking_back
+from warden.devices.rotation_records import read_rotation
 from warden.plan.actions import QUARANTINE
 from warden.respond.actions.action import Action
 
@@ -61,9 +61,10 @@ def quarantine(case: Case, context: Context[_Ports], view: DeviceView | None = N
     """
     containment = retry_on_conflict(lambda: _hold(case, context))
     rotation = read_rotation(context.ports.ledger, containment.thing)
-    if withdrawn := taken_back(rotation, containment.cases):  # its end, which IoT Jobs reports, rolls it back
-        context.ports.jobs.cancel(withdrawn.job_id, containment.thing)
-    device = _read_quickly(containment.thing, view, rotation, context)
+    if rotation and taking_back(rotation, containment.cases):  # its end, which IoT Jobs reports, rolls it back
+        context.ports.jobs.cancel(rotation.job_id, containment.thing)
+    is_stale = rotation is not None and rotation.may_be_missing_from((view and view.certificates) or ())
+    device = _read_quickly(containment.thing, view, context, is_stale=is_stale)
     containment = _restrict(containment, device, context)
     session = _disconnect(containment.thing, context)
     if not _is_effective(containment.thing, device.policies, context):
@@ -96,25 +97,22 @@ def _hold(case: Case, context: Context[_Ports]) -> Containment:
     elif case.id in containment.cases:
         return containment
     held = replace(containment, cases=tuple(dict.fromkeys((*containment.cases, case.id))))
-    withdrawn = taken_back(read_rotation(ledger, case.thing), held.cases)
-    return save_containment(ledger, held, *([rotation_put(withdrawn)] if withdrawn else []))
+    return save_containment(ledger, held, *taking_back(read_rotation(ledger, case.thing), held.cases))
 
 
-def _read_quickly(thing: str, view: DeviceView | None, rotation: Rotation | None, context: Context[_Ports]) -> _Device:
-    """Read a device, but not what was just read or is remembered."""
+def _read_quickly(thing: str, view: DeviceView | None, context: Context[_Ports], *, is_stale: bool) -> _Device:
+    """Read a device, but not what was just read or is remembered.
+
+    The view's certificates are stale where a rotation may have attached one before it could see the containment.
+    """
     if view is not None and not view.is_recent(context.now()):
         view = None
     groups = view.thing.groups if view else _groups_of(thing, context)
     certificates = view.certificates if view else None
-    if certificates is None or _was_given_another(rotation, certificates):
+    if certificates is None or is_stale:
         certificates = context.ports.registry.certificates_of(thing)
     carrying = [group for group in _others(groups, context) if _remembers_policies(group, context)]
     return _device(certificates, groups, carrying, context)
-
-
-def _was_given_another(rotation: Rotation | None, certificates: Sequence[str]) -> bool:
-    """Check whether a rotation may have attached a certificate before it could see the containment."""
-    return rotation is not None and (not rotation.is_over or rotation.new not in ("", *certificates))
 
 
 def _read_everything(thing: str, context: Context[_Ports]) -> _Device:
