@@ -37,6 +37,8 @@ GOES = {
 }
 """What goes with the stack: there can be several, nothing that stays needs them."""
 
+OTHER_KEY = "arn:aws:kms:eu-central-1:999999999999:key/" + "0" * 36
+
 NAMES = {"TrailName": {"Ref": "AWS::StackName"}}
 """Names that the template gives, which are the stack's."""
 
@@ -405,7 +407,7 @@ class TestAccess:
             "kms:Decrypt": FULL["Key"].made.attributes["Arn"],
         }
 
-    @pytest.mark.parametrize("key", ["", "arn:aws:kms:eu-central-1:999999999999:key/" + "0" * 36])
+    @pytest.mark.parametrize("key", ["", OTHER_KEY])
     def test_it_reads_this_account_s_files_of_an_existing_trail(self, key: str) -> None:
         trail = {
             "ExistingTrailArn": "arn:aws:cloudtrail:us-east-1:999999999999:trail/organization",
@@ -422,6 +424,11 @@ class TestAccess:
         assert fnmatchcase("arn:aws:s3:::their-logs/AWSLogs/123456789012/CloudTrail/a.gz", files)
         assert not fnmatchcase("arn:aws:s3:::their-logs/AWSLogs/o-1/999999999999/CloudTrail/a.gz", files)
         assert rights.get("kms:Decrypt", "") == key
+
+    def test_the_key_of_our_trail_is_ours_though_another_one_is_named(self) -> None:
+        made = deployed(PolicyGenerationMode="create", TrailMode="create", ExistingTrailKeyArn=OTHER_KEY)
+
+        assert rights_of_generation(made)["kms:Decrypt"] == made["Key"].made.attributes["Arn"]
 
     def test_the_alert_role_publishes_on_the_topic_and_uses_its_key(self) -> None:
         needed = {
