@@ -16,7 +16,8 @@ from warden_cli.baseline_account import Account, read_account
 from warden_cli.baseline_costs import Cost, controls_of, costs_of
 from warden_cli.baseline_files import writer_of
 from warden_cli.baseline_plan_page import not_known, print_plan
-from warden_cli.baseline_proposal import Choice, Proposal, Proposals, is_unread, propose
+from warden_cli.baseline_proposal import Proposal, Proposals, is_unread, propose
+from warden_cli.baseline_rules import Choice
 from warden_cli.errors import BadUsage, Exit
 from warden_cli.terminal import as_json, heading, plain, shown
 

@@ -11,7 +11,8 @@ from rich.text import Text
 from warden.core.account_facts import Unavailable
 from warden_cli.account_size import Size
 from warden_cli.baseline_costs import Cost, controls_of
-from warden_cli.baseline_proposal import Choice, Facts, Proposal, Proposals, is_unread, why_unread
+from warden_cli.baseline_proposal import Facts, Proposal, Proposals, is_unread, why_unread
+from warden_cli.baseline_rules import Choice
 from warden_cli.terminal import facts, heading, plain, shown
 
 

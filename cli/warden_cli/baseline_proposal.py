@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import TypeIs
 
 from warden.core import quotas
@@ -27,20 +26,16 @@ from warden.core.account_facts import (
     Unavailable,
     Unread,
 )
+from warden_cli.baseline_rules import Choice, contradictions
 
 _ONLY_ONE = ("AuditMode", "LoggingMode", "ExternalAnalyzerMode", "UnusedAccessAnalyzerMode", "DetectorMode")
 """Modes of what an account has at most one of: `create` is refused where there is one."""
 
+_ANALYZERS_MADE = 2
+"""How many analyzers the stack makes if both modes are create. An id does not say of which type one is."""
+
 _PROFILES_MADE = {"DetectMode": 2, "CustomMetricsMode": 1}
 """How many profiles on all things each mode of the template makes."""
-
-
-class Choice(StrEnum):
-    """What a mode of the template can be."""
-
-    CREATE = "create"
-    ADOPT = "adopt"
-    OFF = "off"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +102,7 @@ class Proposals:
 def propose(facts: Facts, wishes: Mapping[str, str]) -> Proposals:
     """Propose each mode; a wish stands in the place of the proposal, and is checked."""
     proposed = {name: _with_doubt(choose(facts), facts.stack) for name, choose in _CHOICES.items()}
+    wishes, proposed["AlertsMode"] = _mail_apart(wishes, proposed["AlertsMode"])
     modes = [_as_wished(each, wishes) for each in proposed.values()]
     chosen = {each.parameter: each.value for each in modes}
     others = {name: value for name, value in wishes.items() if name not in _CHOICES}
@@ -114,7 +110,17 @@ def propose(facts: Facts, wishes: Mapping[str, str]) -> Proposals:
         others |= _topic_of(facts)
     if chosen["PolicyGenerationMode"] == Choice.CREATE and chosen["TrailMode"] != Choice.CREATE:
         others = _trail_to_read(facts) | others
-    return Proposals(modes=modes, others=others, conflicts=[*_conflicts(proposed, wishes, facts, chosen)])
+    conflicts = [*_conflicts(proposed, wishes, facts, chosen), *contradictions(chosen | dict(others))]
+    return Proposals(modes=modes, others=others, conflicts=conflicts)
+
+
+def _mail_apart(wishes: Mapping[str, str], alerts: Proposal) -> tuple[Mapping[str, str], Proposal]:
+    """Leave the address out where the topic is adopted: the stack subscribes nobody to a topic of somebody else."""
+    if alerts.value != Choice.ADOPT or "AlertsMode" in wishes or "AlertEmail" not in wishes:
+        return wishes, alerts
+    left = {name: value for name, value in wishes.items() if name != "AlertEmail"}
+    words = "AlertEmail is left out: subscribe the address to the topic (aws sns subscribe --protocol email)."
+    return left, replace(alerts, then=f"{alerts.then} {words}")
 
 
 def is_unread(value: object) -> TypeIs[Unread]:
@@ -132,8 +138,8 @@ def why_unread(unread: Unread) -> str:
 
 
 def _with_doubt(proposal: Proposal, stack: Read[frozenset[StackResource]]) -> Proposal:
-    """Add where what is there may be the stack's own: adopting that would take it out of the stack."""
-    if not proposal.there or not is_unread(stack):
+    """Add where the stack may have made it: a mode that is not create would take it out of the stack."""
+    if proposal.value == Choice.CREATE or not proposal.is_offered or not is_unread(stack):
         return proposal
     doubt = f"Whether the baseline's stack made it is {why_unread(stack)}. If it did, set {proposal.parameter}=create."
     return replace(proposal, then=f"{proposal.then} {doubt}".strip(), is_known=False)
@@ -185,10 +191,13 @@ def on_all_things(facts: Facts) -> Sequence[str]:
     ]
 
 
-def _unknown(parameter: str, unread: Unread) -> Proposal:
+def _unknown(parameter: str, unread: Unread, made: frozenset[str] = frozenset()) -> Proposal:
+    """Leave off what was not read. `made` is what of its type the stack made, which may be this one or another."""
     if isinstance(unread, Unavailable):
         return Proposal(parameter=parameter, value=Choice.OFF, why=why_unread(unread), is_offered=False)
     then = "It is off until it is known, so that what may be there is not replaced."
+    if made:
+        then += f" The baseline's stack made {', '.join(sorted(made))}: if it is that, set {parameter}=create."
     return Proposal(parameter=parameter, value=Choice.OFF, why=why_unread(unread), then=then, is_known=False)
 
 
@@ -198,10 +207,10 @@ def _ours(parameter: str) -> Proposal:
 
 def _audit(facts: Facts) -> Proposal:
     name, audit = "AuditMode", facts.audit
-    if is_unread(audit):
-        return _unknown(name, audit)
     if facts.made("AWS::IoT::AccountAuditConfiguration"):
         return _ours(name)
+    if is_unread(audit):
+        return _unknown(name, audit)
     if not audit.role:
         return Proposal(parameter=name, value=Choice.CREATE, why="no audit is configured")
     why = f"an audit is configured, with {len(audit.checks)} checks on"
@@ -239,12 +248,14 @@ def _unused_access_analyzer(facts: Facts) -> Proposal:
 
 
 def _analyzer(facts: Facts, none: Proposal, kind: str) -> Proposal:
+    made = facts.made("AWS::AccessAnalyzer::Analyzer")
     if is_unread(facts.analyzers):
-        return _unknown(none.parameter, facts.analyzers)
+        is_ours = len(made) == _ANALYZERS_MADE
+        return _ours(none.parameter) if is_ours else _unknown(none.parameter, facts.analyzers, made)
     found = {each.arn: each.name for each in facts.analyzers if each.type == kind}
     if not found:
         return none
-    if set(found) & facts.made("AWS::AccessAnalyzer::Analyzer"):
+    if set(found) & made:
         return _ours(none.parameter)
     why = f"the account has {', '.join(found.values())}"
     return Proposal(parameter=none.parameter, value=Choice.ADOPT, why=why, there=True)
@@ -278,10 +289,10 @@ def _best_trail(trails: Sequence[Trail]) -> Trail:
 
 def _logging(facts: Facts) -> Proposal:
     name, logging = "LoggingMode", facts.logging
-    if is_unread(logging):
-        return _unknown(name, logging)
     if facts.made("AWS::IoT::Logging"):
         return _ours(name)
+    if is_unread(logging):
+        return _unknown(name, logging)
     if logging is None:
         return Proposal(parameter=name, value=Choice.CREATE, why="AWS IoT logs nothing")
     if logging.disabled:
@@ -322,10 +333,11 @@ def _topic_of(facts: Facts) -> dict[str, str]:
 
 def _trail(facts: Facts) -> Proposal:
     name = "TrailMode"
+    made = facts.made("AWS::CloudTrail::Trail")
+    if made and (is_unread(facts.trails) or {each.name for each in facts.trails} & made):
+        return _ours(name)
     if is_unread(facts.trails):
         return _unknown(name, facts.trails)
-    if {each.name for each in facts.trails} & facts.made("AWS::CloudTrail::Trail"):
-        return _ours(name)
     # False is an answer: a trail of data events alone. What could not be read is looked at by the owner.
     fit = [
         each
@@ -359,13 +371,14 @@ def _trail_lacks(trail: Trail, facts: Facts) -> Iterator[str]:
 
 def _detector(facts: Facts) -> Proposal:
     name, detector = "DetectorMode", facts.detector
+    made = facts.made("AWS::GuardDuty::Detector")
+    if made and (is_unread(detector) or (detector is not None and detector.id in made)):
+        return _ours(name)
     if is_unread(detector):
         return _unknown(name, detector)
     if detector is None:
         why = "GuardDuty is off here; it has a trial of 30 days"
         return Proposal(parameter=name, value=Choice.CREATE, why=why)
-    if detector.id in facts.made("AWS::GuardDuty::Detector"):
-        return _ours(name)
     why = f"GuardDuty has the detector {detector.id}"
     if isinstance(facts.administrator, str) and facts.administrator:
         why += f", administered by account {facts.administrator}"
@@ -376,10 +389,10 @@ def _detector(facts: Facts) -> Proposal:
 
 def _detect(facts: Facts) -> Proposal:
     name, profiles = "DetectMode", facts.profiles
-    if is_unread(profiles):
-        return _unknown(name, profiles)
     if len(facts.made("AWS::IoT::SecurityProfile")) >= _PROFILES_MADE[name]:
         return _ours(name)
+    if is_unread(profiles):
+        return _unknown(name, profiles)
     if there := on_all_things(facts):
         why = f"on all things there is {', '.join(there)}"
         return Proposal(parameter=name, value=Choice.ADOPT, why=why, there=True)
@@ -393,10 +406,10 @@ def _detect(facts: Facts) -> Proposal:
 
 def _custom_metrics(facts: Facts) -> Proposal:
     name = "CustomMetricsMode"
-    if is_unread(facts.profiles):
-        return _unknown(name, facts.profiles)
     if facts.made("AWS::IoT::CustomMetric"):
         return _ours(name)
+    if is_unread(facts.profiles):
+        return _unknown(name, facts.profiles)
     why = "it is an example for devices that report a number of their own, and needs Detect"
     return Proposal(parameter=name, value=Choice.OFF, why=why)
 

@@ -18,6 +18,7 @@ from tests.baseline.evaluation import Place
 from tests.baseline.handlers import PLANS
 from tests.baseline.stack import Stack
 from tests.baseline.test_stack import TEMPLATE
+from tests.baseline.test_template import EVERYTHING
 from tests.cli.conftest import Looking, Shell
 from tests.conftest import ROOT
 from warden_cli import baseline_plan
@@ -164,6 +165,20 @@ class TestAFullAccount:
         assert before["things_made"].items() <= after["things_made"].items()
         left = {name: value for name, value in after.items() if name not in ("things_made", "files")}
         assert left == {name: value for name, value in before.items() if name not in ("things_made", "files")}
+
+    def test_the_handbook_s_own_command_deploys_and_says_that_it_subscribes_nobody(
+        self, shell: Shell, looking: Looking, tmp_path: Path
+    ) -> None:
+        account = full_account()
+        looking(account)
+        options = ("--set", "AlertEmail=security@example.com", "--write", str(tmp_path / "p.json"), "--json")
+
+        said = shell.warden("baseline", "plan", "--region", REGION, *options)
+
+        assert said.code == 0
+        deploy(account, tmp_path / "p.json")
+        assert "AlertEmail is left out" in mode(said.json, "AlertsMode")["then"]
+        assert "AlertEmail" not in said.json["parameters"]
 
     def test_the_customer_key_of_the_topic_is_named(self, shell: Shell, looking: Looking) -> None:
         looking(full_account(), topic_keys={TOPIC: "alias/alerts"})
@@ -317,8 +332,69 @@ class TestWhatCannotBe:
         assert said.code == 1
         assert "AuditMode=create: AWS does not offer it in sa-east-1" in said.text
 
+    @pytest.mark.parametrize(
+        ("wish", "words"),
+        [
+            ("AlertsMode=adopt", "AlertsMode=adopt: no topic is known"),
+            ("PolicyGenerationMode=create", "PolicyGenerationMode=create: it needs a trail to read"),
+            ("ObjectLockMode=GOVERNANCE", "ObjectLockMode: it is about the bucket of TrailMode=create"),
+        ],
+    )
+    def test_what_the_template_s_rules_refuse_is_said_beforehand(
+        self, wish: str, words: str, shell: Shell, looking: Looking, tmp_path: Path
+    ) -> None:
+        looking(Account())
+        file = tmp_path / "p.json"
+        options = ("--set", wish, "--set", "TrailMode=off", "--write", str(file))
+
+        said = shell.warden("baseline", "plan", "--region", REGION, *options)
+
+        assert said.code == 1
+        assert words in said.text
+        assert not file.exists()
+
 
 class TestDeniedCalls:
+    @pytest.mark.parametrize("action", sorted(ACTIONS - {"sts:GetCallerIdentity", "cloudformation:ListStackResources"}))
+    def test_what_the_stack_made_stays_in_it_whatever_else_is_not_known(
+        self, action: str, shell: Shell, looking: Looking, tmp_path: Path
+    ) -> None:
+        account, file = Account(), tmp_path / "p.json"
+        here = looking(account, denied={action})
+        here.stacks["iot-baseline"] = stack = Stack(account)
+        stack.create(TEMPLATE, **EVERYTHING)
+        made = set(stack.resources)
+
+        said = shell.warden("baseline", "plan", "--region", REGION, "--write", str(file))
+
+        if said.code != 1:
+            stack.update(TEMPLATE, **EVERYTHING | parameters_in(file))
+            assert set(stack.resources) == made
+
+    @pytest.mark.parametrize("mode_made", ["DetectMode", "CustomMetricsMode", "PolicyGenerationMode"])
+    def test_where_the_stack_is_not_known_a_mode_that_is_off_says_that_it_may_have_made_it(
+        self, mode_made: str, shell: Shell, looking: Looking
+    ) -> None:
+        looking(Account(), denied={"cloudformation:ListStackResources"})
+
+        found = mode(shell.warden("baseline", "plan", "--region", REGION, "--json").json, mode_made)
+
+        assert (found["value"], found["known"]) == ("off", False)
+        assert f"If it did, set {mode_made}=create." in found["then"]
+
+    def test_one_analyzer_of_the_stack_may_be_of_either_type(self, shell: Shell, looking: Looking) -> None:
+        account = Account()
+        here = looking(account, denied={"access-analyzer:ListAnalyzers"})
+        here.stacks["iot-baseline"] = stack = Stack(account)
+        stack.create(TEMPLATE)
+        [name_made] = account.analyzers
+
+        answer = shell.warden("baseline", "plan", "--region", REGION, "--json").json
+
+        for name in ("ExternalAnalyzerMode", "UnusedAccessAnalyzerMode"):
+            then = mode(answer, name)["then"]
+            assert f"analyzer/{name_made}: if it is that, set {name}=create." in then
+
     @pytest.mark.parametrize("action", sorted(ACTIONS - {"sts:GetCallerIdentity"}))
     def test_each_is_not_known_and_never_a_traceback(self, action: str, shell: Shell, looking: Looking) -> None:
         looking(full_account(), denied={action}, topic_keys={TOPIC: "alias/alerts"})
@@ -452,7 +528,10 @@ def test_every_mode_of_the_template_is_proposed(shell: Shell, looking: Looking) 
 
 def deploy(account: Account, file: Path) -> Stack:
     """Create the stack with the parameters in a file."""
-    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in json.loads(file.read_text())}
     stack = Stack(account)
-    stack.create(TEMPLATE, **parameters)
+    stack.create(TEMPLATE, **parameters_in(file))
     return stack
+
+
+def parameters_in(file: Path) -> dict[str, str]:
+    return {each["ParameterKey"]: each["ParameterValue"] for each in json.loads(file.read_text())}
