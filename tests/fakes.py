@@ -45,6 +45,7 @@ from warden.core.ports import (
     CertificatePage,
     Disconnection,
     Execution,
+    Group,
     JobOrder,
     Ports,
     QueueEntry,
@@ -209,6 +210,10 @@ class FakeRegistry:
     def __init__(self) -> None:
         self.types: dict[str, str] = {}
         self.groups: dict[str, list[str]] = {}
+        """Those that a thing was put into."""
+        self.parents: dict[str, str] = {}
+        self.dynamic: dict[str, Callable[[str], bool]] = {}
+        """By group: whether a thing answers its query now."""
         self.group_policies: dict[str, list[str]] = {RESTRICTED_GROUP: [RESTRICTED_POLICY]}
         self.attached: list[tuple[str, str]] = []
         self.exclusive: set[str] = set()
@@ -219,7 +224,22 @@ class FakeRegistry:
         if name not in self.types:
             return None
         thing_type = self.types[name] if with_type else ""
-        return Thing(name=name, thing_type=thing_type, groups=tuple(self.groups[name]))
+        return Thing(name=name, thing_type=thing_type, groups=tuple(self._groups_of(name)))
+
+    def _groups_of(self, thing: str) -> list[str]:
+        """List a thing's groups as AWS IoT does: with those above, and the dynamic ones."""
+        static = [above for group in self.groups[thing] for above in (group, *reversed(self._above(group)))]
+        return [*dict.fromkeys(static), *(group for group, holds in self.dynamic.items() if holds(thing))]
+
+    def _above(self, group: str) -> list[str]:
+        """List the groups above a group, the root first."""
+        parent = self.parents.get(group)
+        return [*self._above(parent), parent] if parent else []
+
+    def group(self, name: str) -> Group | None:
+        if name not in self.group_policies and name not in self.dynamic:
+            return None
+        return Group(name=name, parents=tuple(self._above(name)), is_dynamic=name in self.dynamic)
 
     def certificates_of(self, thing: str) -> list[str]:
         return [certificate for certificate, attached_to in self.attached if attached_to == thing]
@@ -228,12 +248,12 @@ class FakeRegistry:
         return [attached_to for certificate, attached_to in self.attached if certificate == certificate_id]
 
     def policies_of_group(self, group: str) -> list[str]:
-        return list(self.group_policies.get(group, ()))
+        return [policy for each in (group, *self._above(group)) for policy in self.group_policies.get(each, ())]
 
     def effective_policies(self, thing: str, certificate_id: str) -> list[str] | None:
         if not self.tells_what_is_effective or thing not in self.types:
             return None
-        of_groups = {policy for group in self.groups[thing] for policy in self.policies_of_group(group)}
+        of_groups = {policy for group in self._groups_of(thing) for policy in self.policies_of_group(group)}
         return sorted({*self.policies_of(certificate_id), *of_groups})
 
     def change_groups(self, thing: str, *, join: str, leave: Sequence[str]) -> None:
@@ -248,7 +268,12 @@ class FakeRegistry:
             return
         if len(self.groups[thing]) >= MOST_GROUPS:
             raise ActionFailed(f"cannot put {thing} into group {group}: it is in ten groups")
+        if any(self._root(each) == self._root(group) for each in self.groups[thing]):
+            raise ActionFailed(f"cannot put {thing} into group {group}: it is in another group of the hierarchy")
         self.groups[thing].append(group)
+
+    def _root(self, group: str) -> str:
+        return (*self._above(group), group)[0]
 
     def leave_group(self, thing: str, group: str) -> None:
         if group in self.groups.get(thing, ()):

@@ -168,29 +168,21 @@ def _connected(patient: Patient) -> Iterator[tuple[str, str]]:
 
 
 def groups(patient: Patient) -> Iterator[Finding]:
-    """Check for policies on groups that a quarantine cannot take away."""
-    found = read("iot", lambda: _groups_with_policies(patient))
+    """Check for policies on groups that a quarantine cannot take a thing out of."""
+    found = read("iot", lambda: _dynamic_with_policies(patient))
     if is_unread(found):
         yield unknown("groups", found)
         return
-    dynamic, nested = found
     yield about(
         "dynamic-groups",
-        dynamic,
+        found,
         "dynamic groups carry policies, which a quarantine cannot take away: no thing can be taken out of such a group",
         "Move their policies to certificates or static groups (aws iot detach-policy).",
         "no dynamic group carries a policy",
     )
-    yield about(
-        "nested-groups",
-        nested,
-        "nested groups lie below groups that carry policies, which their things inherit",
-        "Attach those policies to certificates, or to the groups that the things themselves are in.",
-        "no nested group inherits a policy",
-    )
 
 
-def _groups_with_policies(patient: Patient) -> tuple[Sequence[str], Sequence[str]]:
+def _dynamic_with_policies(patient: Patient) -> Sequence[str]:
     iot = patient.session.client("iot", config=CONFIG)
     pages = iot.get_paginator("list_thing_groups").paginate(recursive=True)
     groups = patient.some(each for page in pages for each in page["thingGroups"])
@@ -200,11 +192,4 @@ def _groups_with_policies(patient: Patient) -> tuple[Sequence[str], Sequence[str
         for each in groups
         if iot.list_attached_policies(target=each["groupArn"], pageSize=1)["policies"]
     }
-    dynamic = [name for name, each in described.items() if each.get("queryString") and name in carrying]
-    nested = [
-        name
-        for name, each in described.items()
-        if {parent["groupName"] for parent in each.get("thingGroupMetadata", {}).get("rootToParentThingGroups", [])}
-        & carrying
-    ]
-    return dynamic, nested
+    return [name for name, each in described.items() if each.get("queryString") and name in carrying]

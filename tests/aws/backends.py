@@ -15,6 +15,7 @@ from botocore.config import Config
 from moto.iot.models import iot_backends
 
 from tests.account_model import AccountModel
+from tests.aws_stand_in.groups import CONNECTED, VIOLATING
 from tests.aws_stand_in.rules import ACCOUNT, REGION
 from tests.aws_stand_in.strict import StrictAws
 from tests.fakes import World, a_key, a_world
@@ -110,7 +111,9 @@ class Ground(Protocol):
 
     def thing(self, name: str, *, groups: Sequence[str] = ()) -> None: ...
 
-    def group(self, name: str, *, policies: Sequence[str] = ()) -> None: ...
+    def group(self, name: str, *, policies: Sequence[str] = (), parent: str = "") -> None: ...
+
+    def dynamic_group(self, name: str, query: str) -> None: ...
 
     def policies(self, *names: str) -> None: ...
 
@@ -255,12 +258,16 @@ class MotoGround:
             self.group(group)
             self._iot.add_thing_to_thing_group(thingName=name, thingGroupName=group)
 
-    def group(self, name: str, *, policies: Sequence[str] = ()) -> None:
+    def group(self, name: str, *, policies: Sequence[str] = (), parent: str = "") -> None:
+        above: Any = {"parentGroupName": parent} if parent else {}
         with suppress(self._iot.exceptions.ResourceAlreadyExistsException):
-            self._iot.create_thing_group(thingGroupName=name)
+            self._iot.create_thing_group(thingGroupName=name, **above)
         self.policies(*policies)
         for policy in policies:
             self._iot.attach_policy(policyName=policy, target=f"{PREFIX}thinggroup/{name}")
+
+    def dynamic_group(self, name: str, query: str) -> None:
+        self._iot.create_dynamic_thing_group(thingGroupName=name, queryString=query)
 
     def policies(self, *names: str) -> None:
         for name in names:
@@ -343,6 +350,7 @@ class FakeGround:
     def __init__(self) -> None:
         self._world: World = a_world()
         self._world.clock.time = datetime.now(UTC)
+        self._violating: set[str] = set()
         ports = self._world.context.ports
         self.registry = ports.registry
         self.certificates = ports.certificates
@@ -369,8 +377,14 @@ class FakeGround:
     def thing(self, name: str, *, groups: Sequence[str] = ()) -> None:
         self._world.registry.add_thing(name, groups=groups)
 
-    def group(self, name: str, *, policies: Sequence[str] = ()) -> None:
+    def group(self, name: str, *, policies: Sequence[str] = (), parent: str = "") -> None:
         self._world.registry.group_policies[name] = list(policies)
+        if parent:
+            self._world.registry.parents[name] = parent
+
+    def dynamic_group(self, name: str, query: str) -> None:
+        queries = {CONNECTED: self._world.connections.open, VIOLATING: self._violating}
+        self._world.registry.dynamic[name] = queries[query].__contains__
 
     def policies(self, *names: str) -> None:
         """Every policy is there until a fake is told that it is gone."""
@@ -396,9 +410,11 @@ class FakeGround:
 
     def lists(self, finding: Finding) -> None:
         self._world.detectors.unknown.discard(finding.id)
+        self._violating.add(finding.subject.name)
 
     def forgets(self, finding: Finding) -> None:
         self._world.detectors.unknown.add(finding.id)
+        self._violating.discard(finding.subject.name)
 
     def audited(self, task: str, check: str, found: Sequence[Mapping[str, Any]]) -> None:
         self._world.detectors.audits[task, check] = [*found]

@@ -12,6 +12,7 @@ import pytest
 
 from tests.aws.backends import Ground
 from tests.aws_stand_in.account import trail_of
+from tests.aws_stand_in.groups import CONNECTED, VIOLATING
 from tests.fakes import SETTINGS, a_finding, a_key, a_world
 from tests.stack_model import Deployed, Stacks
 from warden.core.account_facts import (
@@ -45,7 +46,7 @@ from warden.core.drift import (
 )
 from warden.core.errors import ActionFailed, Refused
 from warden.core.findings import Source
-from warden.core.ports import Disconnection, JobOrder, LevelRefused, Ports, QueueEntry, UploadedFile
+from warden.core.ports import Disconnection, Group, JobOrder, LevelRefused, Ports, QueueEntry, UploadedFile
 from warden.devices.csr import key_of_certificate
 from warden.notify.asff import finding_of
 
@@ -145,6 +146,72 @@ class TestRegistry:
 
         assert ground.registry.policies_of_group("pumps") == ["pumps-policy"]
         assert ground.registry.policies_of_group("site-4") == []
+
+    def test_a_thing_of_a_group_is_in_those_above_it(self, ground: Ground) -> None:
+        ground.group("pumps", policies=["pumps-policy"])
+        ground.group("pumps-north", parent="pumps")
+        ground.group("pumps-north-1", policies=["north-policy"], parent="pumps-north")
+        ground.thing("pump-1")
+
+        ground.registry.join_group("pump-1", "pumps-north-1")
+
+        assert sorted(_groups(ground, "pump-1")) == ["pumps", "pumps-north", "pumps-north-1"]
+        assert sorted(ground.registry.policies_of_group("pumps-north-1")) == ["north-policy", "pumps-policy"]
+        told = ground.registry.effective_policies("pump-1", ground.certificate(1, thing="pump-1"))
+        assert sorted(told or ()) == ["north-policy", "pumps-policy"]
+
+    def test_a_thing_is_put_into_one_group_of_a_hierarchy(self, ground: Ground) -> None:
+        ground.group("pumps")
+        for name in ("north", "south"):
+            ground.group(name, parent="pumps")
+        ground.thing("pump-1")
+        ground.registry.join_group("pump-1", "north")
+
+        for other in ("south", "pumps"):
+            with pytest.raises(ActionFailed, match=r"pump-1.*hierarchy"):
+                ground.registry.join_group("pump-1", other)
+        ground.registry.leave_group("pump-1", "pumps")  # it is there only through north
+        assert sorted(_groups(ground, "pump-1")) == ["north", "pumps"]
+
+    def test_a_group_tells_what_is_above_it_and_whether_a_query_decides(self, ground: Ground) -> None:
+        ground.group("pumps")
+        ground.group("north", parent="pumps")
+        ground.group("north-1", parent="north")
+        ground.dynamic_group("online", CONNECTED)
+
+        found = [ground.registry.group(name) for name in ("pumps", "north-1", "online", "gone")]
+
+        assert found == [
+            Group(name="pumps"),
+            Group(name="north-1", parents=("pumps", "north")),
+            Group(name="online", is_dynamic=True),
+            None,
+        ]
+
+    def test_a_dynamic_group_follows_connections_and_violations(self, ground: Ground) -> None:
+        ground.thing("pump-1")
+        ground.dynamic_group("online", CONNECTED)
+        ground.dynamic_group("odd", VIOLATING)
+        finding = a_finding("pump-1")
+        assert list(_groups(ground, "pump-1")) == []
+
+        ground.connect("pump-1")
+        ground.lists(finding)
+        assert sorted(_groups(ground, "pump-1")) == ["odd", "online"]
+        ground.connections.disconnect("pump-1")
+        ground.forgets(finding)
+        assert list(_groups(ground, "pump-1")) == []
+
+    def test_a_dynamic_group_is_neither_joined_nor_left(self, ground: Ground) -> None:
+        ground.thing("pump-1")
+        ground.dynamic_group("online", CONNECTED)
+        ground.connect("pump-1")
+
+        with pytest.raises(ActionFailed, match="online"):
+            ground.registry.join_group("pump-1", "online")
+        ground.registry.leave_group("pump-1", "online")
+
+        assert list(_groups(ground, "pump-1")) == ["online"]
 
 
 class TestCertificates:

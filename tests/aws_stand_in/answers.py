@@ -21,6 +21,7 @@ from moto.acmpca.models import acmpca_backends
 from moto.iot.models import FakeCertificate, IoTBackend, iot_backends
 
 from tests.account_model import AccountModel
+from tests.aws_stand_in import groups
 from tests.aws_stand_in.authority import Authority
 from tests.aws_stand_in.refusal import Refusal
 from tests.aws_stand_in.rules import ACCOUNT, REGION
@@ -111,12 +112,10 @@ def cancel_job(state: AwsState, asked: Mapping[str, Any]) -> None:
             state.cancelled.append((job, thing))
 
 
-def effective_policies(_state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Add up what a certificate and its thing's groups give."""
-    iot = _iot()
-    groups = iot.list_thing_groups_for_thing(asked["thingName"])
-    targets = [asked["principal"], *(group["groupArn"] for group in groups)]
-    found = {policy.name: policy.arn for target in targets for policy in iot.list_attached_policies(target)}
+def effective_policies(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Add up what a certificate and its thing's groups give, those above them included."""
+    of_groups = groups.inherited(groups.groups_of(state, asked["thingName"]))
+    found = {policy.name: policy.arn for policy in (*_iot().list_attached_policies(asked["principal"]), *of_groups)}
     return {"effectivePolicies": [{"policyName": name, "policyArn": arn} for name, arn in found.items()]}
 
 

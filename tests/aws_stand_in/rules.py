@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from moto.iot.models import FakeThingGroup, IoTBackend
@@ -61,9 +61,10 @@ def open_execution(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
 def room_in_groups(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
     """Refuse an eleventh group, and a second one of a hierarchy."""
     arn = _arn_of_thing(backend, asked["thingName"])
-    leaves = asked.get("thingGroupsToRemove", ())
+    leaves = asked.get("thingGroupsToRemove", [])
     joins = asked.get("thingGroupsToAdd", [asked["thingGroupName"]] if "thingGroupName" in asked else ())
-    groups = {_named(group): group for group in backend.thing_groups.values()}
+    _none_dynamic(backend, [*joins, *leaves])
+    groups = {named(group): group for group in backend.thing_groups.values()}
     joined = [group for name, group in groups.items() if arn in group.things and name not in leaves]
     for wanted in (groups[name] for name in joins if name in groups):
         if wanted in joined:
@@ -75,17 +76,34 @@ def room_in_groups(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
         joined.append(wanted)
 
 
+def joinable(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+    """Refuse to take a thing out of a dynamic group."""
+    _none_dynamic(backend, [asked["thingGroupName"]])
+
+
+def _none_dynamic(backend: IoTBackend, names: Iterable[str]) -> None:
+    if dynamic := [name for name in names if name in dynamic_groups(backend)]:
+        raise Refusal("InvalidRequestException", f"{dynamic[0]} is dynamic: its query decides who is in it")
+
+
+def dynamic_groups(backend: IoTBackend) -> dict[str, str]:
+    """Remember, beside moto's state, the query of each dynamic group by its name."""
+    kept: dict[str, str] = backend.__dict__.setdefault("dynamic_groups", {})
+    return kept
+
+
 def _arn_of_thing(backend: IoTBackend, name: str) -> str:
     return next((str(thing.arn) for thing in backend.things.values() if thing.thing_name == name), "")
 
 
-def _named(group: FakeThingGroup) -> str:
+def named(group: FakeThingGroup) -> str:
+    """Name a group."""
     return str(group.thing_group_name)
 
 
 def _root(group: FakeThingGroup) -> str:
     above = group.metadata.get("rootToParentThingGroups", [])
-    return str(above[0]["groupName"]) if above else _named(group)
+    return str(above[0]["groupName"]) if above else named(group)
 
 
 # --- policies and certificates -----------------------------------------------------------------------------------
@@ -94,6 +112,8 @@ def _root(group: FakeThingGroup) -> str:
 def room_for_policy(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
     """Refuse a policy more than a certificate or a group carries."""
     attached = [policy for target, policy in backend.principal_policies if target == asked["target"]]
+    if asked["target"].rpartition("/")[2] in dynamic_groups(backend):
+        raise Refusal("InvalidRequestException", "a dynamic group carries no policies")
     most = _POLICIES_PER_GROUP if ":thinggroup/" in asked["target"] else POLICIES_PER_CERTIFICATE
     if asked["policyName"] not in attached and len(attached) >= most:
         raise Refusal("LimitExceededException", f"{asked['target']} carries {most} policies already")

@@ -70,7 +70,7 @@ def test_a_healthy_fleet_has_no_finding(shell: Shell, healthy: ReadableAccount) 
 
     assert healthy.called
     assert {each["health"] for each in rows.values()} == {"ok"}
-    assert {"client-ids", "device-policies", "certificates", "dynamic-groups", "nested-groups"} <= set(rows)
+    assert {"client-ids", "device-policies", "certificates", "dynamic-groups"} <= set(rows)
     assert {"clock", "parked", "quotas", "audit-target"} <= set(rows)
 
 
@@ -241,16 +241,6 @@ def test_a_dynamic_group_with_policies_is_found(shell: Shell, healthy: ReadableA
     found = examined(shell)["dynamic-groups"]
 
     assert found["says"].endswith(": hot")
-
-
-def test_a_group_below_one_with_policies_is_found(shell: Shell, healthy: ReadableAccount) -> None:
-    root = {"rootToParentThingGroups": [{"groupName": "all", "groupArn": "arn"}]}
-    healthy.groups |= {"some": {"thingGroupName": "some", "thingGroupMetadata": root}}
-    assert examined(shell)["nested-groups"]["health"] == "ok"
-
-    healthy.groups["all"]["policies"] = ["p"]
-
-    assert examined(shell)["nested-groups"]["says"].endswith(": some")
 
 
 @pytest.mark.parametrize("action", sorted(ACTIONS - {"sts:GetCallerIdentity"}))

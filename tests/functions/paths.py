@@ -234,8 +234,9 @@ def whatever_detectors_send(fleet: Fleet) -> None:
 def a_device_is_contained_gives_its_logs_and_is_released_on_a_new_certificate(fleet: Fleet) -> None:
     iot = fleet.deployment.client("iot")
     old = fleet.deployment.enrol("pump-3", 1)
-    iot.create_thing_group(thingGroupName="site-4")
-    iot.attach_policy(policyName="fleet-device", target=f"{PREFIX}thinggroup/site-4")
+    iot.create_thing_group(thingGroupName="site")
+    iot.create_thing_group(thingGroupName="site-4", parentGroupName="site")
+    iot.attach_policy(policyName="fleet-device", target=f"{PREFIX}thinggroup/site")
     iot.add_thing_to_thing_group(thingName="pump-3", thingGroupName="site-4")
     fleet.respond(a_finding("pump-3"))
     _logs(fleet, old, arrive=True)

@@ -304,6 +304,7 @@ _OPERATIONS: dict[str, dict[str, _Needs]] = {
         "DescribeJob": _iot("job/{jobId}"),
         "DescribeJobExecution": _EXECUTION,
         "DescribeThing": _iot("thing/{thingName}"),
+        "DescribeThingGroup": _iot("thinggroup/{thingGroupName}"),
         "DetachPolicy": _BY_TARGET,
         "DetachThingPrincipal": _BY_PRINCIPAL,
         "GetEffectivePolicies": _BY_PRINCIPAL,

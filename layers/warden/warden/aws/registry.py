@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from warden.core import quotas
 from warden.core.errors import ActionFailed
-from warden.core.ports import Thing
+from warden.core.ports import Group, Thing
 
 if TYPE_CHECKING:
     from mypy_boto3_iot import IoTClient
@@ -21,7 +21,10 @@ class IotRegistry:
         self._arn_prefix = arn_prefix
 
     def thing(self, name: str, *, with_type: bool = True) -> Thing | None:
-        """Read a thing with its groups: ListThingGroupsForThing also fails for an absent thing."""
+        """Read a thing with its groups, parents and dynamic ones too.
+
+        ListThingGroupsForThing also fails for an absent thing.
+        """
         try:
             thing_type = self._iot.describe_thing(thingName=name).get("thingTypeName", "") if with_type else ""
             groups = [
@@ -34,6 +37,16 @@ class IotRegistry:
         except (self._iot.exceptions.ResourceNotFoundException, self._iot.exceptions.InvalidRequestException):
             return None  # a name that AWS IoT does not accept is not a thing's name either
         return Thing(name=name, thing_type=thing_type, groups=tuple(groups))
+
+    def group(self, name: str) -> Group | None:
+        """Read a group; only a dynamic one has a query."""
+        try:
+            described = self._iot.describe_thing_group(thingGroupName=name)
+        except self._iot.exceptions.ResourceNotFoundException:
+            return None
+        above = described.get("thingGroupMetadata", {}).get("rootToParentThingGroups", ())
+        parents = tuple(parent["groupName"] for parent in above)
+        return Group(name=name, parents=parents, is_dynamic=bool(described.get("queryString")))
 
     def certificates_of(self, thing: str) -> list[str]:
         """List the certificates of a thing; an absent thing has none."""
@@ -115,8 +128,8 @@ class IotRegistry:
             raise ActionFailed(f"cannot put {thing} into group {group}: {error}") from error
 
     def leave_group(self, thing: str, group: str) -> None:
-        """Take a thing out of a group."""
+        """Take a thing out of a group; AWS IoT may refuse that for a parent of its group."""
         try:
             self._iot.remove_thing_from_thing_group(thingName=thing, thingGroupName=group)
-        except self._iot.exceptions.ResourceNotFoundException:
+        except (self._iot.exceptions.ResourceNotFoundException, self._iot.exceptions.InvalidRequestException):
             return

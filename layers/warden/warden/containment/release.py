@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
+from warden.containment.groups import changed_by_people, joined_directly
 from warden.containment.snapshot import (
     Containment,
     ContainmentState,
@@ -61,10 +62,9 @@ def _group_drift(containment: Containment, context: Context[_Ports]) -> list[str
     if thing is None:
         return [f"{containment.thing} was deleted from the registry meanwhile"]
     drift = [f"it was put back into {group} meanwhile" for group in containment.groups if group in thing.groups]
-    known = {*containment.all_groups, context.settings.restricted_group}
-    drift += [f"it was put into {group} meanwhile" for group in thing.groups if group not in known]
-    departed = set(containment.all_groups) - set(containment.groups) - set(thing.groups)
-    drift += [f"it was taken out of {group} meanwhile" for group in sorted(departed)]
+    joined, departed = changed_by_people(containment, thing.groups, context)
+    drift += [f"it was put into {group} meanwhile" for group in joined]
+    drift += [f"it was taken out of {group} meanwhile" for group in departed]
     if containment.in_restricted_group and context.settings.restricted_group not in thing.groups:
         drift.append(f"it was taken out of {context.settings.restricted_group} meanwhile")
     return drift
@@ -193,7 +193,8 @@ def _restore(containment: Containment, context: Context[_Ports]) -> tuple[Contai
         gone = _give_back(certificate, policies, context)
         lost += gone.values()
         given[certificate] = [name for name in policies if name not in gone]
-    groups = [group for group in containment.groups if _joins(containment.thing, group, lost, context)]
+    direct = joined_directly(containment.groups, context)
+    groups = [group for group in direct if _joins(containment.thing, group, lost, context)]
     for certificate, policies in containment.policies.items():
         if given[certificate] or not policies:
             ports.certificates.detach_policy(certificate, ours.restricted_policy)

@@ -44,6 +44,15 @@ class Thing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Group:
+    """A thing group: the groups above it, and whether a query decides who is in it, which nobody can join or leave."""
+
+    name: str
+    parents: Sequence[str] = ()
+    is_dynamic: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Certificate:
     """A device certificate, by its id (the sha256 of its DER form, 64 hex digits)."""
 
@@ -71,7 +80,14 @@ class Registry(Protocol):
     """Things, their groups and the policies of groups. Every list is complete."""
 
     def thing(self, name: str, *, with_type: bool = True) -> Thing | None:
-        """Read a thing with its groups; None when there is no such thing. Its type costs a second call."""
+        """Read a thing with its groups; None when there is no such thing. Its type costs a second call.
+
+        Its groups are those it was put into, the groups above them, and dynamic ones.
+        """
+        ...
+
+    def group(self, name: str) -> Group | None:
+        """Read a group; None when there is no such group."""
         ...
 
     def certificates_of(self, thing: str) -> list[str]:
@@ -110,7 +126,10 @@ class Registry(Protocol):
         ...
 
     def leave_group(self, thing: str, group: str) -> None:
-        """Take a thing out of a group. Not being in it, or the group being gone, is success."""
+        """Take a thing out of a group that it was put into.
+
+        Success too: not being in it, the group being gone, and a group in which the thing is only through another.
+        """
         ...
 
 
