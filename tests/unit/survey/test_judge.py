@@ -133,7 +133,9 @@ class TestAudit:
 
         assert found.state is S.PARTLY
         assert f"Not enabled: {left_out}." in found.says
-        assert found.closes == ("AuditMode=create",)
+        assert found.closes == (
+            f"aws iot update-account-audit-configuration --audit-check-configurations '{left_out}={{enabled=true}}'",
+        )
 
     def test_no_check_enabled_is_off(self, key: str) -> None:
         found = verdict(key, full(audit=AuditConfiguration(role="arn:audit")))
@@ -209,7 +211,7 @@ class TestAnalyzer:
         assert verdict("least-privilege", full(analyzers=analyzers)).state is S.PARTLY
 
     def test_a_members_organization_may_have_one(self) -> None:
-        found = verdict("least-privilege", full(analyzers=[], management_account="111122223333"))
+        found = verdict("least-privilege", full(analyzers=[], stacks={}, management_account="111122223333"))
 
         assert (found.state, found.owner) == (S.NOT_KNOWN, O.NOT_KNOWN)
         assert "111122223333" in found.says[0]
@@ -326,7 +328,7 @@ class TestLogGroups:
     def test_a_group_that_is_gone_loses_events(self) -> None:
         found = verdict("logging", full(log_groups=[]))
 
-        assert (found.state, found.closes) == (S.PARTLY, ("LoggingMode=create",))
+        assert (found.state, found.closes) == (S.PARTLY, (f"aws logs create-log-group --log-group-name {self.GROUP}",))
         assert found.says == (f"The log group {self.GROUP} is gone: the events of its types are lost.",)
 
     def test_a_group_that_cannot_be_read_is_not_known(self) -> None:
@@ -438,7 +440,7 @@ class TestTrail:
 
         assert found.state is S.PARTLY
         assert word in found.says[0]
-        assert found.closes == ("TrailMode=create",)
+        assert found.closes[0].startswith("aws cloudtrail update-trail --name arn:")
 
     def test_one_that_is_switched_off_records_nothing(self) -> None:
         account = full()

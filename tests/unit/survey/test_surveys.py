@@ -17,6 +17,7 @@ from tests.unit.survey.accounts import Surveyor, control, fill, line, newly_depl
 from warden.core.account_facts import Detector
 from warden.core.errors import Conflict
 from warden.core.ledger import EXPIRY, Key
+from warden.survey.drift import UNDO
 from warden.survey.model import Pulse, State
 from warden.survey.records import LATEST, SURVEYS, Owed, read_latest
 from warden.survey.surveys import survey_when_due
@@ -168,11 +169,12 @@ class TestTold:
             "",
             "GuardDuty watches the account: on -> off",
             "  GuardDuty has no detector here.",
-            "  To close it: DetectorMode=create",
+            f"  To close it: {UNDO}",
             "",
             "GuardDuty is on: ok -> wrong",
             "  GuardDuty has no detector in this region.",
-            "  To close it: Deploy the baseline with DetectorMode=create.",
+            "  To close it: Deploy the baseline with DetectorMode=create; if there is a detector: "
+            "aws guardduty update-detector --enable.",
             "",
             "What to do next",
             "  Read the whole survey: aws s3 cp s3://evidence/reports/baseline/latest.json -",

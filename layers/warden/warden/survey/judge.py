@@ -8,6 +8,18 @@ from dataclasses import dataclass
 from warden.core.account_facts import AuditConfiguration, CheckRun, LogGroup, Read
 from warden.logs.group_level import LevelState
 from warden.settings import Settings
+from warden.survey.closing import (
+    RAISING_LEVEL,
+    enabling_checks,
+    letting_run,
+    making,
+    mending_trail,
+    replacing_analyzers,
+    resuming,
+    scheduling,
+    switching_target_on,
+    targeting,
+)
 from warden.survey.controls import Baseline
 from warden.survey.facts import DEFAULT_LOG_GROUP, Facts, TrailFacts, is_unread, why
 from warden.survey.model import Owner, State
@@ -38,21 +50,22 @@ def _audited(key: str, facts: Facts, settings: Settings, baseline: Baseline) -> 
     evidence = {"checks-enabled": f"{len(enabled)} of {len(checks)}"}
     if not enabled:
         says = ("None of its audit checks is enabled.",)
-        return Verdict(state=State.OFF, says=says, evidence=evidence, closes=("AuditMode=create",))
+        closes = enabling_checks(facts, facts.audit, checks)
+        return Verdict(state=State.OFF, says=says, evidence=evidence, closes=closes)
     faults = [f"Not enabled: {named(checks - enabled)}."] if checks - enabled else []
-    parts = [_scheduled(enabled, facts), _able_to_run(enabled, facts)]
+    parts = [_scheduled(enabled, facts, facts.audit), _able_to_run(enabled, facts, facts.audit)]
     owner = owner_of(facts, "AWS::IoT::AccountAuditConfiguration", [settings.account])
     whole = Verdict(
         state=State.PARTLY if faults else State.ON,
         owner=owner,
         says=tuple(faults),
         evidence=evidence,
-        closes=("AuditMode=create",) if faults else (),
+        closes=enabling_checks(facts, facts.audit, checks - enabled) if faults else (),
     )
     return together(whole, *parts)
 
 
-def _scheduled(enabled: frozenset[str], facts: Facts) -> Verdict:
+def _scheduled(enabled: frozenset[str], facts: Facts, audit: AuditConfiguration) -> Verdict:
     if is_unread(facts.scheduled_audits):
         return not_read(facts.scheduled_audits)
     daily = [each for each in facts.scheduled_audits if each.frequency == "DAILY"]
@@ -62,7 +75,8 @@ def _scheduled(enabled: frozenset[str], facts: Facts) -> Verdict:
     if not left_out:
         return Verdict(state=State.ON, owner=owner, evidence=evidence)
     says = (f"Not in a daily audit: {named(left_out)}.",)
-    return Verdict(state=State.PARTLY, owner=owner, says=says, evidence=evidence, closes=("AuditMode=create",))
+    closes = scheduling(facts, audit, left_out, {each.name for each in facts.scheduled_audits})
+    return Verdict(state=State.PARTLY, owner=owner, says=says, evidence=evidence, closes=closes)
 
 
 def failing_checks(facts: Facts) -> Mapping[str, str] | None:
@@ -76,7 +90,7 @@ def failing_checks(facts: Facts) -> Mapping[str, str] | None:
     return {name: run.error or run.status for name, run in newest.items() if run.error or run.status == "FAILED"}
 
 
-def _able_to_run(enabled: frozenset[str], facts: Facts) -> Verdict:
+def _able_to_run(enabled: frozenset[str], facts: Facts, audit: AuditConfiguration) -> Verdict:
     if is_unread(facts.audits):
         return not_read(facts.audits)
     failing = {name: error for name, error in (failing_checks(facts) or {}).items() if name in enabled}
@@ -85,13 +99,9 @@ def _able_to_run(enabled: frozenset[str], facts: Facts) -> Verdict:
     faults = [f"{name} ({error})" for name, error in failing.items()]
     return Verdict(
         state=State.PARTLY,
-        says=(f"Enabled, but did not run: {named(faults)}. The audit's role is {_role(facts)}.",),
-        closes=("AuditMode=create",),
+        says=(f"Enabled, but did not run: {named(faults)}. The audit's role is {audit.role or 'not set'}.",),
+        closes=(letting_run(audit, failing),),
     )
-
-
-def _role(facts: Facts) -> str:
-    return "not known" if is_unread(facts.audit) else facts.audit.role or "not set"
 
 
 def _daily_audit(facts: Facts, settings: Settings, baseline: Baseline) -> Verdict:
@@ -128,12 +138,15 @@ def _analyzed(facts: Facts) -> Verdict:
         return not_read(facts.analyzers)
     external = [each for each in facts.analyzers if each.type in ("ACCOUNT", "ORGANIZATION")]
     evidence = {"analyzers": named([f"{each.name} ({each.type}, {each.status})" for each in facts.analyzers])}
-    closes = ("ExternalAnalyzerMode=create",)
+    closes = making(
+        facts, "AWS::AccessAnalyzer::Analyzer", "ExternalAnalyzerMode=create", [each.arn for each in facts.analyzers]
+    )
     if any(each.status == "ACTIVE" for each in external):
         owner = owner_of(facts, "AWS::AccessAnalyzer::Analyzer", [each.arn for each in external])
         return Verdict(state=State.ON, owner=owner, evidence=evidence)
     if external:
         says = ("The analyzer of access from outside is not active.",)
+        closes = (*replacing_analyzers(external), *closes)
         return Verdict(state=State.OFF, says=says, evidence=evidence, closes=closes)
     if is_unread(facts.organization):
         return not_read(facts.organization, **evidence)
@@ -216,7 +229,9 @@ def _kept(name: str, group: Read[LogGroup | None]) -> _Kept:
         return _Kept(evidence=f"{name} (not there before the first event)")
     if group is None:
         says = (f"The log group {name} is gone: the events of its types are lost.",)
-        return _Kept(evidence=f"{name} (gone)", says=says, closes=("LoggingMode=create",))
+        return _Kept(
+            evidence=f"{name} (gone)", says=says, closes=(f"aws logs create-log-group --log-group-name {name}",)
+        )
     kept = f"kept {group.retention_days} days" if group.retention_days else "kept for ever"
     endless = [] if group.retention_days else [f"The log group {name} keeps its events for ever."]
     open_ = [] if group.key else [f"The log group {name} has no key of KMS."]
@@ -224,7 +239,7 @@ def _kept(name: str, group: Read[LogGroup | None]) -> _Kept:
 
 
 def _account_logs(facts: Facts, settings: Settings) -> Verdict:
-    closes = ("LoggingMode=create",)
+    closes = making(facts, "AWS::IoT::Logging", "LoggingMode=create")
     if is_unread(facts.logging):
         return not_read(facts.logging)
     if facts.logging is None:
@@ -239,9 +254,9 @@ def _account_logs(facts: Facts, settings: Settings) -> Verdict:
         return Verdict(state=State.ON, owner=owner, evidence=evidence)
     if not on:
         says = ("The level is DISABLED for every event.",)
-        return Verdict(state=State.OFF, owner=owner, says=says, evidence=evidence, closes=closes)
+        return Verdict(state=State.OFF, owner=owner, says=says, evidence=evidence, closes=(RAISING_LEVEL,))
     says = (f"Only some events are logged: {named({*on})}.",)
-    return Verdict(state=State.PARTLY, owner=owner, says=says, evidence=evidence, closes=closes)
+    return Verdict(state=State.PARTLY, owner=owner, says=says, evidence=evidence, closes=(RAISING_LEVEL,))
 
 
 # --- Controls 5 and 11: Detect -------------------------------------------------------------------------------------
@@ -256,10 +271,11 @@ def _detect(facts: Facts, _settings: Settings, _baseline: Baseline) -> Verdict:
     if is_unread(facts.profiles):
         return not_read(facts.profiles)
     attached = [each for each in facts.profiles if each.targets]
+    closes = making(facts, "AWS::IoT::SecurityProfile", "DetectMode=create")
     evidence = {"profiles": named([each.name for each in attached])}
     if not attached:
         says = ("No security profile is attached to anything.", _CLOSED)
-        return Verdict(state=State.OFF, says=says, evidence=evidence, closes=("DetectMode=create",))
+        return Verdict(state=State.OFF, says=says, evidence=evidence, closes=closes)
     owner = owner_of(facts, "AWS::IoT::SecurityProfile", [each.name for each in attached])
     missing = [
         sentence
@@ -274,7 +290,7 @@ def _detect(facts: Facts, _settings: Settings, _baseline: Baseline) -> Verdict:
         owner=owner,
         says=tuple(missing),
         evidence=evidence,
-        closes=("DetectMode=create",) if missing else (),
+        closes=closes if missing else (),
     )
     return together(whole, _learned(facts))
 
@@ -295,7 +311,7 @@ def _learned(facts: Facts) -> Verdict:
 
 
 def _custom_metrics(facts: Facts, _settings: Settings, _baseline: Baseline) -> Verdict:
-    closes = ("CustomMetricsMode=create",)
+    closes = making(facts, "AWS::IoT::CustomMetric", "CustomMetricsMode=create")
     if is_unread(facts.custom_metrics):
         return not_read(facts.custom_metrics)
     if not facts.custom_metrics:
@@ -341,9 +357,9 @@ def _alerts(facts: Facts, settings: Settings, _baseline: Baseline) -> Verdict:
 
 
 def _reported(facts: Facts, settings: Settings) -> Verdict:
-    closes: tuple[str, ...] = ("AlertsMode=adopt", f"ExistingAlertTopicArn={settings.alert_topic}")
     if is_unread(facts.audit):
         return not_read(facts.audit)
+    closes = targeting(facts, facts.audit, settings)
     evidence = {"audit-target": facts.audit.target or "nobody"}
     if not facts.audit.target:
         return Verdict(state=State.OFF, says=("The audit has no target.",), evidence=evidence, closes=closes)
@@ -351,6 +367,7 @@ def _reported(facts: Facts, settings: Settings) -> Verdict:
     faults = []
     if not facts.audit.target_enabled:
         faults.append("The audit's target is switched off.")
+        closes = (switching_target_on(facts.audit),)
     if owner is Owner.THEIRS:
         faults.append(f"The audit reports to {facts.audit.target}, not to this service's topic.")
         closes = (f"ExistingAlertTopicArn={facts.audit.target} of the service",)
@@ -383,7 +400,7 @@ def _read_by_people(facts: Facts) -> Verdict:
 
 
 def _cloudtrail(facts: Facts, _settings: Settings, _baseline: Baseline) -> Verdict:
-    closes = ("TrailMode=create",)
+    closes = making(facts, "AWS::CloudTrail::Trail", "TrailMode=create")
     if is_unread(facts.trails):
         return not_read(facts.trails)
     if not facts.trails:
@@ -406,7 +423,13 @@ def _trail(each: TrailFacts, facts: Facts) -> Verdict:
     organization = "yes" if trail.organization else "no"
     evidence = {"trail": trail.arn, "organization-trail": organization, "bucket": trail.bucket}
     owner = owner_of(facts, "AWS::CloudTrail::Trail", [trail.name])
-    whole = Verdict(state=State.PARTLY if faults else State.ON, owner=owner, says=tuple(faults), evidence=evidence)
+    whole = Verdict(
+        state=State.PARTLY if faults else State.ON,
+        owner=owner,
+        says=tuple(faults),
+        evidence=evidence,
+        closes=tuple(mending_trail(each)),
+    )
     return together(whole, _recording(each), _management(each), _protected(each))
 
 
@@ -448,10 +471,10 @@ def _protected(each: TrailFacts) -> Verdict:
 
 
 def _guardduty(facts: Facts, _settings: Settings, _baseline: Baseline) -> Verdict:
-    closes = ("DetectorMode=create",)
     if is_unread(facts.detector):
         return not_read(facts.detector)
     if facts.detector is None:
+        closes = making(facts, "AWS::GuardDuty::Detector", "DetectorMode=create")
         return Verdict(state=State.OFF, says=("GuardDuty has no detector here.",), closes=closes)
     owner = owner_of(facts, "AWS::GuardDuty::Detector", [facts.detector.id])
     evidence = {"detector": facts.detector.id, "plans": named(facts.detector.plans)}
@@ -460,6 +483,7 @@ def _guardduty(facts: Facts, _settings: Settings, _baseline: Baseline) -> Verdic
         evidence["administrator"] = facts.guardduty_administrator
     if not facts.detector.enabled:
         says = ("GuardDuty's detector is suspended.",)
+        closes = (resuming(facts.detector, evidence.get("administrator", "")),)
         return Verdict(state=State.OFF, owner=owner, says=says, evidence=evidence, closes=closes)
     return Verdict(state=State.ON, owner=owner, evidence=evidence)
 

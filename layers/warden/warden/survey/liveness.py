@@ -268,7 +268,12 @@ LINES = (
         "Do what the line says: the subscription is the service's, the policy is the topic's owner's.",
         _alert_delivery,
     ),
-    Line("guardduty", "GuardDuty is on", "Deploy the baseline with DetectorMode=create.", _guardduty),
+    Line(
+        "guardduty",
+        "GuardDuty is on",
+        "Deploy the baseline with DetectorMode=create; if there is a detector: aws guardduty update-detector --enable.",
+        _guardduty,
+    ),
     Line("job-events", "AWS IoT publishes how jobs end", f"{TURN_EVENTS_ON}.", _job_events),
     Line(
         "schedules",
