@@ -226,7 +226,72 @@ def test_the_kill_switch_holds_it() -> None:
         assert ours.actual("Logging")["DefaultLogLevel"] == ("DISABLED" if stopped else "ERROR")
 
 
+class TestHeldBeforeItIsSent:
+    def begun(self) -> tuple[Mender, dict[str, Any]]:
+        """Put a change on record while Cloud Control API is throttled."""
+        ours = Mender(logging())
+        update = ours.account.deployed.update
+
+        def throttled(*_: str) -> dict[str, Any]:
+            raise StackRefusal("ThrottlingException", "Rate exceeded")
+
+        ours.account.deployed.update = throttled  # type: ignore[method-assign, assignment]
+        ours.survey()
+        ours.pass_quarters(2)
+        ours.account.deployed.update = update  # type: ignore[method-assign]
+        [mend] = ours.latest.mends
+        assert (mend.state, mend.request) == (MendState.BEGUN, "")
+        return ours, {"type": "switch", "who": "arn", "why": "w", "at": "2026-11-22T12:00:00.000000Z"}
+
+    def press(self, ours: Mender, switch: dict[str, Any], *, stopped: bool) -> None:
+        version = version_of(ours.world.ledger.read(STOP_KEY))
+        ours.world.ledger.commit(Put(STOP_KEY, {**switch, "stopped": stopped}, version))
+
+    def test_the_kill_switch_holds_what_is_on_record_and_its_release_sends_it(self) -> None:
+        ours, switch = self.begun()
+        self.press(ours, switch, stopped=True)
+        ours.pass_quarters()
+        assert ours.account.deployed.requests == {}
+
+        self.press(ours, switch, stopped=False)
+        ours.pass_quarters(2)
+
+        assert ours.actual("Logging")["DefaultLogLevel"] == "ERROR"
+
+    def test_what_is_held_for_an_hour_is_left_to_people(self) -> None:
+        ours, switch = self.begun()
+        self.press(ours, switch, stopped=True)
+        ours.pass_quarters(8)
+
+        [mend] = ours.latest.mends
+        assert (mend.state, mend.why) == (MendState.FAILED, "The kill switch holds it.")
+        assert ours.account.deployed.requests == {}
+
+    def test_a_parameter_that_was_taken_back_holds_it_too(self) -> None:
+        ours, _ = self.begun()
+        ours.surveying = replace(ours.surveying, settings=replace(ours.surveying.settings, mends_drift=False))
+        ours.pass_quarters(8)
+
+        [mend] = ours.latest.mends
+        assert (mend.state, mend.why) == (MendState.FAILED, "BaselineDrift is no longer mend.")
+        assert ours.account.deployed.requests == {}
+
+
 class TestLeftToPeople:
+    def test_none_of_all_that_may_be_changed_back_is_forgotten_within_the_week(self) -> None:
+        every = [f"Check{number}" for number in range(21)]
+        ours = Mender(audit(**dict.fromkeys(every, False)))
+        ours.survey()
+        ours.pass_quarters(95)
+        assert ours.latest.drift.state is DriftState.IN_SYNC
+        checks = ours.actual("AuditConfiguration")["AuditCheckConfigurations"]
+        checks[every[0]] = {"Enabled": False}
+
+        ours.survey()
+        ours.pass_quarters(8)
+
+        assert len(ours.account.deployed.requests) == len(every)
+
     def again(self, after: timedelta) -> Mender:
         """Have a property changed back, and drift again after a time."""
         ours = Mender(logging())
@@ -448,7 +513,7 @@ class TestRules:
         assert event_of("AWS::KMS::Key") == ""
 
 
-def test_no_more_than_twenty_are_kept() -> None:
+def test_no_more_than_thirty_are_kept() -> None:
     ours = Mender(logging())
     ours.survey()
     record = record_of(ours)
@@ -464,12 +529,12 @@ def test_no_more_than_twenty_are_kept() -> None:
         once="o",
         state=MendState.DONE,
     )
-    survey = replace(record.survey, mends=tuple(replace(old, once=f"o-{number}") for number in range(20)))
+    survey = replace(record.survey, mends=tuple(replace(old, once=f"o-{number}") for number in range(30)))
     ours.world.ledger.commit(Put(LATEST, SURVEYS.record(replace(record, survey=survey)), record.version))
 
     ours.pass_quarters(4)
 
-    assert len(ours.latest.mends) == 20
+    assert len(ours.latest.mends) == 30
     assert ours.latest.mends[-1].key == "Logging/DefaultLogLevel"
 
 

@@ -28,7 +28,9 @@ _ONE_IN = timedelta(days=7)
 """A property is changed back once in this time: who changes it again means it, or must be found."""
 
 _GIVE_UP_AFTER = timedelta(hours=1)
-_KEPT = 20
+_KEPT = 30
+"""More than there are properties to change back: one that is forgotten would be changed back again in the week."""
+
 _PREFIX = "mend:"
 
 _ASKED_AGAIN = frozenset({"ThrottlingException", "ServiceInternalErrorException", "NetworkFailureException"})
@@ -57,7 +59,12 @@ def mend(record: SurveyRecord, ports: Ports, terms: Terms) -> SurveyRecord | Non
     """Follow the change that is under way, or begin one; None if there is nothing to do."""
     under_way = next((each for each in record.survey.mends if each.state is MendState.BEGUN), None)
     if under_way is not None:
-        return _followed(record, under_way, ports.resource_updates, terms.now)
+        held = "" if under_way.request else _held(ports, terms)
+        return (
+            _waiting(record, under_way, held, terms.now)
+            if held
+            else _followed(record, under_way, ports.resource_updates, terms.now)
+        )
     if not terms.mends or record.watch.state is not WatchState.IDLE:
         return None
     return _begun(record, ports, terms)
@@ -136,6 +143,20 @@ def _mend(resource: ResourceDrift, found: Return, now: datetime) -> Mend:
 
 def _shown(value: Any) -> str:
     return shown(value if isinstance(value, str) else json.dumps(value), VALUE_CHARACTERS)
+
+
+def _held(ports: HasLedger, terms: Terms) -> str:
+    """Return what keeps a change from being sent that is on record already; empty if nothing does."""
+    if not terms.mends:
+        return "BaselineDrift is no longer mend."
+    return "The kill switch holds it." if stop_of(ports.ledger) is not None else ""
+
+
+def _waiting(record: SurveyRecord, under_way: Mend, held: str, now: datetime) -> SurveyRecord | None:
+    """Leave a change that is held as long as one that is under way may take."""
+    if now - under_way.at < _GIVE_UP_AFTER:
+        return None
+    return _ended(record, replace(under_way, state=MendState.FAILED, why=held), now)
 
 
 def _followed(record: SurveyRecord, under_way: Mend, updates: ResourceUpdates, now: datetime) -> SurveyRecord | None:
