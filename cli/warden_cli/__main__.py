@@ -1,6 +1,7 @@
 """The command line: `warden`, or `python -m warden_cli`."""
 
 import os
+import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter, _SubParsersAction
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from warden.core.findings import Severity
 from warden.core.mode import Mode
 from warden_cli import baseline_commands, campaign_commands, case_commands, plan_commands
 from warden_cli.errors import CommandFailed, Exit
-from warden_cli.terminal import a_console
+from warden_cli.terminal import a_console, shown
 
 _EPILOG = """\
 exit codes:
@@ -204,7 +205,9 @@ def _add_baseline(commands: _Commands, asks: ArgumentParser) -> None:
     plan = kinds.add_parser(
         "plan", help=words, description=f"{_sentence(words)} It reads the account; nothing changes."
     )
-    plan.add_argument("--stack", default="iot-baseline", metavar="NAME", help="the baseline's stack (iot-baseline)")
+    plan.add_argument(
+        "--stack", type=_stack, default="iot-baseline", metavar="NAME", help="the baseline's stack (iot-baseline)"
+    )
     plan.add_argument("--region", default="", help="the region to look at (default: $AWS_REGION)")
     plan.add_argument("--profile", default="", help="the AWS profile to read with")
     plan.add_argument(
@@ -257,7 +260,9 @@ def _add_roles(kinds: _Commands) -> None:
     roles = kinds.add_parser(
         "roles", help=words, description=f"{_sentence(words)} IAM Access Analyzer generates; IAM is not changed."
     )
-    roles.add_argument("--stack", default="iot-baseline", metavar="NAME", help="the baseline's stack (iot-baseline)")
+    roles.add_argument(
+        "--stack", type=_stack, default="iot-baseline", metavar="NAME", help="the baseline's stack (iot-baseline)"
+    )
     roles.add_argument("--region", default="", help="the region of the role aliases (default: $AWS_REGION)")
     roles.add_argument("--profile", default="", help="the AWS profile to use")
     roles.add_argument("--trail", default="", metavar="ARN", help="the trail to read (default: one that is found)")
@@ -294,13 +299,22 @@ def _add_doctor(commands: _Commands, asks: ArgumentParser) -> None:
     parser = commands.add_parser(
         "doctor", parents=[asks], help=words, description=f"{_sentence(words)} Nothing changes."
     )
-    parser.add_argument("--stack", default="fleet-warden", metavar="NAME", help="the service's stack (fleet-warden)")
+    parser.add_argument(
+        "--stack", type=_stack, default="fleet-warden", metavar="NAME", help="the service's stack (fleet-warden)"
+    )
     parser.add_argument("--all", action="store_true", help="look at every thing and group, not at a sample")
     parser.set_defaults(run=baseline_commands.doctor)
 
 
 def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
+
+
+def _stack(text: str) -> str:
+    """Check a stack's name: CloudFormation answers an impossible one as one that is not there."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,127}", text):
+        raise ArgumentTypeError(f"{shown(text, 80)!r} is not the name of a stack")
+    return text
 
 
 def _count(text: str) -> int:

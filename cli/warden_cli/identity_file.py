@@ -270,9 +270,12 @@ def opened(path: Path, account: str, region: str) -> Iterator[IdentityFile]:
         BadUsage: when it is not such a file, is another account's or region's, or is in use.
     """
     named = shown(str(path), 200)
-    if not path.is_file():
+    try:
+        database = sqlite3.connect(path, timeout=1) if path.is_file() else None
+    except (OSError, sqlite3.Error) as error:
+        raise BadUsage(f"--resume {named}: it cannot be read ({shown(str(error), 100)})") from error
+    if database is None:
         raise BadUsage(f"--resume {named}: there is no such file; start again without --resume")
-    database = sqlite3.connect(path, timeout=1)
     try:
         _check(database, named, account, region)
         yield IdentityFile(database)

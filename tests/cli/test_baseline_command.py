@@ -12,6 +12,7 @@ from tests.cli.answering import Answer, Operate
 from tests.cli.conftest import Shell
 from tests.pages import hostile
 from tests.pages.samples import SURVEY, with_every_string
+from warden.ingest.detectors.audit import CHECKS
 from warden_pages.survey import survey_page
 
 SHORT = ("logging", "daily-audit", "cloudtrail", "audit-target", "subscriptions", "drift")
@@ -46,6 +47,20 @@ def test_it_says_what_falls_short_and_what_closes_it(shell: Shell, operate: Oper
         "cloudtrail:DescribeTrails",
     ):
         assert line in said.text
+
+
+def test_a_command_that_closes_a_control_is_not_cut(shell: Shell, operate: Operate) -> None:
+    long: dict[str, Any] = copy.deepcopy(SURVEY)
+    checks = ",".join(f"{each}={{enabled=true}}" for each in sorted(CHECKS))
+    command = f"aws iot update-account-audit-configuration --audit-check-configurations '{checks}'"
+    for each in long["controls"]:
+        each["closes"] = [command]
+    operate.answering("survey", {"survey": long})
+
+    said = shell.warden("baseline")
+
+    assert "".join(command.split()) in "".join(said.out.split())
+    assert max(map(len, said.out.splitlines())) <= 80
 
 
 def test_for_programs_it_is_the_answer_itself(shell: Shell, operate: Operate) -> None:

@@ -453,6 +453,9 @@ def test_the_policy_only_reads(action: str) -> None:
         (("--assume", "devices"), "NAME=NUMBER"),
         (("--assume", "flow_gb=much"), "NAME=NUMBER"),
         (("--write", "parameters.yaml"), "ends in .json"),
+        (("--stack", ""), "'' is not the name of a stack"),
+        (("--stack", "iot baseline"), "'iot baseline' is not the name of a stack"),
+        (("--stack", "a" * 129), "is not the name of a stack"),
     ],
 )
 def test_a_faulty_option_is_said(arguments: tuple[str, ...], words: str, shell: Shell, looking: Looking) -> None:

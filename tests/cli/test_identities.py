@@ -414,6 +414,30 @@ class TestAnInterruptedRun:
         assert "AWS answered iot:ListCertificates with ServiceUnavailableException" in said.err
         assert "--resume" in said.err
 
+    @pytest.mark.parametrize("name", ["x" * 300, "no\udcffname" * 60])
+    def test_a_name_that_no_file_can_have_is_refused(self, name: str, shell: Shell, looking: Looking) -> None:
+        a_fleet(looking)
+
+        said = asked(shell, "--resume", name)
+
+        assert (said.code, "it cannot be read (" in said.err) == (2, True)
+
+    def test_a_file_that_may_not_be_opened_is_refused(
+        self, shell: Shell, looking: Looking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        a_fleet(looking)
+        path = tmp_path / "run.sqlite"
+        path.touch()
+
+        def refuse(*_: Any, **__: Any) -> sqlite3.Connection:
+            raise sqlite3.OperationalError("unable to open database file")
+
+        monkeypatch.setattr(sqlite3, "connect", refuse)
+
+        said = asked(shell, "--resume", str(path))
+
+        assert (said.code, "unable to open database file" in said.err) == (2, True)
+
     @pytest.mark.parametrize("what", ["nothing", "text", "another", "account", "region"])
     def test_a_file_that_is_not_this_runs_is_refused(
         self, what: str, shell: Shell, looking: Looking, tmp_path: Path
