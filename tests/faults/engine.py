@@ -107,9 +107,10 @@ class Recording:
 
 @dataclass
 class Tried:
-    """How many points were tried, how many of them were played on to the end, and what is broken at which."""
+    """How many points were tried, how many were left, how many played on to the end, and what is broken at which."""
 
     points: int = 0
+    left: int = 0
     played: int = 0
     broken: dict[tuple[FaultPoint, ...], list[str]] = field(default_factory=dict)
 
@@ -247,13 +248,16 @@ class Engine:
         """List every single fault of a flow."""
         return [FaultPoint(number, fate) for number in range(1, recording.calls + 1) for fate in FaultKind]
 
-    def every_point(self, recording: Recording) -> Tried:
-        """Try every single fault of a flow."""
+    def every_point(self, recording: Recording, chosen: Callable[[FaultPoint], bool] = lambda _point: True) -> Tried:
+        """Try every single fault of a flow, or those that are chosen."""
         tried = Tried()
         for nth, invocation in enumerate(recording.invocations):
             for place in range(len(invocation.calls)):
                 for fate in FaultKind:
                     strike = FaultPoint(invocation.begin + place + 1, fate)
+                    if not chosen(strike):
+                        tried.left += 1
+                        continue
                     tried.points += 1
                     played, wrong = self._strike(recording, nth, place, strike)
                     tried.played += played

@@ -1,7 +1,8 @@
 """Every AWS call of every flow, with every fault: the promises hold, and the end is that of a run without one.
 
-FAULT_POINTS=pairs tries two faults in one run, a choice of them that is the same each time: too long for every push
-(`make nightly`).
+`make test` tries one third of the points: at each call every third fault, at the next calls the others.
+FAULT_POINTS=all tries all of them; FAULT_POINTS=pairs two faults in one run, a choice of them that is the same each
+time. Both take too long for every push (`make nightly`).
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from random import Random
 
 import pytest
 
-from tests.conftest import BROKEN, PLAYED, TRIED
+from tests.conftest import BROKEN, LEFT, PLAYED, TRIED
 from tests.faults.engine import Engine, Recording, Tried
 from tests.faults.environment import environment
-from tests.faults.fault_transport import FaultKind
+from tests.faults.fault_transport import FaultKind, FaultPoint
 from tests.faults.flows import ENDS, FLOWS, Flow
 from tests.sample_events import InFaults, in_faults
 from warden.plan.actions import TOUCHING
 
-PAIRS = os.environ.get("FAULT_POINTS", "") == "pairs"
+POINTS = os.environ.get("FAULT_POINTS", "third")
+PAIRS = POINTS == "pairs"
+_FAULTS = list(FaultKind)
 _PAIRS_PER_FLOW = 150
 _ONE_OF = 211
 """Prime to the number of fates, so that every fate meets every kind of call."""
@@ -46,21 +49,40 @@ def _pairs(engine: Engine, recording: Recording) -> Tried:
     return tried
 
 
+def is_chosen(point: FaultPoint) -> bool:
+    """Choose every third fault of a call, and the others at the next calls."""
+    return POINTS == "all" or (point.at + _FAULTS.index(point.fate)) % 3 == 0
+
+
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: str(flow.name))
 def test_the_promises_hold_at_every_point(engine: Engine, flow: Flow, record_property: Count) -> None:
     recording = engine.recording(flow)
 
-    tried = _pairs(engine, recording) if PAIRS else engine.every_point(recording)
+    tried = _pairs(engine, recording) if PAIRS else engine.every_point(recording, is_chosen)
 
     record_property(TRIED, tried.points)
+    record_property(LEFT, tried.left)
     record_property(PLAYED, tried.played)
     record_property(BROKEN, len(tried.broken))
     assert recording.calls > 0
-    assert PAIRS or tried.points == recording.calls * len(FaultKind)
+    assert PAIRS or tried.points + tried.left == recording.calls * len(FaultKind)
+    assert PAIRS or (POINTS == "all") == (tried.left == 0)
     assert not tried.broken, str(tried)
-    for point in [] if PAIRS else engine.points(recording)[FLOWS.index(flow) % _ONE_OF :: _ONE_OF]:
-        assert not engine.strike(recording, point), "played whole, another end is found"
+    for point in engine.points(recording)[FLOWS.index(flow) % _ONE_OF :: _ONE_OF]:
+        if not PAIRS and is_chosen(point):
+            assert not engine.strike(recording, point), "played whole, another end is found"
+
+
+def test_the_points_are_chosen_from_what_there_is() -> None:
+    assert POINTS in ("third", "all", "pairs")
+
+
+@pytest.mark.parametrize("fate", FaultKind)
+def test_of_three_calls_one_is_tried_with_each_fault(fate: FaultKind) -> None:
+    chosen = [is_chosen(FaultPoint(at, fate)) for at in (1, 2, 3)]
+
+    assert sum(chosen) == (3 if POINTS == "all" else 1)
 
 
 def test_every_action_has_a_flow_of_its_own() -> None:
