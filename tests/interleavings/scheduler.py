@@ -1,0 +1,125 @@
+"""Several invocations at once, one running at a time: every call of a port is a point at which the next may take over.
+
+Each invocation has a thread of its own. One baton goes from thread to thread where the schedule says so and nowhere
+else, so that a schedule is the same run each time. Nothing sleeps and nothing races.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from threading import Lock, Thread
+from typing import NamedTuple
+
+_TO_ITS_END = sys.maxsize
+
+
+class Turn(NamedTuple):
+    """An invocation, by its number, and how many calls it makes until the next takes over."""
+
+    who: int
+    calls: int
+
+    def __str__(self) -> str:
+        """Return the turn as `A 12`."""
+        return f"{_letter(self.who)} {self.calls}"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which invocation begins and where it is switched. After the turns, each one in `rest` runs to its end."""
+
+    turns: tuple[Turn, ...]
+    rest: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """Return the schedule as `A 12, B, A`: what has no number runs to its end."""
+        return ", ".join((*map(str, self.turns), *map(_letter, self.rest)))
+
+    @property
+    def first(self) -> int:
+        """The invocation that begins."""
+        return (*(turn.who for turn in self.turns), *self.rest)[0]
+
+
+def _letter(who: int) -> str:
+    return chr(ord("A") + who)
+
+
+class Relay:
+    """One run of a schedule."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._turns = [*schedule.turns, *(Turn(who, _TO_ITS_END) for who in schedule.rest)]
+        self._turns.reverse()
+        self._left = 0
+        self.running = 0
+        self._batons: list[Lock] = []
+        self._over: list[bool] = []
+        self._all_over = Lock()
+        self._error: BaseException | None = None
+        self.calls: list[int] = []
+
+    def run(self, invocations: Sequence[Callable[[], None]]) -> None:
+        """Run the invocations to their ends.
+
+        Raises:
+            BaseException: what an invocation let rise, which is a fault of the test: a product's error is its caller's.
+        """
+        self.calls = [0] * len(invocations)
+        self._over = [False] * len(invocations)
+        self._batons = [Lock() for _ in invocations]
+        threads = [Thread(target=self._run, args=(who, each)) for who, each in enumerate(invocations)]
+        for lock in (self._all_over, *self._batons):
+            lock.acquire()
+        for thread in threads:
+            thread.start()
+        self._hand_over()
+        self._all_over.acquire()
+        for thread in threads:
+            thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def point(self) -> None:
+        """Let another invocation take over before the next call, if this is where the schedule says so."""
+        who = self.running
+        while self._left == 0:
+            self._hand_over()
+            self._batons[who].acquire()
+        self._left -= 1
+        self.calls[who] += 1
+
+    def _run(self, who: int, invocation: Callable[[], None]) -> None:
+        self._batons[who].acquire()
+        try:
+            invocation()
+        except BaseException as error:  # noqa: BLE001 - raised again where the test waits for it
+            self._error = error
+        self._over[who] = True
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        while self._turns:
+            turn = self._turns.pop()
+            if not self._over[turn.who]:
+                self.running, self._left = turn
+                self._batons[turn.who].release()
+                return
+        self._all_over.release()
+
+
+def with_one_switch(lengths: Sequence[int]) -> Iterator[Schedule]:
+    """List the schedules of two in which one is switched once: A runs k calls, B to its end, A on. Both orders."""
+    for first, other in ((0, 1), (1, 0)):
+        for calls in range(lengths[first] + 1):
+            yield Schedule((Turn(first, calls),), (other, first))
+
+
+def with_two_switches(lengths: Sequence[int]) -> Iterator[Schedule]:
+    """List those in which both are switched once: A runs k calls, B l calls, A to its end, B to its end."""
+    for first, other in ((0, 1), (1, 0)):
+        for calls in range(1, lengths[first]):
+            for others in range(1, lengths[other]):
+                yield Schedule((Turn(first, calls), Turn(other, others)), (first, other))
