@@ -1,32 +1,18 @@
-"""The pairs of invocations that meet, each on a world in which both are about to run."""
+"""The pairs of invocations that meet."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from tests.fakes import PLAN, World, a_finding, a_world
-from tests.interleavings.play import Invocation, find, respond
-from tests.interleavings.promises import Rights, rights_of
-from warden.cases.model import CaseState
-from warden.core.findings import Finding
-from warden.devices.job_events import track
-from warden.plan.actions import ROTATE_CERTIFICATE
-from warden.queues.messages import send_decision
+from tests.fakes import THING
+from tests.interleavings import scenes
+from tests.interleavings.play import Invocation, Play, confirm, create, job_over, operator, respond, sweeping, take_up
+from tests.interleavings.scenes import V1, V2, V3, Scene
 
-V1, V2 = "valve-1", "valve-2"
-"""Two things on one certificate, in different groups."""
-
-KEEPING = "release-keeping-certificate"
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A world as it is when the invocations begin, and what its things had before anything happened."""
-
-    world: World
-    had: Mapping[str, Rights]
+CAMPAIGN = "campaign"
+"""The group of the campaign's messages."""
 
 
 @dataclass(frozen=True)
@@ -38,118 +24,87 @@ class Pair:
     invocations: Sequence[Invocation]
 
 
-def _sharing() -> Scene:
-    world = a_world(V1, V2)
-    world.registry.group_policies |= {"pumps": ["pumps-policy"], "valves": ["valves-policy"], "site-4": []}
-    world.registry.groups |= {V1: ["pumps", "site-4"], V2: ["valves", "site-4"]}
-    first, second = world.devices[V1], world.devices[V2]
-    world.registry.attached.remove((second.certificate, V2))
-    del world.certificates.stored[second.certificate]
-    second.certificate = first.certificate
-    world.registry.attached.append((second.certificate, V2))
-    return Scene(world, rights_of(world))
+def _operator(command: str) -> Invocation:
+    return lambda play: operator(command, play.world.cases[0].id)(play)
 
 
-def _violation(thing: str) -> Finding:
-    return a_finding(thing, id=f"violation of {thing}", kind="aws:num-messages-sent")
+def _pair(name: str, scene: Callable[[], Scene], *invocations: Invocation) -> Pair:
+    return Pair(name, scene, invocations)
 
 
-def _contain(scene: Scene, *things: str) -> None:
-    for thing in things:
-        scene.world.report(_violation(thing))
-        assert case_of(scene.world, thing) is not None
+_ONE = respond(THING)
+_TURN = respond(CAMPAIGN)
+_BOTH = (respond(V1), respond(V2))
 
-
-def case_of(world: World, thing: str) -> str:
-    """Return the case that contains a thing."""
-    (case,) = [case for case in world.cases if case.thing == thing and case.state is CaseState.CONTAINED]
-    return case.id
-
-
-def _decide(scene: Scene, thing: str, decision: str) -> None:
-    case = case_of(scene.world, thing)
-    send_decision(
-        scene.world.context.ports.queue,
-        thing=thing,
-        decision=decision,
-        case_id=case,
-        who="dana",
-        why="",
-        request=f"{decision} of {thing}",
-    )
-
-
-def _re_keyed(scene: Scene, *things: str) -> None:
-    """Let contained things be released with new certificates, as far as the ends of their jobs, which wait."""
-    world = scene.world
-    for thing in things:
-        world.order("release", case_of(world, thing))
-    for job in world.jobs.of(ROTATE_CERTIFICATE):
-        thing = world.jobs.started[job].thing
-        device = world.devices[thing]
-        world.jobs.move(job, "IN_PROGRESS", thing)
-        assert device.create()[0] == "accepted"
-        assert device.confirm()[0] == "accepted"
-        world.jobs.move(job, "SUCCEEDED", thing)
-    for event in world.jobs.events:
-        track(event, world.context)
-    world.jobs.events.clear()
-
-
-def _release_and_quarantine() -> Scene:
-    scene = _sharing()
-    _contain(scene, V1)
-    _decide(scene, V1, KEEPING)
-    find(scene.world, _violation(V2))
-    return scene
-
-
-def _release_and_release() -> Scene:
-    scene = _sharing()
-    _contain(scene, V1, V2)
-    _decide(scene, V1, KEEPING)
-    _decide(scene, V2, KEEPING)
-    return scene
-
-
-def _quarantine_and_quarantine() -> Scene:
-    scene = _sharing()
-    find(scene.world, _violation(V1))
-    find(scene.world, _violation(V2))
-    return scene
-
-
-def _rotation_end_and_quarantine() -> Scene:
-    scene = _sharing()
-    _contain(scene, V1)
-    _re_keyed(scene, V1)
-    find(scene.world, _violation(V2))
-    return scene
-
-
-def _rotation_end_and_release() -> Scene:
-    scene = _sharing()
-    _contain(scene, V1, V2)
-    _re_keyed(scene, V1)
-    _decide(scene, V2, KEEPING)
-    return scene
-
-
-def _rotation_end_twice() -> Scene:
-    scene = _sharing()
-    _contain(scene, V1, V2)
-    _re_keyed(scene, V1, V2)
-    return scene
-
-
-PAIRS = (
-    Pair("release x quarantine of the other", _release_and_quarantine, (respond(V1), respond(V2))),
-    Pair("release x release of the other", _release_and_release, (respond(V1), respond(V2))),
-    Pair("quarantine x quarantine of the other", _quarantine_and_quarantine, (respond(V1), respond(V2))),
-    Pair("end of rotation x quarantine of the other", _rotation_end_and_quarantine, (respond(V1), respond(V2))),
-    Pair("end of rotation x release of the other", _rotation_end_and_release, (respond(V1), respond(V2))),
-    Pair("end of rotation x end of the other", _rotation_end_twice, (respond(V1), respond(V2))),
+SHARED = (
+    _pair("release x quarantine of the other", scenes.release_and_quarantine, *_BOTH),
+    _pair("release x release of the other", scenes.release_and_release, *_BOTH),
+    _pair("quarantine x quarantine of the other", scenes.quarantine_and_quarantine, *_BOTH),
+    _pair("end of a release's rotation x quarantine of the other", scenes.rotation_end_and_quarantine, *_BOTH),
+    _pair("end of a release's rotation x release of the other", scenes.rotation_end_and_release, *_BOTH),
+    _pair("end of a release's rotation x that of the other", scenes.rotation_end_and_rotation_end, *_BOTH),
+    _pair("create x quarantine of the other", scenes.create_and_quarantine, create(V1), respond(V2)),
+    _pair("confirm x quarantine of the other", scenes.confirm_and_quarantine, confirm(V1), respond(V2)),
+    _pair("end of a renewal x quarantine of the other", scenes.renewal_end_and_quarantine, *_BOTH),
+    _pair("end of a renewal x that of the other", scenes.renewal_end_and_renewal_end, *_BOTH),
+    _pair("release with a new certificate x quarantine of the other", scenes.full_release_and_quarantine, *_BOTH),
+    _pair("another finding x release of the other", scenes.found_again_and_release, *_BOTH),
+    _pair("create of a release x quarantine of the other", scenes.releasing_create_and_quarantine, create(V1), respond(V2)),
+    _pair("create of a release x release of the other", scenes.releasing_create_and_release, create(V1), respond(V2)),
 )
+"""Two things on one certificate."""
+
+SAME = (
+    _pair("quarantine x create", scenes.renewing_and_quarantine, _ONE, create(THING)),
+    _pair("quarantine x confirm", scenes.issued_and_quarantine, _ONE, confirm(THING)),
+    _pair("quarantine x job over", scenes.ended_and_quarantine, _ONE, job_over(THING)),
+    _pair("quarantine x sweep", scenes.ended_and_quarantine, _ONE, sweeping()),
+    _pair("job timed out x create", scenes.over_before_create, _ONE, create(THING)),
+    _pair("job timed out x confirm", scenes.over_before_confirm, _ONE, confirm(THING)),
+    _pair("deadline x create", scenes.due_before_create, _ONE, create(THING)),
+    _pair("deadline x confirm", scenes.due_before_confirm, _ONE, confirm(THING)),
+    _pair("sweep x confirm", scenes.past_deadline, sweeping(), confirm(THING)),
+    _pair("sweep x job over", scenes.ended_past_deadline, sweeping(), job_over(THING)),
+    _pair("create x the same create", scenes.renewing, create(THING), create(THING)),
+    _pair("create again x confirm", scenes.issued, create(THING), confirm(THING)),
+    _pair("confirm x the same confirm", scenes.issued, confirm(THING), confirm(THING)),
+    _pair("second disconnect x create", scenes.releasing_and_second_disconnect, _ONE, create(THING)),
+    _pair("second disconnect x confirm", scenes.released_issued_and_second_disconnect, _ONE, confirm(THING)),
+    _pair("second disconnect x operator releases", scenes.second_disconnect, _ONE, _operator("release")),
+    _pair("another finding x create of a release", scenes.released_and_found_again, _ONE, create(THING)),
+    _pair("another finding x confirm of a release", scenes.released_issued_and_found_again, _ONE, confirm(THING)),
+    _pair("release x create of the renewal before", scenes.release_after_renewal, _ONE, create(THING)),
+    _pair("release x device begins", scenes.release, _ONE, take_up(THING)),
+    _pair("release x operator releases", scenes.release_keeping, _ONE, _operator(scenes.KEEPING)),
+    _pair("end of a release x create again", scenes.release_ends, _ONE, create(THING)),
+    _pair("release timed out x confirm", scenes.release_fails, _ONE, confirm(THING)),
+    _pair("approve x operator rejects", scenes.to_approve, _ONE, _operator("dismiss")),
+)
+"""One thing, through different functions; two messages of its group on the case queue never run at once."""
+
+CAMPAIGNS = (
+    _pair("campaign x quarantine", scenes.turn_and_quarantine, _TURN, _ONE),
+    _pair("campaign x release", scenes.turn_and_release, _TURN, _ONE),
+    _pair("campaign x create", scenes.turn_and_create, _TURN, create(THING)),
+    _pair("campaign x confirm", scenes.turn_and_confirm, _TURN, confirm(THING)),
+    _pair("campaign x end of its job", scenes.turn_and_end, _TURN, _ONE),
+    _pair("campaign x device begins", scenes.turn_and_quarantine, _TURN, take_up(THING)),
+    _pair("quarantine x create for a campaign", scenes.asked_and_quarantine, _ONE, create(THING)),
+    _pair("quarantine x confirm for a campaign", scenes.asked_issued_and_quarantine, _ONE, confirm(THING)),
+)
+
+PAIRS = (*SHARED, *SAME, *CAMPAIGNS)
+
+THREES = (
+    _pair(
+        "quarantine x release x create, on one certificate",
+        scenes.quarantine_release_and_create,
+        *(respond(V3), respond(V2), create(V1)),
+    ),
+    _pair("quarantine x release x sweep", scenes.quarantine_release_and_sweep, respond(V2), respond(V1), sweeping()),
+    _pair("campaign x quarantine x confirm", scenes.turn_quarantine_and_confirm, _TURN, _ONE, confirm(THING)),
+)
+"""Three at a time."""
 
 
 @cache

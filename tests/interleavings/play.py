@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
+from random import Random
 from typing import Any
 
 from tests.fakes import OPERATOR, FakeDevice, World
 from tests.faults.queues import Queue, queues
+from tests.interleavings.old_answers import OldAnswers
 from tests.interleavings.scheduler import Relay, Schedule
 from tests.port_wire import Wire, wired
 from warden.core.errors import Refused
@@ -130,6 +132,12 @@ class Play:
         self.wire.relay = None
         return relay.calls
 
+    def answer_late(self, chance: Random) -> OldAnswers:
+        """Let the lists of AWS IoT be behind from now on."""
+        old = OldAnswers(self.world, chance)
+        self.wire.answer = old.answer
+        return old
+
     def deliver(self, name: str, group: str = "") -> None:
         """Hand out the first message of a queue, or of a group of it, to its function."""
         queue = self.queues[name]
@@ -210,15 +218,19 @@ class Play:
                 sweep(self.world.context)
 
     def _anything_done(self) -> bool:
-        for event in self.world.jobs.events:
-            self.queues[EVENTS].send(json.dumps(event), self.clock())
-        self.world.jobs.events.clear()
+        self.take_events()
         for name, queue in self.queues.items():
             message = queue.receivable(self.clock())
             if message is not None:
                 self.deliver(name, message.group)
                 return True
         return any([self._act(agent) for agent in self.agents.values()])
+
+    def take_events(self) -> None:
+        """Queue what IoT Jobs reports."""
+        for event in self.world.jobs.events:
+            self.queues[EVENTS].send(json.dumps(event), self.clock())
+        self.world.jobs.events.clear()
 
     def _next_moment(self) -> datetime | None:
         """Return when something may happen next: a message is visible again, or a sweep finds something due."""
@@ -274,24 +286,22 @@ class Play:
 
     def is_let_in(self, thing: str, certificate: str) -> bool:
         """Check whether a device can connect with a certificate as this thing, and do anything at all."""
-        stored = self.world.certificates.stored.get(certificate)
-        return (
-            stored is not None
-            and stored.status == "ACTIVE"
-            and bool(stored.policies)
-            and (certificate, thing) in self.world.registry.attached
-        )
+        return self._is_valid(thing, certificate) and bool(self.world.certificates.stored[certificate].policies)
 
     def _seen(self, name: str, _args: tuple[Any, ...]) -> None:
-        """Note who is locked out by a call that was just made."""
+        """Note who has no certificate any more by a call that was just made: that cannot be taken back."""
         if not name.startswith("certificates."):
             return
         for thing, agent in self.agents.items():
             held = (agent.device.certificate, agent.device.candidate)
-            if not any(self.is_let_in(thing, each) for each in held):
-                found = f"{thing} has no certificate that lets it in, after {name}"
+            if not any(self._is_valid(thing, each) for each in held):
+                found = f"{thing} has no certificate that is ACTIVE and attached, after {name}"
                 if found not in self.broken:
                     self.broken.append(found)
+
+    def _is_valid(self, thing: str, certificate: str) -> bool:
+        stored = self.world.certificates.stored.get(certificate)
+        return stored is not None and stored.status == "ACTIVE" and (certificate, thing) in self.world.registry.attached
 
     @property
     def parked(self) -> list[Parked]:
@@ -368,8 +378,21 @@ def confirm(thing: str) -> Invocation:
     """Return the run that answers a device which has come back over its new certificate."""
 
     def run(play: Play) -> None:
-        play.ask(thing, "certificate/confirm", {}, play.agents[thing].device.candidate)
+        device = play.agents[thing].device
+        play.ask(thing, "certificate/confirm", {}, device.candidate or device.certificate)
         play.deliver(REQUESTS)
+
+    return run
+
+
+def take_up(thing: str) -> Invocation:
+    """Return a device that begins with a job as soon as it is there, and the run that answers its first request."""
+
+    def run(play: Play) -> None:
+        for job_id, job in play.world.jobs.started.items():
+            if thing in job.executions and job.executions[thing].status == "QUEUED":
+                play.world.jobs.move(job_id, "IN_PROGRESS", thing)
+                create(thing)(play)
 
     return run
 
@@ -378,9 +401,9 @@ def job_over(thing: str) -> Invocation:
     """Return the run that is told of the end of a thing's job."""
 
     def run(play: Play) -> None:
-        (event,) = [each for each in play.world.jobs.events if each["thingArn"].endswith(f"/{thing}")]
-        play.world.jobs.events.remove(event)
-        play.queues[EVENTS].send(json.dumps(event), play.clock())
+        mine = [each for each in play.world.jobs.events if each["thingArn"].endswith(f"/{thing}")]
+        assert mine, "the scene has no event"
+        play.take_events()
         play.deliver(EVENTS)
 
     return run

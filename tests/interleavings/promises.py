@@ -49,6 +49,22 @@ def broken(play: Play, had: Mapping[str, Rights]) -> list[str]:
     ]
 
 
+def said_too_early(play: Play) -> list[str]:
+    """List what is not so just after the invocations although the ledger says it; a failed one is not at its end yet."""
+    if play.failures:
+        return []
+    found = []
+    for thing in play.agents:
+        containment = read_containment(play.world.ledger, thing)
+        if containment is None or containment.state is not ContainmentState.CONTAINED:
+            continue
+        for certificate in play.world.active_certificates(thing):
+            policies = play.world.certificates.stored[certificate].policies
+            if policies != [RESTRICTED_POLICY]:
+                found.append(f"{thing} is said to be contained, and {certificate[:6]} has {policies}")
+    return found
+
+
 def _containment(world: World, thing: str) -> Containment | None:
     containment = read_containment(world.ledger, thing)
     return containment if containment is not None and containment.is_active else None

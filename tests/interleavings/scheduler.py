@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import permutations
+from random import Random
 from threading import Lock, Thread
 from typing import NamedTuple
 
@@ -123,3 +125,21 @@ def with_two_switches(lengths: Sequence[int]) -> Iterator[Schedule]:
         for calls in range(1, lengths[first]):
             for others in range(1, lengths[other]):
                 yield Schedule((Turn(first, calls), Turn(other, others)), (first, other))
+
+
+def of_three(lengths: Sequence[int]) -> Iterator[Schedule]:
+    """List those of three in which two are switched: A k calls, B l calls, C to its end, then A and B, or B and A."""
+    for first, second, third in permutations(range(3)):
+        for calls in range(1, lengths[first]):
+            for others in range(1, lengths[second]):
+                turns = (Turn(first, calls), Turn(second, others))
+                yield Schedule(turns, (third, first, second))
+                yield Schedule(turns, (third, second, first))
+
+
+def at_random(lengths: Sequence[int], chance: Random) -> Schedule:
+    """Return a schedule of any two or more with up to three switches."""
+    everybody = list(range(len(lengths)))
+    turns = [Turn(who, chance.randint(1, lengths[who])) for who in chance.choices(everybody, k=chance.randint(0, 3))]
+    chance.shuffle(everybody)
+    return Schedule(tuple(turns), tuple(everybody))

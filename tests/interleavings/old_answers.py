@@ -1,0 +1,110 @@
+"""AWS IoT that answers with what was: its lists are behind by some writes, and a later one may be older than an earlier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, NamedTuple
+
+from tests.fakes import World
+from warden.core.ports import Execution, Thing
+
+MOST_WRITES = 6
+MOST_TIME = timedelta(minutes=6)
+
+
+class Shown(NamedTuple):
+    """What the lists of AWS IoT show at a moment."""
+
+    groups: Mapping[str, Sequence[str]]
+    attached: Sequence[tuple[str, str]]
+    policies: Mapping[str, Sequence[str]]
+    executions: Mapping[tuple[str, str], tuple[str, Mapping[str, str]]]
+
+
+@dataclass
+class OldAnswers:
+    """Answers each list by chance with what is, or with what was up to six writes and six minutes ago."""
+
+    world: World
+    chance: Random
+    old: int = 0
+
+    def __post_init__(self) -> None:
+        self._history: list[tuple[datetime, Shown]] = [(self.world.clock(), self._shown())]
+
+    def answer(self, name: str, real: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Make a call. Whatever has changed, whoever did it, is a write."""
+        self._note()
+        read = _READS.get(name)
+        if read is not None:
+            return read(self._choose(), real, args, named)
+        answer = real(*args, **named)
+        self._note()
+        return answer
+
+    def _note(self) -> None:
+        shown = self._shown()
+        if shown != self._history[-1][1]:
+            self._history.append((self.world.clock(), shown))
+
+    def _choose(self) -> Shown:
+        """Choose among what was shown until at most six minutes ago; one answer in two is new."""
+        oldest = self.world.clock() - MOST_TIME
+        until = [at for at, _ in self._history[1:]]
+        behind = 0
+        while behind < min(MOST_WRITES, len(until)) and until[-1 - behind] >= oldest:
+            behind += 1
+        behind = self.chance.randint(1, behind) if behind and self.chance.random() < 0.5 else 0
+        self.old += behind > 0
+        return self._history[-1 - behind][1]
+
+    def _shown(self) -> Shown:
+        world = self.world
+        return Shown(
+            groups={thing: tuple(groups) for thing, groups in world.registry.groups.items()},
+            attached=tuple(world.registry.attached),
+            policies={name: tuple(stored.policies) for name, stored in world.certificates.stored.items()},
+            executions={
+                (job_id, thing): (execution.status, dict(execution.details))
+                for job_id, job in world.jobs.started.items()
+                for thing, execution in job.executions.items()
+            },
+        )
+
+
+type _Read = Callable[[Shown, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+
+
+def _thing(shown: Shown, real: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> Thing | None:
+    thing: Thing | None = real(*args, **named)
+    return thing and replace(thing, groups=shown.groups.get(thing.name, ()))
+
+
+def _certificates_of(shown: Shown, _real: object, args: tuple[Any, ...], _named: object) -> list[str]:
+    return [certificate for certificate, thing in shown.attached if thing == args[0]]
+
+
+def _things_of(shown: Shown, _real: object, args: tuple[Any, ...], _named: object) -> list[str]:
+    return [thing for certificate, thing in shown.attached if certificate == args[0]]
+
+
+def _policies_of(shown: Shown, _real: object, args: tuple[Any, ...], _named: object) -> list[str]:
+    return list(shown.policies.get(args[0], ()))
+
+
+def _execution(shown: Shown, _real: object, args: tuple[Any, ...], _named: object) -> Execution | None:
+    found = shown.executions.get((args[0], args[1]))
+    return Execution(found[0], dict(found[1])) if found else None
+
+
+_READS: Mapping[str, _Read] = {
+    "registry.thing": _thing,
+    "registry.certificates_of": _certificates_of,
+    "registry.things_of": _things_of,
+    "certificates.policies_of": _policies_of,
+    "jobs.execution": _execution,
+}
+"""Reads of the registry, of what is attached, and of executions of jobs. DescribeCertificate is not among them."""
