@@ -96,12 +96,12 @@ checkers: set-up
 # into the table of runs in docs/reliability.md.
 NIGHTLY := WARDEN_NIGHTLY=1 WARDEN_MODEL=big
 .PHONY: nightly
-nightly: set-up  ## What takes too long for every run: every fault, pairs of them, big storms, big models (under 100 minutes)
+nightly: set-up  ## What takes too long for every run: every fault, pairs of them, two switches, big storms and models (under 100 minutes)
 	@date -u
 	$(NIGHTLY) timeout 20m $(BIN)/python -m pytest --timeout=0 tests/e2e/test_storm.py
 	FAULT_POINTS=all timeout 15m $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal --timeout=0 --no-cov tests/faults/test_faults.py
 	$(NIGHTLY) FAULT_POINTS=pairs timeout 65m $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal --timeout=0 \
-	  --durations=10 tests/model tests/faults/test_faults.py
+	  --durations=10 tests/model tests/faults/test_faults.py tests/interleavings
 	@date -u
 
 .PHONY: check-model

@@ -113,16 +113,23 @@ TRIED, PLAYED, BROKEN = "fault points tried", "fault points played to the end", 
 LEFT = "fault points left to make nightly"
 """What the tests of tests/faults count; summed up here, for with several workers pytest reads no conftest but this."""
 
+SCHEDULES, MISTIMED = "schedules tried", "schedules broken"
+"""What the tests of tests/interleavings count; those that are known to break are expected to fail."""
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Add up what the tests counted, in whichever worker they ran."""
-    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])]
+    outcomes = ("passed", "failed", "xfailed")
+    reports = [report for outcome in outcomes for report in terminalreporter.stats.get(outcome, [])]
     counted = [dict(report.user_properties) for report in reports if getattr(report, "when", "") == "call"]
-    tried, played, broken, left = (
-        sum(int(str(each.get(name, 0))) for each in counted) for name in (TRIED, PLAYED, BROKEN, LEFT)
+    tried, played, broken, left, schedules, mistimed = (
+        sum(int(str(each.get(name, 0))) for each in counted)
+        for name in (TRIED, PLAYED, BROKEN, LEFT, SCHEDULES, MISTIMED)
     )
     if tried:
         terminalreporter.write_line(
             f"fault points: {tried:,} tried, {broken:,} broken; {tried - played:,} left what an earlier one had left;"
             f" {left:,} left to make nightly"
         )
+    if schedules:
+        terminalreporter.write_line(f"interleavings: {schedules:,} schedules tried, {mistimed:,} broken")

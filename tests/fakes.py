@@ -165,9 +165,8 @@ class FakeLedger:
             self.records[put.key] = json.dumps({**put.record, "version": put.seen + 1})
 
     def partition(self, partition: str, *, prefix: str = "") -> Iterator[Found]:
-        for key in sorted(self.records):
-            if key.partition == partition and key.sort.startswith(prefix):
-                yield Found(key, _record(self.records[key]))
+        listed = [key for key in sorted(self.records) if key.partition == partition and key.sort.startswith(prefix)]
+        return iter([Found(key, _record(self.records[key])) for key in listed])
 
     def find(
         self, index: Index, value: str, *, until: str | None = None, newest_first: bool = False
@@ -377,11 +376,11 @@ class FakeCertificates:
             self.stored[certificate_id].status = "INACTIVE"
             self.stored[certificate_id].changed_at = self._clock()
 
-    def issue(self, csr: str, thing: str) -> Certificate:  # noqa: ARG002 - a real one may put it into the subject
+    def issue(self, csr: str, thing: str) -> Certificate:
         self.issued += 1
         self.asked.append(csr)
         pem = _certificate_for(csr)
-        certificate_id = sha256(f"{pem} {self.issued}".encode()).hexdigest()
+        certificate_id = sha256(f"{thing} {self.issued}".encode()).hexdigest()  # not the key's: that differs each time
         self.stored[certificate_id] = _StoredCertificate(pem, "INACTIVE", self._clock().replace(microsecond=0))
         return Certificate(id=certificate_id, status="INACTIVE", pem=pem)
 

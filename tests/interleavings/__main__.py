@@ -1,4 +1,4 @@
-"""Try the pairs whose names have a word: `python -m tests.interleavings [--switches 2 | --old RUNS | --trace SCHEDULE] [word]`."""
+"""Try the pairs named so: `python -m tests.interleavings [--switches 2] [--old RUNS] [--three] [part of a name]`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AWS IoT that answers with what was: its lists are behind by some writes, and a later one may be older than an earlier."""
+"""AWS IoT that answers with what was: lists are some writes behind, and a later one may be older than an earlier."""
 
 from __future__ import annotations
 

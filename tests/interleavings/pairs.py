@@ -8,7 +8,7 @@ from functools import cache
 
 from tests.fakes import THING
 from tests.interleavings import scenes
-from tests.interleavings.play import Invocation, Play, confirm, create, job_over, operator, respond, sweeping, take_up
+from tests.interleavings.play import Invocation, confirm, create, job_over, operator, respond, sweeping, take_up
 from tests.interleavings.scenes import V1, V2, V3, Scene
 
 CAMPAIGN = "campaign"
@@ -49,7 +49,9 @@ SHARED = (
     _pair("end of a renewal x that of the other", scenes.renewal_end_and_renewal_end, *_BOTH),
     _pair("release with a new certificate x quarantine of the other", scenes.full_release_and_quarantine, *_BOTH),
     _pair("another finding x release of the other", scenes.found_again_and_release, *_BOTH),
-    _pair("create of a release x quarantine of the other", scenes.releasing_create_and_quarantine, create(V1), respond(V2)),
+    _pair(
+        "create of a release x quarantine of the other", scenes.releasing_create_and_quarantine, create(V1), respond(V2)
+    ),
     _pair("create of a release x release of the other", scenes.releasing_create_and_release, create(V1), respond(V2)),
 )
 """Two things on one certificate."""

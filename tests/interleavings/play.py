@@ -6,7 +6,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
@@ -224,7 +224,8 @@ class Play:
             if message is not None:
                 self.deliver(name, message.group)
                 return True
-        return any([self._act(agent) for agent in self.agents.values()])
+        acted = [self._act(agent) for agent in self.agents.values()]
+        return True in acted
 
     def take_events(self) -> None:
         """Queue what IoT Jobs reports."""
@@ -322,14 +323,21 @@ class Play:
                 world.registry.groups,
                 world.registry.attached,
                 sorted(world.registry.exclusive),
-                {name: (each.status, each.policies, each.changed_at) for name, each in world.certificates.stored.items()},
+                {
+                    name: (each.status, each.policies, each.changed_at)
+                    for name, each in world.certificates.stored.items()
+                },
                 {name: job.executions for name, job in world.jobs.started.items()},
                 world.jobs.events,
-                [[(each.body, each.group, each.visible_at, each.receives) for each in queue.waiting + queue.parked]
-                 for queue in self.queues.values()],
+                [
+                    [(each.body, each.group, each.visible_at, each.receives) for each in queue.waiting + queue.parked]
+                    for queue in self.queues.values()
+                ],
                 [queue.seen for queue in self.queues.values()],
-                [(agent.asks, agent.refused, agent.confirmed, agent.device.certificate, agent.device.candidate)
-                 for agent in self.agents.values()],
+                [
+                    (agent.asks, agent.refused, agent.confirmed, agent.device.certificate, agent.device.candidate)
+                    for agent in self.agents.values()
+                ],
                 sorted(world.connections.open),
                 self.broken,
             )

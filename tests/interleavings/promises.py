@@ -50,7 +50,7 @@ def broken(play: Play, had: Mapping[str, Rights]) -> list[str]:
 
 
 def said_too_early(play: Play) -> list[str]:
-    """List what is not so just after the invocations although the ledger says it; a failed one is not at its end yet."""
+    """List what the ledger says and is not so just after the invocations; one that failed is not at its end yet."""
     if play.failures:
         return []
     found = []

@@ -7,11 +7,11 @@ else, so that a schedule is the same run each time. Nothing sleeps and nothing r
 from __future__ import annotations
 
 import sys
+from _thread import LockType, allocate_lock, start_new_thread
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from random import Random
-from threading import Lock, Thread
 from typing import NamedTuple
 
 _TO_ITS_END = sys.maxsize
@@ -50,16 +50,18 @@ def _letter(who: int) -> str:
 
 
 class Relay:
-    """One run of a schedule."""
+    """One run of a schedule. The invocation that begins has the caller's thread."""
 
     def __init__(self, schedule: Schedule) -> None:
         self._turns = [*schedule.turns, *(Turn(who, _TO_ITS_END) for who in schedule.rest)]
         self._turns.reverse()
+        self._first = self._turns[-1].who
         self._left = 0
         self.running = 0
-        self._batons: list[Lock] = []
-        self._over: list[bool] = []
-        self._all_over = Lock()
+        self._invocations: Sequence[Callable[[], None]] = ()
+        self._batons: dict[int, LockType] = {}
+        self._over: set[int] = set()
+        self._all_over = allocate_lock()
         self._error: BaseException | None = None
         self.calls: list[int] = []
 
@@ -69,18 +71,13 @@ class Relay:
         Raises:
             BaseException: what an invocation let rise, which is a fault of the test: a product's error is its caller's.
         """
+        self._invocations = invocations
         self.calls = [0] * len(invocations)
-        self._over = [False] * len(invocations)
-        self._batons = [Lock() for _ in invocations]
-        threads = [Thread(target=self._run, args=(who, each)) for who, each in enumerate(invocations)]
-        for lock in (self._all_over, *self._batons):
-            lock.acquire()
-        for thread in threads:
-            thread.start()
-        self._hand_over()
         self._all_over.acquire()
-        for thread in threads:
-            thread.join()
+        self.running, self._left = self._turns.pop()
+        self._batons[self._first] = _held()
+        self._run(self._first)
+        self._all_over.acquire()
         if self._error is not None:
             raise self._error
 
@@ -93,23 +90,34 @@ class Relay:
         self._left -= 1
         self.calls[who] += 1
 
-    def _run(self, who: int, invocation: Callable[[], None]) -> None:
-        self._batons[who].acquire()
+    def _run(self, who: int) -> None:
         try:
-            invocation()
+            self._invocations[who]()
         except BaseException as error:  # noqa: BLE001 - raised again where the test waits for it
             self._error = error
-        self._over[who] = True
+        self._over.add(who)
         self._hand_over()
 
     def _hand_over(self) -> None:
+        """Wake up whose turn is next, or start it. A thread is begun only here: two waits for one are saved."""
         while self._turns:
             turn = self._turns.pop()
-            if not self._over[turn.who]:
-                self.running, self._left = turn
+            if turn.who in self._over:
+                continue
+            self.running, self._left = turn
+            if turn.who in self._batons:
                 self._batons[turn.who].release()
-                return
+            else:
+                self._batons[turn.who] = _held()
+                start_new_thread(self._run, (turn.who,))
+            return
         self._all_over.release()
+
+
+def _held() -> LockType:
+    lock = allocate_lock()
+    lock.acquire()
+    return lock
 
 
 def with_one_switch(lengths: Sequence[int]) -> Iterator[Schedule]:
