@@ -48,6 +48,7 @@ def lengths_of(pair: Pair) -> Sequence[int]:
         order = (first, *(each for each in range(len(calls)) if each != first))
         play = Play(copy_of(scene_of(pair).world))
         calls = [max(both) for both in zip(calls, play.race(pair.invocations, Schedule((), order)), strict=True)]
+    assert all(calls), f"an invocation of {pair.name} does nothing: {calls}"
     return calls
 
 

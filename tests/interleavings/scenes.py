@@ -441,8 +441,8 @@ def turn_and_end() -> Scene:
 
 def quarantine_release_and_create() -> Scene:
     """Three things on one certificate: V1 is being renewed, V2 is to be released, V3 to be contained."""
-    scene = _decided(_contained(_sharing(V3), V2), V2)
-    return _found(_renewing(scene, V1), V3)
+    scene = _contained(_renewing(_sharing(V3), V1), V2)
+    return _found(_decided(scene, V2), V3)
 
 
 def quarantine_release_and_sweep() -> Scene:

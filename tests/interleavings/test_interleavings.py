@@ -6,7 +6,7 @@ One switch in every run. At night (WARDEN_NIGHTLY=1) two, and more runs in which
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 import pytest
@@ -17,18 +17,20 @@ from tests.interleavings.known import OLD_ANSWERS, ONE_SWITCH, THREE_AT_A_TIME, 
 from tests.interleavings.pairs import PAIRS, THREES, Pair
 
 NIGHTLY = os.environ.get("WARDEN_NIGHTLY", "") == "1"
-_OLD_RUNS = 100 if NIGHTLY else 3
+_OLD_RUNS = 100 if NIGHTLY else 2
 _ONE_OF_THREE = 1 if NIGHTLY else 101
 """Prime to the lengths of the invocations, so that each is switched everywhere."""
 
 type Count = Callable[[str, object], None]
 
 
-def _known(pairs: Sequence[Pair], broken: Mapping[str, str]) -> Iterator[object]:
+def _known(pairs: Sequence[Pair], broken: Mapping[str, str]) -> list[object]:
     """Mark the pairs that are known to break: they fail this suite when they do not break any more."""
-    for pair in pairs:
-        why = f"known: {broken[pair.name]} break a promise" if pair.name in broken else ""
-        yield pytest.param(pair, id=pair.name, marks=[pytest.mark.xfail(reason=why, strict=True)] if why else [])
+    return [pytest.param(pair, id=pair.name, marks=_marks(broken.get(pair.name, ""))) for pair in pairs]
+
+
+def _marks(known: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.xfail(reason=f"known: {known} break a promise", strict=True)] if known else []
 
 
 def _judge(tried: Tried, record_property: Count) -> None:
