@@ -18,7 +18,7 @@ from tests.interleavings.pairs import PAIRS, THREES, Pair
 
 NIGHTLY = os.environ.get("WARDEN_NIGHTLY", "") == "1"
 _OLD_RUNS = 100 if NIGHTLY else 2
-_ONE_OF_THREE = 1 if NIGHTLY else 101
+_ONE_OF_THREE = 1 if NIGHTLY else 307
 """Prime to the lengths of the invocations, so that each is switched everywhere."""
 
 type Count = Callable[[str, object], None]
