@@ -1,4 +1,4 @@
-"""Try the pairs named so: `python -m tests.interleavings [--switches 2] [--old RUNS] [--three] [part of a name]`."""
+"""Try the pairs named so: `python -m tests.interleavings [--switches 2] [--old RUNS] [part of a name]`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from itertools import islice
 
 from tests.interleavings.engine import (
     Tried,
@@ -26,6 +27,7 @@ def main() -> None:
     parser.add_argument("--switches", type=int, choices=(1, 2), default=1)
     parser.add_argument("--old", type=int, default=0, metavar="RUNS", help="runs at random with answers that are old")
     parser.add_argument("--three", action="store_true", help="three invocations at a time")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only each Nth schedule")
     asked = parser.parse_args()
     pairs: Sequence[Pair] = THREES if asked.three else PAIRS
     schedules = broken = 0
@@ -43,9 +45,8 @@ def main() -> None:
 def _try(pair: Pair, asked: argparse.Namespace) -> Tried:
     if asked.old:
         return attempt_with_old_answers(pair, asked.old)
-    if asked.three:
-        return attempt(pair, of_three(pair))
-    return attempt(pair, one_switch(pair) if asked.switches == 1 else two_switches(pair))
+    schedules = of_three if asked.three else one_switch if asked.switches == 1 else two_switches
+    return attempt(pair, islice(schedules(pair), 0, None, asked.every))
 
 
 if __name__ == "__main__":

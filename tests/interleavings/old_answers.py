@@ -36,7 +36,7 @@ class OldAnswers:
         self._history: list[tuple[datetime, Shown]] = [(self.world.clock(), self._shown())]
 
     def answer(self, name: str, real: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """Make a call. Whatever has changed, whoever did it, is a write."""
+        """Make a call. Every change, of the service or of others, is a write."""
         self._note()
         read = _READS.get(name)
         if read is not None:
