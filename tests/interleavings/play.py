@@ -248,7 +248,7 @@ class Play:
         return self.clock() == _next_sweep(self.clock())
 
     def _act(self, agent: Agent) -> bool:
-        """Let a device go on with the jobs it has; a device that waits for an answer does nothing else."""
+        """Let a device continue the jobs it has; a device that waits for an answer does nothing else."""
         thing = agent.device.thing
         working = [
             job_id
@@ -406,7 +406,7 @@ def take_up(thing: str) -> Invocation:
 
 
 def job_over(thing: str) -> Invocation:
-    """Return the run that is told of the end of a thing's job."""
+    """Return the run that gets the event of the end of a thing's job."""
 
     def run(play: Play) -> None:
         mine = [each for each in play.world.jobs.events if each["thingArn"].endswith(f"/{thing}")]

@@ -148,7 +148,7 @@ def _releasing(scene: Scene, *things: str) -> Scene:
 
 
 def _issued(scene: Scene, *things: str) -> Scene:
-    """Give devices their new certificates."""
+    """Let devices ask for their new certificates and get them."""
     for thing in things:
         assert scene.world.devices[thing].create()[0] == "accepted"
     return scene
