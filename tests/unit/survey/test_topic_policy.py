@@ -50,6 +50,9 @@ def when(operator: str, key: str, *wanted: str) -> dict[str, Any]:
         ([{**ALLOW, "Resource": f"{ALERTS}-2"}], P.NOT_NAMED),
         ([{**DEFAULT, **when("StringEquals", "AWS:SourceOwner", "210987654321")}], P.NOT_NAMED),
         ([ALLOW, DENY], P.DENIED),
+        ([ALLOW, {**DENY, "Principal": {"AWS": "arn:aws:iam::123456789012:root"}}], P.DENIED),
+        ([ALLOW, {**DENY, "Principal": {"AWS": "123456789012"}}], P.DENIED),
+        ([ALLOW, {**DENY, "Principal": {"AWS": "arn:aws:iam::210987654321:root"}}], P.ALLOWED),
         ([ALLOW, {**DENY, **when("ArnNotEquals", "aws:PrincipalArn", OTHER)}], P.DENIED),
         ([ALLOW, {**DENY, **when("ArnNotLike", "aws:PrincipalArn", OTHER, ALERT_ROLE)}], P.ALLOWED),
         ([ALLOW, {**DENY, **when("StringNotEquals", "aws:PrincipalAccount", "210987654321")}], P.DENIED),
@@ -78,3 +81,11 @@ def test_the_policy_of_the_baselines_topic() -> None:
 @pytest.mark.parametrize("broken", ["", "no JSON", "[]", "{}", "null"])
 def test_a_policy_that_cannot_be_read_is_uncertain(broken: str) -> None:
     assert may_publish(broken, ALERT_ROLE, ALERTS) is P.UNCERTAIN
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["text", None, {**DENY, "Principal": "text"}, {**DENY, "Principal": None}, {**DENY, "Condition": ["text"]}],
+)
+def test_a_statement_of_another_form_is_uncertain(statement: Any) -> None:
+    assert may_publish(policy(ALLOW, statement), ALERT_ROLE, ALERTS) is P.UNCERTAIN

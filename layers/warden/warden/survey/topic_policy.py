@@ -46,8 +46,11 @@ def _matches(policy: str, effect: str, role: str, topic: str) -> Iterator[bool |
         yield None
         return
     for statement in statements:
-        if statement.get("Effect") == effect:
-            yield _is_about(statement, role, topic)
+        try:
+            if statement.get("Effect") == effect:
+                yield _is_about(statement, role, topic)
+        except (AttributeError, TypeError):  # a statement of a form that is not known may be about anything
+            yield None
 
 
 def _is_about(statement: Mapping[str, Any], role: str, topic: str) -> bool | None:
@@ -61,9 +64,20 @@ def _is_about(statement: Mapping[str, Any], role: str, topic: str) -> bool | Non
         return False
     principals = statement.get("Principal", {})
     named = {"*"} if principals == "*" else {str(each) for each in _listed(principals.get("AWS", []))}
-    if not named & {"*", role}:
+    if not named & _names_of(role, statement["Effect"]):
         return False
     return _all_hold(statement.get("Condition", {}), role)
+
+
+def _names_of(role: str, effect: str) -> set[str]:
+    """List the principals by which a statement is about a role. A denial to its account is one to its roles.
+
+    To allow an account only lets the role's own policy decide.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    """
+    partition, account = role.split(":")[1], role.split(":")[4]
+    whole = {account, f"arn:{partition}:iam::{account}:root"} if effect == "Deny" else set()
+    return {"*", role, *whole}
 
 
 def _all_hold(conditions: Mapping[str, Mapping[str, Any]], role: str) -> bool | None:
