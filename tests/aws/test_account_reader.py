@@ -57,6 +57,17 @@ def test_an_endpoint_that_is_not_there_is_an_answer_too(strict: StrictAws, reade
     assert reader.detector() == Unanswered("detector", "EndpointConnectionError")
 
 
+def test_an_answer_that_lacks_something_is_an_answer_too(
+    reader: AwsAccountReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_status(**_: object) -> dict[str, object]:
+        return {}
+
+    monkeypatch.setattr(reader._of.cloudtrail, "get_trail_status", without_status)
+
+    assert reader.trail_status(TRAIL) == Unanswered("trail_status", "no IsLogging")
+
+
 def test_what_was_deleted_since_it_was_listed_is_left_out(strict: StrictAws, reader: AwsAccountReader) -> None:
     checks = frozenset({"LOGGING_DISABLED_CHECK"})
     kept = ScheduledAudit(name="kept", frequency="DAILY", checks=checks)

@@ -112,6 +112,8 @@ def answered[**P, T](read: Callable[P, T]) -> Callable[P, T | Unread]:
             return Denied(action) if code in DENIALS else Unanswered(action, code)
         except BotoCoreError as error:
             return Unanswered(read.__name__, type(error).__name__)
+        except KeyError as error:  # AWS's models call next to nothing of an answer required
+            return Unanswered(read.__name__, f"no {error.args[0]}")
 
     return asked
 
