@@ -274,13 +274,22 @@ def _trail_to_read(facts: Facts) -> dict[str, str]:
     """Name the trail that the account has, for the role that policies are generated with."""
     if is_unread(facts.trails) or not facts.trails:
         return {}
-    trail = _best_trail(facts.trails)
+    trail = _best_trail(_fit_trails(facts, facts.trails) or facts.trails)
     named = {
         "ExistingTrailArn": trail.arn,
         "ExistingTrailBucket": trail.bucket,
         "ExistingTrailKeyArn": trail.key if trail.key.startswith("arn:") else "",
     }
     return {name: value for name, value in named.items() if value}
+
+
+def _fit_trails(facts: Facts, trails: Sequence[Trail]) -> Sequence[Trail]:
+    """List the trails that may be adopted.
+
+    False is an answer: a trail of data events alone. What could not be read is looked at by the owner.
+    """
+    records = facts.trail_records_management
+    return [each for each in trails if each.multi_region and records.get(each.arn, True) is not False]
 
 
 def _best_trail(trails: Sequence[Trail]) -> Trail:
@@ -338,13 +347,7 @@ def _trail(facts: Facts) -> Proposal:
         return _ours(name)
     if is_unread(facts.trails):
         return _unknown(name, facts.trails)
-    # False is an answer: a trail of data events alone. What could not be read is looked at by the owner.
-    fit = [
-        each
-        for each in facts.trails
-        if each.multi_region and facts.trail_records_management.get(each.arn, True) is not False
-    ]
-    if fit:
+    if fit := _fit_trails(facts, facts.trails):
         trail = _best_trail(fit)
         whose = "of the organization" if trail.organization else "of this account"
         why = f"the trail {trail.name} {whose} records every region"

@@ -266,6 +266,19 @@ class TestAFullAccount:
         again = shell.warden("baseline", "plan", "--region", REGION, "--json").json
         assert values(again)["PolicyGenerationMode"] == "create"
 
+    def test_the_trail_that_is_read_is_the_one_that_is_adopted(self, shell: Shell, looking: Looking) -> None:
+        account = full_account()
+        account.trails = {"aside": {"IsMultiRegionTrail": False}, **account.trails}
+        account.trails["organization"]["IsOrganizationTrail"] = False
+        looking(account)
+
+        answer = shell.warden(
+            "baseline", "plan", "--region", REGION, "--json", "--set", "PolicyGenerationMode=create"
+        ).json
+
+        assert "the trail organization" in mode(answer, "TrailMode")["why"]
+        assert answer["parameters"]["ExistingTrailArn"].endswith(":trail/organization")
+
     def test_the_organisation_s_administrator_is_named(self, shell: Shell, looking: Looking) -> None:
         looking(full_account(), administrator="999999999999")
 
