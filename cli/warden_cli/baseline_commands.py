@@ -23,6 +23,9 @@ def show(arguments: Namespace, console: Console) -> Exit:
     """Show the last survey; the exit code says whether anything falls short that nobody has accepted."""
     answer = Service(arguments.url, region=arguments.region, profile=arguments.profile).ask("survey")
     survey = understood(_survey_in, answer)
+    if survey is None and arguments.json:
+        console.out(as_json(answer))
+        return Exit.FOUND
     if survey is None:
         console.print("No survey yet: the first is made within a quarter of an hour of the deployment.")
         return Exit.FOUND

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,14 @@ def test_before_the_first_survey_it_says_so(shell: Shell, operate: Operate) -> N
 
     assert said.code == 5
     assert said.out.startswith("No survey yet")
+
+
+def test_no_survey_yet_is_json_for_a_pipeline(shell: Shell, operate: Operate) -> None:
+    operate.answering("survey", {"survey": None})
+
+    said = shell.warden("baseline", "--json")
+
+    assert (said.code, json.loads(said.out)) == (5, {"survey": None})
 
 
 @pytest.mark.parametrize(
