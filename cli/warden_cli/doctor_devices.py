@@ -173,16 +173,18 @@ def groups(patient: Patient) -> Iterator[Finding]:
     if is_unread(found):
         yield unknown("groups", found)
         return
+    looked_at, dynamic = found
+    looked = f"of all {looked_at} groups" if patient.every else f"of {looked_at} groups looked at"
     yield about(
         "dynamic-groups",
-        found,
+        dynamic,
         "dynamic groups carry policies, which a quarantine cannot take away: no thing can be taken out of such a group",
         "Move their policies to certificates or static groups (aws iot detach-policy).",
-        "no dynamic group carries a policy",
+        f"{looked} no dynamic group carries a policy",
     )
 
 
-def _dynamic_with_policies(patient: Patient) -> Sequence[str]:
+def _dynamic_with_policies(patient: Patient) -> tuple[int, Sequence[str]]:
     iot = patient.session.client("iot", config=CONFIG)
     pages = iot.get_paginator("list_thing_groups").paginate(recursive=True)
     groups = patient.some(each for page in pages for each in page["thingGroups"])
@@ -192,4 +194,4 @@ def _dynamic_with_policies(patient: Patient) -> Sequence[str]:
         for each in groups
         if iot.list_attached_policies(target=each["groupArn"], pageSize=1)["policies"]
     }
-    return [name for name, each in described.items() if each.get("queryString") and name in carrying]
+    return len(groups), [name for name, each in described.items() if each.get("queryString") and name in carrying]

@@ -243,6 +243,15 @@ def test_a_dynamic_group_with_policies_is_found(shell: Shell, healthy: ReadableA
     assert found["says"].endswith(": hot")
 
 
+def test_groups_beyond_the_sample_are_not_said_to_be_well(shell: Shell, healthy: ReadableAccount) -> None:
+    healthy.groups |= {f"a{number:02}": {"thingGroupName": f"a{number:02}"} for number in range(30)}
+
+    found = examined(shell)
+
+    assert found["dynamic-groups"]["says"] == "of 25 groups looked at no dynamic group carries a policy"
+    assert examined(shell, "--all")["dynamic-groups"]["says"].startswith("of all 31 groups ")
+
+
 @pytest.mark.parametrize("action", sorted(ACTIONS - {"sts:GetCallerIdentity"}))
 def test_a_denied_call_is_not_known(action: str, shell: Shell, healthy: ReadableAccount) -> None:
     healthy.denied = {action}
