@@ -559,9 +559,10 @@ def a_job_event(job_id: str, thing: str, status: str, *, operation: str = "", nu
 
 
 class FakeReports:
-    """Reports as the lines of their file."""
+    """Reports as the lines of their file; takes no page while `down`."""
 
     def __init__(self) -> None:
+        self.down = False
         self.kept: dict[str, list[str]] = {}
         self.types: dict[str, str] = {}
 
@@ -570,6 +571,8 @@ class FakeReports:
         return f"s3://evidence/{key}"
 
     def keep_page(self, key: str, text: str, content_type: str) -> None:
+        if self.down:
+            raise NotSent("S3 is down")
         self.kept[key] = text.splitlines()
         self.types[key] = content_type
 

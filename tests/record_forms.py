@@ -393,7 +393,7 @@ LINES: dict[str, dict[str, Form]] = {
         "lacking": each(ID),
     },
     "drift read": {"state": one_of(DriftState), "count": NUMBER},
-    "not everybody could be told": {"owed": each(one_of(Owed))},
+    "not everything could be done": {"owed": each(one_of(Owed))},
     "swept": {"queued": NUMBER},
     "level of the restricted group": {
         "state": one_of(LevelState),

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden import bootstrap
 from warden.core.logging import logger, metrics
-from warden.survey.model import State
+from warden.survey.model import Drift, State, Survey
 from warden.survey.surveys import survey_when_due
 
 _GAUGES = {
@@ -23,26 +23,42 @@ _GAUGES = {
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Survey if it is due, or if `now` says so; the presence of the metrics shows that surveys are made."""
+    """Survey if it is due, or if `now` says so; the presence of the metrics shows that surveys are made.
+
+    Raises:
+        ExceptionGroup: when something failed, after all else is done. The next run does what is owed.
+    """
     surveying = bootstrap.surveying(_page)
     run = survey_when_due(surveying, now=event.get("now") is True)
-    if run.owed:  # the next run, in a quarter of an hour, sends it
-        logger.warning("not everybody could be told", extra={"owed": run.owed})
     if run.survey or run.drift:
         metrics.add_dimension("stack", surveying.settings.event_source)
     if run.drift:
-        count = len(run.drift.differences) + run.drift.left_out
-        metrics.add_metric("PropertiesDrifted", MetricUnit.Count, count)
-        logger.info("drift read", extra={"state": run.drift.state, "count": count})
-    survey = run.survey
-    if survey is None:
-        return {"surveyed": False}
+        _count_drift(run.drift)
+    if run.survey:
+        _count_survey(run.survey)
+    if run.failures:
+        failed = ExceptionGroup("not everything could be done", run.failures)
+        logger.error(failed.message, extra={"owed": run.owed}, exc_info=failed)  # Lambda names only the group
+        raise failed
+    return {"surveyed": True, "wrong": _wrong(run.survey)} if run.survey else {"surveyed": False}
+
+
+def _count_drift(drift: Drift) -> None:
+    count = len(drift.differences) + drift.left_out
+    metrics.add_metric("PropertiesDrifted", MetricUnit.Count, count)
+    logger.info("drift read", extra={"state": drift.state, "count": count})
+
+
+def _count_survey(survey: Survey) -> None:
     for name, state in _GAUGES.items():
         metrics.add_metric(name, MetricUnit.Count, survey.states[state])
     metrics.add_metric("LivenessWrong", MetricUnit.Count, len(survey.wrong))
-    wrong = [each.key for each in survey.wrong]
-    logger.info("account surveyed", extra={"states": dict(survey.states), "wrong": wrong, "lacking": survey.lacking})
-    return {"surveyed": True, "wrong": wrong}
+    states, wrong = dict(survey.states), _wrong(survey)
+    logger.info("account surveyed", extra={"states": states, "wrong": wrong, "lacking": survey.lacking})
+
+
+def _wrong(survey: Survey) -> list[str]:
+    return [each.key for each in survey.wrong]
 
 
 def _page(survey: Mapping[str, Any]) -> str:

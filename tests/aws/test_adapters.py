@@ -207,6 +207,14 @@ class TestAnnouncements:
             stand_in.announcements.publish({"id": "c-1:2"})
 
 
+class TestReports:
+    def test_a_page_that_s3_does_not_take_was_not_sent(self, strict: StrictAws, stand_in: MotoGround) -> None:
+        strict.refuse("PutObject", "AccessDenied")
+
+        with pytest.raises(NotSent, match=r"latest\.json.*AccessDenied"):
+            stand_in.reports.keep_page("reports/baseline/latest.json", "{}", "application/json")
+
+
 class TestSecurityHub:
     @pytest.fixture
     def finding(self) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from functions.survey_account import app
+from tests.aws_stand_in.refusal import Refusal
 from tests.functions.conftest import REGION, Context, Deployment, sample
 from tests.unit.survey.accounts import fill
 from warden import bootstrap
 from warden.aws.account_reader import ACTIONS
-from warden.core.errors import PlanError, PlanFault
+from warden.core.errors import NotSent, PlanError, PlanFault
+from warden.survey.records import Owed
 from warden_pages.survey import survey_page
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")  # of a run that was not due
@@ -98,11 +100,55 @@ def test_what_could_not_be_sent_is_sent_by_the_next_run(deployment: Deployment) 
     for _ in range(2):  # after the survey, and after the drift of the one before is read
         deployment.strict.refuse("Publish", "InternalError")
 
-    app.lambda_handler({"now": True}, Context())
+    with pytest.raises(ExceptionGroup):
+        app.lambda_handler({"now": True}, Context())
     assert [record["owed"] for record in deployment.records("survey") if record["sk"] == "LATEST"] == [["notice"]]
     app.lambda_handler(sample("survey-account"), Context())
 
     assert [call["Subject"] for call in deployment.strict.made("Publish")][-1].endswith("logs what it refuses: off")
+
+
+def denied(_: object) -> None:
+    raise Refusal("AccessDenied", "as AWS would put it")
+
+
+def test_a_bucket_that_takes_nothing_fails_the_run_after_people_were_told_and_the_rest_counted(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    account = fill(deployment.strict.state.account)
+    for now in (True, False):  # and the comparison of the stack
+        app.lambda_handler({"now": now}, Context())
+    account.logging = None
+    deployment.strict.faults["PutObject"] = denied
+    capsys.readouterr()
+
+    with pytest.raises(ExceptionGroup, match="not everything") as failed:
+        app.lambda_handler({"now": True}, Context())
+
+    assert failed.group_contains(NotSent, match=r"S3 did not take reports/baseline/.*AccessDenied")
+    assert gauges(capsys.readouterr().out)["ControlsOff"] == 1
+    assert vars(caplog.records[-1])["owed"] == (Owed.REPORTS,)
+    assert "S3 did not take" in caplog.text
+    assert deployment.strict.made("Publish")[-1]["Subject"].endswith("logs what it refuses: off")
+    with pytest.raises(ExceptionGroup):
+        app.lambda_handler(sample("survey-account"), Context())
+    del deployment.strict.faults["PutObject"]
+    assert app.lambda_handler(sample("survey-account"), Context()) == {"surveyed": False}
+
+
+@pytest.mark.parametrize("operation", ["PutItem", "TransactWriteItems"])
+def test_a_ledger_that_takes_nothing_leaves_reports_and_metrics(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str], operation: str
+) -> None:
+    fill(deployment.strict.state.account)
+    deployment.strict.faults[operation] = denied
+
+    with pytest.raises(ExceptionGroup):
+        app.lambda_handler(sample("survey-account"), Context())
+
+    assert gauges(capsys.readouterr().out)["ControlsOff"] == 0
+    kept = deployment.client("s3").list_objects_v2(Bucket="evidence", Prefix="reports/baseline/latest")
+    assert [each["Key"][-5:] for each in kept["Contents"]] == [".html", ".json"]
 
 
 @pytest.mark.usefixtures("deployment")

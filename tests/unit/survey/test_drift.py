@@ -162,6 +162,17 @@ class TestDetection:
         assert says in drift.says[0]
         assert watch(ours) is WatchState.IDLE
 
+    def test_a_clock_that_was_set_back_does_not_make_it_wait_for_days(self) -> None:
+        ours = surveyor(logging())
+        ours.survey()
+        ours.account.deployed.comparing = True
+        ours.world.clock.advance(-timedelta(days=2))
+
+        ours.survey()
+        pass_quarter(ours)
+
+        assert watch(ours) is WatchState.IDLE
+
     @pytest.mark.parametrize(
         "action",
         [

@@ -355,6 +355,17 @@ class TestLeftToPeople:
         [mend] = ours.latest.mends
         assert mend.why == "Cloud Control API had not ended it within an hour."
 
+    def test_nor_does_a_clock_that_was_set_back_make_it_wait_for_days(self) -> None:
+        ours = Mender(logging())
+        ours.account.deployed.updating = True
+        ours.survey()
+        ours.pass_quarters(2)
+        before = ours.latest.mends[0]
+        ours.world.clock.advance(-timedelta(days=2))
+        ours.pass_quarters(2)
+
+        assert (before.state, ours.latest.mends[0].state) == (MendState.BEGUN, MendState.FAILED)
+
     @pytest.mark.parametrize(("code", "tries"), [("ThrottlingException", 5), ("InvalidRequestException", 1)])
     def test_what_says_nothing_about_the_change_is_asked_again(self, code: str, tries: int) -> None:
         ours = Mender(logging())

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from tests.account_model import AccountModel
-from tests.fakes import NOON, SETTINGS, Crash, World, a_world
+from tests.fakes import NOON, SETTINGS, AwsError, Crash, FakeLedger, World, a_world
 from tests.port_wire import Fate, Wire, wired
 from tests.unit.survey.accounts import Surveyor, control, fill, line, newly_deployed
 from warden.core.account_facts import Detector
 from warden.core.errors import Conflict
-from warden.core.ledger import EXPIRY, Key
+from warden.core.ledger import EXPIRY, Key, Put
 from warden.survey.drift import UNDO
-from warden.survey.model import Pulse, State
+from warden.survey.model import Mend, Pulse, State
 from warden.survey.records import LATEST, SURVEYS, Owed, read_latest
-from warden.survey.surveys import survey_when_due
+from warden.survey.surveys import Run, survey_when_due
 from warden.survey.views import survey_json
 from warden_pages.survey import survey_page
 
@@ -33,6 +33,38 @@ def surveyor(plan_fault: Callable[[], str] = str) -> Surveyor:
     found = Surveyor(world, plan_fault)
     found.hear()
     return found
+
+
+def worse() -> Surveyor:
+    """Have an account surveyed, and become worse by the day after."""
+    ours = surveyor()
+    ours.survey()
+    ours.pass_day()
+    ours.account.detector = None
+    return ours
+
+
+class RefusingLedger:
+    """A ledger that takes a number of commits and no more."""
+
+    def __init__(self, ledger: FakeLedger, takes: int) -> None:
+        self._ledger = ledger
+        self._takes = takes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    def commit(self, *puts: Put) -> None:
+        if not self._takes:
+            raise AwsError("the ledger takes nothing")
+        self._takes -= 1
+        self._ledger.commit(*puts)
+
+
+def run_with(ours: Surveyor, **ports: Any) -> Run:
+    """Run once with other ports."""
+    changed = replace(ours.world.context.ports, **ports)
+    return survey_when_due(replace(ours.surveying, ports=changed))
 
 
 class TestWhenDue:
@@ -261,15 +293,8 @@ class TestTold:
 
 
 class TestOwed:
-    def worse(self) -> Surveyor:
-        ours = surveyor()
-        ours.survey()
-        ours.pass_day()
-        ours.account.detector = None
-        return ours
-
     def test_what_cannot_be_sent_now_is_sent_by_the_next_run(self) -> None:
-        ours = self.worse()
+        ours = worse()
         ours.world.notices.down = True
 
         assert survey_when_due(ours.surveying).owed == (Owed.NOTICE,)
@@ -282,14 +307,14 @@ class TestOwed:
         assert len(ours.world.announcements.published) == 1
 
     def test_programs_may_be_out_of_reach_while_people_are_not(self) -> None:
-        ours = self.worse()
+        ours = worse()
         ours.world.announcements.down = True
 
         assert survey_when_due(ours.surveying).owed == (Owed.EVENT,)
         assert len(ours.world.notices.sent) == 1
 
     def test_what_nobody_heard_for_a_day_is_in_the_next_survey_if_it_is_still_so(self) -> None:
-        ours = self.worse()
+        ours = worse()
         ours.world.notices.down = True
         survey_when_due(ours.surveying)
         ours.pass_day()
@@ -302,7 +327,7 @@ class TestOwed:
         assert "GuardDuty watches the account: on -> off" in notice.body
 
     def test_what_nobody_heard_and_is_mended_is_no_news(self) -> None:
-        ours = self.worse()
+        ours = worse()
         ours.world.notices.down = True
         survey_when_due(ours.surveying)
         ours.pass_day()
@@ -313,6 +338,108 @@ class TestOwed:
         survey_when_due(ours.surveying)
 
         assert ours.world.notices.sent == []
+
+
+class TestOneOutputFails:
+    """What refuses stays owed and makes the run a failure; it stops neither the other outputs nor later surveys."""
+
+    def test_the_bucket_stops_neither_notices_nor_later_surveys(self) -> None:
+        ours = worse()
+        ours.world.reports.down = True
+
+        run = survey_when_due(ours.surveying)
+        assert run.owed == (Owed.REPORTS,)
+        assert {str(each) for each in run.failures} == {"S3 is down"}
+        assert len(ours.world.notices.sent) == len(ours.world.announcements.published) == 1
+
+        ours.pass_day()
+        assert survey_when_due(ours.surveying).survey is not None
+
+        ours.world.reports.down = False
+        mended = survey_when_due(ours.surveying)
+        assert (mended.owed, list(mended.failures)) == ((), [])
+        assert len(ours.world.notices.sent) == 1
+
+    def test_a_page_that_cannot_be_made_leaves_the_rest(self) -> None:
+        ours = worse()
+        fault = ZeroDivisionError("in a template")
+
+        def broken(_: object) -> str:
+            raise fault
+
+        ours.surveying = replace(ours.surveying, page=broken)
+        ours.world.reports.kept.clear()
+
+        run = survey_when_due(ours.surveying)
+
+        assert set(run.failures) == {fault}
+        assert set(ours.world.reports.kept) == {"reports/baseline/2026-11-23.json", "reports/baseline/latest.json"}
+        assert len(ours.world.notices.sent) == 1
+        ours.pass_day()
+        assert survey_when_due(ours.surveying).survey is not None
+
+    def test_a_ledger_that_takes_no_survey_leaves_the_reports_and_tells_nobody_yet(self) -> None:
+        ours = worse()
+        run = run_with(ours, ledger=RefusingLedger(ours.world.ledger, takes=0))
+
+        assert run.survey is not None
+        assert {str(each) for each in run.failures} == {"the ledger takes nothing"}
+        latest = json.loads("".join(ours.world.reports.kept["reports/baseline/latest.json"]))
+        assert latest == survey_json(run.survey)
+        assert ours.world.notices.sent == []  # every run would tell it again
+
+        run = survey_when_due(ours.surveying)
+        assert list(run.failures) == []
+        assert len(ours.world.notices.sent) == len(ours.world.announcements.published) == 1
+
+    def test_a_mark_that_the_ledger_does_not_take_is_made_by_the_next_run(self) -> None:
+        ours = worse()
+        run = run_with(ours, ledger=RefusingLedger(ours.world.ledger, takes=1))
+
+        assert run.survey is not None
+        assert run.owed == (Owed.REPORTS, Owed.EVENT, Owed.NOTICE)
+        assert run.failures
+        assert ours.world.notices.sent == []
+
+        assert survey_when_due(ours.surveying).owed == ()
+        assert len(ours.world.notices.sent) == 1
+
+    def test_a_comparison_that_fails_leaves_the_survey_and_its_notices(self) -> None:
+        ours = worse()
+
+        run = run_with(ours, stack_drift=None)
+
+        assert run.survey is not None
+        assert [type(each) for each in run.failures] == [AttributeError]
+        assert run.owed == ()
+        assert len(ours.world.notices.sent) == 1
+
+    def test_a_property_that_cannot_be_changed_back_leaves_them_too(self) -> None:
+        ours = worse()
+        begun = Mend(
+            resource="A", type="T", id="a", path="/p", found="1", back_to="2", at=NOON, patch="", once="o", request="r"
+        )
+        record = read_latest(ours.surveying.ports)
+        assert record is not None
+        under_way = replace(record, survey=replace(record.survey, mends=(begun,)))
+        ours.world.ledger.commit(Put(LATEST, SURVEYS.record(under_way), record.version))
+
+        run = run_with(ours, resource_updates=None)
+
+        assert run.survey is not None
+        assert [type(each) for each in run.failures] == [AttributeError]
+        assert len(ours.world.notices.sent) == 1
+
+
+class TestAClockThatWasSetBack:
+    def test_a_survey_of_the_future_does_not_delay_the_next(self) -> None:
+        ours = surveyor()
+        ours.world.clock.advance(timedelta(days=30))
+        ours.survey()
+        ours.world.clock.advance(-timedelta(days=30))
+
+        assert survey_when_due(ours.surveying).survey is not None
+        assert survey_when_due(ours.surveying).survey is None
 
 
 def played(strikes_at: int = 0, fate: Fate = Fate.BEFORE) -> tuple[World, Wire]:

@@ -8,8 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
+from warden.core.errors import NotSent
 from warden.core.ports import UploadedFile, UploadForm
 
 if TYPE_CHECKING:
@@ -39,13 +40,16 @@ class S3Reports:
 
     def keep_page(self, key: str, text: str, content_type: str) -> None:
         """Put a page into the bucket; it is downloaded, not rendered from there."""
-        self._s3.put_object(
-            Bucket=self._bucket,
-            Key=key,
-            Body=text.encode(),
-            ContentType=content_type,
-            ContentDisposition="attachment",
-        )
+        try:
+            self._s3.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=text.encode(),
+                ContentType=content_type,
+                ContentDisposition="attachment",
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise NotSent(f"S3 did not take {key}: {error}") from error
 
 
 class S3Evidence:

@@ -5,7 +5,7 @@ WardenError
 ├── PlanError      the response plan has faults; each names its line
 ├── NotYet         AWS IoT does not show the change yet; the message is delivered again
 ├── ActionFailed   this action cannot be done to this device; the case records it and the next action runs
-├── NotSent        a notice or event could not be sent; the sweep sends it later, and what was done stays done
+├── NotSent        a notice, event or page could not be sent; it is sent later, and what was done stays done
 ├── NewerRecord    a newer version of the service wrote this record; the message waits until that version is back
 └── Conflict       somebody else wrote the record first; read it again and decide again
 
@@ -61,7 +61,7 @@ class NotYet(WardenError):
 
 
 class NotSent(WardenError):
-    """Raised when a notice or an event could not be sent; it is sent later, and what was done stays done."""
+    """Raised when a notice, an event or a page could not be sent; it is sent later, and what was done stays done."""
 
 
 class Conflict(WardenError):

@@ -314,7 +314,11 @@ class Reports(Protocol):
         ...
 
     def keep_page(self, key: str, text: str, content_type: str) -> None:
-        """Keep a page under a key, in the place of the one before."""
+        """Keep a page under a key, in the place of the one before.
+
+        Raises:
+            NotSent: when it was not taken.
+        """
         ...
 
 

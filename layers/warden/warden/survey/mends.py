@@ -154,7 +154,7 @@ def _held(ports: HasLedger, terms: Terms) -> str:
 
 def _waiting(record: SurveyRecord, under_way: Mend, held: str, now: datetime) -> SurveyRecord | None:
     """Leave a change that is held as long as one that is under way may take."""
-    if now - under_way.at < _GIVE_UP_AFTER:
+    if abs(now - under_way.at) < _GIVE_UP_AFTER:
         return None
     return _ended(record, replace(under_way, state=MendState.FAILED, why=held), now)
 
@@ -166,7 +166,7 @@ def _followed(record: SurveyRecord, under_way: Mend, updates: ResourceUpdates, n
         if under_way.request
         else updates.begin(under_way.type, under_way.id, json.loads(under_way.patch), under_way.once)
     )
-    is_late = now - under_way.at >= _GIVE_UP_AFTER
+    is_late = abs(now - under_way.at) >= _GIVE_UP_AFTER
     if is_unread(update):
         if isinstance(update, Unanswered) and update.code in _ASKED_AGAIN and not is_late:
             return None

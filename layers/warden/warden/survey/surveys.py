@@ -1,19 +1,21 @@
 """The survey of every day: made, put on record, and people and programs told of what became worse.
 
 The record is written first, with what is still owed. What is owed is done in an order, each part marked as done after
-it was: a run that dies is finished by the next one. Every part may be done twice (decision 6).
+it was: a run that dies is finished by the next one. Every part may be done twice (decision 6). What fails stays owed,
+and stops neither what comes after it nor the next survey; the caller fails the run once all else is done.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from warden.core.clock import Clock, to_text
-from warden.core.errors import NotSent
+from warden.core.errors import Conflict
 from warden.core.ledger import EXPIRY, Key, Put, retry_on_conflict, version_of
 from warden.core.ports import AccountReader, Announcements, HasLedger, HasNotices, Reports
 from warden.logs.group_level import read_group_level
@@ -66,43 +68,80 @@ class Surveying:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run did: the survey that was due, the drift that was answered, and what could not be sent yet."""
+    """What a run did: the survey that was due, the drift that was answered, what is still owed, and what failed."""
 
     survey: Survey | None
     drift: Drift | None
     owed: Sequence[Owed]
+    failures: Sequence[Exception]
 
 
 def survey_when_due(surveying: Surveying, *, now: bool = False) -> Run:
     """Survey the account if a day has passed, or `now`, and do what is owed about the last survey."""
+    failures: list[Exception] = []
     record = read_latest(surveying.ports)
     if record is not None:
-        record = _settle(record, surveying)
-        if not now and surveying.clock() - record.survey.at < _EVERY:
-            return replace(_watch(record, surveying), survey=None)
-    made = _settle(retry_on_conflict(lambda: _survey(surveying)), surveying)
-    return _watch(made, surveying)
+        record = _settle(record, surveying, failures)
+        if not now and _is_of_today(record.survey, surveying.clock()):
+            return replace(_watch(record, surveying, failures), survey=None)
+    made, is_kept = retry_on_conflict(lambda: _survey_on_record(surveying, failures))
+    if not is_kept:
+        with _noted(failures):
+            _keep_reports(made, surveying)
+        return Run(made.survey, None, (), failures)
+    return _watch(_settle(made, surveying, failures), surveying, failures)
 
 
-def _watch(record: SurveyRecord, surveying: Surveying) -> Run:
+def _is_of_today(survey: Survey, now: datetime) -> bool:
+    """Check whether the next survey is not due. One of the future was made before the clock was set back."""
+    return timedelta() <= now - survey.at < _EVERY
+
+
+@contextmanager
+def _noted(failures: list[Exception]) -> Iterator[None]:
+    """Note what fails, so that the rest is done."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever it is, it ends the run when the rest is done
+        failures.append(error)
+
+
+def _watch(record: SurveyRecord, surveying: Surveying, failures: list[Exception]) -> Run:
     """Take the next step of drift detection and of a change back, and report the result."""
     settings, now = surveying.settings, surveying.clock()
     drift = None
-    if after := step(record, surveying.ports, settings, surveying.baseline, now):
-        record = _kept(after, surveying)
-        drift = record.survey.drift if record.watch.state is WatchState.IDLE else None
+    with _noted(failures):
+        if after := step(record, surveying.ports, settings, surveying.baseline, now):
+            record = _kept(after, surveying)
+            drift = record.survey.drift if record.watch.state is WatchState.IDLE else None
     terms = Terms(mends=settings.mends_drift, stack=settings.baseline_stack, now=now)
-    for _ in ("put on record", "sent"):
-        if not (mended := mend(record, surveying.ports, terms)):
-            break
-        record = _kept(mended, surveying)
-    record = _settle(record, surveying)
-    return Run(record.survey, drift, record.owed)
+    with _noted(failures):
+        for _ in ("put on record", "sent"):
+            if not (mended := mend(record, surveying.ports, terms)):
+                break
+            record = _kept(mended, surveying)
+    record = _settle(record, surveying, failures)
+    return Run(record.survey, drift, record.owed, failures)
 
 
 def _committed(record: SurveyRecord, surveying: Surveying) -> SurveyRecord:
     surveying.ports.ledger.commit(Put(LATEST, SURVEYS.record(record), record.version))
     return replace(record, version=record.version + 1)
+
+
+def _survey_on_record(surveying: Surveying, failures: list[Exception]) -> tuple[SurveyRecord, bool]:
+    """Survey, and say whether the ledger took it.
+
+    What it did not take is surveyed again by the next run. Nobody is notified of it, as every run would do so again.
+    """
+    made = _survey(surveying)
+    try:
+        return _kept(made, surveying), True
+    except Conflict:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the reports are written, and then the run fails
+        failures.append(error)
+        return made, False
 
 
 def _survey(surveying: Surveying) -> SurveyRecord:
@@ -135,7 +174,7 @@ def _survey(surveying: Surveying) -> SurveyRecord:
         owed=(Owed.REPORTS, Owed.EVENT, Owed.NOTICE) if changes else (Owed.REPORTS,),
         watch=watch_of_survey(facts, last),
     )
-    return _kept(replace(record, version=last.version if last else 0), surveying)
+    return replace(record, version=last.version if last else 0)
 
 
 def _kept(record: SurveyRecord, surveying: Surveying) -> SurveyRecord:
@@ -232,27 +271,35 @@ def _is_worse(before: str, after: str) -> bool:
 # --- What is owed ----------------------------------------------------------------------------------------------------
 
 
-def _settle(record: SurveyRecord, surveying: Surveying) -> SurveyRecord:
-    """Do what is owed; what cannot be sent now stays owed, and what comes after it is done all the same."""
+def _settle(record: SurveyRecord, surveying: Surveying, failures: list[Exception]) -> SurveyRecord:
+    """Do what is owed; what cannot be done now stays owed, and what comes after it is done all the same.
+
+    Where the ledger takes no mark that something was done, the rest waits: every run would do it again.
+    """
     for each in record.owed:
         try:
             _DUTIES[each](record, surveying)
-        except NotSent:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it stays owed, and the run fails at its end
+            failures.append(error)
             continue
         owed = tuple(owed for owed in record.owed if owed is not each)
-        record = _committed(replace(record, owed=owed), surveying)
+        try:
+            record = _committed(replace(record, owed=owed), surveying)
+        except Exception as error:  # noqa: BLE001 - as above; a conflict, too: the next run reads the record again
+            failures.append(error)
+            break
     return record
 
 
 def _keep_reports(record: SurveyRecord, surveying: Surveying) -> None:
-    survey = survey_json(record.survey)
-    texts = {
-        "json": (json.dumps(survey, indent=1), "application/json"),
-        "html": (surveying.page(survey), "text/html; charset=utf-8"),
-    }
-    for name in (f"{record.survey.at:%Y-%m-%d}", "latest"):
-        for ending, (text, content_type) in texts.items():
-            surveying.ports.reports.keep_page(f"{_FOLDER}/{name}.{ending}", text, content_type)
+    """Keep the survey for programs and then for people: a page that cannot be made costs only the page."""
+    survey, days = survey_json(record.survey), (f"{record.survey.at:%Y-%m-%d}", "latest")
+    keep, text = surveying.ports.reports.keep_page, json.dumps(survey, indent=1)
+    for name in days:
+        keep(f"{_FOLDER}/{name}.json", text, "application/json")
+    page = surveying.page(survey)
+    for name in days:
+        keep(f"{_FOLDER}/{name}.html", page, "text/html; charset=utf-8")
 
 
 def _announce(record: SurveyRecord, surveying: Surveying) -> None:

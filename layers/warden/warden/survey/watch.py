@@ -63,7 +63,7 @@ def step(
 ) -> SurveyRecord | None:
     """Take the next step; None if there is none to take now."""
     stack = settings.baseline_stack
-    waited = now - (record.watch.since or now)
+    waited = abs(now - (record.watch.since or now))  # a clock that was set back gives up, rather than wait until then
     match record.watch.state:
         case WatchState.DUE:
             begun = ports.stack_drift.begin(stack)
