@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import ROOT, SHARING, SharedSetUps
+from tests.conftest import APART, ROOT, SHARING, SharedSetUps
 
 DISTRIBUTED = SharedSetUps.__new__(SharedSetUps)
 """A scheduler of no session: where a test goes depends on its name alone."""
@@ -26,6 +26,13 @@ def test_the_end_to_end_tests_go_to_one_worker() -> None:
 
 
 def test_any_other_test_goes_wherever_there_is_room() -> None:
-    one, other = "tests/unit/core/test_clock.py::test_a[x]", "tests/unit/core/test_clock.py::test_a[y]"
+    one, other = "tests/unit/core/test_clock.py::test_a", "tests/unit/core/test_clock.py::test_b"
 
-    assert scope_of(one) != scope_of(other)
+    assert scope_of(f"{one}[x]") == scope_of(f"{one}[y]") == one
+    assert scope_of(f"{one}[x]") != scope_of(f"{other}[x]")
+
+
+@pytest.mark.parametrize("apart", APART)
+def test_a_case_that_takes_seconds_goes_alone(apart: str) -> None:
+    assert (ROOT / apart).exists()
+    assert scope_of(f"{apart}::test_a[x]") != scope_of(f"{apart}::test_a[y]")
