@@ -17,8 +17,8 @@ from warden.survey.model import Owner
 from warden.survey.verdicts import owner_of
 
 _AUDIT = "AWS::IoT::AccountAuditConfiguration"
+# What it is not told stays as it is (AWS IoT API reference, UpdateAccountAuditConfiguration).
 _UPDATE_AUDIT = "aws iot update-account-audit-configuration"
-"""What it is not told stays as it is (AWS IoT API reference, UpdateAccountAuditConfiguration)."""
 
 
 def making(facts: Facts, kind: str, mode: str, there: Collection[str] = ()) -> tuple[str, ...]:
