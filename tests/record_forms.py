@@ -111,6 +111,9 @@ STEP_FACTS: dict[str, Form] = {
     "batch": NUMBER,
     "topic": OUTSIDE,
     "files": OUTSIDE,
+    "certificates": each(ID),
+    "policies": each(ID),
+    "groups": each(ID),
 }
 
 
@@ -194,6 +197,16 @@ FORMS: dict[str, dict[str, Form]] = {
         "began_at": TIME,
         "in_restricted_group": FLAG,
         "released_at": or_none(TIME),
+        "looked_at": or_none(TIME),
+    },
+    "desired": {
+        "certificate": ID,
+        "holders": each(ID),
+        "before": each(ID),
+        "drift": each(ID),
+        "leaving": each(ID),
+        "touched": FLAG,
+        "changed_at": TIME,
     },
     "job": {"job_id": ID, "action": ACTION, "case_id": ID, "thing": ID, "began_at": TIME, "uploads": OUTSIDE},
     "key": {"thing": ID, "certificate": or_none(ID)},
@@ -210,6 +223,7 @@ FORMS: dict[str, dict[str, Form]] = {
         "issuing_since": or_none(TIME),
         "issued": NUMBER,
         "spent": each(ID),
+        "confirmed_at": or_none(TIME),
     },
     "campaign": {
         "thing": ID,

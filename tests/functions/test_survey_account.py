@@ -6,14 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from botocore.client import BaseClient
-from botocore.exceptions import ReadTimeoutError
 
 from functions.survey_account import app
 from tests.aws_stand_in.refusal import Refusal
-from tests.conftest import ROOT
 from tests.functions.conftest import REGION, Context, Deployment, sample
-from tests.template.transformed import read_template
 from tests.unit.survey.accounts import fill
 from warden import bootstrap
 from warden.aws.account_reader import ACTIONS
@@ -175,25 +171,3 @@ def test_the_region_decides_whether_there_is_device_defender(
     bootstrap.surveying.cache_clear()
 
     assert bootstrap.surveying(survey_page).ports.account_reader.has_device_defender is has  # type: ignore[attr-defined]
-
-
-@pytest.mark.usefixtures("deployment")
-def test_a_service_that_never_answers_leaves_time_for_a_survey_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds, answered = list[float](), BaseClient._make_api_call  # type: ignore[attr-defined]
-
-    def silent(client: Any, operation: str, asked: Any) -> Any:
-        if client.meta.service_model.service_name != "iot":
-            return answered(client, operation, asked)
-        config = client.meta.config
-        tries = config.retries["total_max_attempts"]
-        backoff = sum(min(2.0**number, 20) for number in range(tries - 1))  # botocore's standard mode at its longest
-        seconds.append(tries * max(config.read_timeout, config.connect_timeout) + backoff)
-        raise ReadTimeoutError(endpoint_url="https://iot")
-
-    monkeypatch.setattr(BaseClient, "_make_api_call", silent)
-
-    answer = app.lambda_handler(sample("survey-account"), Context())
-
-    function = read_template(ROOT / "template.yaml")["Resources"]["SurveyAccountFunction"]["Properties"]
-    assert answer["surveyed"]
-    assert sum(seconds) < function["Timeout"] - 30

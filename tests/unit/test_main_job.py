@@ -170,6 +170,7 @@ def test_the_timeline_tells_the_whole_story_once(world: World) -> None:
 def test_nothing_is_due_when_the_job_is_done_but_the_old_certificate(world: World) -> None:
     contained(world)
     release(world)
+    world.sweep(after=timedelta(minutes=8))
 
     assert [record["type"] for record in world.ledger.of_type("retirement") if "due" in record] == ["retirement"]
     assert [record for record in world.ledger.of_type("job") if "due" in record] == []

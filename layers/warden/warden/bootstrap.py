@@ -53,13 +53,6 @@ _CONFIG = Config(
     read_timeout=15,
 )
 
-_CONFIG_OF_SURVEY = Config(
-    retries={"mode": "standard", "total_max_attempts": 4},
-    connect_timeout=3,
-    read_timeout=5,
-)
-"""A service that never answers costs a survey some lines, and not the minutes that the function has for all of it."""
-
 
 @cache
 def context() -> Context:
@@ -190,16 +183,16 @@ def _account_reader(settings: Settings) -> AccountReader:
     from warden.survey.controls import baseline
 
     clients = Clients(
-        iot=boto3.client("iot", config=_CONFIG_OF_SURVEY),
-        guardduty=boto3.client("guardduty", config=_CONFIG_OF_SURVEY),
-        organizations=boto3.client("organizations", config=_CONFIG_OF_SURVEY),
-        cloudtrail=boto3.client("cloudtrail", config=_CONFIG_OF_SURVEY),
-        s3=boto3.client("s3", config=_CONFIG_OF_SURVEY),
-        accessanalyzer=boto3.client("accessanalyzer", config=_CONFIG_OF_SURVEY),
-        sns=boto3.client("sns", config=_CONFIG_OF_SURVEY),
-        events=boto3.client("events", config=_CONFIG_OF_SURVEY),
-        cloudformation=boto3.client("cloudformation", config=_CONFIG_OF_SURVEY),
-        logs=boto3.client("logs", config=_CONFIG_OF_SURVEY),
+        iot=boto3.client("iot", config=_CONFIG),
+        guardduty=boto3.client("guardduty", config=_CONFIG),
+        organizations=boto3.client("organizations", config=_CONFIG),
+        cloudtrail=boto3.client("cloudtrail", config=_CONFIG),
+        s3=boto3.client("s3", config=_CONFIG),
+        accessanalyzer=boto3.client("accessanalyzer", config=_CONFIG),
+        sns=boto3.client("sns", config=_CONFIG),
+        events=boto3.client("events", config=_CONFIG),
+        cloudformation=boto3.client("cloudformation", config=_CONFIG),
+        logs=boto3.client("logs", config=_CONFIG),
     )
     has_device_defender = settings.region not in baseline().regions_without_audit
     return AwsAccountReader(clients, settings.region, has_device_defender=has_device_defender)

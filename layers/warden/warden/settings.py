@@ -37,7 +37,12 @@ class Settings:
     verify_findings: bool = True
     disconnect: bool = True
     second_disconnect_after: timedelta = timedelta(minutes=8)
-    """AWS IoT caches policies: a change takes effect after six to eight minutes."""
+    """AWS IoT caches policies: a change takes effect after six to eight minutes.
+
+    By then its lists show the change too, and no earlier invocation is at work any more.
+    """
+    look_every: timedelta = timedelta(hours=1)
+    """How often a contained device is compared with AWS IoT again; zero for once only."""
     rotation_deadline: timedelta = timedelta(hours=24)
     collection_deadline: timedelta = timedelta(hours=24)
     work_timeout: timedelta = timedelta(minutes=15)
@@ -120,6 +125,7 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
         verify_findings=_flag(environment, "WARDEN_VERIFY_FINDINGS", default=True),
         disconnect=_flag(environment, "WARDEN_DISCONNECT", default=True),
         second_disconnect_after=timedelta(seconds=_number(environment, "WARDEN_SECOND_DISCONNECT_SECONDS", 480)),
+        look_every=timedelta(minutes=_number(environment, "WARDEN_LOOK_MINUTES", 60)),
         rotation_deadline=timedelta(hours=_number(environment, "WARDEN_ROTATION_DEADLINE_HOURS", 24)),
         rotate_after=timedelta(days=_number(environment, "WARDEN_ROTATE_AFTER_DAYS", 365)),
         lookups_per_second=_number(environment, "WARDEN_LOOKUPS_PER_MINUTE", _LOOKUPS_PER_MINUTE) / 60,

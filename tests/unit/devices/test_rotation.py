@@ -52,6 +52,7 @@ EVERYTHING = Rotation(
     issuing_since=NOON,
     issued=2,
     spent=("c" * 64,),
+    confirmed_at=NOON,
     version=4,
 )
 
@@ -121,6 +122,7 @@ def test_a_rotation_is_written_whole_and_read_as_it_was_written() -> None:
             "issuing_since": "2026-11-22T12:00:00.000000Z",
             "issued": 2,
             "spent": ["c" * 64],
+            "confirmed_at": "2026-11-22T12:00:00.000000Z",
         },
         4,
     )
@@ -165,7 +167,7 @@ def test_a_key_and_a_retirement_have_a_record_each() -> None:
 
 @pytest.mark.parametrize("state", list(RotationState))
 def test_a_rotation_is_over_when_it_went_forward_or_back(state: RotationState) -> None:
-    over = state in (RotationState.FINISHED, RotationState.ROLLED_BACK)
+    over = state in (RotationState.FINISHED, RotationState.ROLLED_BACK, RotationState.STRANDED)
 
     assert replace(EVERYTHING, state=state).is_over is over
 

@@ -28,7 +28,7 @@ from warden.campaigns.inventory import Turn, sweep_certificates
 from warden.campaigns.records import MemberState, read_batch, read_member
 from warden.cases.model import Case, CaseState, Progress
 from warden.devices.jobs import read_job
-from warden.devices.rotation_records import Rotation, RotationState, read_rotation
+from warden.devices.rotation_records import Rotation, RotationState, read_rotation, retirement_key
 from warden.plan.actions import ROTATE_CERTIFICATE
 
 PAGE = (ROOT / "docs" / "rotation.md").read_text()
@@ -255,7 +255,7 @@ def on_the_new_one(scene: Scene) -> None:
 
 
 def on_none(scene: Scene) -> None:
-    assert scene.rotation.state is RotationState.ROLLED_BACK
+    assert scene.rotation.state in (RotationState.ROLLED_BACK, RotationState.STRANDED)
     assert scene.world.policies(scene.thing) == {}
     assert scene.world.certificates.stored[scene.before].status == "ACTIVE", "as it was left when the thing was deleted"
     assert scene.world.certificates.stored[scene.before].policies == [DEVICE_POLICY]
@@ -265,6 +265,14 @@ def the_new_one_deleted(scene: Scene) -> None:
     assert scene.world.certificates.issued > 0
     assert scene.rotation.new != ""
     assert scene.rotation.new not in scene.world.certificates.stored
+
+
+def the_new_one_inactive(scene: Scene) -> None:
+    assert scene.rotation.state is RotationState.STRANDED
+    assert scene.world.certificates.stored[scene.rotation.new].status == "INACTIVE"
+    retirement = scene.world.ledger.read(retirement_key(scene.rotation.new))
+    assert retirement is not None
+    assert retirement["due"] == "due"
 
 
 def the_old_one_inactive(scene: Scene) -> None:
@@ -291,6 +299,7 @@ WORDS: dict[str, Callable[[Scene], None]] = {
     "on the new one": on_the_new_one,
     "on none": on_none,
     "the new one deleted": the_new_one_deleted,
+    "the new one INACTIVE": the_new_one_inactive,
     "the old one INACTIVE": the_old_one_inactive,
     "case open": case_open,
     "case closed": case_closed,

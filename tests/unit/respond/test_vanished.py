@@ -24,9 +24,10 @@ from tests.fakes import (
 )
 from warden.cases.allowed import Decision
 from warden.cases.model import CaseState, Progress
-from warden.containment.release import drift_of, release, return_shared_policies
+from warden.containment.desired import leave, reconcile
+from warden.containment.release import drift_of, release
 from warden.containment.snapshot import ContainmentState, containment_key, read_containment, save_containment
-from warden.core.errors import ActionFailed, NotSent, NotYet, Refused
+from warden.core.errors import ActionFailed, Conflict, NotSent, NotYet, Refused
 from warden.core.findings import Subject, SubjectType
 from warden.core.ledger import Key, Put
 from warden.core.mode import Mode
@@ -193,8 +194,6 @@ def test_what_is_not_due_any_more_is_left_alone(rotating: World) -> None:
 def test_what_is_not_contained_has_no_drift_and_needs_no_release(world: World) -> None:
     assert drift_of(THING, world.context) == [f"{THING} is not contained"]
     assert release(THING, "case-1", world.context).words == "was no longer contained"
-    return_shared_policies(world.device.certificate, THING, world.context)
-    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
 
 
 def test_a_containment_that_is_gone_when_its_release_begins_is_refused(world: World) -> None:
@@ -213,6 +212,44 @@ def test_a_containment_that_is_gone_when_its_release_begins_is_refused(world: Wo
     assert world.is_restricted()
 
 
+def test_a_case_that_comes_to_hold_a_thing_while_its_release_begins_is_not_passed_over(world: World) -> None:
+    case = contained(world)
+    real = world.registry.thing
+
+    def look_and_be_joined(name: str, *, with_type: bool = True) -> Thing | None:
+        containment = read_containment(world.ledger, THING)
+        assert containment is not None
+        if len(containment.cases) == 1:
+            save_containment(world.ledger, replace(containment, cases=(case.id, "case-2")))
+        return real(name, with_type=with_type)
+
+    world.registry.thing = look_and_be_joined  # type: ignore[method-assign]  # another responder
+
+    with pytest.raises(Conflict, match=f"the containment of {THING} changed meanwhile"):
+        release(THING, case.id, world.context)
+
+    assert world.is_restricted()
+    assert release(THING, case.id, world.context).words == "stays contained for case-2"
+
+
+def test_a_quarantine_takes_nothing_from_a_thing_whose_release_was_begun_meanwhile(world: World) -> None:
+    real = world.certificates.policies_of
+
+    def read_and_be_released(certificate_id: str) -> list[str]:
+        containment = read_containment(world.ledger, THING)
+        assert containment is not None
+        if containment.state is ContainmentState.CONTAINING:
+            save_containment(world.ledger, replace(containment, state=ContainmentState.RELEASING))
+        return real(certificate_id)
+
+    world.certificates.policies_of = read_and_be_released  # type: ignore[method-assign]  # another responder
+
+    with pytest.raises(NotYet, match=f"the release of {THING} was begun meanwhile"):
+        world.report(a_finding())
+
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
+
+
 def test_a_certificate_that_another_contained_thing_uses_stays_restricted_when_one_moves_off_it() -> None:
     world = a_world("pump-3", "pump-4")
     common = world.device.certificate
@@ -221,7 +258,8 @@ def test_a_certificate_that_another_contained_thing_uses_stays_restricted_when_o
     world.report(a_finding("pump-3"))
     world.report(a_finding("pump-4", id="violation-2"))
 
-    return_shared_policies(common, "pump-3", world.context)
+    leave(common, "pump-3", world.context)
+    reconcile(common, world.context)
 
     assert world.policies("pump-4") == {common: {RESTRICTED_POLICY}}
 
@@ -437,6 +475,7 @@ def test_a_shared_certificate_without_any_policy_left_keeps_ours_when_one_moves_
     world.report(a_finding("pump-3"))
     world.certificates.gone_policies.add(DEVICE_POLICY)
 
-    return_shared_policies(common, "pump-3", world.context)
+    leave(common, "pump-3", world.context)
+    reconcile(common, world.context)
 
     assert world.policies("pump-4") == {common: {RESTRICTED_POLICY}}

@@ -87,6 +87,7 @@ class StepKind(StrEnum):
     CONTAINED = "contained"
     RESPONDED = "responded"
     SECOND_DISCONNECT = "second-disconnect"
+    RESTRICTED_AGAIN = "restricted-again"
     DECISION_TAKEN = "decision-taken"
     DECISION_REFUSED = "decision-refused"
     RELEASE_NOT_MADE = "release-not-made"

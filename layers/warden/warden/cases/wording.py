@@ -28,6 +28,7 @@ _STEPS = {
     StepKind.CONTAINED: "contained",
     StepKind.RESPONDED: "responded",
     StepKind.SECOND_DISCONNECT: "second disconnect",
+    StepKind.RESTRICTED_AGAIN: "restricted again",
     StepKind.DECISION_TAKEN: "{decision}",
     StepKind.DECISION_REFUSED: "decision refused",
     StepKind.RELEASE_NOT_MADE: "release not completed",

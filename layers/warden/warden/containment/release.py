@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
+from warden.containment.desired import Desired, desired_put, read_desired, reconcile
 from warden.containment.groups import changed_by_people, joined_directly
 from warden.containment.snapshot import (
     Containment,
@@ -16,8 +17,7 @@ from warden.containment.snapshot import (
 )
 from warden.containment.wording import WORDS
 from warden.context import Context
-from warden.core import quotas
-from warden.core.errors import ActionFailed, NotYet, Refused
+from warden.core.errors import ActionFailed, Conflict, NotYet, Refused
 from warden.core.ledger import retry_on_conflict
 from warden.core.ports import HasCertificates, HasConnections, HasLedger, HasRegistry
 
@@ -96,20 +96,19 @@ def release(thing: str, case_id: str, context: Context[_PortsToRelease], *, acce
         return Done(f"stays contained for {', '.join(others)}")
     if not accept_changes:
         require_unchanged(thing, context)
-    containment = retry_on_conflict(lambda: _mark_releasing(thing, context))
-    remaining = _leave_shared_to_others(containment, context)
-    if accept_changes:
-        remaining = _without_detached(remaining, context)
-    restored, lost = _restore(remaining, context)
+    containment = retry_on_conflict(lambda: _mark_releasing(thing, case_id, accept_changes, context))
+    restored, lost, is_shared = _restore(containment, context)
     session = WORDS[context.ports.connections.disconnect(thing)] if context.settings.disconnect else "not disconnected"
     _check(restored, context)
     done = replace(
-        containment, state=ContainmentState.RELEASED, cases=(), released_at=context.now(), disconnect_at=None
+        containment,
+        state=ContainmentState.RELEASED,
+        cases=(),
+        released_at=context.now(),
+        look_at=context.now() + context.settings.second_disconnect_after,
     )
     save_containment(context.ports.ledger, done)
-    is_shared = len(remaining.policies) < len(containment.policies)
-    words = (_restored(restored, shared=is_shared and not accept_changes), *lost, session, "checked")
-    return Done("; ".join(words), lost)
+    return Done("; ".join((_restored(restored, shared=is_shared), *lost, session, "checked")), lost)
 
 
 def require_unchanged(thing: str, context: Context[_Ports]) -> None:
@@ -123,86 +122,76 @@ def require_unchanged(thing: str, context: Context[_Ports]) -> None:
         raise Refused("changed-meanwhile", f"{why}. Undo that, or release with --accept-changes")
 
 
-def _without_detached(containment: Containment, context: Context[_Ports]) -> Containment:
-    """Leave out certificates that people have detached from the thing: they keep the restricted policy."""
-    attached = context.ports.registry.certificates_of(containment.thing)
-    kept = {certificate: names for certificate, names in containment.policies.items() if certificate in attached}
-    return replace(containment, policies=kept)
+def _mark_releasing(thing: str, case_id: str, accept_changes: bool, context: Context[_Ports]) -> Containment:
+    """Take the thing off every certificate's holders, in one commit with the containment. Nothing is given back before.
 
-
-def _mark_releasing(thing: str, context: Context[_Ports]) -> Containment:
-    containment = read_containment(context.ports.ledger, thing)
-    if containment is None:
-        raise Refused("not-contained", f"{thing} is not contained")
-    if containment.state is ContainmentState.RELEASING:
-        return containment
-    releasing = replace(containment, state=ContainmentState.RELEASING, disconnect_at=None)
-    return save_containment(context.ports.ledger, releasing)
-
-
-def _leave_shared_to_others(containment: Containment, context: Context[_Ports]) -> Containment:
-    """Hand over each certificate that another contained thing uses too; return what is left to restore here."""
-    policies = {
-        certificate: names
-        for certificate, names in containment.policies.items()
-        if not _hand_over(certificate, containment, context)
-    }
-    return replace(containment, policies=policies)
-
-
-def return_shared_policies(certificate: str, thing: str, context: Context[_Ports]) -> None:
-    """Return its policies to a shared certificate that other things still use, when its contained thing leaves it."""
-    containment = active_containment(context.ports.ledger, thing)
-    if containment is None or certificate not in containment.policies:
-        return
-    if _hand_over(certificate, containment, context):
-        return
-    policies = containment.policies[certificate]
-    if len(_give_back(certificate, policies, context)) < len(policies):
-        context.ports.certificates.detach_policy(certificate, context.settings.restricted_policy)
-
-
-def _hand_over(certificate: str, containment: Containment, context: Context[_Ports]) -> bool:
-    """Move a certificate's policies to the containment of another thing that uses it; False when there is none.
+    A certificate that people took from the thing, and that nothing else uses, keeps the restricted policy.
 
     Raises:
-        NotYet: when that thing is being released too, and is first in order.
+        Conflict: when another case came to hold it meanwhile.
     """
     ledger = context.ports.ledger
-    for thing in sorted(context.ports.registry.things_of(certificate)):
-        holder = active_containment(ledger, thing) if thing != containment.thing else None
-        if holder is None:
-            continue
-        if holder.state is containment.state is ContainmentState.RELEASING and thing < containment.thing:
-            raise NotYet(f"{thing}, on the same certificate as {containment.thing}, is being released")
-        kept = tuple(sorted({*holder.policies.get(certificate, ()), *containment.policies[certificate]}))
-        if holder.policies.get(certificate) != kept:
-            save_containment(ledger, replace(holder, policies={**holder.policies, certificate: kept}))
-        return True
-    return False
+    containment = read_containment(ledger, thing)
+    if containment is None:
+        raise Refused("not-contained", f"{thing} is not contained")
+    if tuple(containment.cases) != (case_id,):
+        raise Conflict(f"the containment of {thing} changed meanwhile")
+    if containment.state is ContainmentState.RELEASING:
+        return containment
+    abandoned = _abandoned(containment, context) if accept_changes else ()
+    writes = []
+    for certificate, had in containment.policies.items():
+        held = read_desired(ledger, certificate) or Desired(
+            certificate=certificate, before=had, holders=(thing,), touched=True, changed_at=containment.began_at
+        )
+        released = held.without(thing, context)
+        if certificate in abandoned:
+            released = released.changed(context, before=())
+        elif accept_changes:
+            released = released.changed(context, before=tuple(sorted({*held.before, *held.drift})), drift=())
+        writes.append(desired_put(released))
+    kept = {certificate: names for certificate, names in containment.policies.items() if certificate not in abandoned}
+    releasing = replace(
+        containment,
+        state=ContainmentState.RELEASING,
+        policies=kept,
+        look_at=context.now() + context.settings.second_disconnect_after,
+    )
+    return save_containment(ledger, releasing, *writes)
 
 
-def _restore(containment: Containment, context: Context[_Ports]) -> tuple[Containment, list[str]]:
-    """Restore what is still there. Return that, and a sentence on each part that is not.
+def _abandoned(containment: Containment, context: Context[_Ports]) -> list[str]:
+    """List the certificates of a containment that no thing uses any more."""
+    registry = context.ports.registry
+    attached = registry.certificates_of(containment.thing)
+    return [each for each in containment.policies if each not in attached and not registry.things_of(each)]
+
+
+def _restore(containment: Containment, context: Context[_Ports]) -> tuple[Containment, list[str], bool]:
+    """Restore what is still there. Return that, a sentence on each part that is not, and whether others hold a part.
 
     A certificate of whose policies none is left keeps the restricted policy: it is never without one.
     """
-    ports, ours, lost = context.ports, context.settings, list[str]()
-    given: dict[str, Sequence[str]] = {}
-    for certificate, policies in containment.policies.items():
-        gone = _give_back(certificate, policies, context)
-        lost += gone.values()
-        given[certificate] = [name for name in policies if name not in gone]
+    ports, ours, lost, is_shared = context.ports, context.settings, list[str](), False
+    out = list[str]()
     direct = joined_directly(containment.groups, context)
-    groups = [group for group in direct if _joins(containment.thing, group, lost, context)]
-    for certificate, policies in containment.policies.items():
-        if given[certificate] or not policies:
-            ports.certificates.detach_policy(certificate, ours.restricted_policy)
+    groups = [group for group in direct if _joins(containment.thing, group, out, context)]
+    given: dict[str, Sequence[str]] = {}
+    for certificate in containment.policies:
+        carried = reconcile(certificate, context)
+        if carried.holders:
+            is_shared = True
             continue
-        lost.append(f"certificate {certificate[:12]} has none of its policies left and keeps {ours.restricted_policy}")
-        del given[certificate]
+        lost += carried.gone.values()
+        lost += [f"policy {name}, attached while it was contained, is not given back" for name in carried.drift]
+        if carried.keeps_ours:
+            lost.append(
+                f"certificate {certificate[:12]} has none of its policies left and keeps {ours.restricted_policy}"
+            )
+        else:
+            given[certificate] = carried.given
     ports.registry.leave_group(containment.thing, ours.restricted_group)
-    return replace(containment, policies=given, groups=groups), lost
+    return replace(containment, policies=given, groups=groups), [*lost, *out], is_shared
 
 
 def _joins(thing: str, group: str, lost: list[str], context: Context[_Ports]) -> bool:
@@ -212,25 +201,6 @@ def _joins(thing: str, group: str, lost: list[str], context: Context[_Ports]) ->
         lost.append(str(error))
         return False
     return True
-
-
-def _give_back(certificate: str, policies: Sequence[str], context: Context[_Ports]) -> dict[str, str]:
-    """Attach a certificate's policies again; return those that cannot be, each with the reason."""
-    certificates, ours = context.ports.certificates, context.settings.restricted_policy
-    has, gone = certificates.policies_of(certificate), dict[str, str]()
-    for policy in policies:
-        if policy in has:
-            continue
-        if len(has) >= quotas.POLICIES_PER_CERTIFICATE and ours in has:
-            certificates.detach_policy(certificate, ours)  # nine of its own are back, so it is never without one
-            has.remove(ours)
-        try:
-            certificates.attach_policy(certificate, policy)
-        except ActionFailed as error:
-            gone[policy] = str(error)
-        else:
-            has.append(policy)
-    return gone
 
 
 def _check(restored: Containment, context: Context[_Ports]) -> None:

@@ -27,6 +27,7 @@ class Containment:
 
     `policies` maps each certificate to the policies it had; `groups` are those it was taken out of because
     they have policies; `all_groups` are all it was in. The thing stays contained while `cases` has an entry.
+    At `look_at` it is compared with AWS IoT again.
     """
 
     thing: str
@@ -38,7 +39,8 @@ class Containment:
     began_at: datetime
     in_restricted_group: bool = True
     released_at: datetime | None = None
-    disconnect_at: datetime | None = None
+    look_at: datetime | None = None
+    looked_at: datetime | None = None
     version: int = 0
 
     @property
@@ -86,13 +88,13 @@ def containment_put(containment: Containment) -> Put:
 
 
 def _record(containment: Containment) -> dict[str, Any]:
-    return _CONTAINMENT.record(containment) | ({"due": "due"} if containment.disconnect_at else {})
+    return _CONTAINMENT.record(containment) | ({"due": "due"} if containment.look_at else {})
 
 
 _CONTAINMENT = RecordType(
     name="containment",
     of=Containment,
-    attributes={"disconnect_at": "due_at"},
-    sparse=("disconnect_at",),
+    attributes={"look_at": "due_at"},
+    sparse=("look_at",),
 )
 containment_from = _CONTAINMENT.value

@@ -1,6 +1,7 @@
 """Rotation: the device makes a new key and proves it in use; only then its old one is retired (design section 5).
 
 requested ─▶ issuing ─▶ issued ─▶ confirmed ─▶ finished        the device proved the new certificate
+     │          │          │          └───────▶ stranded        ... and has it no longer: people decide
      └──────────┴──────────┴────▶ rolling-back ─▶ rolled-back   it did not, and its job or deadline is over
 
 Every transition is here. A device's requests move a rotation as far as `confirmed` (`issue_certificate`, `confirm`);
@@ -15,11 +16,11 @@ from datetime import datetime
 from typing import Protocol
 
 from warden.cases.model import Case, CaseState, Step, StepKind
-from warden.containment.release import return_shared_policies
+from warden.containment.desired import Desired, desired_or_new, desired_put, leave, read_desired, reconcile
 from warden.containment.snapshot import active_containment, containment_put
 from warden.containment.suspicion import why_suspected
 from warden.context import Context
-from warden.core.errors import ActionFailed, Conflict, Refused
+from warden.core.errors import ActionFailed, Conflict, NotYet, Refused
 from warden.core.ledger import Put, retry_on_conflict, version_of
 from warden.core.ports import Certificate, HasCertificates, HasJobs, HasLedger, HasRegistry
 from warden.devices.csr import SigningRequest, key_of_certificate
@@ -262,7 +263,7 @@ def _refuse_known_key(rotation: Rotation, csr: SigningRequest, context: Context[
 
 
 def _make_usable(rotation: Rotation, asked_with: str, context: Context[_Ports]) -> None:
-    """Attach the new certificate to its thing, attach its policies, and only then set it ACTIVE.
+    """Attach the new certificate to its thing, have it carry what it is to carry, and only then set it ACTIVE.
 
     The thing comes first, and the containment is read again after the policies. A quarantine that begins meanwhile
     either sees this certificate among the thing's, or is seen here.
@@ -272,41 +273,55 @@ def _make_usable(rotation: Rotation, asked_with: str, context: Context[_Ports]) 
     """
     certificates = context.ports.certificates
     certificates.attach_thing(rotation.new, rotation.thing)
-    contained = _is_contained(rotation.thing, context)
-    wanted = [context.settings.restricted_policy] if contained else _policies_for(rotation.thing, asked_with, context)
-    if not contained and context.settings.restricted_policy in wanted:
-        _refuse_while_shared_restricted(rotation.thing, context)
-    for policy in certificates.policies_of(rotation.new):  # left by an attempt that a quarantine overtook
-        if policy not in wanted:
-            certificates.detach_policy(rotation.new, policy)
-    _attach(rotation.new, wanted, context)
-    if _is_contained(rotation.thing, context) is not contained:
+    wanted = retry_on_conflict(lambda: _want(rotation, asked_with, context))
+    shown = certificates.policies_of(rotation.new)
+    for policy in {*shown} - {*wanted.before, context.settings.restricted_policy}:  # of an earlier attempt
+        certificates.detach_policy(rotation.new, policy)
+    carried = reconcile(rotation.new, context, shown)
+    if carried.gone:
+        raise Refused("policy-gone", "; ".join(carried.gone.values()))
+    if _is_contained(rotation.thing, context) is not wanted.is_held:
         raise Conflict(f"the containment of {rotation.thing} changed meanwhile")
     certificates.activate(rotation.new)
 
 
-def _policies_for(thing: str, asked_with: str, context: Context[_Ports]) -> list[str]:
-    """Return the policies of a new certificate: those of the plan for its thing's type, or those of the old one."""
-    has = context.ports.certificates.policies_of(asked_with)
-    if not context.plan.rotation.policies_by_type or context.settings.restricted_policy in has:
+def _want(rotation: Rotation, asked_with: str, context: Context[_Ports]) -> Desired:
+    """Write down what the new certificate is to carry, by whether its thing is contained."""
+    ledger, thing = context.ports.ledger, rotation.thing
+    contained = _is_contained(thing, context)
+    known = desired_or_new(ledger, rotation.new, context)
+    before = tuple(sorted(_rights_for(thing, asked_with, context, contained=contained)))
+    wanted = known.changed(
+        context, before=before, holders=(thing,) if contained else (), touched=known.touched or contained
+    )
+    if wanted != known or not known.version:
+        ledger.commit(desired_put(wanted))
+    return wanted
+
+
+def _rights_for(thing: str, asked_with: str, context: Context[_Ports], *, contained: bool) -> Sequence[str]:
+    """Return the policies of a new certificate: those of the plan for its thing's type, or those of the old one.
+
+    Those of an old one that is restricted, or was a moment ago, are on record: a list shows what is or was.
+    """
+    ours, old = context.settings.restricted_policy, read_desired(context.ports.ledger, asked_with)
+    is_on_record = old is not None and old.touched and (old.is_held or old.is_young(context))
+    has = old.before if old and is_on_record else context.ports.certificates.policies_of(asked_with)
+    if contained:
+        return [name for name in has if name != ours]
+    if ours in has or (old and old.is_held):
+        _refuse_while_shared_restricted(thing, context)
+    if not context.plan.rotation.policies_by_type:
         return has
     described = context.ports.registry.thing(thing)
     planned = context.plan.rotation.policies_for(described.thing_type) if described else None
-    return has if planned is None else list(planned)
+    return has if planned is None else planned
 
 
 def _refuse_while_shared_restricted(thing: str, context: Context[HasLedger]) -> None:
     if _is_contained(thing, context):
         raise Conflict(f"the containment of {thing} changed meanwhile")
     raise Refused("restricted", f"{thing} shares its certificate with a contained device; ask again when it is free")
-
-
-def _attach(certificate: str, policies: list[str], context: Context[HasCertificates]) -> None:
-    try:
-        for policy in policies:
-            context.ports.certificates.attach_policy(certificate, policy)
-    except ActionFailed as error:
-        raise Refused("policy-gone", str(error)) from error
 
 
 def _is_contained(thing: str, context: Context[HasLedger]) -> bool:
@@ -325,20 +340,44 @@ def confirm(rotation: Rotation, certificate: str, context: Context[HasLedger]) -
     _require_unsuspected(rotation, context)
     who, why = f"certificate {certificate[:12]}", "confirmed by the device over it"
     step = Step(StepKind.NEW_CERTIFICATE_IN_USE, who, why)
-    confirmed = rotation_put(replace(rotation, state=RotationState.CONFIRMED))
+    confirmed = rotation_put(replace(rotation, state=RotationState.CONFIRMED, confirmed_at=context.now()))
     context.cases.save(context.cases.read(rotation.case_id), context.now(), step, also=(confirmed,))
 
 
 def end_rotation(rotation: Rotation, context: Context[_Ports]) -> Rotation:
-    """End a rotation whose job or deadline is over: finish it if the device confirmed, roll it back if not."""
+    """End a rotation whose job or deadline is over: finish it if the device confirmed, roll it back if not.
+
+    Once the device has confirmed, it may have destroyed its old key: nothing is deleted then, whatever a list shows.
+
+    Raises:
+        NotYet: when the confirmed certificate is not shown as usable, and was confirmed a moment ago.
+    """
     rotation = retry_on_conflict(lambda: _settle_direction(rotation.thing, context))
     if rotation.is_over:
         return rotation
-    if rotation.state is RotationState.CONFIRMED and _is_usable(rotation, context):
-        retired = _retire(rotation, context)
-        return retry_on_conflict(lambda: _finish(rotation, RotationState.FINISHED, retired, context))
-    _withdraw(rotation, context)
-    return retry_on_conflict(lambda: _finish(rotation, RotationState.ROLLED_BACK, (), context))
+    if rotation.state is not RotationState.CONFIRMED:
+        _withdraw(rotation, context)
+        return retry_on_conflict(lambda: _finish(rotation, RotationState.ROLLED_BACK, (), context))
+    if not _is_usable(rotation, context):
+        put_out = _put_out_if_the_thing_is_gone(rotation, context)
+        return retry_on_conflict(lambda: _finish(rotation, RotationState.STRANDED, put_out, context))
+    retired = _retire(rotation, context)
+    return retry_on_conflict(lambda: _finish(rotation, RotationState.FINISHED, retired, context))
+
+
+def _put_out_if_the_thing_is_gone(rotation: Rotation, context: Context[_Ports]) -> Sequence[str]:
+    """Set the new certificate INACTIVE, which can be undone, and return it if its thing is gone; otherwise leave it.
+
+    Raises:
+        NotYet: when lists may not show yet that it is usable.
+    """
+    if context.ports.registry.thing(rotation.thing, with_type=False) is None:
+        context.ports.certificates.deactivate(rotation.new)
+        return (rotation.new,)
+    confirmed_at = rotation.confirmed_at
+    if confirmed_at and context.now() - confirmed_at < context.settings.second_disconnect_after:
+        raise NotYet(f"the new certificate of {rotation.thing} is not shown as usable yet")
+    return ()
 
 
 def _is_usable(rotation: Rotation, context: Context[_Ports]) -> bool:
@@ -362,14 +401,16 @@ def _settle_direction(thing: str, context: Context[HasLedger]) -> Rotation:
 def _retire(rotation: Rotation, context: Context[_Ports]) -> list[str]:
     """Retire the old certificates; return those out of use. A shared one is out of use when its last thing has moved.
 
-    After a shared one is detached, its users are read again: of two things that leave at once, the later is the last.
+    Each thing that leaves is on the certificate's record: of two that leave at once, the later knows of the earlier,
+    whatever a list shows.
     """
     ports, retired = context.ports, []
     for certificate in rotation.old:
         if other_users_of(certificate, rotation.thing, context):
-            return_shared_policies(certificate, rotation.thing, context)
-            ports.certificates.detach_thing(certificate, rotation.thing)
+            leave(certificate, rotation.thing, context)
             if other_users_of(certificate, rotation.thing, context):
+                reconcile(certificate, context)
+                ports.certificates.detach_thing(certificate, rotation.thing)
                 continue
         ports.certificates.deactivate(certificate)
         ports.certificates.detach_thing(certificate, rotation.thing)
@@ -377,9 +418,13 @@ def _retire(rotation: Rotation, context: Context[_Ports]) -> list[str]:
     return retired
 
 
-def other_users_of(certificate: str, thing: str, context: Context[HasRegistry]) -> list[str]:
-    """List the other things that use a certificate."""
-    return [each for each in context.ports.registry.things_of(certificate) if each != thing]
+def other_users_of(certificate: str, thing: str, context: Context[_Ports]) -> list[str]:
+    """List the other things that use a certificate, without those that have just left it."""
+    users = [each for each in context.ports.registry.things_of(certificate) if each != thing]
+    if not users:
+        return []
+    known = desired_or_new(context.ports.ledger, certificate, context)
+    return [each for each in users if not known.has_left(each, context)]
 
 
 def _withdraw(rotation: Rotation, context: Context[HasCertificates]) -> None:
@@ -408,11 +453,7 @@ def _finish(rotation: Rotation, state: RotationState, retired: Sequence[str], co
     current = read_rotation(ledger, rotation.thing) or rotation
     if current.is_over:
         return current
-    puts: list[Put] = []
-    containment = active_containment(ledger, rotation.thing)
-    if containment is not None:
-        gone, stays = (rotation.old, rotation.new) if state is RotationState.FINISHED else ((rotation.new,), "")
-        puts.append(containment_put(containment.with_certificates_replaced((*gone, *rotation.spent), stays)))
+    puts = _passing_on(current, state, context)
     delete_at = context.now() + context.settings.certificate_grace
     known = {certificate: ledger.read(retirement_key(certificate)) for certificate in retired}
     puts.extend(
@@ -421,3 +462,20 @@ def _finish(rotation: Rotation, state: RotationState, retired: Sequence[str], co
         if record is None or "due_at" not in record  # decided before: it was in use again, and now is not
     )
     return save_rotation(ledger, replace(current, state=state), *puts)
+
+
+def _passing_on(rotation: Rotation, state: RotationState, context: Context[HasLedger]) -> list[Put]:
+    """Return the writes by which what was held passes from the certificates that are gone to the one that stays."""
+    ledger, thing = context.ports.ledger, rotation.thing
+    containment = active_containment(ledger, thing)
+    if containment is None or state is RotationState.STRANDED:
+        return []
+    is_new = state is RotationState.FINISHED
+    gone = (*(rotation.old if is_new else (rotation.new,)), *rotation.spent)
+    stays = rotation.new if is_new else ""
+    puts = [containment_put(containment.with_certificates_replaced(gone, stays))]
+    for certificate in gone:
+        known = read_desired(ledger, certificate)
+        if known is not None and thing in known.holders:
+            puts.append(desired_put(known.without(thing, context, leaves=True)))
+    return puts

@@ -25,9 +25,10 @@ class RotationState(StrEnum):
     FINISHED = "finished"
     ROLLING_BACK = "rolling-back"
     ROLLED_BACK = "rolled-back"
+    STRANDED = "stranded"
 
 
-ENDED = (RotationState.FINISHED, RotationState.ROLLED_BACK)
+ENDED = (RotationState.FINISHED, RotationState.ROLLED_BACK, RotationState.STRANDED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ class Rotation:
     issuing_since: datetime | None = None
     issued: int = 0
     spent: Sequence[str] = ()
+    confirmed_at: datetime | None = None
     version: int = 0
 
     @property

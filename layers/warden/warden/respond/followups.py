@@ -9,9 +9,8 @@ from functools import partial
 
 from warden.campaigns.inventory_runs import requeue_stalled_run
 from warden.campaigns.rollout import advance, note_end
-from warden.cases.model import WARDEN, Case, CaseState, Progress, Step, StepKind
-from warden.containment.snapshot import ContainmentState, containment_from, save_containment
-from warden.containment.wording import WORDS
+from warden.cases.model import Case, CaseState, Progress
+from warden.containment.snapshot import ContainmentState, containment_from
 from warden.context import Context
 from warden.core.clock import from_text
 from warden.core.ledger import Key, Put, Record, retry_on_conflict, version_of
@@ -21,7 +20,8 @@ from warden.notify.digests import send_digest
 from warden.notify.notifier import notify, retry_notifications
 from warden.plan.actions import ROTATE_CERTIFICATE
 from warden.respond.actions import judge_of
-from warden.respond.decisions import recover
+from warden.respond.decisions import recover, resume
+from warden.respond.looks import look_at_contained, look_at_released, put_off
 from warden.respond.responder import record_outcome, settle_after_job
 
 
@@ -87,22 +87,16 @@ def _job_due(_key: Key, record: Record, context: Context) -> None:
 
 
 def _containment_due(_key: Key, record: Record, context: Context) -> None:
-    """Disconnect a second time, to end a session that was opened under cached policies."""
+    """Look at a containment again; continue one that was begun, or whose release was, and that nothing continues."""
     containment = containment_from(record)
-    result = "the device is no longer contained"
-    if containment.state is ContainmentState.CONTAINED and context.settings.disconnect:
-        result = WORDS[context.ports.connections.disconnect(containment.thing)]
-    step = Step(StepKind.SECOND_DISCONNECT, WARDEN, result)
-    for case_id in containment.cases:
-        retry_on_conflict(partial(_append_once, case_id, step, context))
-    save_containment(context.ports.ledger, replace(containment, disconnect_at=None))
-
-
-def _append_once(case_id: str, step: Step, context: Context) -> None:
-    """Add a step unless the timeline has one like it: the sweep may queue the same record twice."""
-    if not any(entry.step.kind is step.kind for entry in context.cases.timeline(case_id)):
-        case = context.cases.read(case_id)
-        context.cases.save(case, context.now(), step)
+    if containment.state is ContainmentState.CONTAINED:
+        look_at_contained(containment, context)
+    elif containment.state is ContainmentState.RELEASED:
+        look_at_released(containment, context)
+    else:
+        for case_id in containment.cases:
+            resume(context.cases.read(case_id), context)
+        retry_on_conflict(partial(put_off, containment.thing, context, only_in=containment.state))
 
 
 def _retirement_due(key: Key, record: Record, context: Context) -> None:

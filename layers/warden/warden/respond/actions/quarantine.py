@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from warden.cases.model import Case, Outcome, Progress
+from warden.containment.desired import desired_or_new, desired_put, read_desired, reconcile
 from warden.containment.snapshot import (
     Containment,
     ContainmentState,
@@ -23,7 +24,6 @@ from warden.containment.snapshot import (
 )
 from warden.containment.wording import WORDS
 from warden.context import Context
-from warden.core import quotas
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed, Conflict, NotYet
 from warden.core.ledger import Key, Put, retry_on_conflict, version_of
@@ -64,7 +64,17 @@ def quarantine(case: Case, context: Context[_Ports], view: DeviceView | None = N
     if rotation and taking_back(rotation, containment.cases):  # its end, which IoT Jobs reports, rolls it back
         context.ports.jobs.cancel(rotation.job_id, containment.thing)
     is_stale = rotation is not None and rotation.may_be_missing_from((view and view.certificates) or ())
-    device = _read_quickly(containment.thing, view, context, is_stale=is_stale)
+    made = rotation.new if rotation is not None and not rotation.is_over else ""
+    device = _read_quickly(containment.thing, view, context, is_stale=is_stale, made=made)
+    containment, session = _contain(containment, device, context)
+    if containment.state is ContainmentState.CONTAINING:
+        again = context.now() + context.settings.second_disconnect_after
+        contained = replace(containment, state=ContainmentState.CONTAINED, look_at=again)
+        save_containment(context.ports.ledger, contained)
+    return Outcome(Progress.DONE, f"{_what_is_restricted(containment)}; {WORDS[session]}; checked")
+
+
+def _contain(containment: Containment, device: _Device, context: Context[_Ports]) -> tuple[Containment, Disconnection]:
     containment = _restrict(containment, device, context)
     session = _disconnect(containment.thing, context)
     if not _is_effective(containment.thing, device.policies, context):
@@ -73,11 +83,38 @@ def quarantine(case: Case, context: Context[_Ports], view: DeviceView | None = N
             containment = _restrict(containment, device, context)
             session = _disconnect(containment.thing, context)
         _check(containment, context)
-    if containment.state is ContainmentState.CONTAINING:
-        again = context.now() + context.settings.second_disconnect_after
-        contained = replace(containment, state=ContainmentState.CONTAINED, disconnect_at=again)
-        save_containment(context.ports.ledger, contained)
-    return Outcome(Progress.DONE, f"{_what_is_restricted(containment)}; {WORDS[session]}; checked")
+    return containment, session
+
+
+class Change(NamedTuple):
+    """What a look found that was to be restricted: certificates, policies and groups that the thing was given."""
+
+    certificates: Sequence[str]
+    policies: Sequence[str]
+    groups: Sequence[str]
+
+
+def restrict_again(containment: Containment, context: Context[_Ports]) -> Change | None:
+    """Compare a contained thing with AWS IoT, and restrict what it was given meanwhile; None if that is nothing.
+
+    A thing that was deleted can be given nothing: what is made under its name again is looked at then.
+
+    Raises:
+        NotYet: when AWS IoT does not show the containment yet.
+        ActionFailed: when it cannot be restricted.
+    """
+    if context.ports.registry.thing(containment.thing, with_type=False) is None:
+        return None
+    device = _read_quickly(containment.thing, None, context)
+    if not _has_rights(device, containment, context):
+        return None
+    ours = context.settings.restricted_policy
+    _contain(containment, device, context)
+    return Change(
+        certificates=[each for each in device.policies if each not in containment.policies],
+        policies=sorted({name for names in device.policies.values() for name in names if name != ours}),
+        groups=device.carrying,
+    )
 
 
 def _hold(case: Case, context: Context[_Ports]) -> Containment:
@@ -96,14 +133,21 @@ def _hold(case: Case, context: Context[_Ports]) -> Containment:
         containment = replace(containment, state=ContainmentState.CONTAINING)
     elif case.id in containment.cases:
         return containment
-    held = replace(containment, cases=tuple(dict.fromkeys((*containment.cases, case.id))))
+    held = replace(
+        containment,
+        cases=tuple(dict.fromkeys((*containment.cases, case.id))),
+        look_at=containment.look_at or context.now() + context.settings.second_disconnect_after,
+    )
     return save_containment(ledger, held, *taking_back(read_rotation(ledger, case.thing), held.cases))
 
 
-def _read_quickly(thing: str, view: DeviceView | None, context: Context[_Ports], *, is_stale: bool) -> _Device:
+def _read_quickly(
+    thing: str, view: DeviceView | None, context: Context[_Ports], *, is_stale: bool = False, made: str = ""
+) -> _Device:
     """Read a device, but not what was just read or is remembered.
 
-    The view's certificates are stale where a rotation may have attached one before it could see the containment.
+    The view's certificates are stale where a rotation may have attached one before it could see the containment. A
+    list may not show that one yet; the rotation has it on record as `made`.
     """
     if view is not None and not view.is_recent(context.now()):
         view = None
@@ -111,14 +155,16 @@ def _read_quickly(thing: str, view: DeviceView | None, context: Context[_Ports],
     certificates = view.certificates if view else None
     if certificates is None or is_stale:
         certificates = context.ports.registry.certificates_of(thing)
+    if made not in ("", *certificates) and context.ports.certificates.read(made) is not None:
+        certificates = [*certificates, made]
     carrying = [group for group in _others(groups, context) if _remembers_policies(group, context)]
-    return _device(certificates, groups, carrying, context)
+    return _device(thing, certificates, groups, carrying, context)
 
 
 def _read_everything(thing: str, context: Context[_Ports]) -> _Device:
     groups, certificates = _groups_of(thing, context), context.ports.registry.certificates_of(thing)
     carrying = [group for group in _others(groups, context) if _ask_for_policies(group, context)]
-    return _device(certificates, groups, carrying, context)
+    return _device(thing, certificates, groups, carrying, context)
 
 
 def _groups_of(thing: str, context: Context[_Ports]) -> Sequence[str]:
@@ -127,14 +173,21 @@ def _groups_of(thing: str, context: Context[_Ports]) -> Sequence[str]:
 
 
 def _device(
-    certificates: Iterable[str], groups: Sequence[str], carrying: Sequence[str], context: Context[_Ports]
+    thing: str, certificates: Iterable[str], groups: Sequence[str], carrying: Sequence[str], context: Context[_Ports]
 ) -> _Device:
+    its = _without_left(thing, certificates, context)
     return _Device(
-        policies={each: context.ports.certificates.policies_of(each) for each in certificates},
+        policies={each: context.ports.certificates.policies_of(each) for each in its},
         groups=_others(groups, context),
         carrying=carrying,
         is_in_ours=context.settings.restricted_group in groups,
     )
+
+
+def _without_left(thing: str, certificates: Iterable[str], context: Context[HasLedger]) -> list[str]:
+    """Leave out certificates that a rotation has just taken off the thing: a list may show them for a while."""
+    known = {each: read_desired(context.ports.ledger, each) for each in certificates}
+    return [each for each, desired in known.items() if desired is None or not desired.has_left(thing, context)]
 
 
 def _others(groups: Sequence[str], context: Context[_Ports]) -> list[str]:
@@ -164,47 +217,47 @@ def _group_key(group: str) -> Key:
 
 
 def _restrict(containment: Containment, device: _Device, context: Context[_Ports]) -> Containment:
-    ports, ours = context.ports, context.settings
-    containment = _remember(containment, device, context)
-    for certificate, policies in device.policies.items():
-        others = [policy for policy in policies if policy != ours.restricted_policy]
-        if len(policies) >= quotas.POLICIES_PER_CERTIFICATE and len(others) == len(policies):
-            ports.certificates.detach_policy(certificate, others.pop())  # makes room for ours; nine remain
-        if ours.restricted_policy not in policies:
-            ports.certificates.attach_policy(certificate, ours.restricted_policy)
-        for policy in others:
-            ports.certificates.detach_policy(certificate, policy)
-    return _move(containment, device, context)
+    containment = retry_on_conflict(lambda: _remember(containment.thing, device, context))
+    failed = [why for each in device.policies if (why := _why_not_restricted(each, device, context))]
+    containment = _move(containment, device, context)
+    if failed:
+        raise ActionFailed("; ".join(failed))
+    return containment
 
 
-def _remember(containment: Containment, device: _Device, context: Context[_Ports]) -> Containment:
-    """Add to the snapshot what is about to be taken, and save it before anything is taken."""
-    ours = context.settings.restricted_policy
-    before = dict(containment.policies)
-    for certificate, names in device.policies.items():
-        if ours in names and certificate not in before:
-            before[certificate] = _taken_already(certificate, containment.thing, context)
-    policies = {
-        certificate: tuple(sorted({*before.get(certificate, ()), *names} - {ours}))
-        for certificate, names in device.policies.items()
+def _why_not_restricted(certificate: str, device: _Device, context: Context[_Ports]) -> str:
+    """Restrict a certificate; return why it cannot be. One that is gone needs no restriction."""
+    try:
+        reconcile(certificate, context, device.policies[certificate])
+    except ActionFailed as error:
+        return "" if context.ports.certificates.read(certificate) is None else str(error)
+    return ""
+
+
+def _remember(thing: str, device: _Device, context: Context[_Ports]) -> Containment:
+    """Write down what is about to be taken before anything is: on the containment, and for each certificate.
+
+    Raises:
+        NotYet: when a release was begun or made meanwhile.
+    """
+    ledger = context.ports.ledger
+    containment = active_containment(ledger, thing)
+    if containment is None or containment.state is ContainmentState.RELEASING:
+        raise NotYet(f"the release of {thing} was begun meanwhile")
+    known = {certificate: desired_or_new(ledger, certificate, context) for certificate in device.policies}
+    held = {
+        certificate: known[certificate].held_by(thing, shown, context) for certificate, shown in device.policies.items()
     }
     grown = replace(
         containment,
-        policies={**containment.policies, **policies},
+        policies={**containment.policies, **{certificate: each.before for certificate, each in held.items()}},
         groups=tuple(sorted({*containment.groups, *device.carrying})),
         all_groups=tuple(sorted({*containment.all_groups, *device.groups})),
     )
-    return containment if grown == containment else save_containment(context.ports.ledger, grown)
-
-
-def _taken_already(certificate: str, thing: str, context: Context[_Ports]) -> list[str]:
-    """List the policies that another thing's containment took from this certificate: they are this thing's as well.
-
-    Without them, a thing that gets its own certificate while in quarantine would be released without policies.
-    """
-    others = [each for each in context.ports.registry.things_of(certificate) if each != thing]
-    holders = [active_containment(context.ports.ledger, other) for other in others]
-    return [name for each in holders if each for name in each.policies.get(certificate, ())]
+    writes = [desired_put(each) for certificate, each in held.items() if each != known[certificate]]
+    if grown == containment and not writes:
+        return containment
+    return save_containment(ledger, grown, *writes)
 
 
 def _move(containment: Containment, device: _Device, context: Context[_Ports]) -> Containment:
@@ -253,7 +306,8 @@ def _has_rights(device: _Device, containment: Containment, context: Context[_Por
 def _check(containment: Containment, context: Context[_Ports]) -> None:
     """Check that each certificate has only our policy and the thing is in no group that has policies."""
     ports, ours = context.ports, context.settings
-    for certificate in ports.registry.certificates_of(containment.thing):
+    attached = ports.registry.certificates_of(containment.thing)
+    for certificate in _without_left(containment.thing, attached, context):
         policies = ports.certificates.policies_of(certificate)
         if policies != [ours.restricted_policy]:
             raise NotYet(f"certificate {certificate} of {containment.thing} still shows policies {policies}")
@@ -286,7 +340,7 @@ ACTION = Action(
     run=quarantine,
     permissions=(
         "iot:ListThingPrincipals",
-        "iot:ListPrincipalThings",
+        "iot:DescribeCertificate",
         "iot:ListAttachedPolicies",
         "iot:ListThingGroupsForThing",
         "iot:GetEffectivePolicies",

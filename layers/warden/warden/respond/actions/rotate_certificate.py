@@ -44,11 +44,15 @@ def judge_rotation(job: Job, status: str, context: Context[_Ports]) -> Outcome:
     if ended.state is RotationState.FINISHED:
         old = "; ".join(_what_became_of(certificate, job.thing, context) for certificate in ended.old)
         return Outcome(Progress.DONE, f"now on {ended.new[:12]}; {old}", job.id)
+    if ended.state is RotationState.STRANDED:
+        both = " and ".join(each[:12] for each in (*ended.old, ended.new))
+        why = f"the device confirmed its new certificate, which is no longer usable; {both} are kept"
+        return Outcome(Progress.FAILED, why, job.id)
     has_one = bool(context.ports.registry.certificates_of(job.thing))
     left_with = "back on the old one" if has_one else f"{job.thing} no longer has a certificate"
     return Outcome(
         Progress.FAILED,
-        f"the new certificate was never seen in use, or is no longer ACTIVE; the job is {status}; {left_with}",
+        f"the new certificate was never seen in use; the job is {status}; {left_with}",
         job.id,
     )
 

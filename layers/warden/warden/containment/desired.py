@@ -1,0 +1,241 @@
+"""Desired state: what each certificate is to carry, on record, and the one place that makes AWS IoT carry it.
+
+A certificate may belong to several things, whose messages are handled at the same time. A quarantine or a release only
+changes the certificate's record, in one commit with the record of the thing. `reconcile` then closes the difference.
+Its calls may come late, and lists may be out of date. Four mechanisms make it right all the same (decision 26): the
+fence, the recheck, unconditional calls while a change is young, and the look later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from warden.context import Context
+from warden.core import quotas
+from warden.core.errors import ActionFailed, Conflict, NotYet
+from warden.core.ledger import EXPIRY, Key, Ledger, Put, retry_on_conflict, version_of
+from warden.core.ports import HasCertificates, HasLedger
+from warden.core.records import RecordType
+
+_PASSES = 12
+"""Each pass begins because somebody changed the record during the last; then the message is delivered again."""
+
+_KEPT_FOR = timedelta(days=30)
+"""How long the record of a certificate that nothing holds is kept after its last change."""
+
+
+class PortsToReconcile(HasLedger, HasCertificates, Protocol):
+    """The ports of the reconciler."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desired:
+    """What a certificate is to carry: while `holders` has an entry, the restricted policy alone; else `before`.
+
+    `holders` are the contained things that use it. `drift` are policies that people attached meanwhile. `leaving`
+    are things that a rotation took off it: a list may show them for a while. It is `touched` once it was restricted.
+    """
+
+    certificate: str
+    holders: Sequence[str] = ()
+    before: Sequence[str] = ()
+    drift: Sequence[str] = ()
+    leaving: Sequence[str] = ()
+    touched: bool = False
+    changed_at: datetime
+    version: int = 0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a contained thing uses it."""
+        return bool(self.holders)
+
+    def is_young(self, context: Context[HasLedger]) -> bool:
+        """Whether lists may not show its last change yet, nor every call of an earlier invocation have ended."""
+        return context.now() - self.changed_at < context.settings.second_disconnect_after
+
+    def has_left(self, thing: str, context: Context[HasLedger]) -> bool:
+        """Whether a thing has just left it, whatever a list shows."""
+        return thing in self.leaving and self.is_young(context)
+
+    def held_by(self, thing: str, shown: Sequence[str], context: Context[HasLedger]) -> Desired:
+        """Return it with a thing among its holders, and what a list shows among what is to be given back.
+
+        Nobody else's change is older than ours while ours is young; later, what a list shows is what it is to have.
+        """
+        others = {name for name in shown if name != context.settings.restricted_policy}
+        before, drift = {*self.before}, {*self.drift}
+        if self.is_young(context):
+            before |= others
+        elif self.is_held:
+            drift |= others - before
+        else:
+            before = others or before
+        return self.changed(
+            context,
+            holders=(*self.holders, *({thing} - {*self.holders})),
+            before=tuple(sorted(before)),
+            drift=tuple(sorted(drift)),
+            leaving=tuple(each for each in self.leaving if each != thing),
+            touched=True,
+        )
+
+    def without(self, thing: str, context: Context[HasLedger], *, leaves: bool = False) -> Desired:
+        """Return it without a thing among its holders; `leaves` if a rotation takes the thing off it for good."""
+        leaving = self.leaving if self.is_young(context) else ()
+        return self.changed(
+            context,
+            holders=tuple(each for each in self.holders if each != thing),
+            leaving=(*leaving, *({thing} - {*leaving} if leaves else ())),
+        )
+
+    def changed(self, context: Context[HasLedger], **changes: Any) -> Desired:
+        """Return it with changes, if any, made now."""
+        new = replace(self, **changes)
+        return self if new == self and self.version else replace(new, changed_at=context.now())
+
+
+def leave(certificate: str, thing: str, context: Context[HasLedger]) -> None:
+    """Take a thing off a certificate that it shares: a rotation has given it one of its own."""
+
+    def write() -> None:
+        known = desired_or_new(context.ports.ledger, certificate, context)
+        context.ports.ledger.commit(desired_put(known.without(thing, context, leaves=True)))
+
+    retry_on_conflict(write)
+
+
+_DESIRED = RecordType(name="desired", of=Desired)
+
+
+def read_desired(ledger: Ledger, certificate: str) -> Desired | None:
+    """Read what a certificate is to carry; None when that was never our business, or long ago."""
+    record = ledger.read(_key(certificate))
+    return _DESIRED.value(record) if record else None
+
+
+def desired_or_new(ledger: Ledger, certificate: str, context: Context[HasLedger]) -> Desired:
+    """Read what a certificate is to carry, or return a record that is not written yet."""
+    return read_desired(ledger, certificate) or Desired(certificate=certificate, changed_at=context.now())
+
+
+def desired_put(desired: Desired) -> Put:
+    """Return the write of a certificate's record, for a commit with the record of the thing."""
+    record = _DESIRED.record(desired)
+    if not desired.is_held:
+        record[EXPIRY] = int((desired.changed_at + _KEPT_FOR).timestamp())
+    return Put(_key(desired.certificate), record, desired.version)
+
+
+def _key(certificate: str) -> Key:
+    return Key(f"CERTIFICATE#{certificate}", "DESIRED")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """What a certificate carries now: ours alone while there are `holders`, else `given`.
+
+    `gone` are policies that cannot be given back, each with the reason; where none was left, it `keeps_ours`.
+    """
+
+    holders: Sequence[str] = ()
+    given: Sequence[str] = ()
+    gone: Mapping[str, str] = field(default_factory=dict)
+    drift: Sequence[str] = ()
+    keeps_ours: bool = False
+
+
+def reconcile(certificate: str, context: Context[PortsToReconcile], shown: Sequence[str] | None = None) -> Carried:
+    """Make AWS IoT give a certificate what its record wants; return that.
+
+    `shown` are its policies, if they were listed just now.
+
+    Raises:
+        NotYet: when the record was changed again and again meanwhile.
+        ActionFailed: when the certificate or the restricted policy is gone.
+    """
+    for _ in range(_PASSES):
+        wanted = desired_or_new(context.ports.ledger, certificate, context)
+        listed = [*(context.ports.certificates.policies_of(certificate) if shown is None else shown)]
+        try:
+            carried = _Pass(wanted, listed, context).run()
+            _fence(wanted, context)  # once more, after the last call: what came meanwhile is wanted now
+        except Conflict:
+            shown = None
+        else:
+            return carried
+    raise NotYet(f"what certificate {certificate} is to carry was changed {_PASSES} times meanwhile")
+
+
+def _fence(wanted: Desired, context: Context[HasLedger]) -> None:
+    """Read the record once more.
+
+    Raises:
+        Conflict: when it is no longer the one that is being carried out.
+    """
+    if version_of(context.ports.ledger.read(_key(wanted.certificate))) != wanted.version:
+        raise Conflict(f"what certificate {wanted.certificate} is to carry was changed meanwhile")
+
+
+@dataclass
+class _Pass:
+    """One pass over a certificate. What gives comes before what takes, and a fence before each call that takes."""
+
+    wanted: Desired
+    shown: list[str]
+    context: Context[PortsToReconcile]
+
+    def __post_init__(self) -> None:
+        self.ours = self.context.settings.restricted_policy
+        self.is_young = self.wanted.is_young(self.context)
+
+    def run(self) -> Carried:
+        return self._restrict() if self.wanted.is_held else self._give_back()
+
+    def _restrict(self) -> Carried:
+        others = [name for name in self.shown if name != self.ours]
+        if self.is_young:
+            others += [name for name in self.wanted.before if name not in others]
+        if len(self.shown) >= quotas.POLICIES_PER_CERTIFICATE and self.ours not in self.shown:
+            self._detach(others.pop(0))  # makes room for ours; nine remain
+        if self.is_young or self.ours not in self.shown:
+            self._attach(self.ours)
+        for policy in others:
+            self._detach(policy)
+        return Carried(holders=self.wanted.holders)
+
+    def _give_back(self) -> Carried:
+        given, gone = list[str](), dict[str, str]()
+        for policy in self.wanted.before:
+            is_needed = self.is_young or policy not in self.shown
+            if is_needed and (why := self._why_not_attached(policy)):
+                gone[policy] = why
+                continue
+            given.append(policy)
+        keeps_ours = bool(gone) and not given
+        if not keeps_ours and (self.ours in self.shown or (self.is_young and self.wanted.touched)):
+            self._detach(self.ours)
+        return Carried(given=given, gone=gone, drift=self.wanted.drift, keeps_ours=keeps_ours)
+
+    def _why_not_attached(self, policy: str) -> str:
+        if len(self.shown) >= quotas.POLICIES_PER_CERTIFICATE and self.ours in self.shown and policy not in self.shown:
+            self._detach(self.ours)  # nine of its own are back, so it is never without one
+        try:
+            self._attach(policy)
+        except ActionFailed as error:
+            return str(error)
+        return ""
+
+    def _attach(self, policy: str) -> None:
+        self.context.ports.certificates.attach_policy(self.wanted.certificate, policy)
+        if policy not in self.shown:
+            self.shown.append(policy)
+
+    def _detach(self, policy: str) -> None:
+        _fence(self.wanted, self.context)
+        self.context.ports.certificates.detach_policy(self.wanted.certificate, policy)
+        if policy in self.shown:
+            self.shown.remove(policy)

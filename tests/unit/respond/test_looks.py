@@ -1,0 +1,217 @@
+"""A contained thing is looked at again: what it was given meanwhile is restricted again, and what was lost goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.fakes import (
+    DEVICE_POLICY,
+    RESTRICTED_GROUP,
+    RESTRICTED_POLICY,
+    THING,
+    World,
+    a_finding,
+    a_key,
+    a_world,
+    contained,
+)
+from warden.cases.model import CaseState
+from warden.containment.snapshot import Containment, ContainmentState, read_containment
+from warden.core.errors import ActionFailed
+from warden.respond.looks import put_off
+
+FIRST_LOOK = timedelta(minutes=8)
+AN_HOUR = timedelta(hours=1)
+KEEP = "release-keeping-certificate"
+NEW = "b" * 64
+
+
+@pytest.fixture(name="world")
+def _world() -> World:
+    world = a_world()
+    contained(world)
+    return world
+
+
+def containment_of(world: World) -> Containment:
+    containment = read_containment(world.ledger, THING)
+    assert containment is not None
+    return containment
+
+
+def given_a_certificate(world: World) -> None:
+    world.certificates.enrol(NEW, a_key(900).pem, ["full-rights"])
+    world.registry.attached.append((NEW, THING))
+
+
+def given_a_policy(world: World) -> None:
+    world.certificates.attach_policy(world.device.certificate, "full-rights")
+
+
+def put_into_a_group(world: World) -> None:
+    world.registry.group_policies["pumps"] = ["pumps-policy"]
+    world.registry.join_group(THING, "pumps")
+
+
+def taken_out_of_ours(world: World) -> None:
+    world.registry.leave_group(THING, RESTRICTED_GROUP)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (given_a_certificate, f"certificate {NEW[:12]} was attached to it, policy full-rights was attached"),
+        (given_a_policy, "policy full-rights was attached"),
+        (put_into_a_group, "it was put into pumps, which has policies"),
+        (taken_out_of_ours, "it was taken out of what holds it"),
+    ],
+)
+@pytest.mark.parametrize("looks_before", [0, 2])
+def test_what_a_contained_thing_is_given_is_restricted_again_and_said_once(
+    world: World, change: Callable[[World], None], words: str, looks_before: int
+) -> None:
+    for _ in range(looks_before):
+        world.sweep(after=AN_HOUR)
+    told = len(world.notices.sent)
+    change(world)
+
+    world.sweep(after=AN_HOUR)
+    world.sweep(after=AN_HOUR)
+
+    assert world.is_restricted()
+    assert world.registry.groups[THING] == [RESTRICTED_GROUP]
+    [entry] = [each for each in world.context.cases.timeline(world.case.id) if each.step.kind == "restricted-again"]
+    assert entry.step.why == words
+    assert len(world.notices.sent) == told + 1
+    assert f"It was changed while it was contained: {words}." in world.notices.sent[-1].body
+
+
+def test_a_thing_that_nobody_changed_is_looked_at_in_silence(world: World) -> None:
+    told = len(world.notices.sent)
+    world.sweep(after=FIRST_LOOK)
+    asked, steps = len(world.connections.asked), world.steps()
+    assert steps[-1] == "second-disconnect"
+
+    for _ in range(5):
+        world.sweep(after=AN_HOUR)
+
+    assert world.steps() == steps
+    assert len(world.connections.asked) == asked
+    assert len(world.notices.sent) == told
+    assert containment_of(world).looked_at == world.clock()
+
+
+def test_the_interval_may_be_switched_off(world: World) -> None:
+    world.context = replace(world.context, settings=replace(world.context.settings, look_every=timedelta()))
+
+    world.sweep(after=FIRST_LOOK)
+
+    assert containment_of(world).look_at is None
+
+
+def test_without_disconnecting_the_first_look_disconnects_nobody(world: World) -> None:
+    world.context = replace(world.context, settings=replace(world.context.settings, disconnect=False))
+    asked = len(world.connections.asked)
+
+    world.sweep(after=FIRST_LOOK)
+
+    assert len(world.connections.asked) == asked
+    assert "second-disconnect" not in world.steps()
+
+
+def test_what_cannot_be_restricted_again_is_told_and_tried_again(world: World) -> None:
+    given_a_certificate(world)
+    real = world.certificates.attach_policy
+
+    def refuse(certificate_id: str, policy: str) -> None:
+        if certificate_id == NEW:
+            raise ActionFailed(f"cannot attach policy {policy} to certificate {certificate_id}: it already has ten")
+        real(certificate_id, policy)
+
+    world.certificates.attach_policy = refuse  # type: ignore[method-assign]  # AWS IoT refuses
+
+    world.sweep(after=FIRST_LOOK)
+    assert world.steps()[-2:] == ["quarantine-failed", "notified"]
+    assert "it already has ten" in world.notices.sent[-1].body
+
+    world.certificates.attach_policy = real  # type: ignore[method-assign]  # and no more
+    world.sweep(after=AN_HOUR)
+    assert world.is_restricted()
+    assert "restricted-again" in world.steps()
+
+
+def test_a_thing_that_was_deleted_is_left_alone_until_it_is_made_again(world: World) -> None:
+    world.registry.delete_thing(THING)
+    steps = world.steps()
+    world.sweep(after=AN_HOUR)
+    assert [each for each in world.steps() if each != "second-disconnect"] == steps
+
+    world.registry.add_thing(THING)
+    given_a_certificate(world)
+    world.sweep(after=AN_HOUR)
+
+    assert world.is_restricted()
+    assert world.registry.groups[THING] == [RESTRICTED_GROUP]
+
+
+def test_a_released_thing_is_looked_at_once(world: World) -> None:
+    world.order(KEEP, world.case.id)
+    world.certificates.attach_policy(world.device.certificate, RESTRICTED_POLICY)  # a call of ours that came late
+
+    world.sweep(after=FIRST_LOOK)
+
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
+    assert containment_of(world).look_at is None
+
+
+@pytest.mark.parametrize("lost_after", ["containing", "releasing"])
+def test_what_nothing_continues_is_continued_by_the_sweep(lost_after: str) -> None:
+    world = a_world()
+    real = world.ledger.commit
+
+    def commit_and_die(*puts: object) -> None:
+        real(*puts)  # type: ignore[arg-type]  # the same
+        if any(getattr(put, "record", {}).get("state") == lost_after for put in puts):
+            raise RuntimeError
+
+    if lost_after == "releasing":
+        contained(world)
+    world.ledger.commit = commit_and_die  # type: ignore[method-assign]  # the function dies, and its message is lost
+    with pytest.raises(RuntimeError):
+        world.report(a_finding()) if lost_after == "containing" else world.order(KEEP, world.case.id)
+    world.ledger.commit = real  # type: ignore[method-assign]
+    assert containment_of(world).state == lost_after
+
+    world.sweep(after=FIRST_LOOK)
+
+    assert containment_of(world).look_at == world.clock() + FIRST_LOOK, "the second disconnect, or the last look"
+    if lost_after == "containing":
+        assert (world.is_restricted(), world.case.state) == (True, CaseState.CONTAINED)
+        assert containment_of(world).state is ContainmentState.CONTAINED
+    else:
+        assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
+        assert (world.case.state, world.case.resolution) == (CaseState.CLOSED, "released")
+
+
+def test_a_containment_that_failed_is_looked_at_again_and_again() -> None:
+    world = a_world()
+    world.certificates.gone_policies.add(RESTRICTED_POLICY)
+    world.report(a_finding())
+    assert "quarantine-failed" in world.steps()
+    assert containment_of(world).state is ContainmentState.CONTAINING
+
+    world.sweep(after=FIRST_LOOK)
+
+    assert containment_of(world).look_at == world.clock() + AN_HOUR
+
+
+def test_there_is_nothing_to_put_off_where_nothing_is_contained() -> None:
+    world = a_world()
+
+    put_off(THING, world.context)
+
+    assert world.ledger.of_type("containment") == []
