@@ -35,6 +35,7 @@ _DECISIONS = {
     "approve": "carry out the plan on a case that waits or is held",
     "release": "release a contained device, by default with a new certificate",
     "dismiss": "close a case and leave the device alone",
+    "cancel": "take a release back while it waits for its device",
     "collect-logs": "ask a device for its logs, with or without a case",
 }
 

@@ -37,6 +37,7 @@ _PURPOSES: dict[str, str] = {
     Decision.RELEASE: "with a new certificate",
     Decision.RELEASE_KEEPING_CERTIFICATE: "on the old certificate",
     Decision.COLLECT_LOGS: "fetch its logs",
+    Decision.CANCEL: "take the release back",
 }
 """What each decision does, beside its command; the service says which of them a case can get."""
 

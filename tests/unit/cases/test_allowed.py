@@ -37,7 +37,6 @@ def test_every_state_has_a_row_and_every_decision_is_allowed_somewhere() -> None
 def test_what_is_under_way_or_over_waits_for_nobody() -> None:
     assert {state for state, decisions in ALLOWED.items() if not decisions} == {
         CaseState.RESPONDING,
-        CaseState.RECOVERING,
         CaseState.CLOSED,
     }
 

@@ -142,7 +142,7 @@ def recovering(world: World) -> None:
         (closed, set()),
         (opened, {"dismiss", "collect-logs"}),
         (is_contained, {"release", "release-keeping-certificate", "collect-logs"}),
-        (recovering, set()),
+        (recovering, {"cancel"}),
     ],
 )
 @pytest.mark.parametrize("decision", Decision)

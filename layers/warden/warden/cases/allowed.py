@@ -18,6 +18,7 @@ class Decision(StrEnum):
     RELEASE = "release"
     RELEASE_KEEPING_CERTIFICATE = "release-keeping-certificate"
     COLLECT_LOGS = "collect-logs"
+    CANCEL = "cancel"
 
 
 ALLOWED: Mapping[CaseState, Sequence[Decision]] = {
@@ -26,7 +27,7 @@ ALLOWED: Mapping[CaseState, Sequence[Decision]] = {
     CaseState.HELD: (Decision.APPROVE, Decision.DISMISS),
     CaseState.RESPONDING: (),
     CaseState.CONTAINED: (Decision.RELEASE, Decision.RELEASE_KEEPING_CERTIFICATE, Decision.COLLECT_LOGS),
-    CaseState.RECOVERING: (),
+    CaseState.RECOVERING: (Decision.CANCEL,),
     CaseState.CLOSED: (),
 }
 

@@ -13,6 +13,7 @@ COMMANDS: Mapping[Decision, str] = {
     Decision.RELEASE: "release {case}",
     Decision.RELEASE_KEEPING_CERTIFICATE: "release {case} --keep-certificate",
     Decision.COLLECT_LOGS: "collect-logs {case}",
+    Decision.CANCEL: "cancel {case}",
 }
 """The command, behind `warden`, that gives each decision."""
 

@@ -79,6 +79,7 @@ _PURPOSES = {
     Decision.RELEASE: "Release with a new certificate",
     Decision.RELEASE_KEEPING_CERTIFICATE: "Release on the old one",
     Decision.COLLECT_LOGS: "Collect its logs",
+    Decision.CANCEL: "Take the release back",
 }
 
 

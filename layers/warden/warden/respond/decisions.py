@@ -14,6 +14,8 @@ from warden.context import Context
 from warden.core.errors import ActionFailed, Refused
 from warden.core.ledger import retry_on_conflict
 from warden.devices.device_view import read_device
+from warden.devices.rotation import end_rotation, taking_back
+from warden.devices.rotation_records import RotationState, read_rotation
 from warden.notify.notifier import notify
 from warden.plan.actions import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.respond.responder import admit, perform, planned, reached_by, record_outcome, run_actions
@@ -49,7 +51,10 @@ def check_decision(decision: Decision, case: Case, context: Context) -> None:
 
 def carry_out(order: Order, context: Context) -> Case:
     """Carry out an operator's decision. Doing it again changes nothing."""
-    return resume(retry_on_conflict(lambda: _carry_out_once(order, context)), context)
+    case = retry_on_conflict(lambda: _carry_out_once(order, context))
+    if order.decision is Decision.CANCEL:
+        _end_taken_back(case.thing, context)
+    return resume(case, context)
 
 
 def _carry_out_once(order: Order, context: Context) -> Case:
@@ -123,12 +128,38 @@ def _release(case: Case, outbox: Outbox, order: Order, context: Context) -> Case
     return context.cases.save(recovering, context.now(), _step_of(order), also=(outbox_put(outbox),))
 
 
+def _cancel(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
+    """Take a release back while it waits for the device: in one commit with its rotation, which a device may confirm.
+
+    Raises:
+        Refused: too-late, when the device has confirmed, or the release waits for no device.
+    """
+    rotation = read_rotation(context.ports.ledger, case.thing)
+    is_its_own = rotation is not None and rotation.case_id == case.id
+    writes = taking_back(rotation, ()) if is_its_own else ()
+    if not writes:
+        raise Refused("too-late", f"the release of {case.thing} waits for no device any more; it goes on to its end")
+    kept = {action: outcome for action, outcome in case.outcomes.items() if action != ROTATE_CERTIFICATE}
+    stays = replace(case, state=CaseState.CONTAINED, outcomes=kept)
+    told = replace(outbox, announced_states=())
+    return context.cases.save(stays, context.now(), _step_of(order), also=(outbox_put(told), *writes))
+
+
+def _end_taken_back(thing: str, context: Context) -> None:
+    """Cancel the job of a rotation that was taken back, and roll it back at once, so that a release may follow."""
+    rotation = read_rotation(context.ports.ledger, thing)
+    if rotation is not None and rotation.state is RotationState.ROLLING_BACK:
+        context.ports.jobs.cancel(rotation.job_id, thing)
+        end_rotation(rotation, context)
+
+
 _BY_DECISION: dict[Decision, Callable[[Case, Outbox, Order, Context], Case]] = {
     Decision.APPROVE: _approve,
     Decision.DISMISS: _dismiss,
     Decision.RELEASE: _release,
     Decision.RELEASE_KEEPING_CERTIFICATE: _release,
     Decision.COLLECT_LOGS: _collect,
+    Decision.CANCEL: _cancel,
 }
 
 
