@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes import DEVICE_POLICY, THING, World, a_world, contained
+from tests.fakes import DEVICE_POLICY, OPERATOR, THING, World, a_world, contained
+from warden.cases.allowed import Decision
 from warden.cases.model import CaseState
 from warden.devices.rotation_records import RotationState, read_rotation
 from warden.plan.actions import ROTATE_CERTIFICATE
+from warden.respond.decisions import Order, carry_out
 
 KEEP = "release-keeping-certificate"
 
@@ -89,3 +91,14 @@ def test_a_second_delivery_finishes_what_the_first_could_not(releasing: World) -
     rotation = read_rotation(releasing.ledger, THING)
     assert rotation is not None
     assert rotation.state is RotationState.ROLLED_BACK
+
+
+def test_the_same_order_again_changes_nothing(releasing: World) -> None:
+    releasing.order("cancel", releasing.case.id, request="request-9")
+    steps, cancelled = releasing.steps(), releasing.jobs.started[job_of(releasing)].executions[THING]
+
+    order = Order(decision=Decision.CANCEL, case_id=releasing.case.id, who=OPERATOR, request="request-9")
+    carry_out(order, releasing.context)
+
+    assert releasing.steps() == steps
+    assert releasing.jobs.started[job_of(releasing)].executions[THING] == cancelled
