@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from tests.fakes import DEVICE_POLICY, RESTRICTED_POLICY, THING, World, a_finding, a_key, a_world
+from tests.fakes import DEVICE_POLICY, RESTRICTED_POLICY, THING, World, a_finding, a_key, a_world, an_old_certificate
 from warden.containment.desired import Carried, leave, read_desired, reconcile
 from warden.core.errors import ActionFailed, NotYet
+from warden.plan.actions import ROTATE_CERTIFICATE
 
 KEEP = "release-keeping-certificate"
 OTHER = "pump-4"
@@ -198,6 +199,23 @@ def test_a_containment_of_before_there_were_records_is_released_by_what_it_took(
     release_the_first(shared)
 
     assert common_of(shared) == {DEVICE_POLICY}
+
+
+def test_a_certificate_that_a_rotation_has_on_record_is_restricted_though_no_list_shows_it_yet() -> None:
+    world = a_world()
+    world.report(an_old_certificate())
+    world.jobs.move(world.jobs.of(ROTATE_CERTIFICATE)[0], "IN_PROGRESS")
+    new = world.device.create()[1]["certificateId"]
+    real = world.registry.certificates_of
+    world.registry.certificates_of = lambda thing: [  # type: ignore[method-assign]  # lists are eventually consistent
+        each for each in real(thing) if each != new
+    ]
+    world.jobs.loses_events = True  # so that the rotation, which the quarantine takes back, is not at its end yet
+
+    world.report(a_finding())
+
+    assert world.certificates.stored[new].policies == [RESTRICTED_POLICY]
+    assert world.certificates.stored[world.device.certificate].policies == [RESTRICTED_POLICY]
 
 
 # --- the reconciler -------------------------------------------------------------------------------------------------

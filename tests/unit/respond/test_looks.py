@@ -22,7 +22,7 @@ from tests.fakes import (
 from warden.cases.model import CaseState
 from warden.containment.snapshot import Containment, ContainmentState, read_containment
 from warden.core.errors import ActionFailed
-from warden.respond.looks import put_off
+from warden.respond.looks import look_at_contained, put_off
 
 FIRST_LOOK = timedelta(minutes=8)
 AN_HOUR = timedelta(hours=1)
@@ -103,6 +103,15 @@ def test_a_thing_that_nobody_changed_is_looked_at_in_silence(world: World) -> No
     assert len(world.connections.asked) == asked
     assert len(world.notices.sent) == told
     assert containment_of(world).looked_at == world.clock()
+
+
+def test_a_look_that_is_repeated_says_the_second_disconnect_once(world: World) -> None:
+    containment = containment_of(world)
+
+    look_at_contained(containment, world.context)
+    look_at_contained(containment, world.context)
+
+    assert world.steps().count("second-disconnect") == 1
 
 
 def test_the_interval_may_be_switched_off(world: World) -> None:
