@@ -38,7 +38,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         _count_survey(run.survey)
     if run.failures:
         failed = ExceptionGroup("not everything could be done", run.failures)
-        logger.error(failed.message, extra={"owed": run.owed}, exc_info=failed)  # Lambda names only the group
+        logger.error(
+            "not everything could be done", extra={"owed": run.owed}, exc_info=failed
+        )  # Lambda names only the group
         raise failed
     return {"surveyed": True, "wrong": _wrong(run.survey)} if run.survey else {"surveyed": False}
 

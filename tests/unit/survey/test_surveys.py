@@ -86,6 +86,24 @@ class TestWhenDue:
         assert survey_when_due(ours.surveying).survey is None
         assert ours.survey().at == NOON
 
+    def test_two_runs_at_once_leave_one_survey_of_the_later(self) -> None:
+        ours, asked = surveyor(), list[int]()
+
+        class Overtaken(RefusingLedger):
+            """Another run has its survey on record first."""
+
+            def commit(self, *puts: Put) -> None:
+                asked.append(len(puts))
+                if len(asked) == 1:
+                    ours.survey()
+                self._ledger.commit(*puts)
+
+        run = run_with(ours, ledger=Overtaken(ours.world.ledger, takes=0))
+
+        assert not run.failures
+        assert len(asked) > 1
+        assert run.survey is not None
+
 
 class TestOnRecord:
     def test_the_last_survey_and_one_of_each_day_which_expires(self) -> None:
