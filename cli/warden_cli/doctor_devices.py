@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from warden_cli.terminal import shown
 
 if TYPE_CHECKING:
     from boto3 import Session
+    from mypy_boto3_iot import IoTClient
 
 _ANOTHER_CLIENT = "warden-doctor-another-client"
 
@@ -37,19 +39,22 @@ def devices(patient: Patient) -> Iterator[Finding]:
     if is_unread(things):
         yield unknown("devices", things)
         return
-    free, mute, bare = [], [], []
+    free, mute, bare, gone = [], [], [], 0
     for thing in things:
         of_each = read("iot", partial(_documents, patient, thing))
         if is_unread(of_each):
             yield unknown("devices", of_each)
             return
+        if of_each is None:
+            gone += 1
+            continue
         if not any(of_each):
             bare.append(thing)
         elif missing := [each for documents in of_each if (each := _missing(documents, thing))]:
             mute.append(f"{thing} ({missing[0]})")
         if any(_connects_as_another(documents, thing) for documents in of_each):
             free.append(thing)
-    looked = f"of {len(things)} things looked at" if not patient.every else f"of all {len(things)} things"
+    looked = _looked_at("things", len(things), gone, every=patient.every)
     yield about(
         "client-ids",
         free,
@@ -79,17 +84,32 @@ def _things(session: Session) -> Iterator[str]:
         yield from (each["thingName"] for each in page["things"])
 
 
-def _documents(patient: Patient, thing: str) -> Sequence[Sequence[Mapping[str, Any]]]:
-    """Read the policies of a thing with each of its certificates."""
+def _looked_at(what: str, listed: int, gone: int, *, every: bool) -> str:
+    """Return of how many a check speaks. What was deleted after it was listed is left out."""
+    looked = f"of all {listed - gone} {what}" if every else f"of {listed - gone} {what} looked at"
+    return f"{looked} ({gone} deleted meanwhile)" if gone else looked
+
+
+def _documents(patient: Patient, thing: str) -> Sequence[Sequence[Mapping[str, Any]]] | None:
+    """Read the policies of a thing with each of its certificates; None if the thing is gone.
+
+    A certificate that was deleted after it was listed is not listed again.
+    """
     iot = patient.session.client("iot", config=CONFIG)
+    for _ in range(2):
+        with suppress(iot.exceptions.ResourceNotFoundException):
+            return [*_of_each(patient, iot, thing)]
+    return None
+
+
+def _of_each(patient: Patient, iot: IoTClient, thing: str) -> Iterator[Sequence[Mapping[str, Any]]]:
     patient.pace()
-    found = []
-    for principal in iot.list_thing_principals(thingName=thing)["principals"]:
-        if ":cert/" in principal:
-            patient.pace()
-            answer = iot.get_effective_policies(thingName=thing, principal=principal)
-            found.append([json.loads(each["policyDocument"]) for each in answer["effectivePolicies"]])
-    return found
+    for page in iot.get_paginator("list_thing_principals").paginate(thingName=thing):
+        for principal in page["principals"]:
+            if ":cert/" in principal:
+                patient.pace()
+                answer = iot.get_effective_policies(thingName=thing, principal=principal)
+                yield [json.loads(each["policyDocument"]) for each in answer["effectivePolicies"]]
 
 
 def _connects_as_another(documents: Sequence[Mapping[str, Any]], thing: str) -> bool:
@@ -173,8 +193,7 @@ def groups(patient: Patient) -> Iterator[Finding]:
     if is_unread(found):
         yield unknown("groups", found)
         return
-    looked_at, dynamic = found
-    looked = f"of all {looked_at} groups" if patient.every else f"of {looked_at} groups looked at"
+    looked, dynamic = found
     yield about(
         "dynamic-groups",
         dynamic,
@@ -184,14 +203,19 @@ def groups(patient: Patient) -> Iterator[Finding]:
     )
 
 
-def _dynamic_with_policies(patient: Patient) -> tuple[int, Sequence[str]]:
+def _dynamic_with_policies(patient: Patient) -> tuple[str, Sequence[str]]:
+    """Return how many groups were looked at, and the dynamic ones that carry policies."""
     iot = patient.session.client("iot", config=CONFIG)
     pages = iot.get_paginator("list_thing_groups").paginate(recursive=True)
     groups = patient.some(each for page in pages for each in page["thingGroups"])
-    described = {each["groupName"]: iot.describe_thing_group(thingGroupName=each["groupName"]) for each in groups}
-    carrying = {
-        each["groupName"]
-        for each in groups
-        if iot.list_attached_policies(target=each["groupArn"], pageSize=1)["policies"]
-    }
-    return len(groups), [name for name, each in described.items() if each.get("queryString") and name in carrying]
+    dynamic, gone = [], 0
+    for each in groups:
+        try:
+            described = iot.describe_thing_group(thingGroupName=each["groupName"])
+            attached = iot.list_attached_policies(target=each["groupArn"], pageSize=1)["policies"]
+        except iot.exceptions.ResourceNotFoundException:
+            gone += 1
+            continue
+        if described.get("queryString") and attached:
+            dynamic.append(each["groupName"])
+    return _looked_at("groups", len(groups), gone, every=patient.every), dynamic

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -77,11 +78,11 @@ def policy_named(session: Session, name: str) -> Read[IotPolicy]:
 def _policy(iot: IoTClient, name: str, region: str) -> IotPolicy:
     try:
         answer = iot.get_policy(policyName=name)
+        versions = iot.list_policy_versions(policyName=name)["policyVersions"]  # at most five: there are no pages
     except iot.exceptions.ResourceNotFoundException as error:
         raise Refused(
             f"there is no policy {shown(name, 128)} in {region}; `aws iot list-policies` lists them"
         ) from error
-    versions = iot.list_policy_versions(policyName=name)["policyVersions"]
     others = [each["versionId"] for each in versions if not each["isDefaultVersion"]]
     return IotPolicy(
         name=name,
@@ -122,7 +123,8 @@ def _reach(iot: IoTClient, policy: str, pace: Callable[[], None], *, every: bool
     pairs = _distinct(_pairs(iot, policy, pace, reach))
     for thing, certificate in pairs if every else islice(pairs, SAMPLE):
         pace()
-        reach.devices.append(_device(iot, thing, certificate))
+        with suppress(iot.exceptions.ResourceNotFoundException):  # deleted since it was listed
+            reach.devices.append(_device(iot, thing, certificate))
     reach.is_all = every or next(pairs, None) is None
     return reach
 
@@ -142,12 +144,13 @@ def _pairs(iot: IoTClient, policy: str, pace: Callable[[], None], reach: Reach) 
     )
     for target in (each for page in pages for each in page["targets"]):
         reach.targets += 1
-        if ":cert/" in target:
-            yield from _of_certificate(iot, target, pace)
-        elif ":thinggroup/" in target:
-            yield from _of_group(iot, target.rpartition("thinggroup/")[2], pace)
-        else:
-            reach.not_devices.append(target)
+        with suppress(iot.exceptions.ResourceNotFoundException):  # deleted since it was listed
+            if ":cert/" in target:
+                yield from _of_certificate(iot, target, pace)
+            elif ":thinggroup/" in target:
+                yield from _of_group(iot, target.rpartition("thinggroup/")[2], pace)
+            else:
+                reach.not_devices.append(target)
 
 
 def _of_certificate(iot: IoTClient, certificate: str, pace: Callable[[], None]) -> Iterator[tuple[str, str]]:
@@ -169,7 +172,8 @@ def _of_group(iot: IoTClient, group: str, pace: Callable[[], None]) -> Iterator[
     for thing in (each for page in pages for each in page["things"]):
         pace()
         principals = iot.get_paginator("list_thing_principals").paginate(thingName=thing)
-        yield from ((thing, each) for page in principals for each in page["principals"] if ":cert/" in each)
+        with suppress(iot.exceptions.ResourceNotFoundException):
+            yield from ((thing, each) for page in principals for each in page["principals"] if ":cert/" in each)
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -56,8 +57,9 @@ def _aliases(session: Session) -> Mapping[str, list[str]]:
     pages = iot.get_paginator("list_role_aliases").paginate(PaginationConfig={"PageSize": quotas.LIST_PAGE})
     found: dict[str, list[str]] = {}
     for name in sorted(each for page in pages for each in page["roleAliases"]):
-        arn = iot.describe_role_alias(roleAlias=name)["roleAliasDescription"]["roleArn"]
-        found.setdefault(arn, []).append(name)
+        with suppress(iot.exceptions.ResourceNotFoundException):  # deleted since it was listed
+            arn = iot.describe_role_alias(roleAlias=name)["roleAliasDescription"]["roleArn"]
+            found.setdefault(arn, []).append(name)
     return found
 
 
@@ -65,33 +67,32 @@ def _role(iam: IAMClient, arn: str) -> Role | None:
     name = arn.rpartition("/")[2]
     try:
         described: Any = iam.get_role(RoleName=name)["Role"]
+        policies = [*_inline(iam, name), *_attached(iam, name)]
     except iam.exceptions.NoSuchEntityException:
         return None
     return Role(
         arn=described["Arn"],
-        policies=[*_inline(iam, name), *_attached(iam, name)],
+        policies=policies,
         boundary=described.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", ""),
         last_used=described.get("RoleLastUsed", {}).get("LastUsedDate"),
     )
 
 
-def _inline(iam: IAMClient, role: str) -> list[RolePolicy]:
+def _inline(iam: IAMClient, role: str) -> Iterator[RolePolicy]:
     pages = iam.get_paginator("list_role_policies").paginate(RoleName=role)
-    return [
-        RolePolicy(name=name, attached=False, document=_document(iam.get_role_policy(RoleName=role, PolicyName=name)))
-        for page in pages
-        for name in page["PolicyNames"]
-    ]
+    for name in [each for page in pages for each in page["PolicyNames"]]:
+        with suppress(iam.exceptions.NoSuchEntityException):  # deleted since it was listed
+            answer = iam.get_role_policy(RoleName=role, PolicyName=name)
+            yield RolePolicy(name=name, attached=False, document=_document(answer))
 
 
-def _attached(iam: IAMClient, role: str) -> list[RolePolicy]:
+def _attached(iam: IAMClient, role: str) -> Iterator[RolePolicy]:
     pages = iam.get_paginator("list_attached_role_policies").paginate(RoleName=role)
-    found = []
     for arn in [each["PolicyArn"] for page in pages for each in page["AttachedPolicies"]]:
-        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-        answer = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
-        found.append(RolePolicy(name=arn.rpartition("/")[2], attached=True, document=_document(answer, "Document")))
-    return found
+        with suppress(iam.exceptions.NoSuchEntityException):
+            version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+            answer = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
+            yield RolePolicy(name=arn.rpartition("/")[2], attached=True, document=_document(answer, "Document"))
 
 
 def _document(answer: Any, key: str = "PolicyDocument") -> Mapping[str, Any]:

@@ -12,8 +12,9 @@ from tests.aws_stand_in.rules import REGION
 from tests.aws_stand_in.strict import StrictAws
 from tests.template.authorisation import OPERATIONS, Call, Place, needs_of
 from warden.aws.account_reader import ACTIONS, AwsAccountReader
-from warden.core.account_facts import ScheduledAudit, Unanswered, Unavailable
+from warden.core.account_facts import ScheduledAudit, Subscription, Topic, Unanswered, Unavailable
 
+TOPIC, QUEUE = (f"arn:aws:{service}:us-east-1:123456789012:alerts" for service in ("sns", "sqs"))
 TRAIL = "arn:aws:cloudtrail:us-east-1:123456789012:trail/ours"
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
@@ -75,6 +76,19 @@ def test_what_was_deleted_since_it_was_listed_is_left_out(strict: StrictAws, rea
     strict.refuse("DescribeScheduledAudit", "ResourceNotFoundException")
 
     assert reader.scheduled_audits() == (kept,)
+
+
+def test_nor_has_a_profile_models_or_a_queue_a_subscription_that_was_deleted(
+    strict: StrictAws, reader: AwsAccountReader
+) -> None:
+    strict.refuse("GetBehaviorModelTrainingSummaries", "ResourceNotFoundException")
+    assert reader.learning_models("gone") == ()
+
+    strict.state.account.topics[TOPIC] = Topic(confirmed=1, pending=0)
+    strict.state.account.subscriptions = {(TOPIC, QUEUE): Subscription(arn=f"{TOPIC}:1")}
+    strict.refuse("GetSubscriptionAttributes", "NotFound")
+    assert reader.subscription(TOPIC, QUEUE) is None
+    assert reader.subscription(TOPIC, QUEUE) == Subscription(arn=f"{TOPIC}:1")
 
 
 @pytest.mark.parametrize(

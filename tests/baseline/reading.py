@@ -294,8 +294,10 @@ def _how(here: ReadableAccount, certificate: str) -> str:
 
 
 def _principals(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
-    numbers = range(len(here.things[asked["thingName"]]))
-    return {"principals": [_arn(here, "iot", f"cert/{number:064x}") for number in numbers]}
+    numbers = [*range(len(here.things[asked["thingName"]]))]
+    rows, rest = _page(here, numbers, asked.get("nextToken", ""), asked.get("maxResults", 25))
+    found = [_arn(here, "iot", f"cert/{number:064x}") for number in rows]
+    return {"principals": found} | ({"nextToken": rest} if rest else {})
 
 
 def _effective(here: ReadableAccount, asked: Mapping[str, Any]) -> dict[str, Any]:

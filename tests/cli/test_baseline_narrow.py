@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from tests.baseline.access import ACCOUNT, IOT, REGION, AccessModel
+from tests.baseline.access import ACCOUNT, IOT, REGION, AccessModel, RefusedError
 from tests.baseline.account import Account
 from tests.baseline.reading import ReadableAccount
 from tests.cli.conftest import Looking, Said, Shell
@@ -465,6 +466,44 @@ class TestTheSample:
 
         assert [each["thing"] for each in answer["devices"]] == ["pump-1", "pump-2", "valve-1", "valve-2"]
         assert answer["compared"] == {"devices": 4, "all": True, "targets": 3, "not_known": ""}
+
+    @pytest.mark.parametrize(
+        ("action", "name", "left"),
+        [
+            ("iot:GetEffectivePolicies", "pump-2", ["pump-1", "valve-1", "valve-2"]),
+            ("iot:ListPrincipalThings", "1", ["pump-1", "valve-1", "valve-2"]),
+            ("iot:ListThingsInThingGroup", "valves", ["pump-1", "pump-2"]),
+            ("iot:ListThingPrincipals", "valve-1", ["pump-1", "pump-2", "valve-2"]),
+        ],
+    )
+    def test_what_was_deleted_since_it_was_listed_is_left_out(
+        self, action: str, name: str, left: list[str], shell: Shell, here: ReadableAccount
+    ) -> None:
+        for thing in ("valve-1", "valve-2"):
+            here.access.device(thing)
+        here.access.group("valves", "valve-1", "valve-2", policies=("fleet",))
+
+        def deleted(asked_for: str, asked: Mapping[str, Any]) -> None:
+            if asked_for == action and any(str(each).endswith(name) for each in asked.values()):
+                raise RefusedError("ResourceNotFoundException", 404)
+
+        here.before = deleted
+
+        answer = ask(shell, "--json").json
+
+        assert [each["thing"] for each in answer["devices"]] == left
+        assert answer["compared"]["not_known"] == ""
+
+    def test_a_policy_that_is_deleted_while_it_is_read_is_not_there(self, shell: Shell, here: ReadableAccount) -> None:
+        def deleted(action: str, _: object) -> None:
+            if action == "iot:ListPolicyVersions":
+                raise RefusedError("ResourceNotFoundException", 404)
+
+        here.before = deleted
+
+        said = ask(shell)
+
+        assert (said.code, "there is no policy fleet" in said.err) == (1, True)
 
     def test_one_that_is_reached_twice_is_compared_once(self, shell: Shell, here: ReadableAccount) -> None:
         here.access.group("pumps", "pump-1", policies=("fleet",))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.baseline.access import ACCOUNT, REGION, JobModel
+from tests.baseline.access import ACCOUNT, REGION, JobModel, RefusedError
 from tests.baseline.account import Account
 from tests.baseline.reading import ReadableAccount
 from tests.baseline.stack import Stack
@@ -336,6 +336,32 @@ class TestWhatGoesWrong:
         assert gone["lost"]["stage"] == "role-gone"
         assert "update-role-alias --role-alias lost" in gone["lost"]["fix"]
         assert gone["gateway"]["stage"] == "running"
+
+    @pytest.mark.parametrize(
+        ("action", "code", "left"),
+        [
+            ("iot:DescribeRoleAlias", "ResourceNotFoundException", {"gateway": "running"}),
+            ("iam:GetRolePolicy", "NoSuchEntity", {"gateway": "running", "late": "waiting"}),
+            ("iam:GetPolicy", "NoSuchEntity", {"gateway": "running", "late": "waiting"}),
+            ("iam:ListAttachedRolePolicies", "NoSuchEntity", {"gateway": "running", "late": "role-gone"}),
+        ],
+    )
+    def test_what_is_deleted_while_it_is_read_costs_the_others_nothing(
+        self, action: str, code: str, left: dict[str, str], shell: Shell, here: ReadableAccount
+    ) -> None:
+        attached = {"arn:aws:iam::aws:policy/late": BUCKET_POLICY}
+        here.access.alias("late", "late", inline={"late": BUCKET_POLICY}, attached=attached)
+
+        def deleted(asked_for: str, asked: Mapping[str, Any]) -> None:
+            if asked_for == action and any(str(each).endswith("late") for each in asked.values()):
+                raise RefusedError(code, 404)
+
+        here.before = deleted
+
+        said = ask(shell, "--json")
+
+        assert {each["role"].rpartition("/")[2]: each["stage"] for each in said.json["roles"]} == left
+        assert code not in said.out
 
     def test_without_a_trail_nothing_is_started(self, shell: Shell, here: ReadableAccount) -> None:
         here.account.trails.clear()

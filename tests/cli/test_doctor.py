@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from tests.baseline.access import RefusedError
 from tests.baseline.account import Account
 from tests.baseline.reading import ReadableAccount
 from tests.bench.fleet import QUOTAS as FLEET_QUOTAS
@@ -42,7 +44,7 @@ def healthy(looking: Looking, operate: Operate) -> ReadableAccount:
     return looking(
         Account(),
         things={"pump-1": [[DEVICE_POLICY]], "pump-2": [[DEVICE_POLICY], [DEVICE_POLICY]]},
-        groups={"all": {"thingGroupName": "all"}},
+        groups={"all": {"thingGroupName": "all"}, "line": {"thingGroupName": "line"}},
         parked={"Parked": 0, "ParkedCases": 0},
         quotas={**QUOTAS, "L-00000000": 1.0},
         sessions={"pump-1": "pump-1", "pump-2": "pump-2", "pump-3": ""},
@@ -249,7 +251,50 @@ def test_groups_beyond_the_sample_are_not_said_to_be_well(shell: Shell, healthy:
     found = examined(shell)
 
     assert found["dynamic-groups"]["says"] == "of 25 groups looked at no dynamic group carries a policy"
-    assert examined(shell, "--all")["dynamic-groups"]["says"].startswith("of all 31 groups ")
+    assert examined(shell, "--all")["dynamic-groups"]["says"].startswith("of all 32 groups ")
+
+
+def gone(*names: str) -> Callable[[str, Mapping[str, Any]], None]:
+    """Have what was listed be deleted before it is read."""
+
+    def deleted(action: str, asked: Mapping[str, Any]) -> None:
+        if "ListThings" not in action and any(name in str(each) for name in names for each in asked.values()):
+            raise RefusedError("ResourceNotFoundException", 404)
+
+    return deleted
+
+
+def test_a_thing_that_was_deleted_meanwhile_is_left_out(shell: Shell, healthy: ReadableAccount) -> None:
+    healthy.before = gone("pump-2")
+
+    rows = examined(shell)
+
+    assert rows["client-ids"]["says"].startswith("of 1 things looked at (1 deleted meanwhile) none ")
+    assert rows["certificates"]["health"] == "ok"
+
+
+def test_a_certificate_that_was_deleted_meanwhile_is_not_listed_again(shell: Shell, healthy: ReadableAccount) -> None:
+    def deleted(action: str, asked: Mapping[str, Any]) -> None:
+        if action == "iot:GetEffectivePolicies" and asked["principal"].endswith("1"):
+            healthy.things["pump-2"] = healthy.things["pump-2"][:1]
+            raise RefusedError("ResourceNotFoundException", 404)
+
+    healthy.before = deleted
+
+    assert examined(shell)["device-policies"]["says"].startswith("of 2 things looked at all")
+
+
+def test_a_group_that_was_deleted_meanwhile_is_left_out(shell: Shell, healthy: ReadableAccount) -> None:
+    healthy.before = gone("line")
+
+    assert "of 1 groups looked at (1 deleted meanwhile)" in examined(shell)["dynamic-groups"]["says"]
+
+
+def test_certificates_beyond_the_first_page_are_looked_at(shell: Shell, healthy: ReadableAccount) -> None:
+    healthy.page = 1
+    healthy.things["pump-2"] = [[DEVICE_POLICY], [ANYTHING]]
+
+    assert "pump-2" in examined(shell)["client-ids"]["says"]
 
 
 @pytest.mark.parametrize("action", sorted(ACTIONS - {"sts:GetCallerIdentity"}))

@@ -222,10 +222,12 @@ class AwsAccountReader:
         pages = self._of.iot.get_paginator("get_behavior_model_training_summaries").paginate(
             securityProfileName=profile
         )
+        try:
+            rows = [each for page in pages for each in page["summaries"]]
+        except self._of.iot.exceptions.ResourceNotFoundException:  # the profile was deleted since it was listed
+            return ()
         return tuple(
-            LearningModel(each["securityProfileName"], each["behaviorName"], each["modelStatus"])
-            for page in pages
-            for each in page["summaries"]
+            LearningModel(each["securityProfileName"], each["behaviorName"], each["modelStatus"]) for each in rows
         )
 
     @_of_device_defender
@@ -376,7 +378,10 @@ class AwsAccountReader:
         arn = next((each for each in arns if each.startswith("arn:")), "")
         if not arn:
             return Subscription(arn="") if "PendingConfirmation" in arns else None
-        attributes = self._of.sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+        try:
+            attributes = self._of.sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+        except self._of.sns.exceptions.NotFoundException:
+            return None
         return Subscription(
             arn=arn,
             raw=attributes.get("RawMessageDelivery") == "true",
