@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from rich.console import Console
@@ -154,11 +155,12 @@ def _say_how_to_deploy(console: Console, arguments: Namespace) -> None:
     file = shown(str(Path(arguments.write).resolve()))
     console.print(heading("Deploy it"))
     if file.endswith(".toml"):
-        console.print(plain(f"sam deploy --template baseline/template.yaml --config-file {file}"))
+        console.print(plain(f"sam deploy --template baseline/template.yaml --config-file {quote(file)}"))
         return
     console.print(
         plain(
-            f"aws cloudformation deploy --stack-name {shown(arguments.stack)} --template-file baseline/template.yaml "
-            f"--capabilities CAPABILITY_IAM --parameter-overrides file://{file}"
+            f"aws cloudformation deploy --stack-name {quote(shown(arguments.stack))} "
+            f"--template-file baseline/template.yaml --capabilities CAPABILITY_IAM "
+            f"--parameter-overrides {quote(f'file://{file}')}"
         )
     )

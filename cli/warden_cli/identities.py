@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from shlex import quote
 from tempfile import mkstemp
 
 from rich.console import Console
@@ -77,7 +78,7 @@ def _new_file(arguments: Namespace, account: str, region: str) -> Path:
 @contextmanager
 def _kept_if_interrupted(path: Path) -> Iterator[None]:
     """Name the file of a run that did not reach its end, for the next command."""
-    how = f"; resume with: warden baseline identities --resume {shown(str(path), 200)}"
+    how = f"; resume with: warden baseline identities --resume {quote(shown(str(path), 200))}"
     try:
         yield
     except KeyboardInterrupt:
@@ -174,7 +175,7 @@ class _Run:
             seconds += left / identity_reader.CERTIFICATE_PACE
         how = f"{identity_reader.THING_PACE:g} a second, half of what AWS IoT allows"
         print(f"Looking at {what}: {left:,} to go, {how}: {_in_words(seconds)} or more.", file=sys.stderr)
-        print(f"To resume after an interruption: --resume {shown(str(self._path), 200)}", file=sys.stderr)
+        print(f"To resume after an interruption: --resume {quote(shown(str(self._path), 200))}", file=sys.stderr)
 
 
 def _in_words(seconds: float) -> str:

@@ -6,6 +6,7 @@ What it writes is deployed: CloudFormation, as tests/baseline plays it, makes th
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import tomllib
 from pathlib import Path
@@ -499,6 +500,20 @@ def test_a_wish_goes_into_the_file_as_it_is(shell: Shell, looking: Looking, tmp_
     written = tomllib.loads(file.read_text())["default"]["deploy"]["parameters"]
     assert 'AlertEmail="a \\"b\\" c@example.com"' in written["parameter_overrides"]
     assert written["stack_name"] == "iot-baseline"
+
+
+@pytest.mark.parametrize("ending", ["json", "toml"])
+def test_the_command_to_deploy_with_is_one_for_a_shell(
+    ending: str, shell: Shell, looking: Looking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    looking(Account())
+    file = tmp_path / f"our fleet's.{ending}"
+
+    said = shell.warden("baseline", "plan", "--region", REGION, "--write", str(file))
+
+    [command] = [each for each in said.out.splitlines() if " deploy " in each and "baseline/template.yaml" in each]
+    assert shlex.split(command)[-1].removeprefix("file://") == str(file)
 
 
 def test_the_sam_cli_reads_the_file(shell: Shell, looking: Looking, tmp_path: Path) -> None:
