@@ -3,8 +3,16 @@
 import os
 import re
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter, _SubParsersAction
+from argparse import (
+    Action,
+    ArgumentError,
+    ArgumentParser,
+    ArgumentTypeError,
+    RawDescriptionHelpFormatter,
+    _SubParsersAction,
+)
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 
 from warden.campaigns.allowed import CampaignDecision
 from warden.cases.model import CaseState
@@ -40,6 +48,19 @@ _DECISIONS = {
 }
 
 
+class _Parser(ArgumentParser):
+    """A parser that suggests the nearest word for one that it does not know, as argparse does from Python 3.14 on."""
+
+    def _check_value(self, action: Action, value: object) -> None:
+        try:
+            super()._check_value(action, value)
+        except ArgumentError as error:
+            near = get_close_matches(str(value), [*map(str, action.choices or ())], n=1)
+            if not near:
+                raise
+            raise ArgumentError(action, f"{error.message}; did you mean {near[0]!r}?") from error
+
+
 def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
     """Run one command; return the exit code."""
     console = a_console()
@@ -61,7 +82,7 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] = os.
 
 
 def _parser(environment: Mapping[str, str]) -> ArgumentParser:
-    parser = ArgumentParser(
+    parser: ArgumentParser = _Parser(
         prog="warden",
         description="Fleet Warden, the operator's command.",
         epilog=_EPILOG,

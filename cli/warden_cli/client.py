@@ -25,6 +25,7 @@ from botocore.session import Session
 from botocore.utils import get_environ_proxies
 
 from warden_cli.errors import NO_CREDENTIALS, BadUsage, NotReached, Refused
+from warden_cli.regions import ended, known_region
 from warden_cli.terminal import shown
 
 CONNECT_SECONDS = 5
@@ -74,7 +75,7 @@ class Service:
         self._url = _checked(url)
         session = Session(profile=profile or None)
         self._credentials = _credentials_of(session, profile)
-        self.region = region or _region_of(self._url, session)
+        self.region = known_region(session, region or _region_of(self._url, session))
         self._http = URLLib3Session(
             proxies=get_environ_proxies(self._url),
             timeout=(CONNECT_SECONDS, ANSWER_SECONDS),  # type: ignore[arg-type]  # botocore takes a pair, its stubs do not
@@ -142,7 +143,8 @@ def _credentials_of(session: Session, profile: str) -> ReadOnlyCredentials:
     except PartialCredentialsError as error:
         raise NotReached(f"your AWS credentials are incomplete: {shown(str(error), 200)}") from error
     except BotoCoreError as error:
-        raise NotReached(f"your AWS credentials cannot be used: {shown(str(error), 200)}; sign in again") from error
+        unusable = NotReached(f"your AWS credentials cannot be used: {shown(str(error), 200)}; sign in again")
+        raise (ended(error, profile) or unusable) from error
     if frozen is None or not frozen.access_key:
         raise NotReached(NO_CREDENTIALS)
     return frozen

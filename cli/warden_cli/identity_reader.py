@@ -14,6 +14,7 @@ from warden.core.throttle import RateLimiter
 from warden_cli.errors import CommandFailed, NotReached
 from warden_cli.identity_file import Attachment
 from warden_cli.reading import CONFIG, is_denial
+from warden_cli.regions import ended
 from warden_cli.terminal import shown
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ CERTIFICATE_PACE = quotas.PRINCIPAL_LOOKUPS_PER_SECOND / 2
 
 _CONFIG = CONFIG.merge(Config(retries={"mode": "adaptive", "total_max_attempts": 10}))
 """A run of hours outlives a burst of throttling: the SDK slows down and tries again."""
-
-_ENDED = ("ExpiredTokenException", "ExpiredToken", "RequestExpired", "UnrecognizedClientException")
-"""How AWS says that a session is over. Without this it would look like a call that the role lacks."""
 
 
 class Denied(CommandFailed):
@@ -115,8 +113,8 @@ class IdentityReader:
 
 def _failure(error: ClientError) -> CommandFailed:
     code = error.response["Error"]["Code"]
-    if code in _ENDED:
-        return NotReached(f"AWS no longer accepts these credentials ({code}); sign in again")
+    if over := ended(code):
+        return over
     if is_denial(error.response):
         return Denied(f"iot:{error.operation_name}")
     return NotReached(f"AWS answered iot:{error.operation_name} with {shown(code, 80)}; wait, and try again")

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from warden.core.account_facts import Denied, Unanswered, Unread
 from warden_cli.errors import NO_CREDENTIALS, BadUsage, NotReached
+from warden_cli.regions import ended, known_region
 from warden_cli.terminal import shown
 
 CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
@@ -30,6 +31,7 @@ def session_of(region: str, profile: str) -> Session:
         raise BadUsage(f"{shown(str(error), 200)}; `aws configure list-profiles` lists the profiles") from error
     if not session.region_name:
         raise BadUsage("which region? Set AWS_REGION, or use --region")
+    known_region(session, session.region_name)
     return session
 
 
@@ -43,21 +45,35 @@ def account_of(session: Session) -> str:
         return session.client("sts", config=CONFIG).get_caller_identity()["Account"]
     except ClientError as error:
         code = shown(error.response["Error"]["Code"], 80)
-        raise NotReached(f"AWS does not accept these credentials ({code}); sign in again") from error
+        refused = NotReached(f"AWS does not accept these credentials ({code}); sign in again")
+        raise (ended(code, _profile_of(session)) or refused) from error
     except NoCredentialsError as error:
         raise NotReached(NO_CREDENTIALS) from error
     except BotoCoreError as error:
-        raise NotReached(f"AWS cannot be asked: {shown(str(error), 200)}") from error
+        unheard = NotReached(f"AWS cannot be asked: {shown(str(error), 200)}")
+        raise (ended(error, _profile_of(session)) or unheard) from error
+
+
+def _profile_of(session: Session) -> str:
+    return "" if session.profile_name == "default" else session.profile_name
 
 
 def read[T](prefix: str, call: Callable[[], T]) -> T | Unread:
-    """Return what a call reads, or why AWS did not answer. `prefix` is the service's in IAM's actions."""
+    """Return what a call reads, or why AWS did not answer. `prefix` is the service's in IAM's actions.
+
+    Raises:
+        NotReached: when the caller's session is over. Nothing is known then of what the role lacks.
+    """
     try:
         return call()
     except ClientError as error:
         action, code = f"{prefix}:{error.operation_name}", error.response["Error"]["Code"]
+        if over := ended(code):
+            raise over from error
         return Denied(action) if is_denial(error.response) else Unanswered(action, code)
     except BotoCoreError as error:
+        if over := ended(error):
+            raise over from error
         return Unanswered(prefix, type(error).__name__)
 
 
