@@ -47,16 +47,17 @@ def worse() -> Surveyor:
 class RefusingLedger:
     """A ledger that takes a number of commits and no more."""
 
-    def __init__(self, ledger: FakeLedger, takes: int) -> None:
+    def __init__(self, ledger: FakeLedger, takes: int, refusal: Exception | None = None) -> None:
         self._ledger = ledger
         self._takes = takes
+        self._refusal = refusal or AwsError("the ledger takes nothing")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
 
     def commit(self, *puts: Put) -> None:
         if not self._takes:
-            raise AwsError("the ledger takes nothing")
+            raise self._refusal
         self._takes -= 1
         self._ledger.commit(*puts)
 
@@ -409,6 +410,15 @@ class TestOneOutputFails:
         run = survey_when_due(ours.surveying)
         assert list(run.failures) == []
         assert len(ours.world.notices.sent) == len(ours.world.announcements.published) == 1
+
+    def test_a_survey_that_others_overtake_every_time_ends_the_run(self) -> None:
+        ours = worse()
+        ours.world.reports.kept.clear()
+
+        with pytest.raises(Conflict, match="overtaken"):
+            run_with(ours, ledger=RefusingLedger(ours.world.ledger, 0, Conflict("overtaken")))
+
+        assert not ours.world.reports.kept  # another run's survey is the last one
 
     def test_a_mark_that_the_ledger_does_not_take_is_made_by_the_next_run(self) -> None:
         ours = worse()
