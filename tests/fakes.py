@@ -894,6 +894,19 @@ class FakeDevice:
         jobs.move(job_id, "SUCCEEDED", self.thing)
 
 
+def forwarded(thing: str, what: str, certificate: str, payload: bytes, *, client: str = "") -> dict[str, str]:
+    """Build what the IoT rule writes for a device's message; without `client`, its client id is the thing's name."""
+    resource, verb = what.split("/")
+    return {
+        "thing": thing,
+        "resource": resource,
+        "verb": verb,
+        "principal": certificate,
+        "client": client or thing,
+        "payload": b64encode(payload).decode(),
+    }
+
+
 class World:
     """The service over fakes, and everything around it that delivers messages."""
 
@@ -991,15 +1004,7 @@ class World:
         self, thing: str, what: str, certificate: str, payload: bytes, *, client: str = ""
     ) -> tuple[str, dict[str, Any]]:
         """Let the IoT rule pass a device's message on; gives the verdict and payload of the last answer to it."""
-        resource, verb = what.split("/")
-        message = {
-            "thing": thing,
-            "resource": resource,
-            "verb": verb,
-            "principal": certificate,
-            "client": client or thing,
-            "payload": b64encode(payload).decode(),
-        }
+        message = forwarded(thing, what, certificate, payload, client=client)
         before = len(self.replies.published)
         self.redeliver(lambda: serve(request_from(message), self.context))
         if len(self.replies.published) == before:

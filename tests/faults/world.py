@@ -7,7 +7,6 @@ schedule's and CloudFormation's calls are made again twice; an operator whose co
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,7 +19,7 @@ from moto.backends import get_backend
 
 from tests.aws_stand_in.rules import ACCOUNT, REGION
 from tests.conftest import ROOT
-from tests.fakes import LOG, OPERATOR, Crash, a_key
+from tests.fakes import LOG, OPERATOR, Crash, a_key, forwarded
 from tests.faults.cloud import Snapshot
 from tests.faults.environment import RESTRICTED, Ground
 from tests.faults.queues import functions_of_queues, name_of
@@ -416,15 +415,8 @@ class Device:
         for _asked in range(2):
             self._state.tokens += 1
             token = f"{self._state.thing}-{self._state.tokens}"
-            resource, verb = what.split("/")
-            message = {
-                "thing": self._state.thing,
-                "resource": resource,
-                "verb": verb,
-                "principal": over,
-                "client": self._state.thing,
-                "payload": b64encode(json.dumps({"clientToken": token, **payload}).encode()).decode(),
-            }
+            body = json.dumps({"clientToken": token, **payload}).encode()
+            message = forwarded(self._state.thing, what, over, body)
             self._world.cloud.state.queues[_REQUESTS].send(json.dumps(message), self._world.clock())
             self._world.drain()
             for topic, answer in self._world.cloud.state.replies:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from hashlib import sha256
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from functions.respond import app as respond_app
 from functions.serve_device import app as serve_app
 from functions.track_device import app as track_app
-from tests.fakes import LOG, a_key
+from tests.fakes import LOG, a_key, forwarded
 from tests.functions.conftest import Context, Deployment, Throttle, batch, sample
 
 
@@ -29,18 +28,9 @@ def respond(event: dict[str, Any]) -> Any:
 
 
 def a_request(what: str, principal: str, payload: object, thing: str = "pump-3") -> dict[str, Any]:
-    """Build what the IoT rule writes for a device's message."""
-    resource, verb = what.split("/")
+    """Build what the IoT rule writes for a device's message, with its time."""
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return {
-        "thing": thing,
-        "resource": resource,
-        "verb": verb,
-        "principal": principal,
-        "client": thing,
-        "at": 1795341720000,
-        "payload": b64encode(body).decode(),
-    }
+    return {**forwarded(thing, what, principal, body), "at": 1795341720000}
 
 
 @pytest.mark.parametrize("name", ["certificate-create", "certificate-confirm", "logs-create"])

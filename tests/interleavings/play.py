@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
@@ -13,7 +12,7 @@ from hashlib import sha256
 from random import Random
 from typing import Any
 
-from tests.fakes import OPERATOR, FakeDevice, World
+from tests.fakes import OPERATOR, FakeDevice, World, forwarded
 from tests.faults.queues import Queue, queues
 from tests.interleavings.old_answers import OldAnswers
 from tests.interleavings.scheduler import Relay, Schedule
@@ -174,15 +173,7 @@ class Play:
         agent.asks = what
         agent.device.tokens += 1
         body = {"clientToken": f"{thing}-{agent.device.tokens}", **payload}
-        resource, verb = what.split("/")
-        message = {
-            "thing": thing,
-            "resource": resource,
-            "verb": verb,
-            "principal": over,
-            "client": thing,
-            "payload": b64encode(json.dumps(body).encode()).decode(),
-        }
+        message = forwarded(thing, what, over, json.dumps(body).encode())
         self.queues[REQUESTS].send(json.dumps(message), self.clock())
 
     def _hear(self) -> None:

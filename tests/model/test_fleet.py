@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -23,7 +22,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.fakes import OPERATOR, RESTRICTED_POLICY, AwsError, Crash, FakeDevice, a_key
+from tests.fakes import OPERATOR, RESTRICTED_POLICY, AwsError, Crash, FakeDevice, a_key, forwarded
 from tests.model.fleet import FLEET, PUMPS, SHARING, Book, BrokenPromiseError, Member, keys_of
 from tests.port_wire import Fate
 from warden.campaigns.records import CampaignState, MemberState, open_campaign, read_campaign
@@ -324,16 +323,9 @@ class Fleet(RuleBasedStateMachine):
         stored = self.world.certificates.stored.get(over)
         if stored is None or stored.status != "ACTIVE":
             return "", {}
-        resource, verb = what.split("/")
         member.device.tokens += 1
-        message = {
-            "thing": thing or member.device.thing,
-            "resource": resource,
-            "verb": verb,
-            "principal": over,
-            "client": member.device.thing,
-            "payload": b64encode(json.dumps({"clientToken": str(member.device.tokens), **payload}).encode()).decode(),
-        }
+        body = json.dumps({"clientToken": str(member.device.tokens), **payload}).encode()
+        message = forwarded(thing or member.device.thing, what, over, body, client=member.device.thing)
         if what == "certificate/confirm":
             member.said.add(over)
         self.said.append((member, message))
