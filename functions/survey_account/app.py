@@ -38,9 +38,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         _count_survey(run.survey)
     if run.failures:
         failed = ExceptionGroup("not everything could be done", run.failures)
-        logger.error(
-            "not everything could be done", extra={"owed": run.owed}, exc_info=failed
-        )  # Lambda names only the group
+        # Lambda's own line names only the group.
+        logger.error("not everything could be done", extra={"owed": run.owed}, exc_info=failed)
         raise failed
     return {"surveyed": True, "wrong": _wrong(run.survey)} if run.survey else {"surveyed": False}
 
