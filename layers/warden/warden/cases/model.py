@@ -189,6 +189,10 @@ class Case:
         """Whether the detector still reports the problem."""
         return any(self.findings.values())
 
+    def without_outcome(self, action: str) -> Case:
+        """Return it as if an action had not been planned."""
+        return replace(self, outcomes={name: each for name, each in self.outcomes.items() if name != action})
+
     def with_outcome(self, action: str, outcome: Outcome) -> Case:
         """Record the outcome of an action."""
         return replace(self, outcomes={**self.outcomes, action: outcome})

@@ -123,8 +123,7 @@ def _release(case: Case, outbox: Outbox, order: Order, context: Context) -> Case
     if order.decision is Decision.RELEASE:
         recovering = recovering.with_outcome(ROTATE_CERTIFICATE, planned(case, ROTATE_CERTIFICATE))
     else:
-        kept = {action: outcome for action, outcome in case.outcomes.items() if action != ROTATE_CERTIFICATE}
-        recovering = replace(recovering, outcomes=kept)
+        recovering = recovering.without_outcome(ROTATE_CERTIFICATE)
     return context.cases.save(recovering, context.now(), _step_of(order), also=(outbox_put(outbox),))
 
 
@@ -139,8 +138,7 @@ def _cancel(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
     writes = taking_back(rotation, ()) if is_its_own else ()
     if not writes:
         raise Refused("too-late", f"the release of {case.thing} waits for no device any more; it goes on to its end")
-    kept = {action: outcome for action, outcome in case.outcomes.items() if action != ROTATE_CERTIFICATE}
-    stays = replace(case, state=CaseState.CONTAINED, outcomes=kept)
+    stays = replace(case, state=CaseState.CONTAINED).without_outcome(ROTATE_CERTIFICATE)
     told = replace(outbox, announced_states=())
     return context.cases.save(stays, context.now(), _step_of(order), also=(outbox_put(told), *writes))
 
