@@ -275,9 +275,10 @@ def _make_usable(rotation: Rotation, asked_with: str, context: Context[_Ports]) 
     certificates.attach_thing(rotation.new, rotation.thing)
     wanted = retry_on_conflict(lambda: _want(rotation, asked_with, context))
     shown = certificates.policies_of(rotation.new)
-    for policy in {*shown} - {*wanted.before, context.settings.restricted_policy}:  # of an earlier attempt
+    kept = [each for each in shown if each in (*wanted.before, context.settings.restricted_policy)]
+    for policy in [each for each in shown if each not in kept]:  # of an earlier attempt
         certificates.detach_policy(rotation.new, policy)
-    carried = reconcile(rotation.new, context, shown)
+    carried = reconcile(rotation.new, context, kept)
     if carried.gone:
         raise Refused("policy-gone", "; ".join(carried.gone.values()))
     if _is_contained(rotation.thing, context) is not wanted.is_held:
