@@ -16,12 +16,9 @@ from typing import Any, Protocol
 from warden.context import Context
 from warden.core import quotas
 from warden.core.errors import ActionFailed, Conflict, NotYet
-from warden.core.ledger import EXPIRY, Key, Ledger, Put, retry_on_conflict, version_of
+from warden.core.ledger import ATTEMPTS, EXPIRY, Key, Ledger, Put, retry_on_conflict, version_of
 from warden.core.ports import HasCertificates, HasLedger
 from warden.core.records import RecordType
-
-_PASSES = 12
-"""Each pass begins because somebody changed the record during the last; then the message is delivered again."""
 
 _KEPT_FOR = timedelta(days=30)
 """How long the record of a certificate that nothing holds is kept after its last change."""
@@ -157,7 +154,7 @@ def reconcile(certificate: str, context: Context[PortsToReconcile], shown: Seque
         NotYet: when the record was changed again and again meanwhile.
         ActionFailed: when the certificate or the restricted policy is gone.
     """
-    for _ in range(_PASSES):
+    for _ in range(ATTEMPTS):
         wanted = desired_or_new(context.ports.ledger, certificate, context)
         listed = [*(context.ports.certificates.policies_of(certificate) if shown is None else shown)]
         try:
@@ -167,7 +164,7 @@ def reconcile(certificate: str, context: Context[PortsToReconcile], shown: Seque
             shown = None
         else:
             return carried
-    raise NotYet(f"what certificate {certificate} is to carry was changed {_PASSES} times meanwhile")
+    raise NotYet(f"what certificate {certificate} is to carry was changed {ATTEMPTS} times meanwhile")
 
 
 def _fence(wanted: Desired, context: Context[HasLedger]) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
-from warden.containment.desired import Desired, desired_put, read_desired, reconcile
+from warden.containment.desired import Carried, Desired, desired_put, read_desired, reconcile
 from warden.containment.groups import changed_by_people, joined_directly
 from warden.containment.snapshot import (
     Containment,
     ContainmentState,
     active_containment,
+    first_look,
     read_containment,
     save_containment,
 )
@@ -105,7 +106,7 @@ def release(thing: str, case_id: str, context: Context[_PortsToRelease], *, acce
         state=ContainmentState.RELEASED,
         cases=(),
         released_at=context.now(),
-        look_at=context.now() + context.settings.second_disconnect_after,
+        look_at=first_look(context),
     )
     save_containment(context.ports.ledger, done)
     return Done("; ".join((_restored(restored, shared=is_shared), *lost, session, "checked")), lost)
@@ -155,7 +156,7 @@ def _mark_releasing(thing: str, case_id: str, accept_changes: bool, context: Con
         containment,
         state=ContainmentState.RELEASING,
         policies=kept,
-        look_at=context.now() + context.settings.second_disconnect_after,
+        look_at=first_look(context),
     )
     return save_containment(ledger, releasing, *writes)
 
@@ -172,26 +173,23 @@ def _restore(containment: Containment, context: Context[_Ports]) -> tuple[Contai
 
     A certificate of whose policies none is left keeps the restricted policy: it is never without one.
     """
-    ports, ours, lost, is_shared = context.ports, context.settings, list[str](), False
-    out = list[str]()
+    registry, ours, out = context.ports.registry, context.settings, list[str]()
     direct = joined_directly(containment.groups, context)
     groups = [group for group in direct if _joins(containment.thing, group, out, context)]
-    given: dict[str, Sequence[str]] = {}
-    for certificate in containment.policies:
-        carried = reconcile(certificate, context)
-        if carried.holders:
-            is_shared = True
-            continue
-        lost += carried.gone.values()
-        lost += [f"policy {name}, attached while it was contained, is not given back" for name in carried.drift]
-        if carried.keeps_ours:
-            lost.append(
-                f"certificate {certificate[:12]} has none of its policies left and keeps {ours.restricted_policy}"
-            )
-        else:
-            given[certificate] = carried.given
-    ports.registry.leave_group(containment.thing, ours.restricted_group)
-    return replace(containment, policies=given, groups=groups), [*lost, *out], is_shared
+    carried = {certificate: reconcile(certificate, context) for certificate in containment.policies}
+    registry.leave_group(containment.thing, ours.restricted_group)
+    free = {certificate: each for certificate, each in carried.items() if not each.holders}
+    lost = [why for certificate, each in free.items() for why in _not_given_back(certificate, each, context)]
+    given = {certificate: each.given for certificate, each in free.items() if not each.keeps_ours}
+    return replace(containment, policies=given, groups=groups), [*lost, *out], len(free) < len(carried)
+
+
+def _not_given_back(certificate: str, carried: Carried, context: Context[_Ports]) -> Iterator[str]:
+    yield from carried.gone.values()
+    yield from (f"policy {name}, attached while it was contained, is not given back" for name in carried.drift)
+    if carried.keeps_ours:
+        ours = context.settings.restricted_policy
+        yield f"certificate {certificate[:12]} has none of its policies left and keeps {ours}"
 
 
 def _joins(thing: str, group: str, lost: list[str], context: Context[_Ports]) -> bool:

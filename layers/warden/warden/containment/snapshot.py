@@ -8,7 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from warden.context import Context
 from warden.core.ledger import Key, Ledger, Put
+from warden.core.ports import HasLedger
 from warden.core.records import RecordType
 
 
@@ -53,6 +55,11 @@ class Containment:
         kept = {certificate: names for certificate, names in self.policies.items() if certificate not in gone}
         inherited = {name for certificate in (*gone, new) for name in self.policies.get(certificate, ())}
         return replace(self, policies={**kept, new: tuple(sorted(inherited))} if new else kept)
+
+
+def first_look(context: Context[HasLedger]) -> datetime:
+    """Return when to look at what is changed now: lists show it then, and no earlier invocation is at work."""
+    return context.now() + context.settings.second_disconnect_after
 
 
 def containment_key(thing: str) -> Key:

@@ -19,6 +19,7 @@ from warden.containment.snapshot import (
     Containment,
     ContainmentState,
     active_containment,
+    first_look,
     read_containment,
     save_containment,
 )
@@ -68,8 +69,7 @@ def quarantine(case: Case, context: Context[_Ports], view: DeviceView | None = N
     device = _read_quickly(containment.thing, view, context, is_stale=is_stale, made=made)
     containment, session = _contain(containment, device, context)
     if containment.state is ContainmentState.CONTAINING:
-        again = context.now() + context.settings.second_disconnect_after
-        contained = replace(containment, state=ContainmentState.CONTAINED, look_at=again)
+        contained = replace(containment, state=ContainmentState.CONTAINED, look_at=first_look(context))
         save_containment(context.ports.ledger, contained)
     return Outcome(Progress.DONE, f"{_what_is_restricted(containment)}; {WORDS[session]}; checked")
 
@@ -103,9 +103,10 @@ def restrict_again(containment: Containment, context: Context[_Ports]) -> Change
         NotYet: when AWS IoT does not show the containment yet.
         ActionFailed: when it cannot be restricted.
     """
-    if context.ports.registry.thing(containment.thing, with_type=False) is None:
+    thing = context.ports.registry.thing(containment.thing, with_type=False)
+    if thing is None:
         return None
-    device = _read_quickly(containment.thing, None, context)
+    device = _read_quickly(thing.name, DeviceView(thing, context.now()), context)
     if not _has_rights(device, containment, context):
         return None
     ours = context.settings.restricted_policy
@@ -136,7 +137,7 @@ def _hold(case: Case, context: Context[_Ports]) -> Containment:
     held = replace(
         containment,
         cases=tuple(dict.fromkeys((*containment.cases, case.id))),
-        look_at=containment.look_at or context.now() + context.settings.second_disconnect_after,
+        look_at=containment.look_at or first_look(context),
     )
     return save_containment(ledger, held, *taking_back(read_rotation(ledger, case.thing), held.cases))
 
