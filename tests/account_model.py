@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.stack_model import Deployed, StackRefusal, Stacks
 from warden.core.account_facts import (
+    NO_ANSWER,
     Analyzer,
     AuditConfiguration,
     AuditTask,
@@ -43,6 +44,8 @@ class AccountModel:
     region: str = "us-east-1"
     has_device_defender: bool = True
     denied: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+    """The actions that AWS does not answer."""
     audit: AuditConfiguration = field(default_factory=AuditConfiguration)
     scheduled_audits: list[ScheduledAudit] = field(default_factory=list)
     audits: list[AuditTask] = field(default_factory=list)
@@ -135,6 +138,8 @@ class FakeAccountReader:
     def _unread(self, *actions: str, device_defender: bool = False) -> Unread | None:
         if device_defender and not self.model.has_device_defender:
             return Unavailable(self.model.region)
+        if silent := self.model.silent & {*actions}:
+            return Unanswered(min(silent), NO_ANSWER, may_pass=True)
         return next((Denied(action) for action in actions if action in self.model.denied), None)
 
     def audit_configuration(self) -> Read[AuditConfiguration]:

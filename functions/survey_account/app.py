@@ -29,6 +29,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         ExceptionGroup: when something failed, after all else is done. The next run does what is owed.
     """
     surveying = bootstrap.surveying(_page)
+    bootstrap.patience().begin()
     run = survey_when_due(surveying, now=event.get("now") is True)
     if run.survey or run.drift:
         metrics.add_dimension("stack", surveying.settings.event_source)

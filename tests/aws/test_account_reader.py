@@ -45,7 +45,7 @@ def test_a_region_without_device_defender_is_not_asked(strict: StrictAws) -> Non
 def test_an_error_is_named_and_costs_one_answer(strict: StrictAws, reader: AwsAccountReader) -> None:
     strict.refuse("DescribeTrails", "ThrottlingException")
 
-    assert reader.trails() == Unanswered("cloudtrail:DescribeTrails", "ThrottlingException")
+    assert reader.trails() == Unanswered("cloudtrail:DescribeTrails", "ThrottlingException", may_pass=True)
     assert reader.trails() == ()
 
 
@@ -55,7 +55,7 @@ def test_an_endpoint_that_is_not_there_is_an_answer_too(strict: StrictAws, reade
 
     strict.faults["ListDetectors"] = unreachable
 
-    assert reader.detector() == Unanswered("detector", "EndpointConnectionError")
+    assert reader.detector() == Unanswered("detector", "EndpointConnectionError", may_pass=True)
 
 
 def test_an_answer_that_lacks_something_is_an_answer_too(

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
+from botocore.client import BaseClient
+from botocore.endpoint import Endpoint
+from botocore.exceptions import ReadTimeoutError
 
 from functions.survey_account import app
 from tests.aws_stand_in.refusal import Refusal
+from tests.conftest import ROOT
 from tests.functions.conftest import REGION, Context, Deployment, sample
+from tests.template.transformed import read_template
 from tests.unit.survey.accounts import fill
 from warden import bootstrap
 from warden.aws.account_reader import ACTIONS
+from warden.aws.patience import NoAnswerInTimeError, Patience
 from warden.core.errors import NotSent, PlanError, PlanFault
 from warden.survey.records import Owed
 from warden_pages.survey import survey_page
@@ -159,6 +169,130 @@ def test_a_plan_that_cannot_be_read_is_a_line_of_the_survey(monkeypatch: pytest.
     monkeypatch.setattr(bootstrap, "deployed_plan", broken)
 
     assert "plan" in app.lambda_handler(sample("survey-account"), Context())["wrong"]
+
+
+_OVER_THE_WIRE = BaseClient._make_api_call  # type: ignore[attr-defined]  # before a stand-in answers instead
+
+
+class Silence:
+    """Services that never answer, and a clock that runs only while they are waited for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *services: str) -> None:
+        self.seconds = 0.0
+        self._services = services
+        self._sent = Endpoint._do_get_response  # type: ignore[attr-defined]
+        monkeypatch.setattr(Endpoint, "_do_get_response", lambda *asked: self._send(*asked))
+        answered = BaseClient._make_api_call  # type: ignore[attr-defined]
+        monkeypatch.setattr(
+            BaseClient,
+            "_make_api_call",
+            lambda client, *asked: (_OVER_THE_WIRE if self._is_silent(client) else answered)(client, *asked),
+        )
+        time = SimpleNamespace(monotonic=lambda: self.seconds, sleep=self.wait)
+        monkeypatch.setattr("botocore.endpoint.time", time)
+        monkeypatch.setattr(bootstrap, "time", time)
+        bootstrap.patience.cache_clear()
+        bootstrap.surveying.cache_clear()
+
+    def wait(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def _is_silent(self, client: Any) -> bool:
+        return not self._services or client.meta.service_model.service_name in self._services
+
+    def _send(self, endpoint: Any, request: Any, operation: Any, context: Any) -> Any:
+        if self._services and operation.service_model.service_name not in self._services:
+            return self._sent(endpoint, request, operation, context)
+        timeout = endpoint.http_session._timeout
+        self.seconds += timeout.connect_timeout + timeout.read_timeout
+        return None, ReadTimeoutError(endpoint_url=request.url)
+
+
+def limit_of_function() -> int:
+    return int(read_template(ROOT / "template.yaml")["Resources"]["SurveyAccountFunction"]["Properties"]["Timeout"])
+
+
+READ = ("iot", "guardduty", "organizations", "cloudtrail", "accessanalyzer", "logs")
+WRITTEN = ("s3", "sns", "events", "cloudformation", "cloudcontrol")
+
+
+@pytest.mark.parametrize("services", [READ, WRITTEN, (*READ, *WRITTEN), *((each,) for each in (*READ, *WRITTEN))])
+def test_services_that_never_answer_leave_time_for_a_survey_that_says_so(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], services: tuple[str]
+) -> None:
+    fill(deployment.strict.state.account)
+    with suppress(ExceptionGroup):
+        app.lambda_handler({"now": True}, Context())
+    app.lambda_handler(sample("survey-account"), Context())
+    told = len(deployment.strict.made("Publish"))
+    capsys.readouterr()
+    silence = Silence(monkeypatch, *services)
+
+    with suppress(ExceptionGroup):
+        app.lambda_handler({"now": True}, Context())
+
+    assert silence.seconds < limit_of_function() - 10
+    assert gauges(capsys.readouterr().out)["ControlsOff"] == 0
+    [survey] = [each["survey"] for each in deployment.records("survey") if each["sk"] == "LATEST"]
+    sentences = [one for each in (*survey["controls"], *survey["liveness"]) for one in each["says"]]
+    told_by_a_line = {*READ, *WRITTEN} - {"organizations", "cloudformation", "cloudcontrol"}
+    assert any("did not answer in time" in each for each in sentences) is bool(told_by_a_line & {*services})
+    assert not any("lacks" in each for each in sentences)
+    monkeypatch.undo()
+    assert [each["Message"] for each in deployment.strict.made("Publish")[told:]] == []
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+@pytest.mark.usefixtures("deployment")
+def test_the_last_call_ends_before_lambda_ends_the_function(monkeypatch: pytest.MonkeyPatch, is_written: bool) -> None:
+    silence = Silence(monkeypatch)
+    watch, config, limit = (
+        (bootstrap._to_write, bootstrap._CONFIG, bootstrap._TIME_TO_WRITE.total_seconds())
+        if is_written
+        else (bootstrap._to_read, bootstrap._CONFIG_TO_READ, bootstrap._TIME_TO_READ.total_seconds())
+    )
+    iot = watch(boto3.client("iot", config=config, region_name=REGION))
+    tries = config.retries["total_max_attempts"]  # type: ignore[attr-defined]
+    throttled = sum(2.0**number for number in range(tries - 2))  # botocore waits at most so long before the last two
+
+    bootstrap.patience().begin()
+    silence.wait(limit)
+    with pytest.raises(NoAnswerInTimeError):
+        iot.list_things()
+
+    assert limit < silence.seconds < limit_of_function() - throttled
+    bootstrap.patience().begin()
+    silence.wait(limit + 1)
+    waited = silence.seconds
+    with pytest.raises(NoAnswerInTimeError):
+        next(iter(iot.get_paginator("list_things").paginate()))
+    assert silence.seconds == waited
+
+
+def test_every_client_of_the_survey_is_watched(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever service it asks: none is left that would be waited for on its own terms."""
+    fill(deployment.strict.state.account)
+    made, watched = list[Any](), list[Any]()
+    client_of, watch = boto3.client, Patience.watch
+
+    def make(*of: Any, **config: Any) -> Any:
+        made.append(client_of(*of, **config))
+        return made[-1]
+
+    def note(self: Patience, client: Any, limit: timedelta) -> Any:
+        watched.append(client)
+        return watch(self, client, limit)
+
+    monkeypatch.setattr(boto3, "client", make)
+    monkeypatch.setattr(Patience, "watch", note)
+    bootstrap.surveying.cache_clear()
+    bootstrap.patience.cache_clear()
+
+    for now in (True, False):
+        app.lambda_handler({"now": now}, Context())
+
+    assert len(made) > 10
+    assert [each for each in made if not any(each is one for one in watched)] == []
 
 
 @pytest.mark.parametrize(("region", "has"), [("us-east-1", True), ("sa-east-1", False)])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import boto3
 from botocore.config import Config
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from mypy_boto3_iot import IoTClient
 
     from warden.account import AccountSettings
+    from warden.aws.patience import Patience
     from warden.core.ports import AccountReader, LogLevels, ResourceUpdates, StackDrift
     from warden.logs.group_level import LevelKeeper
     from warden.survey.surveys import Page, Surveying
@@ -52,6 +54,16 @@ _CONFIG = Config(
     connect_timeout=3,
     read_timeout=15,
 )
+
+_CONFIG_TO_READ = Config(
+    retries={"mode": "standard", "total_max_attempts": 4},
+    connect_timeout=3,
+    read_timeout=10,
+)
+_TIME_TO_READ = timedelta(seconds=120)
+"""After this a survey asks nothing more: what was not read is not known, and goes on record while there is time."""
+_TIME_TO_WRITE = timedelta(seconds=220)
+"""After this a run of the survey begins no call: what is owed is done by the next one."""
 
 
 @cache
@@ -94,13 +106,33 @@ def surveying(page: Page) -> Surveying:
 
     settings = settings_from()
     return Surveying(
-        ports=_ports(settings),
+        ports=_ports(settings, _to_write),
         settings=settings,
         baseline=baseline(),
         clock=utc_now,
         plan_fault=_plan_fault,
         page=page,
     )
+
+
+@cache
+def patience() -> Patience:
+    """Return how long a run of the survey waits for AWS; the run begins it."""
+    from warden.aws.patience import Patience
+
+    return Patience(time.monotonic)
+
+
+def _to_read[T](client: T) -> T:
+    return patience().watch(client, _TIME_TO_READ)
+
+
+def _to_write[T](client: T) -> T:
+    return patience().watch(client, _TIME_TO_WRITE)
+
+
+def _unwatched[T](client: T) -> T:
+    return client
 
 
 def _plan_fault() -> str:
@@ -139,23 +171,27 @@ def _lazy[T](make: Callable[[], T]) -> T:
     return cast("T", _Lazy(make))
 
 
-def _ports(settings: Settings) -> Ports:
+class _Watch(Protocol):
+    def __call__[T](self, client: T, /) -> T: ...
+
+
+def _ports(settings: Settings, watched: _Watch = _unwatched) -> Ports:
     iot = cache(lambda: boto3.client("iot", config=_CONFIG))
     iot_data = cache(lambda: boto3.client("iot-data", config=_CONFIG))
     sqs = cache(lambda: boto3.client("sqs", config=_CONFIG))
-    s3 = cache(lambda: boto3.client("s3", config=_CONFIG.merge(Config(signature_version="s3v4"))))
+    s3 = cache(lambda: watched(boto3.client("s3", config=_CONFIG.merge(Config(signature_version="s3v4")))))
     prefix, bucket = settings.arn_prefix, settings.evidence_bucket
     return Ports(
-        ledger=_lazy(lambda: DynamoLedger(boto3.client("dynamodb", config=_CONFIG), settings.ledger_table)),
+        ledger=_lazy(lambda: DynamoLedger(watched(boto3.client("dynamodb", config=_CONFIG)), settings.ledger_table)),
         registry=_lazy(lambda: IotRegistry(iot(), prefix)),
         certificates=_lazy(lambda: IotCertificates(iot(), prefix, _private_authority(settings))),
         connections=_lazy(lambda: IotConnections(iot_data())),
         jobs=_lazy(lambda: IotJobs(iot(), prefix)),
         evidence=_lazy(lambda: S3Evidence(s3(), bucket)),
         reports=_lazy(lambda: S3Reports(s3(), bucket)),
-        notices=_lazy(lambda: SnsNotices(boto3.client("sns", config=_CONFIG), settings.notices_topic)),
+        notices=_lazy(lambda: SnsNotices(watched(boto3.client("sns", config=_CONFIG)), settings.notices_topic)),
         announcements=_lazy(
-            lambda: EventBridgeAnnouncements(boto3.client("events", config=_CONFIG), settings.event_source)
+            lambda: EventBridgeAnnouncements(watched(boto3.client("events", config=_CONFIG)), settings.event_source)
         ),
         security_hub=_lazy(lambda: AwsSecurityHub(boto3.client("securityhub", config=_CONFIG))),
         replies=_lazy(lambda: IotReplies(iot_data())),
@@ -183,16 +219,16 @@ def _account_reader(settings: Settings) -> AccountReader:
     from warden.survey.controls import baseline
 
     clients = Clients(
-        iot=boto3.client("iot", config=_CONFIG),
-        guardduty=boto3.client("guardduty", config=_CONFIG),
-        organizations=boto3.client("organizations", config=_CONFIG),
-        cloudtrail=boto3.client("cloudtrail", config=_CONFIG),
-        s3=boto3.client("s3", config=_CONFIG),
-        accessanalyzer=boto3.client("accessanalyzer", config=_CONFIG),
-        sns=boto3.client("sns", config=_CONFIG),
-        events=boto3.client("events", config=_CONFIG),
-        cloudformation=boto3.client("cloudformation", config=_CONFIG),
-        logs=boto3.client("logs", config=_CONFIG),
+        iot=_to_read(boto3.client("iot", config=_CONFIG_TO_READ)),
+        guardduty=_to_read(boto3.client("guardduty", config=_CONFIG_TO_READ)),
+        organizations=_to_read(boto3.client("organizations", config=_CONFIG_TO_READ)),
+        cloudtrail=_to_read(boto3.client("cloudtrail", config=_CONFIG_TO_READ)),
+        s3=_to_read(boto3.client("s3", config=_CONFIG_TO_READ)),
+        accessanalyzer=_to_read(boto3.client("accessanalyzer", config=_CONFIG_TO_READ)),
+        sns=_to_read(boto3.client("sns", config=_CONFIG_TO_READ)),
+        events=_to_read(boto3.client("events", config=_CONFIG_TO_READ)),
+        cloudformation=_to_read(boto3.client("cloudformation", config=_CONFIG_TO_READ)),
+        logs=_to_read(boto3.client("logs", config=_CONFIG_TO_READ)),
     )
     has_device_defender = settings.region not in baseline().regions_without_audit
     return AwsAccountReader(clients, settings.region, has_device_defender=has_device_defender)
@@ -201,13 +237,13 @@ def _account_reader(settings: Settings) -> AccountReader:
 def _stack_drift() -> StackDrift:
     from warden.aws.stack_drift import CloudFormationDrift
 
-    return CloudFormationDrift(boto3.client("cloudformation", config=_CONFIG))
+    return CloudFormationDrift(_to_write(boto3.client("cloudformation", config=_CONFIG)))
 
 
 def _resource_updates() -> ResourceUpdates:
     from warden.aws.stack_drift import CloudControlUpdates
 
-    return CloudControlUpdates(boto3.client("cloudcontrol", config=_CONFIG))
+    return CloudControlUpdates(_to_write(boto3.client("cloudcontrol", config=_CONFIG)))
 
 
 def _private_authority(settings: Settings) -> PrivateAuthority | None:

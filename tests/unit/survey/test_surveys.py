@@ -300,6 +300,30 @@ class TestTold:
 
         assert len(ours.world.notices.sent) == told
 
+    @pytest.mark.parametrize(
+        ("states", "told"),
+        [
+            ("on silent on", 0),
+            ("on silent silent", 0),
+            ("on silent off", 1),
+            ("on silent not-known", 1),
+            ("on silent silent not-known not-known", 1),
+            ("on not-known silent not-known", 1),
+            ("off silent off", 0),
+        ],
+    )
+    def test_an_outage_alone_is_no_news_and_hides_none(self, states: str, told: int) -> None:
+        ours = surveyor()
+
+        for state in states.split():
+            ours.account.denied = {"iot:GetV2LoggingOptions"} if state == "not-known" else set()
+            ours.account.silent = {"iot:GetV2LoggingOptions"} if state == "silent" else set()
+            ours.account.logging = fill(AccountModel()).logging if state != "off" else None
+            assert control(ours.survey(), "logging").state == ("not-known" if state == "silent" else state)
+            ours.pass_day()
+
+        assert len(ours.world.notices.sent) == told
+
     def test_a_region_that_loses_a_service_compares_with_nothing(self) -> None:
         ours = surveyor()
         ours.survey()

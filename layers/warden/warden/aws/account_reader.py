@@ -11,12 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Concatenate
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from warden.aws.denials import DENIALS
+from warden.aws.patience import NoAnswerInTimeError
 from warden.core.account_facts import (
+    NO_ANSWER,
     Analyzer,
     AuditConfiguration,
     AuditTask,
@@ -98,6 +101,16 @@ class Clients:
     logs: Any
 
 
+def _action_of(operation: str) -> str:
+    return ACTIONS.get(operation, f"cloudformation:{operation}")  # Cloud Control API's are CloudFormation's
+
+
+def _may_pass(error: ClientError) -> bool:
+    """Check whether AWS could not answer, or was asked too often; botocore has tried again by then."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or "Throttl" in error.response["Error"]["Code"]
+
+
 def answered[**P, T](read: Callable[P, T]) -> Callable[P, T | Unread]:
     """Have a method return why AWS did not answer instead of raising it."""
 
@@ -107,11 +120,12 @@ def answered[**P, T](read: Callable[P, T]) -> Callable[P, T | Unread]:
             return read(*args, **kwargs)
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            operation = error.operation_name
-            action = ACTIONS.get(operation, f"cloudformation:{operation}")  # Cloud Control API's are CloudFormation's
-            return Denied(action) if code in DENIALS else Unanswered(action, code)
+            action = _action_of(error.operation_name)
+            return Denied(action) if code in DENIALS else Unanswered(action, code, may_pass=_may_pass(error))
+        except NoAnswerInTimeError as error:
+            return Unanswered(_action_of(error.kwargs["operation"]), NO_ANSWER, may_pass=True)
         except BotoCoreError as error:
-            return Unanswered(read.__name__, type(error).__name__)
+            return Unanswered(read.__name__, type(error).__name__, may_pass=True)
         except KeyError as error:  # AWS's models call next to nothing of an answer required
             return Unanswered(read.__name__, f"no {error.args[0]}")
 

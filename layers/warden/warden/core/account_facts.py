@@ -27,11 +27,15 @@ class Unavailable:
 
 @dataclass(frozen=True)
 class Unanswered:
-    """AWS did not answer, or not from here."""
+    """AWS did not answer, or not from here. What `may_pass` is a disturbance at AWS, and not of the account."""
 
     action: str
     code: str
+    may_pass: bool = False
 
+
+NO_ANSWER = "no-answer-in-time"
+"""The code of what was not answered in time."""
 
 type Unread = Denied | Unavailable | Unanswered
 type Read[T] = T | Unread

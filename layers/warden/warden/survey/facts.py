@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeIs
 
 from warden.core.account_facts import (
+    NO_ANSWER,
     Analyzer,
     AuditConfiguration,
     AuditTask,
@@ -163,10 +164,17 @@ def _values(facts: Facts) -> list[Any]:
     ]
 
 
+def may_pass(unread: Unread) -> bool:
+    """Check whether something was not read because of a disturbance at AWS."""
+    return isinstance(unread, Unanswered) and unread.may_pass
+
+
 def why(unread: Unread) -> str:
     """Return in a sentence why something was not read."""
     if isinstance(unread, Denied):
         return f"Not known: the role of survey_account lacks {unread.action}."
     if isinstance(unread, Unavailable):
         return f"AWS does not offer it in {unread.region}."
+    if unread.code == NO_ANSWER:
+        return f"Not known: {unread.action} did not answer in time."
     return f"Not known: AWS answered {unread.action} with {unread.code}."

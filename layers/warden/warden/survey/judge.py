@@ -21,7 +21,7 @@ from warden.survey.closing import (
     targeting,
 )
 from warden.survey.controls import Baseline
-from warden.survey.facts import DEFAULT_LOG_GROUP, Facts, TrailFacts, is_unread, why
+from warden.survey.facts import DEFAULT_LOG_GROUP, Facts, TrailFacts, is_unread, may_pass, why
 from warden.survey.model import Owner, State
 from warden.survey.verdicts import Verdict, not_read, owner_of, together
 
@@ -106,7 +106,7 @@ def _able_to_run(enabled: frozenset[str], facts: Facts, audit: AuditConfiguratio
 
 def _daily_audit(facts: Facts, settings: Settings, baseline: Baseline) -> Verdict:
     whole = _audited("daily-audit", facts, settings, baseline)
-    return together(whole, Verdict(state=whole.state, says=_suppressed(facts)))
+    return together(whole, Verdict(state=whole.state, may_pass=whole.may_pass, says=_suppressed(facts)))
 
 
 def _suppressed(facts: Facts) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ _OF_THINGS = {"report": "warden baseline identities"}
 
 def _unique_identity(facts: Facts, settings: Settings, baseline: Baseline) -> Verdict:
     whole = _audited("unique-identity", facts, settings, baseline)
-    return together(whole, Verdict(state=whole.state, evidence=_OF_THINGS))
+    return together(whole, Verdict(state=whole.state, may_pass=whole.may_pass, evidence=_OF_THINGS))
 
 
 # --- Control 2 -----------------------------------------------------------------------------------------------------
@@ -407,7 +407,11 @@ def _cloudtrail(facts: Facts, _settings: Settings, _baseline: Baseline) -> Verdi
         return Verdict(state=State.OFF, says=("No trail records in this region.",), closes=closes)
     order = list(State)
     best = min((_trail(each, facts) for each in facts.trails), key=lambda each: order.index(each.state))
-    return best if best.state is State.ON else together(best, Verdict(state=best.state, closes=closes))
+    return (
+        best
+        if best.state is State.ON
+        else together(best, Verdict(state=best.state, may_pass=best.may_pass, closes=closes))
+    )
 
 
 def _trail(each: TrailFacts, facts: Facts) -> Verdict:
@@ -455,7 +459,7 @@ def _management(each: TrailFacts) -> Verdict:
 def _protected(each: TrailFacts) -> Verdict:
     if is_unread(each.bucket):
         says = (f"{why(each.bucket)} The bucket {each.trail.bucket} may be another account's.",)
-        return Verdict(state=State.NOT_KNOWN, owner=Owner.NOBODY, says=says)
+        return Verdict(state=State.NOT_KNOWN, owner=Owner.NOBODY, says=says, may_pass=may_pass(each.bucket))
     faults = [
         sentence
         for sentence, is_fault in (

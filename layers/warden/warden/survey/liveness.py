@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from warden.core.account_facts import AuditConfiguration, AuditTask, Read, Subscription, Topic, Unavailable, Unread
 from warden.settings import Settings
-from warden.survey.facts import AUDIT_EVERY, Facts, is_unread, why
+from warden.survey.facts import AUDIT_EVERY, Facts, is_unread, may_pass, why
 from warden.survey.judge import TURN_EVENTS_ON, failing_checks
 from warden.survey.model import Pulse
 from warden.survey.topic_policy import Publishing, may_publish
@@ -34,6 +34,8 @@ class Sign:
     pulse: Pulse
     says: Sequence[str] = ()
     evidence: Mapping[str, str] = field(default_factory=dict)
+    may_pass: bool = False
+    """It is not known by nothing but a disturbance at AWS."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Line:
 
 def _not_read(unread: Unread) -> Sign:
     pulse = Pulse.NOT_AVAILABLE_HERE if isinstance(unread, Unavailable) else Pulse.NOT_KNOWN
-    return Sign(pulse=pulse, says=(why(unread),))
+    return Sign(pulse=pulse, says=(why(unread),), may_pass=may_pass(unread))
 
 
 def _either(faults: Sequence[str], **evidence: str) -> Sign:
@@ -100,7 +102,12 @@ def _detectors(facts: Facts, _settings: Settings, _heard: Heard) -> Sign:
     unread = [each for each in (facts.audit, facts.profiles, facts.detector) if is_unread(each)]
     denied = [each for each in unread if not isinstance(each, Unavailable)]
     if denied:
-        return Sign(pulse=Pulse.NOT_KNOWN, says=tuple(why(each) for each in denied), evidence=evidence)
+        return Sign(
+            pulse=Pulse.NOT_KNOWN,
+            says=tuple(why(each) for each in denied),
+            evidence=evidence,
+            may_pass=all(map(may_pass, denied)),
+        )
     return Sign(pulse=Pulse.WRONG, says=("No detector is on: nothing looks for anything.",), evidence=evidence)
 
 

@@ -56,6 +56,8 @@ class SurveyRecord:
     owed: Sequence[Owed] = ()
     watch: Watch = field(default_factory=Watch)
     changed_at: datetime | None = None
+    unheard: Sequence[str] = ()
+    """What was known and is not, by nothing but a disturbance at AWS: told when it is worse than it was known to be."""
     version: int = 0
 
 

@@ -21,14 +21,15 @@ from warden.core.ports import AccountReader, Announcements, HasLedger, HasNotice
 from warden.logs.group_level import read_group_level
 from warden.settings import Settings
 from warden.survey.controls import Baseline
-from warden.survey.facts import Facts, lacking, read_facts
+from warden.survey.facts import lacking, read_facts
 from warden.survey.judge import JUDGES
-from warden.survey.liveness import LINES, Heard
+from warden.survey.liveness import LINES, Heard, Sign
 from warden.survey.mends import Ports as MendPorts
 from warden.survey.mends import Terms, mend
 from warden.survey.model import Change, Control, Drift, Liveness, Pulse, State, Survey
 from warden.survey.notice import body_of, subject_of
 from warden.survey.records import LATEST, SURVEYS, Owed, SurveyRecord, WatchState, read_latest
+from warden.survey.verdicts import Verdict
 from warden.survey.views import SCHEMA_VERSION, survey_json
 from warden.survey.watch import drift_of_survey, is_of_drift, step, still_so, watch_of_survey
 
@@ -153,19 +154,25 @@ def _survey(surveying: Surveying) -> SurveyRecord:
         began=last.began if last else now,
         audits=_audits_heard(ports, surveying.baseline),
     )
+    verdicts = {each: JUDGES[each](facts, settings, surveying.baseline) for each in surveying.baseline.controls}
+    signs = {each.key: each.judge(facts, settings, heard) for each in LINES}
     survey = Survey(
         at=now,
         account=settings.account,
         region=settings.region,
         stack=settings.event_source,
         baseline_stack=settings.baseline_stack,
-        controls=tuple(_controls(facts, surveying, last)),
-        liveness=tuple(_liveness(facts, surveying, heard, last)),
+        controls=tuple(_controls(verdicts, surveying.baseline, now, last)),
+        liveness=tuple(_liveness(signs, now, last)),
         lacking=tuple(lacking(facts)),
         drift=drift_of_survey(facts, last),
         mends=last.survey.mends if last else (),
     )
-    changes = tuple(_worse(survey, last)) if last else ()
+    may_pass = {f"control:{key}" for key, each in verdicts.items() if each.may_pass}
+    may_pass |= {f"liveness:{key}" for key, each in signs.items() if each.may_pass}
+    worse = tuple(_worse(survey, last)) if last else ()
+    unheard = tuple(each.key for each in worse if each.after == State.NOT_KNOWN and each.key in may_pass)
+    changes = tuple(each for each in worse if each.key not in unheard)
     record = SurveyRecord(
         survey=survey,
         began=heard.began,
@@ -173,6 +180,7 @@ def _survey(surveying: Surveying) -> SurveyRecord:
         changes=changes,
         owed=(Owed.REPORTS, Owed.EVENT, Owed.NOTICE) if changes else (Owed.REPORTS,),
         watch=watch_of_survey(facts, last),
+        unheard=unheard,
     )
     return replace(record, version=last.version if last else 0)
 
@@ -195,10 +203,12 @@ def _audits_heard(ports: HasLedger, baseline: Baseline) -> frozenset[str]:
     return frozenset(record["task"] for record in records if record is not None)
 
 
-def _controls(facts: Facts, surveying: Surveying, last: SurveyRecord | None) -> Iterator[Control]:
+def _controls(
+    verdicts: Mapping[str, Verdict], baseline: Baseline, now: datetime, last: SurveyRecord | None
+) -> Iterator[Control]:
     before = {each.key: each for each in last.survey.controls} if last else {}
-    for key, terms in surveying.baseline.controls.items():
-        verdict = JUDGES[key](facts, surveying.settings, surveying.baseline)
+    for key, terms in baseline.controls.items():
+        verdict = verdicts[key]
         same = key in before and before[key].state is verdict.state
         yield Control(
             number=terms.number,
@@ -206,23 +216,23 @@ def _controls(facts: Facts, surveying: Surveying, last: SurveyRecord | None) -> 
             title=terms.title,
             state=verdict.state,
             owner=verdict.owner,
-            since=before[key].since if same else facts.now,
+            since=before[key].since if same else now,
             says=verdict.says,
             evidence=verdict.evidence,
             closes=verdict.closes,
         )
 
 
-def _liveness(facts: Facts, surveying: Surveying, heard: Heard, last: SurveyRecord | None) -> Iterator[Liveness]:
+def _liveness(signs: Mapping[str, Sign], now: datetime, last: SurveyRecord | None) -> Iterator[Liveness]:
     before = {each.key: each for each in last.survey.liveness} if last else {}
     for line in LINES:
-        sign = line.judge(facts, surveying.settings, heard)
+        sign = signs[line.key]
         same = line.key in before and before[line.key].pulse is sign.pulse
         yield Liveness(
             key=line.key,
             title=line.title,
             pulse=sign.pulse,
-            since=before[line.key].since if same else facts.now,
+            since=before[line.key].since if same else now,
             says=sign.says,
             evidence=sign.evidence,
             fix=line.fix,
@@ -259,7 +269,8 @@ def _worse(survey: Survey, last: SurveyRecord) -> Iterator[Change]:
 
 def _last_of(key: str, after: str, states: Mapping[str, str], last: SurveyRecord) -> str:
     """Return the state to compare with: the very last if this one is not known, so that it is said once."""
-    return states.get(key, "") if after == State.NOT_KNOWN else last.known.get(key, "")
+    is_said_once = after == State.NOT_KNOWN and key not in last.unheard
+    return states.get(key, "") if is_said_once else last.known.get(key, "")
 
 
 def _is_worse(before: str, after: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from warden.core.account_facts import Unavailable, Unread
-from warden.survey.facts import Facts, is_unread, why
+from warden.survey.facts import Facts, is_unread, may_pass, why
 from warden.survey.model import Owner, State
 
 
@@ -19,13 +19,15 @@ class Verdict:
     says: Sequence[str] = ()
     evidence: Mapping[str, str] = field(default_factory=dict)
     closes: Sequence[str] = ()
+    may_pass: bool = False
+    """It is not known by nothing but a disturbance at AWS."""
 
 
 def not_read(unread: Unread, **evidence: str) -> Verdict:
     """Return the verdict on what was not read: never off."""
     state = State.NOT_AVAILABLE_HERE if isinstance(unread, Unavailable) else State.NOT_KNOWN
     owner = Owner.NOBODY if isinstance(unread, Unavailable) else Owner.NOT_KNOWN
-    return Verdict(state=state, owner=owner, says=(why(unread),), evidence=evidence)
+    return Verdict(state=state, owner=owner, says=(why(unread),), evidence=evidence, may_pass=may_pass(unread))
 
 
 def together(*parts: Verdict) -> Verdict:
@@ -36,6 +38,7 @@ def together(*parts: Verdict) -> Verdict:
         says=tuple(sentence for part in parts for sentence in part.says),
         evidence={name: value for part in parts for name, value in part.evidence.items()},
         closes=tuple(dict.fromkeys(each for part in parts for each in part.closes)),
+        may_pass=all(part.may_pass for part in parts if part.state is State.NOT_KNOWN),
     )
 
 

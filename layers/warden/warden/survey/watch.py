@@ -17,7 +17,7 @@ from warden.core.ports import StackDrift
 from warden.settings import Settings
 from warden.survey.controls import Baseline
 from warden.survey.drift import NO_STACK, drift_of, not_known
-from warden.survey.facts import Facts, is_unread
+from warden.survey.facts import Facts, is_unread, may_pass
 from warden.survey.mends import annotated, is_of_mend
 from warden.survey.model import Change, Difference, Drift, DriftState
 from warden.survey.records import Owed, SurveyRecord, Watch, WatchState, owing
@@ -98,10 +98,10 @@ def _is_final(unread: Unread, waited: timedelta) -> bool:
 def _unanswered(record: SurveyRecord, unread: Unread, now: datetime) -> SurveyRecord:
     lacking = {*record.survey.lacking, *([unread.action] if isinstance(unread, Denied) else [])}
     survey = replace(record.survey, lacking=tuple(sorted(lacking)))
-    return _answered(replace(record, survey=survey), not_known(unread, now))
+    return _answered(replace(record, survey=survey), not_known(unread, now), is_news=not may_pass(unread))
 
 
-def _answered(record: SurveyRecord, drift: Drift) -> SurveyRecord:
+def _answered(record: SurveyRecord, drift: Drift, *, is_news: bool = True) -> SurveyRecord:
     """Put an answer into the survey on record, with what became worse and is now to be told."""
     answered = replace(
         record,
@@ -110,7 +110,7 @@ def _answered(record: SurveyRecord, drift: Drift) -> SurveyRecord:
         watch=Watch(),
         owed=owing(record, Owed.REPORTS),
     )
-    worse = tuple(_worse(record, drift))
+    worse = tuple(_worse(record, drift)) if is_news else ()
     if not worse:
         return answered
     told_now = {each.key for each in worse}

@@ -1,0 +1,58 @@
+"""How long a survey waits for AWS: a service that never answers costs it some lines, and not its function's time.
+
+The clients of a run share what they learned: a service that twice did not answer is not asked again in the run. What
+answers slowly, or page after page, is bounded by the time of the run instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, HTTPClientError
+from botocore.exceptions import ConnectionError as NotConnectedError
+
+_TRIES = 2
+"""One lost packet is no silence. A throttled call is answered, and may be tried as often as its client is set up to."""
+
+
+class NoAnswerInTimeError(BotoCoreError):
+    """Raised instead of waiting any longer."""
+
+    fmt = "{service} did not answer {operation} in time"
+
+
+class Patience:
+    """Watches the clients of a run. `begin` starts the run's time."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._began = monotonic()
+        self._silent = set[str]()
+
+    def begin(self) -> None:
+        """Ask every service again, with all of the time."""
+        self._began = self._monotonic()
+        self._silent.clear()
+
+    def watch[T](self, client: T, limit: timedelta) -> T:
+        """Have a client begin no call after `limit`, and none of a service that did not answer."""
+        watched: Any = client
+        watched.meta.events.register_first("before-call", partial(self._before, limit.total_seconds()))
+        watched.meta.events.register_first("needs-retry", self._after_a_try)
+        return client
+
+    def _before(self, limit: float, *, event_name: str, **_event: Any) -> None:
+        service, operation = event_name.split(".")[1:]
+        if service in self._silent or self._monotonic() - self._began > limit:
+            raise NoAnswerInTimeError(service=service, operation=operation)
+
+    def _after_a_try(
+        self, *, event_name: str, attempts: int, caught_exception: Exception | None, **_event: Any
+    ) -> None:
+        if isinstance(caught_exception, NotConnectedError | HTTPClientError) and attempts >= _TRIES:
+            service, operation = event_name.split(".")[1:]
+            self._silent.add(service)
+            raise NoAnswerInTimeError(service=service, operation=operation) from caught_exception
