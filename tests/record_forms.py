@@ -361,6 +361,8 @@ FORMS: dict[str, dict[str, Form]] = {
         "watch": fields(state=one_of(WatchState), since=or_none(TIME), detection=or_none(ID)),
         "changed_at": or_none(TIME),
         "unheard": each(ID),
+        "tries": NUMBER,
+        "tried_at": or_none(TIME),
         "began": TIME,
         "known": by_name(ID, one_of(State, Pulse, DriftState)),
         "changes": each(

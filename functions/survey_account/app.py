@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from warden import bootstrap
 from warden.core.logging import logger, metrics
+from warden.settings import settings_from
 from warden.survey.model import Drift, State, Survey
 from warden.survey.surveys import survey_when_due
 
@@ -21,22 +22,15 @@ _GAUGES = {
 
 
 @logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Survey if it is due, or if `now` says so; the presence of the metrics shows that surveys are made.
 
     Raises:
         ExceptionGroup: when something failed, after all else is done. The next run does what is owed.
     """
-    surveying = bootstrap.surveying(_page)
+    surveying = bootstrap.surveying(_page, _count_survey, _count_drift)
     bootstrap.patience().begin()
     run = survey_when_due(surveying, now=event.get("now") is True)
-    if run.survey or run.drift:
-        metrics.add_dimension("stack", surveying.settings.event_source)
-    if run.drift:
-        _count_drift(run.drift)
-    if run.survey:
-        _count_survey(run.survey)
     if run.failures:
         failed = ExceptionGroup("not everything could be done", run.failures)
         # Lambda's own line names only the group.
@@ -48,13 +42,21 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 def _count_drift(drift: Drift) -> None:
     count = len(drift.differences) + drift.left_out
     metrics.add_metric("PropertiesDrifted", MetricUnit.Count, count)
+    _print_metrics()
     logger.info("drift read", extra={"state": drift.state, "count": count})
+
+
+def _print_metrics() -> None:
+    """Print them now: that they were printed goes on record before anything else is done."""
+    metrics.add_dimension("stack", settings_from().event_source)
+    metrics.flush_metrics()
 
 
 def _count_survey(survey: Survey) -> None:
     for name, state in _GAUGES.items():
         metrics.add_metric(name, MetricUnit.Count, survey.states[state])
     metrics.add_metric("LivenessWrong", MetricUnit.Count, len(survey.wrong))
+    _print_metrics()
     states, wrong = dict(survey.states), _wrong(survey)
     logger.info("account surveyed", extra={"states": states, "wrong": wrong, "lacking": survey.lacking})
 

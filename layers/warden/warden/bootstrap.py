@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from warden.aws.patience import Patience
     from warden.core.ports import AccountReader, LogLevels, ResourceUpdates, StackDrift
     from warden.logs.group_level import LevelKeeper
+    from warden.survey.model import Drift, Survey
     from warden.survey.surveys import Page, Surveying
 
 _CONFIG = Config(
@@ -96,10 +97,11 @@ def level_keeper() -> LevelKeeper:
 
 
 @cache
-def surveying(page: Page) -> Surveying:
+def surveying(page: Page, count: Callable[[Survey], None], count_drift: Callable[[Drift], None]) -> Surveying:
     """Return for `survey_account` all but the plan: that it cannot be read is something to survey.
 
-    `page` makes the survey's page. It is the function's to bring, as no other has the layer of templates.
+    `page` makes the survey's page. It is the function's to bring, as no other has the layer of templates, and
+    as are its metrics.
     """
     from warden.survey.controls import baseline
     from warden.survey.surveys import Surveying
@@ -112,6 +114,8 @@ def surveying(page: Page) -> Surveying:
         clock=utc_now,
         plan_fault=_plan_fault,
         page=page,
+        count=count,
+        count_drift=count_drift,
     )
 
 

@@ -30,7 +30,7 @@ from warden.core.account_facts import (
 from warden.core.ledger import Key, Put, version_of
 from warden.survey.controls import baseline
 from warden.survey.facts import Facts, read_facts
-from warden.survey.model import Control, Liveness, Survey
+from warden.survey.model import Control, Drift, Liveness, Survey
 from warden.survey.surveys import Surveying, survey_when_due
 from warden_pages.survey import survey_page
 
@@ -143,6 +143,8 @@ class Surveyor:
 
     def __init__(self, world: World, plan_fault: Callable[[], str] = str) -> None:
         self.world = world
+        self.counted: list[Survey] = []
+        self.drifts_counted: list[Drift] = []
         self.surveying = Surveying(
             ports=world.context.ports,
             settings=SURVEYED,
@@ -150,6 +152,8 @@ class Surveyor:
             clock=world.clock,
             plan_fault=plan_fault,
             page=survey_page,
+            count=self.counted.append,
+            count_drift=self.drifts_counted.append,
         )
 
     @property

@@ -18,7 +18,7 @@ from warden.core.account_facts import Detector
 from warden.core.errors import Conflict
 from warden.core.ledger import EXPIRY, Key, Put
 from warden.survey.drift import UNDO
-from warden.survey.model import Mend, Pulse, State
+from warden.survey.model import Drift, Mend, Pulse, State, Survey
 from warden.survey.records import LATEST, SURVEYS, Owed, read_latest
 from warden.survey.surveys import Run, survey_when_due
 from warden.survey.views import survey_json
@@ -59,6 +59,19 @@ class RefusingLedger:
         if not self._takes:
             raise self._refusal
         self._takes -= 1
+        self._ledger.commit(*puts)
+
+
+class NoMarkOfNotice(RefusingLedger):
+    """A ledger that takes everything but that the notice was sent."""
+
+    def __init__(self, ledger: FakeLedger) -> None:
+        super().__init__(ledger, takes=0)
+
+    def commit(self, *puts: Put) -> None:
+        before = self._ledger.read(LATEST)
+        if before and "notice" in before["owed"] and "notice" not in puts[0].record["owed"]:
+            raise self._refusal
         self._ledger.commit(*puts)
 
 
@@ -449,10 +462,68 @@ class TestOneOutputFails:
         run = run_with(ours, ledger=RefusingLedger(ours.world.ledger, takes=1))
 
         assert run.survey is not None
-        assert run.owed == (Owed.REPORTS, Owed.EVENT, Owed.NOTICE)
+        assert run.owed == (Owed.METRICS, Owed.REPORTS, Owed.EVENT, Owed.NOTICE)
         assert run.failures
         assert ours.world.notices.sent == []
 
+        assert survey_when_due(ours.surveying).owed == ()
+        assert len(ours.world.notices.sent) == 1
+
+    def test_a_run_that_dies_before_its_metrics_are_printed_has_them_printed_by_the_next(self) -> None:
+        ours, counted = surveyor(), list[Survey]()
+
+        def dies(_: Survey) -> None:
+            raise Crash("printing")
+
+        with pytest.raises(Crash):
+            survey_when_due(replace(ours.surveying, count=dies))
+        assert survey_when_due(replace(ours.surveying, count=counted.append)).survey is None
+
+        assert [each.at for each in counted] == [NOON]
+        survey_when_due(replace(ours.surveying, count=counted.append))
+        assert len(counted) == 1
+
+    def test_a_drift_that_was_not_counted_is_counted_with_the_next_survey(self) -> None:
+        ours, counted = surveyor(), list[Drift]()
+        ours.survey()
+
+        def fails(_: Drift) -> None:
+            raise AwsError("printing")
+
+        for _ in range(2):
+            survey_when_due(replace(ours.surveying, count_drift=fails), now=True)
+        survey_when_due(replace(ours.surveying, count_drift=counted.append), now=True)
+
+        assert counted
+
+    def test_a_notice_whose_mark_the_ledger_refuses_is_sent_ever_more_seldom(self) -> None:
+        ours = worse()
+        ledger = NoMarkOfNotice(ours.world.ledger)
+        run_with(ours, ledger=ledger)
+        began = ours.world.clock()
+        times = list[timedelta]()
+
+        for _ in range(4 * 23):
+            told = len(ours.world.notices.sent)
+            run_with(ours, ledger=ledger)
+            if len(ours.world.notices.sent) > told:
+                times.append(ours.world.clock() - began)
+            ours.world.clock.advance(QUARTER)
+
+        assert 3 <= len(times) <= 9
+        assert max(times) > timedelta(hours=6)
+        survey_when_due(ours.surveying)
+        ours.world.clock.advance(timedelta(hours=6))
+        assert survey_when_due(ours.surveying).owed == ()
+
+    def test_a_ledger_that_does_not_take_that_a_notice_is_tried_keeps_it_unsent_and_owed(self) -> None:
+        ours = worse()
+        takes = 4  # the survey, its metrics, reports and event
+
+        run = run_with(ours, ledger=RefusingLedger(ours.world.ledger, takes=takes), stack_drift=None)
+
+        assert run.owed == (Owed.NOTICE,)
+        assert ours.world.notices.sent == []
         assert survey_when_due(ours.surveying).owed == ()
         assert len(ours.world.notices.sent) == 1
 

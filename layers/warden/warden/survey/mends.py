@@ -205,7 +205,7 @@ def _ended(record: SurveyRecord, ended: Mend, now: datetime) -> SurveyRecord:
         survey=replace(kept.survey, drift=drift),
         changes=(*untold, _change(ended)),
         changed_at=now,
-        owed=owing(record, *Owed),
+        owed=owing(record, Owed.REPORTS, Owed.EVENT, Owed.NOTICE),
         watch=Watch(state=WatchState.DUE, since=now),
     )
 

@@ -35,6 +35,8 @@ class Watch:
 class Owed(StrEnum):
     """What is done about a survey that is on record, in this order."""
 
+    METRICS = "metrics"
+    DRIFT_METRIC = "drift-metric"
     REPORTS = "reports"
     EVENT = "event"
     NOTICE = "notice"
@@ -56,6 +58,9 @@ class SurveyRecord:
     owed: Sequence[Owed] = ()
     watch: Watch = field(default_factory=Watch)
     changed_at: datetime | None = None
+    tries: int = 0
+    tried_at: datetime | None = None
+    """How often, and when last, sending the owed notice began: it is on record before it is sent."""
     unheard: Sequence[str] = ()
     """What was known and is not, by nothing but a disturbance at AWS: told when it is worse than it was known to be."""
     version: int = 0

@@ -36,6 +36,14 @@ from warden.survey.watch import drift_of_survey, is_of_drift, step, still_so, wa
 _EVERY = timedelta(hours=23, minutes=50)
 """A schedule of every quarter of an hour finds a survey due once a day, at about the same time."""
 
+_TRIES_AT_ONCE = 2
+_NOTICE_AGAIN = timedelta(minutes=25)
+_NOTICE_AT_LAST = timedelta(hours=6)
+"""A notice that the ledger does not take as sent is sent by two runs, then after 25 minutes, 50, and so on."""
+
+_PRINTED = (Owed.METRICS, Owed.DRIFT_METRIC)
+"""What needs no service of AWS: reports are kept even where the ledger does not take that these were done."""
+
 _FOLDER = "reports/baseline"
 
 
@@ -65,6 +73,9 @@ class Surveying:
     plan_fault: Callable[[], str]
     """Returns what is wrong with the plan; empty if nothing is."""
     page: Page
+    count: Callable[[Survey], None]
+    count_drift: Callable[[Drift], None]
+    """Print the metrics at once: a run that dies later has printed them."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +98,9 @@ def survey_when_due(surveying: Surveying, *, now: bool = False) -> Run:
             return replace(_watch(record, surveying, failures), survey=None)
     made, is_kept = retry_on_conflict(lambda: _survey_on_record(surveying, failures))
     if not is_kept:
-        with _noted(failures):
-            _keep_reports(made, surveying)
+        for duty in (_count, _keep_reports):
+            with _noted(failures):
+                duty(made, surveying)
         return Run(made.survey, None, (), failures)
     return _watch(_settle(made, surveying, failures), surveying, failures)
 
@@ -121,7 +133,8 @@ def _watch(record: SurveyRecord, surveying: Surveying, failures: list[Exception]
             if not (mended := mend(record, surveying.ports, terms)):
                 break
             record = _kept(mended, surveying)
-    record = _settle(record, surveying, failures)
+    if Owed.METRICS not in record.owed:  # else the ledger took no mark just now
+        record = _settle(record, surveying, failures)
     return Run(record.survey, drift, record.owed, failures)
 
 
@@ -178,11 +191,22 @@ def _survey(surveying: Surveying) -> SurveyRecord:
         began=heard.began,
         known={**(last.known if last else {}), **_known(survey)},
         changes=changes,
-        owed=(Owed.REPORTS, Owed.EVENT, Owed.NOTICE) if changes else (Owed.REPORTS,),
+        owed=tuple(_owed(changes, last)),
         watch=watch_of_survey(facts, last),
         unheard=unheard,
+        tries=last.tries if last and Owed.NOTICE in last.owed else 0,
+        tried_at=last.tried_at if last else None,
     )
     return replace(record, version=last.version if last else 0)
+
+
+def _owed(changes: Sequence[Change], last: SurveyRecord | None) -> Iterator[Owed]:
+    yield Owed.METRICS
+    if last and Owed.DRIFT_METRIC in last.owed:
+        yield Owed.DRIFT_METRIC
+    yield Owed.REPORTS
+    if changes:
+        yield from (Owed.EVENT, Owed.NOTICE)
 
 
 def _kept(record: SurveyRecord, surveying: Surveying) -> SurveyRecord:
@@ -288,18 +312,48 @@ def _settle(record: SurveyRecord, surveying: Surveying, failures: list[Exception
     Where the ledger takes no mark that something was done, the rest waits: every run would do it again.
     """
     for each in record.owed:
-        try:
-            _DUTIES[each](record, surveying)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it stays owed, and the run fails at its end
-            failures.append(error)
+        if each is Owed.NOTICE and _waits(record, surveying.clock()):
             continue
-        owed = tuple(owed for owed in record.owed if owed is not each)
         try:
-            record = _committed(replace(record, owed=owed), surveying)
-        except Exception as error:  # noqa: BLE001 - as above; a conflict, too: the next run reads the record again
+            record = _settled(each, record, surveying, failures)
+        except Exception as error:  # noqa: BLE001 - a mark that was not made; a conflict, too: the next run reads again
             failures.append(error)
-            break
+            if each not in _PRINTED:
+                break
     return record
+
+
+def _settled(duty: Owed, record: SurveyRecord, surveying: Surveying, failures: list[Exception]) -> SurveyRecord:
+    """Do one thing that is owed, and mark it. A notice is marked as tried before, so that it is not sent for ever."""
+    before = record
+    if duty is Owed.NOTICE:
+        record = _committed(replace(record, tries=record.tries + 1, tried_at=surveying.clock()), surveying)
+    try:
+        _DUTIES[duty](record, surveying)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it stays owed, and the run fails at its end
+        failures.append(error)
+        if duty is not Owed.NOTICE:
+            return record
+        return _committed(replace(before, version=record.version), surveying)  # nothing was sent: it needs no wait
+    owed = tuple(each for each in record.owed if each is not duty)
+    tries = 0 if duty is Owed.NOTICE else record.tries
+    return _committed(replace(record, owed=owed, tries=tries), surveying)
+
+
+def _waits(record: SurveyRecord, now: datetime) -> bool:
+    """Check whether the notice may have been sent already, and more than once: it is sent again ever more seldom."""
+    if record.tries < _TRIES_AT_ONCE or record.tried_at is None:
+        return False
+    doublings = min(record.tries - _TRIES_AT_ONCE, 8)
+    return abs(now - record.tried_at) < min(_NOTICE_AGAIN * (1 << doublings), _NOTICE_AT_LAST)
+
+
+def _count(record: SurveyRecord, surveying: Surveying) -> None:
+    surveying.count(record.survey)
+
+
+def _count_drift(record: SurveyRecord, surveying: Surveying) -> None:
+    surveying.count_drift(record.survey.drift)
 
 
 def _keep_reports(record: SurveyRecord, surveying: Surveying) -> None:
@@ -339,6 +393,8 @@ def event_of(record: SurveyRecord) -> dict[str, Any]:
 
 
 _DUTIES: Mapping[Owed, Callable[[SurveyRecord, Surveying], None]] = {
+    Owed.METRICS: _count,
+    Owed.DRIFT_METRIC: _count_drift,
     Owed.REPORTS: _keep_reports,
     Owed.EVENT: _announce,
     Owed.NOTICE: _tell_people,

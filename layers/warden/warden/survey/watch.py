@@ -108,7 +108,7 @@ def _answered(record: SurveyRecord, drift: Drift, *, is_news: bool = True) -> Su
         survey=replace(record.survey, drift=drift),
         known=_known(record, drift),
         watch=Watch(),
-        owed=owing(record, Owed.REPORTS),
+        owed=owing(record, Owed.DRIFT_METRIC, Owed.REPORTS),
     )
     worse = tuple(_worse(record, drift)) if is_news else ()
     if not worse:
@@ -119,7 +119,7 @@ def _answered(record: SurveyRecord, drift: Drift, *, is_news: bool = True) -> Su
         answered,
         changes=(*(each for each in untold if each.key not in told_now), *worse),
         changed_at=drift.at,
-        owed=owing(record, *Owed),
+        owed=owing(record, Owed.DRIFT_METRIC, Owed.REPORTS, Owed.EVENT, Owed.NOTICE),
     )
 
 
