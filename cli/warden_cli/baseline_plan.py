@@ -152,7 +152,7 @@ def _answer(
 def _say_how_to_deploy(console: Console, arguments: Namespace) -> None:
     if arguments.json:
         return
-    file = shown(str(Path(arguments.write).resolve()))
+    file = shown(str(Path(arguments.write).resolve()), 8192)
     console.print(heading("Deploy it"))
     if file.endswith(".toml"):
         console.print(plain(f"sam deploy --template baseline/template.yaml --config-file {quote(file)}"))

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from shlex import quote
 from tempfile import mkstemp
 
 from rich.console import Console
@@ -29,7 +28,7 @@ from warden_cli.identity_file import IdentityFile, Step, make, opened
 from warden_cli.identity_page import answer_of, falls_short, print_report, writer_of
 from warden_cli.identity_reader import Denied, IdentityReader
 from warden_cli.reading import account_of, session_of
-from warden_cli.terminal import as_json, shown
+from warden_cli.terminal import as_json, pasted, shown
 
 DEFAULT_SAMPLE = 400
 """With none found among so many, fewer than one thing in 130 is affected, with 95 % confidence."""
@@ -78,7 +77,7 @@ def _new_file(arguments: Namespace, account: str, region: str) -> Path:
 @contextmanager
 def _kept_if_interrupted(path: Path) -> Iterator[None]:
     """Name the file of a run that did not reach its end, for the next command."""
-    how = f"; resume with: warden baseline identities --resume {quote(shown(str(path), 200))}"
+    how = f"; resume with: warden baseline identities --resume {pasted(str(path))}"
     try:
         yield
     except KeyboardInterrupt:
@@ -175,7 +174,7 @@ class _Run:
             seconds += left / identity_reader.CERTIFICATE_PACE
         how = f"{identity_reader.THING_PACE:g} a second, half of what AWS IoT allows"
         print(f"Looking at {what}: {left:,} to go, {how}: {_in_words(seconds)} or more.", file=sys.stderr)
-        print(f"To resume after an interruption: --resume {quote(shown(str(self._path), 200))}", file=sys.stderr)
+        print(f"To resume after an interruption: --resume {pasted(str(self._path))}", file=sys.stderr)
 
 
 def _in_words(seconds: float) -> str:

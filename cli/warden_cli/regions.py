@@ -10,7 +10,7 @@ from botocore import __version__
 from botocore.exceptions import BotoCoreError, SSOError, TokenRetrievalError
 
 from warden_cli.errors import BadUsage, NotReached
-from warden_cli.terminal import shown
+from warden_cli.terminal import pasted, shown
 
 _ENDED = frozenset(["ExpiredToken", "ExpiredTokenException", "RequestExpired", "UnrecognizedClientException"])
 """How AWS says that a session is over. Without this it would look like a call that the role lacks."""
@@ -44,5 +44,5 @@ def ended(error: BotoCoreError | str, profile: str = "") -> NotReached | None:
     over = error in _ENDED if isinstance(error, str) else isinstance(error, SSOError | TokenRetrievalError)
     if not over:
         return None
-    login = f"aws sso login --profile {shown(profile, 80)}" if profile else "aws sso login"
+    login = f"aws sso login --profile {pasted(profile)}" if profile else "aws sso login"
     return NotReached(f"your AWS session has expired or is not valid (`{login}` renews one of SSO); sign in again")

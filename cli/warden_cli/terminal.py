@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 from typing import Any
 
 from rich.console import Console
@@ -61,6 +62,14 @@ def shown(text: str, limit: int = 1000) -> str:
     """
     safe = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
     return safe if len(safe) <= limit else f"{safe[: limit - 1]}…"
+
+
+def pasted(argument: str) -> str:
+    """Quote an argument of a command that is printed to be pasted into a shell. It is whole: a path that is cut is another.
+
+    What `shown` escapes cannot be pasted; it is escaped all the same.
+    """
+    return quote(shown(argument, len(argument) * len("\\U0010ffff")))
 
 
 def plain(text: str, style: str = "", limit: int = 1000) -> Text:

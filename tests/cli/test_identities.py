@@ -7,6 +7,7 @@ import gc
 import json
 import re
 import sqlite3
+import subprocess
 import tempfile
 import tracemalloc
 from collections.abc import Mapping
@@ -343,6 +344,34 @@ class TestAnInterruptedRun:
         if options == ("--all",):
             assert found(said) == EVERYTHING
         assert [*runs.iterdir()] == [], "the file is not needed any more"
+
+    @pytest.mark.parametrize("name", ['our fleet\'s $HOME `id` "a"', "-n;*", "ä" * 60 + "/" + "x" * 200])
+    def test_the_printed_argument_is_the_file_in_a_shell(
+        self, name: str, shell: Shell, looking: Looking, runs: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = runs / name
+        folder.mkdir(parents=True)
+        monkeypatch.setattr("tempfile.tempdir", str(folder))
+        here = a_fleet(looking)
+
+        def stop(_action: str, asked: Mapping[str, Any]) -> None:
+            if asked.get("thingName") == "pump-5":
+                raise KeyboardInterrupt
+
+        here.before = stop
+        said = asked(shell, "--all")
+
+        [file] = folder.iterdir()
+        command = re.search(r"resume with: (warden baseline identities --resume .*)", said.err)
+        assert command is not None
+        printed = subprocess.run(  # noqa: S603 - the command that was just printed
+            ["/bin/sh", "-c", f"warden() {{ printf '%s' \"$4\"; }}; {command[1]}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert said.code == 130
+        assert printed.stdout == str(file)
 
     def test_credentials_that_expire_are_no_missing_right(self, shell: Shell, looking: Looking, runs: Path) -> None:
         here = a_fleet(looking)
