@@ -78,6 +78,18 @@ def test_what_was_deleted_since_it_was_listed_is_left_out(strict: StrictAws, rea
     assert reader.scheduled_audits() == (kept,)
 
 
+def test_a_detector_that_was_deleted_since_it_was_listed_is_none(
+    strict: StrictAws, reader: AwsAccountReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = iter([["gone"], [], ["there"], ["there"]])
+    monkeypatch.setattr(reader._of.guardduty, "list_detectors", lambda: {"DetectorIds": next(listed)})
+    for _ in range(2):
+        strict.refuse("GetDetector", "BadRequestException")
+
+    assert reader.detector() is None
+    assert reader.detector() == Unanswered("guardduty:GetDetector", "BadRequestException")
+
+
 def test_nor_has_a_profile_models_or_a_queue_a_subscription_that_was_deleted(
     strict: StrictAws, reader: AwsAccountReader
 ) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.account_model import AccountModel
+from tests.account_model import AccountModel, FakeAccountReader
 from tests.aws_stand_in.account import trail_of
 from tests.fakes import NOON
 from tests.unit.survey.accounts import (
@@ -29,19 +29,22 @@ from warden.core.account_facts import (
     AuditConfiguration,
     Bucket,
     CheckRun,
+    Denied,
     Detector,
     IotLogging,
     LearningModel,
     LogGroup,
+    Read,
     ScheduledAudit,
     SecurityProfile,
     Suppression,
     Topic,
+    Trail,
     TrailStatus,
 )
 from warden.logs.group_level import GroupLevel, LevelState
 from warden.survey.controls import baseline
-from warden.survey.facts import lacking
+from warden.survey.facts import lacking, read_facts
 from warden.survey.judge import JUDGES
 from warden.survey.model import Owner, State
 from warden.survey.verdicts import Verdict
@@ -543,6 +546,28 @@ def test_everything_denied_is_not_known_or_what_the_service_itself_is() -> None:
     states = {key: verdict(key, account).state for key in JUDGES}
 
     assert set(states.values()) == {S.NOT_KNOWN}
+
+
+class TestATrailThatIsNotFound:
+    """It was deleted since it was listed, unless the list still has it: then it is the organization's."""
+
+    def read(self, listed_again: Read[Sequence[Trail]] | None) -> Verdict:
+        account = full(trail_statuses={})
+        reader, lists = FakeAccountReader(account), [tuple(account.trails)]
+
+        def trails() -> Read[Sequence[Trail]]:
+            return lists.pop() if lists else tuple(account.trails) if listed_again is None else listed_again
+
+        reader.trails = trails  # type: ignore[method-assign]
+        facts = read_facts(reader, SURVEYED, NOON)
+        return JUDGES["cloudtrail"](facts, SURVEYED, baseline())
+
+    def test_it_is_off_if_the_list_has_it_no_more(self) -> None:
+        assert self.read(()).state is State.OFF
+
+    @pytest.mark.parametrize("again", [None, Denied("cloudtrail:DescribeTrails")])
+    def test_it_is_not_known_if_it_may_be_there(self, again: Read[Sequence[Trail]] | None) -> None:
+        assert self.read(again).state is State.NOT_KNOWN
 
 
 def test_a_denied_list_of_the_stack_leaves_the_owner_not_known() -> None:

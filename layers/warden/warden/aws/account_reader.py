@@ -289,7 +289,12 @@ class AwsAccountReader:
         ids = self._of.guardduty.list_detectors()["DetectorIds"]
         if not ids:
             return None
-        answer = self._of.guardduty.get_detector(DetectorId=ids[0])
+        try:
+            answer = self._of.guardduty.get_detector(DetectorId=ids[0])
+        except self._of.guardduty.exceptions.BadRequestException:
+            if self._of.guardduty.list_detectors()["DetectorIds"]:
+                raise
+            return None  # it was deleted since it was listed
         plans = frozenset(str(each["Name"]) for each in answer.get("Features", []) if each["Status"] == "ENABLED")
         return Detector(id=ids[0], enabled=answer["Status"] == "ENABLED", plans=plans)
 

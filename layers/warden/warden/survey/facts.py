@@ -110,7 +110,7 @@ def read_facts(
         detector=detector,
         guardduty_administrator=reader.guardduty_administrator(detector.id) if isinstance(detector, Detector) else "",
         organization=reader.organization(),
-        trails=trails if is_unread(trails) else tuple(_trail(each, reader) for each in trails),
+        trails=trails if is_unread(trails) else _trails(trails, reader),
         analyzers=reader.analyzers(),
         alerts=reader.topic(settings.alert_topic),
         inbox=reader.subscription(settings.alert_topic, settings.inbox_arn),
@@ -136,6 +136,23 @@ def _log_groups(logging: Read[IotLogging | None]) -> list[str]:
 
 def _learning(profiles: Sequence[SecurityProfile]) -> list[str]:
     return [each.name for each in profiles if each.learns and each.targets]
+
+
+def _trails(listed: Sequence[Trail], reader: AccountReader) -> Sequence[TrailFacts]:
+    """Read each, but for those that were deleted since they were listed.
+
+    A trail of the organization can be in the list and not be found from a member: only the list says what is gone.
+    """
+    found = tuple(_trail(each, reader) for each in listed)
+    if not any(_is_lost(each) for each in found):
+        return found
+    again = reader.trails()
+    there = {each.arn for each in (listed if is_unread(again) else again)}
+    return tuple(each for each in found if each.trail.arn in there or not _is_lost(each))
+
+
+def _is_lost(each: TrailFacts) -> bool:
+    return isinstance(each.status, Unanswered) and each.status.code == "TrailNotFoundException"
 
 
 def _trail(trail: Trail, reader: AccountReader) -> TrailFacts:
