@@ -65,7 +65,7 @@ def shown(text: str, limit: int = 1000) -> str:
 
 
 def pasted(argument: str) -> str:
-    """Quote an argument of a command that is printed to be pasted into a shell. It is whole: a path that is cut is another.
+    """Quote an argument of a command that is printed to be pasted. It is whole: a path that is cut is another path.
 
     What `shown` escapes cannot be pasted; it is escaped all the same.
     """

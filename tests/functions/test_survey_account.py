@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -159,6 +159,33 @@ def test_a_ledger_that_takes_nothing_leaves_reports_and_metrics(
     assert gauges(capsys.readouterr().out)["ControlsOff"] == 0
     kept = deployment.client("s3").list_objects_v2(Bucket="evidence", Prefix="reports/baseline/latest")
     assert [each["Key"][-5:] for each in kept["Contents"]] == [".html", ".json"]
+
+
+@pytest.mark.parametrize("operation", ["GetItem", "PutItem", "TransactWriteItems"])
+def test_an_outage_of_a_day_parks_four_messages_and_every_failure_is_logged(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture, operation: str
+) -> None:
+    fill(deployment.strict.state.account)
+    deployment.strict.faults[operation] = denied
+    began, parked = datetime(2026, 11, 22, 0, 7, tzinfo=UTC), 0
+
+    for number in range(4 * 24):
+        time = f"{began + number * timedelta(minutes=15):%Y-%m-%dT%H:%M:%SZ}"
+        try:
+            app.lambda_handler({**sample("survey-account"), "time": time}, Context())
+        except ExceptionGroup:
+            parked += 1
+
+    assert parked == 4
+    assert sum(record.levelname == "ERROR" for record in caplog.records) == 4 * 24
+
+
+@pytest.mark.parametrize("event", [{}, {"time": "noon"}, {"time": "2026-11-22T18:14:59Z"}])
+def test_what_is_no_schedules_or_has_its_turn_fails(deployment: Deployment, event: dict[str, Any]) -> None:
+    deployment.strict.faults["GetItem"] = denied
+
+    with pytest.raises(ExceptionGroup):
+        app.lambda_handler(event, Context())
 
 
 @pytest.mark.usefixtures("deployment")
