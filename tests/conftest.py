@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Generator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
@@ -23,6 +25,10 @@ os.environ |= {
     "AWS_EC2_METADATA_DISABLED": "true",
     "POWERTOOLS_TRACE_DISABLED": "true",
 }
+
+# moto drops the SDK's session around every test, and each new one would read the same models of AWS again: half of
+# what a test of an adapter costs. Within one session all clients share a loader; here all sessions do.
+botocore.session.create_loader = cache(botocore.session.create_loader)
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
