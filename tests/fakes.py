@@ -71,7 +71,14 @@ OPERATOR = "arn:aws:sts::000000000000:assumed-role/operators/dana"
 DEVICE_POLICY = "pump-policy"
 RESTRICTED_GROUP = "warden-restricted"
 RESTRICTED_POLICY = "warden-restricted-policy"
-VISIBILITY = timedelta(minutes=3)
+VISIBILITY = {
+    "InboxQueue": timedelta(minutes=6),
+    "CaseQueue": timedelta(minutes=12),
+    "DeviceRequestQueue": timedelta(minutes=3),
+    "JobEventQueue": timedelta(minutes=3),
+    "RenewalQueue": timedelta(minutes=90),
+}
+"""How long a message that failed is hidden, by the queue's name in the template (tests/template/test_shape.py)."""
 DEDUPLICATION = timedelta(minutes=5)
 MOST_PER_COMMIT = 100
 MOST_POLICIES = 10
@@ -729,7 +736,7 @@ class FakeCaseQueue:
         try:
             handle(json.loads(head.body))
         except (Exception, Crash) as error:  # noqa: BLE001 - a queue does not care what went wrong
-            self._clock.advance(VISIBILITY)
+            self._clock.advance(VISIBILITY["CaseQueue"])
             if head.receives < receives:
                 return
             self.parked.append(Parked(json.loads(head.body), error))
@@ -991,13 +998,13 @@ class World:
         """The first device."""
         return next(iter(self.devices.values()))
 
-    def redeliver[T](self, handle: Callable[[], T]) -> T:
+    def redeliver[T](self, handle: Callable[[], T], queue: str = "DeviceRequestQueue") -> T:
         """Run a function as a queue does: again after a failure, as often as it may be received."""
         for _ in range(self.receives - 1):
             try:
                 return handle()
             except (Exception, Crash):  # noqa: BLE001 - a queue does not care what went wrong
-                self.clock.advance(VISIBILITY)
+                self.clock.advance(VISIBILITY[queue])
         return handle()
 
     def device_says(
@@ -1015,7 +1022,7 @@ class World:
 
     def report(self, finding: Finding) -> None:
         """Let a finding come in and be dealt with."""
-        self.redeliver(lambda: send_finding(self.context.ports.queue, finding))
+        self.redeliver(lambda: send_finding(self.context.ports.queue, finding), "InboxQueue")
         self.drain()
 
     def drain(self) -> None:
@@ -1023,9 +1030,9 @@ class World:
         while self.queue.has_free or self.jobs.events or self.renewal_queue.runs:
             for run in self.renewal_queue.runs[:]:
                 self.renewal_queue.runs.remove(run)
-                self.redeliver(lambda run=run: resume_run(run, self._a_turn()))  # type: ignore[misc]  # bound at once
+                self.redeliver(lambda run=run: resume_run(run, self._a_turn()), "RenewalQueue")  # type: ignore[misc]  # bound at once
             for event in self.jobs.events[:]:
-                self.redeliver(lambda event=event: track(event, self.context))  # type: ignore[misc]  # bound at once
+                self.redeliver(lambda event=event: track(event, self.context), "JobEventQueue")  # type: ignore[misc]  # bound at once
                 self.jobs.events.remove(event)
             parked = len(self.queue.parked)
             self.queue.drain(lambda message: dispatch(message, self.context), self.receives)

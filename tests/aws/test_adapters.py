@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -19,9 +20,10 @@ from moto.iot.models import iot_backends
 
 from tests.aws.backends import PREFIX, MotoGround
 from tests.aws.conftest import REGION, Stubbed, a_client
-from tests.aws_stand_in.rules import ACCOUNT
+from tests.aws_stand_in.rules import ACCOUNT, upload_status
 from tests.aws_stand_in.strict import StrictAws
 from tests.fakes import SETTINGS, FakeNotices, World, a_finding, a_world
+from warden import bootstrap
 from warden.aws.account import IotAccountSettings
 from warden.aws.evidence import S3Evidence
 from warden.aws.messaging import AwsSecurityHub, EventBridgeAnnouncements, SnsNotices, SqsCaseQueue
@@ -98,6 +100,28 @@ class TestEvidence:
         assert {"x-amz-checksum-sha256": checksum} in policy["conditions"]
         assert {"Content-Disposition": "attachment"} in policy["conditions"]
         assert {"Content-Type": "application/octet-stream"} in policy["conditions"]
+
+    @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "eu-south-2"])
+    def test_a_form_is_for_a_host_that_takes_it_while_the_bucket_is_young(self, region: str) -> None:
+        ports = bootstrap._ports(replace(SETTINGS, region=region))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_DEFAULT_REGION", region)
+            form = ports.evidence.upload_form("cases/k", 1, "0" * 64, timedelta(minutes=5))
+
+        host = urlsplit(form.url).netloc
+        assert upload_status(host, SETTINGS.evidence_bucket, region, is_young=True) == 204
+
+    @pytest.mark.parametrize(("region", "status"), [("us-east-1", 204), ("eu-central-1", 307), ("eu-south-2", 400)])
+    def test_the_global_host_takes_it_in_its_own_region_alone(self, region: str, status: int) -> None:
+        assert upload_status("evidence.s3.amazonaws.com", "evidence", region, is_young=True) == status
+
+    def test_a_form_of_a_local_aws_is_for_that_host(self) -> None:
+        ports = bootstrap._ports(replace(SETTINGS, on_local_aws=True))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL", "http://localhost:4566")
+            form = ports.evidence.upload_form("cases/k", 1, "0" * 64, timedelta(minutes=5))
+
+        assert form.url == f"http://localhost:4566/{SETTINGS.evidence_bucket}"
 
     def test_every_field_of_a_form_is_bound_by_its_policy(self, bucket: tuple[S3Evidence, Any]) -> None:
         form = bucket[0].upload_form("cases/k", 1, "0" * 64, timedelta(minutes=5))

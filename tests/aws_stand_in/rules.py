@@ -164,3 +164,29 @@ def sendable_subject(_backend: IoTBackend, asked: Mapping[str, Any]) -> None:
     fits = subject.isascii() and subject.isprintable() and not subject.startswith(" ")
     if not fits or not 0 < len(subject) <= SUBJECT_CHARACTERS:
         raise Refusal("InvalidParameter", "Invalid parameter: Subject")
+
+
+# --- uploads -----------------------------------------------------------------------------------------------------
+
+_BEFORE_MARCH_2019 = (
+    *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1", "eu-west-1", "eu-west-2"),
+    *("eu-west-3", "eu-central-1", "eu-north-1", "ap-south-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3"),
+    *("ap-southeast-1", "ap-southeast-2"),
+)
+
+
+def upload_status(host: str, bucket: str, region: str, *, is_young: bool) -> int:
+    """Return what S3 answers to an upload to a host (S3 user guide, VirtualHosting and Redirects).
+
+    The global host is us-east-1's. It redirects until its name server knows a young bucket, and never knows one of a
+    region opened after 20 March 2019.
+    """
+    if host == f"{bucket}.s3.{region}.amazonaws.com":
+        return 204
+    if host != f"{bucket}.s3.amazonaws.com":
+        return 404
+    if region == "us-east-1":
+        return 204
+    if region not in _BEFORE_MARCH_2019:
+        return 400
+    return 307 if is_young else 204

@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 import importlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.fakes import VISIBILITY
 from tests.template.alarms import told
-from tests.template.transformed import TEMPLATE, deployed, logical_functions, reference, resources, written
+from tests.template.transformed import (
+    TEMPLATE,
+    deployed,
+    listed,
+    logical_functions,
+    reference,
+    resources,
+    written,
+)
 from warden.settings import Settings
 
 QUEUES = resources("AWS::SQS::Queue")
 FUNCTIONS = resources("AWS::Lambda::Function")
 LAST_QUEUES = {"Parked", "ParkedCases"}
 """Where it ends: people look at these, so nothing is behind them but an alarm."""
+
+
+def reached_from(function: str, fed: set[tuple[str, str]]) -> set[str]:
+    """Return the functions that a function may run by what it writes on their queues, over others as well."""
+    found: set[str] = set()
+    waiting = [function]
+    while waiting:
+        role = reference(FUNCTIONS[waiting.pop()]["Role"])
+        sent_to = {
+            reference(resource)
+            for policy in resources("AWS::IAM::Role")[role]["Policies"]
+            for statement in policy["PolicyDocument"]["Statement"]
+            if "sqs:SendMessage" in listed(statement.get("Action", ""))
+            for resource in listed(statement["Resource"])
+        }
+        further = {fed_by for queue, fed_by in fed if queue in sent_to} - found
+        found |= further
+        waiting += further
+    return found
 
 
 def names(kind: str) -> list[str]:
@@ -82,6 +111,21 @@ class TestFunctions:
         assert parameters["VerifyFindings"]["Default"] == "true"
         assert parameters["DisconnectDevices"]["Default"] == "true"
 
+    def test_only_a_function_that_may_feed_itself_for_long_is_exempt_from_lambdas_recursion_stop(self) -> None:
+        """Lambda stops the 17th run of a chain over SQS, SNS or S3 (developer guide, invocation-recursion).
+
+        Passing a finding about a certificate on to its things is one step: no chain of `respond` is longer.
+        """
+        fed = {
+            (reference(each["EventSourceArn"]), reference(each["FunctionName"]))
+            for each in resources("AWS::Lambda::EventSourceMapping").values()
+        }
+        in_circles = {function for function in FUNCTIONS if function in reached_from(function, fed)}
+
+        assert in_circles == {"IngestFunction", "SweepCertificatesFunction", "RespondFunction"}
+        exempt = {name for name, each in FUNCTIONS.items() if each.get("RecursiveLoop") == "Allow"}
+        assert exempt == in_circles - {"RespondFunction"}
+
 
 class TestNothingIsLost:
     @pytest.mark.parametrize("queue", QUEUES)
@@ -112,6 +156,16 @@ class TestNothingIsLost:
         function = FUNCTIONS[reference(properties["FunctionName"])]
         queue = QUEUES[reference(properties["EventSourceArn"])]
         assert queue["VisibilityTimeout"] == 6 * function["Timeout"]
+
+    def test_the_tests_wait_as_long_for_a_failed_message_as_its_queue_does(self) -> None:
+        """Queues with a time-out of zero would hide what happens between two deliveries."""
+        deployed_as = {
+            name: timedelta(seconds=each["VisibilityTimeout"]) for name, each in QUEUES.items() if name in VISIBILITY
+        }
+
+        assert deployed_as == VISIBILITY
+        fed = {reference(each["EventSourceArn"]) for each in resources("AWS::Lambda::EventSourceMapping").values()}
+        assert fed == {*VISIBILITY}
 
     def test_a_function_that_no_queue_feeds_says_where_its_failures_go(self) -> None:
         mappings = resources("AWS::Lambda::EventSourceMapping").values()

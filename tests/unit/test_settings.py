@@ -37,6 +37,11 @@ def test_what_is_not_set_is_the_careful_choice() -> None:
     assert settings.arn_prefix == arn_prefix_from(LEAST) == "arn:aws:iot:eu-central-1:123456789012:"
 
 
+def test_another_endpoint_is_a_local_aws() -> None:
+    assert not settings_from(LEAST).on_local_aws
+    assert settings_from({**LEAST, "AWS_ENDPOINT_URL": "http://localhost:4566"}).on_local_aws
+
+
 def test_every_variable_that_is_missing_is_named() -> None:
     environment = {**LEAST, "WARDEN_LEDGER_TABLE": ""}
     del environment["WARDEN_ACCOUNT"]

@@ -15,7 +15,7 @@ from warden.aws.account import IotAccountSettings
 from warden.aws.certificates import IotCertificates
 from warden.aws.connections import IotConnections
 from warden.aws.detectors import AwsDetectors
-from warden.aws.evidence import S3Evidence, S3Reports
+from warden.aws.evidence import S3Evidence, S3Reports, upload_config
 from warden.aws.jobs import IotJobs
 from warden.aws.ledger import DynamoLedger
 from warden.aws.messaging import (
@@ -183,7 +183,9 @@ def _ports(settings: Settings, watched: _Watch = _unwatched) -> Ports:
     iot = cache(lambda: boto3.client("iot", config=_CONFIG))
     iot_data = cache(lambda: boto3.client("iot-data", config=_CONFIG))
     sqs = cache(lambda: boto3.client("sqs", config=_CONFIG))
-    s3 = cache(lambda: watched(boto3.client("s3", config=_CONFIG.merge(Config(signature_version="s3v4")))))
+    s3 = cache(
+        lambda: watched(boto3.client("s3", config=_CONFIG.merge(upload_config(on_local_aws=settings.on_local_aws))))
+    )
     prefix, bucket = settings.arn_prefix, settings.evidence_bucket
     return Ports(
         ledger=_lazy(lambda: DynamoLedger(watched(boto3.client("dynamodb", config=_CONFIG)), settings.ledger_table)),

@@ -68,6 +68,8 @@ class Settings:
     """The stack of the account's baseline: what it made is ours."""
     mends_drift: bool = False
     """Whether the survey changes a drifted property of that stack back; otherwise it only reports it."""
+    on_local_aws: bool = False
+    """Whether the SDK is sent to another endpoint than AWS's."""
     evidence_file_bytes: int = 10 * 1024 * 1024
     evidence_files: int = 10
 
@@ -138,6 +140,7 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
         schedules=tuple(filter(None, environment.get("WARDEN_SCHEDULES", "").split(","))),
         baseline_stack=environment.get("WARDEN_BASELINE_STACK", "iot-baseline"),
         mends_drift=_mends(environment),
+        on_local_aws="AWS_ENDPOINT_URL" in environment,
     )
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from warden.core.errors import NotSent
@@ -17,6 +18,19 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _CHUNK = 1024 * 1024
+
+
+def upload_config(*, on_local_aws: bool) -> Config:
+    """Return the settings with which upload forms are signed: for the bucket's host in its region.
+
+    botocore signs forms for the global host otherwise. S3 redirects an upload there while the bucket is young, which no
+    device follows, and refuses it for a region opened since March 2019 (S3 user guide, VirtualHosting and Redirects).
+    A local AWS has its own host, and the bucket in the path.
+    """
+    if on_local_aws:
+        return Config(signature_version="s3v4")
+    regional = {"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
+    return Config(signature_version="s3v4", s3=regional)
 
 
 class S3Reports:
