@@ -153,6 +153,9 @@ class FakeLedger:
 
     def __init__(self) -> None:
         self.records: dict[Key, str] = {}
+        self.index_behind = 0
+        """How many of the last writes no index shows yet."""
+        self._before: list[tuple[Key, str | None]] = []
 
     def read(self, key: Key) -> Record | None:
         _storable_key(key)
@@ -169,6 +172,7 @@ class FakeLedger:
             if (0 if known is None else _record(known)["version"]) != put.seen:
                 raise Conflict(f"{put.key} was changed meanwhile")
         for put in puts:
+            self._before.append((put.key, self.records.get(put.key)))
             self.records[put.key] = json.dumps({**put.record, "version": put.seen + 1})
 
     def partition(self, partition: str, *, prefix: str = "") -> Iterator[Found]:
@@ -179,10 +183,17 @@ class FakeLedger:
         self, index: Index, value: str, *, until: str | None = None, newest_first: bool = False
     ) -> Iterator[Found]:
         hash_name, range_name = INDEX_ATTRIBUTES[index]
-        found = [Found(key, _record(text)) for key, text in self.records.items()]
+        found = [Found(key, _record(text)) for key, text in self._indexed().items()]
         listed = [each for each in found if each.record.get(hash_name) == value and range_name in each.record]
         listed.sort(key=lambda each: str(each.record[range_name]), reverse=newest_first)
         return (each for each in listed if until is None or each.record[range_name] <= until)
+
+    def _indexed(self) -> dict[Key, str]:
+        """Return the records as the indexes show them."""
+        shown: dict[Key, str | None] = dict(self.records)
+        for key, before in reversed(self._before[-self.index_behind :] if self.index_behind else []):
+            shown[key] = before
+        return {key: text for key, text in shown.items() if text is not None}
 
     def has_any(self, index: Index, value: str) -> bool:
         return any(True for _ in self.find(index, value))
@@ -589,9 +600,11 @@ class FakeRenewalQueue:
 
     def __init__(self) -> None:
         self.runs: list[str] = []
+        self.delay = timedelta()
 
-    def send_run(self, run: str) -> None:
+    def send_run(self, run: str, *, after_seconds: int = 0) -> None:
         self.runs.append(run)
+        self.delay = timedelta(seconds=after_seconds)
 
 
 class FakeEvidence:
@@ -1030,6 +1043,7 @@ class World:
         while self.queue.has_free or self.jobs.events or self.renewal_queue.runs:
             for run in self.renewal_queue.runs[:]:
                 self.renewal_queue.runs.remove(run)
+                self.clock.advance(self.renewal_queue.delay)
                 self.redeliver(lambda run=run: resume_run(run, self._a_turn()), "RenewalQueue")  # type: ignore[misc]  # bound at once
             for event in self.jobs.events[:]:
                 self.redeliver(lambda event=event: track(event, self.context), "JobEventQueue")  # type: ignore[misc]  # bound at once

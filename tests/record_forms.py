@@ -277,6 +277,7 @@ FORMS: dict[str, dict[str, Form]] = {
         "trigger": or_none(ID),
         "page": or_none(ID),
         "inactive": NUMBER,
+        "recorded": NUMBER,
         "ended_at": or_none(TIME),
         "enlarged": FLAG,
         "reported": FLAG,

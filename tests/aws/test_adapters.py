@@ -75,6 +75,13 @@ class TestConnections:
             stand_in.connections.disconnect("pump-3")
 
 
+def test_a_run_is_queued_for_later_where_that_is_asked_for(strict: StrictAws, stand_in: MotoGround) -> None:
+    for seconds in (0, 30):
+        stand_in.renewal_queue.send_run("run-1", after_seconds=seconds)
+
+    assert [asked["DelaySeconds"] for asked in strict.made("SendMessage")] == [0, 30]
+
+
 @pytest.mark.usefixtures("aws")
 class TestEvidence:
     @pytest.fixture

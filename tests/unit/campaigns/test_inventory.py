@@ -57,6 +57,33 @@ def test_what_is_past_its_age_is_enrolled_and_the_young_is_not_read() -> None:
     ]
 
 
+def test_the_report_waits_until_the_index_shows_every_result() -> None:
+    world = a_fleet(400, 366)
+    sent = world.renewal_queue.send_run
+
+    def shown_meanwhile(run: str, *, after_seconds: int = 0) -> None:
+        world.ledger.index_behind = 0
+        sent(run, after_seconds=after_seconds)
+
+    world.ledger.index_behind = 4  # the results, the campaign's members, the end of the run
+    world.renewal_queue.send_run = shown_meanwhile  # type: ignore[method-assign]  # time passes
+
+    assert world.find_what_is_due() == "continues"
+
+    assert verdicts(world) == {"pump-1": "enrolled", "pump-2": "enrolled"}
+    assert "2" in world.notices.sent[-1].subject
+
+
+def test_an_index_that_never_shows_a_result_is_believed_in_the_end() -> None:
+    world = a_fleet(400)
+    world.ledger.index_behind = 1_000
+
+    world.find_what_is_due()
+
+    assert rows(world) == []
+    assert world.renewal_queue.delay == timedelta(seconds=30)
+
+
 def test_things_are_looked_up_for_what_is_due_alone() -> None:
     world = a_fleet(400, 366, 364, 10)
     looked_up = Counter[str]()

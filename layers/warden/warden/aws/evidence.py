@@ -29,8 +29,9 @@ def upload_config(*, on_local_aws: bool) -> Config:
     """
     if on_local_aws:
         return Config(signature_version="s3v4")
-    regional = {"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
-    return Config(signature_version="s3v4", s3=regional)
+    return Config(
+        signature_version="s3v4", s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
+    )
 
 
 class S3Reports:

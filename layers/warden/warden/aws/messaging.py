@@ -54,9 +54,9 @@ class SqsRenewalQueue:
         self._sqs = client
         self._url = url
 
-    def send_run(self, run: str) -> None:
+    def send_run(self, run: str, *, after_seconds: int = 0) -> None:
         """Queue a message that names the run."""
-        self._sqs.send_message(QueueUrl=self._url, MessageBody=json.dumps({"run": run}))
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=json.dumps({"run": run}), DelaySeconds=after_seconds)
 
 
 class SqsInbox:

@@ -41,6 +41,9 @@ _LEAST_TIME = timedelta(seconds=30)
 _REPORT_TIME = timedelta(minutes=2)
 """The time a run must have left to write the report; a million lines take less."""
 
+_SHOWN_AFTER = 30
+"""The seconds after which the report is tried again if the index does not show every result yet."""
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -86,7 +89,9 @@ def _advance(run: Run, turn: Turn) -> SweepResult:
         if run.ended_at is None or turn.time_left() < _REPORT_TIME:
             context.ports.renewal_queue.send_run(run.id)
             return SweepResult.CONTINUES
-        report(run, context)
+        if not report(run, context):
+            context.ports.renewal_queue.send_run(run.id, after_seconds=_SHOWN_AFTER)
+            return SweepResult.CONTINUES
     except Conflict:  # another turn has advanced the run
         return SweepResult.TAKEN_OVER
     return SweepResult.REPORTED
@@ -149,11 +154,13 @@ def _read_on(run: Run, turn: Turn) -> Run:
         old = list(
             takewhile(lambda each: each.created_at is not None and each.created_at <= youngest, page.certificates)
         )
+        recorded = 0
         for certificate in old:
             if turn.time_left() < _LEAST_TIME:
                 return run
-            _process(certificate, run, turn)
-        run = replace(run, inactive=run.inactive + sum(each.status == "INACTIVE" for each in old))
+            recorded += _process(certificate, run, turn)
+        inactive = sum(each.status == "INACTIVE" for each in old)
+        run = replace(run, inactive=run.inactive + inactive, recorded=run.recorded + recorded)
         if len(old) < len(page.certificates) or not page.next_page:
             return _end(run, context)
         run = save_run(replace(run, page=page.next_page, touched_at=context.now()), context)
@@ -164,7 +171,9 @@ def _page(run: Run, context: Context) -> tuple[Run, CertificatePage]:
     try:
         return run, context.ports.certificates.oldest_page(run.page)
     except Refused:
-        return save_run(replace(run, page="", inactive=0), context), context.ports.certificates.oldest_page("")
+        return save_run(replace(run, page="", inactive=0, recorded=0), context), context.ports.certificates.oldest_page(
+            ""
+        )
 
 
 def _end(run: Run, context: Context) -> Run:
@@ -175,20 +184,20 @@ def _end(run: Run, context: Context) -> Run:
 # --- one certificate ---------------------------------------------------------------------------------------------
 
 
-def _process(certificate: Certificate, run: Run, turn: Turn) -> None:
+def _process(certificate: Certificate, run: Run, turn: Turn) -> bool:
+    """Deal with a certificate; return whether the run has a result on record for it."""
     if certificate.is_active:
-        _judge(certificate, run, turn)
-    elif certificate.status == "INACTIVE":
-        _tidy_inactive(certificate, run, turn)
+        return _judge(certificate, run, turn)
+    return certificate.status == "INACTIVE" and _tidy_inactive(certificate, run, turn)
 
 
-def _judge(certificate: Certificate, run: Run, turn: Turn) -> None:
+def _judge(certificate: Certificate, run: Run, turn: Turn) -> bool:
     """Find the things of a certificate and enrol them, once in a run."""
     context = turn.context
     ledger, key = context.ports.ledger, verdict_key(certificate.id)
     known = ledger.read(key)
     if _is_done(known, run, InventoryResult.DEACTIVATED):
-        return
+        return True
     if known is not None and known["campaign"] == run.campaign and ON_NOTHING not in known["things"]:
         things = list(known["things"])  # looked up when it was enrolled
     else:
@@ -196,11 +205,12 @@ def _judge(certificate: Certificate, run: Run, turn: Turn) -> None:
         things = context.ports.registry.things_of(certificate.id)
     if not things:
         _tidy_active(certificate, run, known, context)
-        return
+        return True
     verdicts = {thing: _enrol(thing, certificate, run, context) for thing in things}
     due = {thing: verdict for thing, verdict in verdicts.items() if verdict is not None}
     if due:
         ledger.commit(verdict_put(certificate, run, due, known))
+    return bool(due)
 
 
 def _enrol(name: str, certificate: Certificate, run: Run, context: Context) -> InventoryResult | None:
@@ -290,24 +300,25 @@ def _tidy_active(certificate: Certificate, run: Run, known: Record | None, conte
     _record(InventoryResult.ON_NO_THING if policies else InventoryResult.ORPHAN, certificate, run, known, context)
 
 
-def _tidy_inactive(certificate: Certificate, run: Run, turn: Turn) -> None:
+def _tidy_inactive(certificate: Certificate, run: Run, turn: Turn) -> bool:
     """Delete a certificate that was INACTIVE for longer than the plan allows, if the plan asks for deletion."""
     context = turn.context
     terms = context.plan.hygiene
     if terms.inactive is not Cleaning.CLEAN or context.settings.mode is not Mode.ENFORCE:
-        return
+        return False
     ledger = context.ports.ledger
     known = ledger.read(verdict_key(certificate.id))
     if _is_done(known, run, InventoryResult.DELETED):
-        return
+        return True
     described = context.ports.certificates.read(certificate.id)
     if described is None or described.is_active or described.changed_at is None:
-        return
+        return False
     if run.began_at - described.changed_at < timedelta(days=terms.inactive_days):
-        return
+        return False
     turn.pace()
     if things := context.ports.registry.things_of(certificate.id):
         ledger.commit(verdict_put(certificate, run, dict.fromkeys(things, InventoryResult.LONG_INACTIVE), known))
-        return
+        return True
     _record(InventoryResult.DELETED, certificate, run, known, context)
     context.ports.certificates.delete(certificate.id)
+    return True

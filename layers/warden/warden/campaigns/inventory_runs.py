@@ -61,7 +61,8 @@ class Run:
     """One sweep, from the first page to the report. It enrols devices in `campaign`.
 
     `trigger` is the id of the event that began it: the same event, delivered again, begins no second run.
-    `page` is the next page of the list, `inactive` how many INACTIVE certificates were passed over.
+    `page` is the next page of the list, `inactive` how many INACTIVE certificates were passed over, `recorded` how many
+    certificates have a result: as many as the index of results will show, which lags behind what is written.
     `enlarged` means that the campaign has counted the devices, `reported` that the owner has the report: the end.
     """
 
@@ -72,6 +73,7 @@ class Run:
     trigger: str = ""
     page: str = ""
     inactive: int = 0
+    recorded: int = 0
     ended_at: datetime | None = None
     enlarged: bool = False
     reported: bool = False

@@ -6,7 +6,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
 from tempfile import NamedTemporaryFile
 from typing import IO
@@ -21,6 +21,9 @@ from warden.core.errors import Conflict
 from warden.core.ledger import Index, retry_on_conflict
 from warden.core.mode import Mode
 from warden.notify.case_notices import plain
+
+_INDEX_LAG = timedelta(minutes=10)
+"""DynamoDB's indexes usually show a write within a second, and have no bound (developer guide, GSI)."""
 
 _COLUMNS = ("certificate", "created_at", "age_days", "thing", "verdict", "day_of_campaign")
 
@@ -41,9 +44,13 @@ class Summary:
 
     verdicts: Counter[InventoryResult] = field(default_factory=Counter)
     oldest: Line | None = None
+    certificates: int = 0
+    latest: str = ""
 
     def add(self, line: Line) -> None:
-        """Count a line; lines come oldest first."""
+        """Count a line; lines come oldest first, those of a certificate together."""
+        self.certificates += line.certificate != self.latest
+        self.latest = line.certificate
         self.verdicts[line.verdict] += 1
         self.oldest = self.oldest or line
 
@@ -57,19 +64,24 @@ class Summary:
         )
 
 
-def report(run: Run, context: Context) -> None:
-    """Write the report, open the campaign or let it grow, and tell the owner.
+def report(run: Run, context: Context) -> bool:
+    """Write the report, open the campaign or let it grow, and tell the owner; return whether all results are shown.
 
+    If not, nothing was done, and the report is to be asked for again: what was recorded last may not be in the index
+    yet. After `_INDEX_LAG` the index is believed.
     A run that dies here is resumed here: the file is written again, and the owner may get two notices.
     """
     with NamedTemporaryFile("w", encoding="utf-8", newline="", suffix=".csv") as file:
         summary = _write(run, file, context)
+        if summary.certificates < run.recorded and context.now() - (run.ended_at or run.began_at) < _INDEX_LAG:
+            return False
         file.flush()
         where = context.ports.reports.keep(f"reports/certificates/{run.id}.csv", file.name)
     campaign = retry_on_conflict(lambda: _enlarge(run, summary, context))
     context.ports.notices.send(_subject(summary), _body(run, summary, campaign, where, context))
     ended = replace(read_run(context.ports.ledger) or run, reported=True)
     context.ports.ledger.commit(run_put(ended))
+    return True
 
 
 def _write(run: Run, file: IO[str], context: Context) -> Summary:

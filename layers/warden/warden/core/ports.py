@@ -410,8 +410,8 @@ class AuditPage:
 class RenewalQueue(Protocol):
     """The queue through which a sweep of certificates continues after the function's time is up."""
 
-    def send_run(self, run: str) -> None:
-        """Queue a message to resume a run."""
+    def send_run(self, run: str, *, after_seconds: int = 0) -> None:
+        """Queue a message to resume a run, seconds later if asked for: a quarter of an hour at most."""
         ...
 
 
