@@ -8,6 +8,8 @@ from typing import Any
 from warden_agent.ports import Clock, Message, NoAnswerError, Session
 
 ANSWER_SECONDS = 15.0
+PASSING = frozenset({"try-again", "internal", "no-job", "not-yours", "not-active"})
+"""Refusals that may pass: the cloud may not see yet what the device has just done, or what was just done to it."""
 LARGEST_MESSAGE = 128 * 1024  # AWS IoT carries no more; do not parse anything larger
 
 

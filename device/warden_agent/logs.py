@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from warden_agent.exchange import Exchange
+from warden_agent.exchange import PASSING, Exchange
 from warden_agent.ports import (
     Clock,
     Journal,
@@ -26,7 +26,6 @@ from warden_agent.storage import write_durably
 ASK_TIMES = 6
 UPLOAD_TIMES = 4
 FRESH_FORMS = 3
-PASSING = frozenset({"try-again", "internal"})
 CHUNK = 1024 * 1024
 MANIFEST = "manifest.json"
 

@@ -7,7 +7,7 @@ repeating that step is harmless: the cloud gives the same answer to the same req
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from warden_agent.exchange import Answer, Exchange
+from warden_agent.exchange import PASSING, Answer, Exchange
 from warden_agent.identity import Identity, IdentityError, new_key, signing_request
 from warden_agent.jobs import Execution, JobDesk, Order
 from warden_agent.ports import Clock, ConnectError, Journal, NoAnswerError, NotAuthorizedError, Reconnect, StateStore
@@ -15,7 +15,6 @@ from warden_agent.state import DeviceState, Rotation, Step, identity_to_try
 
 MAX_ASKS = 8
 MAX_REFUSED_DIALS = 8
-PASSING = frozenset({"try-again", "internal"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -161,7 +161,10 @@ class TestTrouble:
         assert (job.status, job.details["uploaded"]) == ("FAILED", "1")
         assert job.details["reason"] == "app: the store answered 400"
 
-    @pytest.mark.parametrize(("code", "times"), [("try-again", 6), ("internal", 6), ("too-large", 1)])
+    @pytest.mark.parametrize(
+        ("code", "times"),
+        [("try-again", 6), ("internal", 6), ("no-job", 6), ("not-yours", 6), ("not-active", 6), ("too-large", 1)],
+    )
     def test_a_refused_request_fails_the_job_with_its_code(self, world: World, code: str, times: int) -> None:
         world.cloud.instead["create"] = [("rejected", {"code": code, "message": "no"})] * 100
         job = world.cloud.order("collect-logs")

@@ -228,7 +228,7 @@ class TestGoingBack:
         assert world.cloud.outage == 0
         assert_rotated(world)
 
-    @pytest.mark.parametrize("code", ["csr-refused", "no-job"])
+    @pytest.mark.parametrize("code", ["csr-refused", "rotation-over"])
     def test_a_refusal_fails_the_job_with_its_code(self, world: World, code: str) -> None:
         world.cloud.instead["create"] = [("rejected", {"code": code, "message": "no"})]
         job = world.cloud.order("rotate-certificate")
@@ -240,7 +240,7 @@ class TestGoingBack:
         assert len(world.cloud.asked("/create")) == 1
 
     @pytest.mark.parametrize("request_topic", ["create", "confirm"])
-    @pytest.mark.parametrize("code", ["try-again", "internal"])
+    @pytest.mark.parametrize("code", ["try-again", "internal", "no-job", "not-yours", "not-active"])
     def test_a_refusal_that_may_pass_is_asked_again(self, world: World, request_topic: str, code: str) -> None:
         world.cloud.instead[request_topic] = [("rejected", {"code": code, "message": "busy"})] * 3
         world.cloud.order("rotate-certificate")
@@ -249,8 +249,9 @@ class TestGoingBack:
 
         assert_rotated(world)
 
-    def test_a_cloud_that_is_always_busy_fails_the_job_in_the_end(self, world: World) -> None:
-        world.cloud.instead["create"] = [("rejected", {"code": "try-again", "message": "busy"})] * 100
+    @pytest.mark.parametrize("code", ["try-again", "no-job", "not-yours", "not-active"])
+    def test_a_cloud_that_always_says_so_fails_the_job_in_the_end(self, world: World, code: str) -> None:
+        world.cloud.instead["create"] = [("rejected", {"code": code, "message": "busy"})] * 100
         job = world.cloud.order("rotate-certificate")
 
         world.live()

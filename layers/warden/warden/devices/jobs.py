@@ -11,7 +11,8 @@ from typing import Any
 
 from warden.context import Context
 from warden.core import quotas
-from warden.core.ledger import Key, Ledger, Put
+from warden.core.clock import to_text
+from warden.core.ledger import Key, Ledger, Put, Record, version_of
 from warden.core.ports import JobOrder
 from warden.core.records import RecordType
 from warden.plan.actions import ROTATE_CERTIFICATE
@@ -126,3 +127,22 @@ def job_put(job: Job) -> Put:
 
 
 job_from = _JOB.value
+
+
+LAST_LOOK = 4
+_LOOK_AFTER = timedelta(minutes=2)
+
+
+def look_put(job: Job, looks: int, now: datetime, before: Record | None) -> Put:
+    """Return the write that has the sweep look again at a job whose end was reported and is not shown yet.
+
+    From `LAST_LOOK` on it is not: the job was over, or the report was wrong and the deadline ends it.
+    """
+    record = {"type": "job-look", "job_id": job.id, "thing": job.thing, "looks": looks}
+    due = {"due": "due", "due_at": to_text(now + looks * _LOOK_AFTER)} if looks < LAST_LOOK else {}
+    return Put(look_key(job.id, job.thing), record | due, version_of(before))
+
+
+def look_key(job: str, thing: str) -> Key:
+    """Return where it is stored that a job is to be looked at again."""
+    return Key(f"JOB#{job}", f"LOOK#{thing}")

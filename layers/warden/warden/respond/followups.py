@@ -14,7 +14,7 @@ from warden.containment.snapshot import ContainmentState, containment_from
 from warden.context import Context
 from warden.core.clock import from_text
 from warden.core.ledger import Key, Put, Record, retry_on_conflict, version_of
-from warden.devices.jobs import Job, NoStatus, job_from, read_job, save_job
+from warden.devices.jobs import LAST_LOOK, Job, NoStatus, job_from, look_key, look_put, read_job, save_job
 from warden.ingest.audit_reports import settle_check
 from warden.notify.digests import send_digest
 from warden.notify.notifier import notify, retry_notifications
@@ -39,8 +39,27 @@ def job_ended(job_id: str, thing: str, context: Context) -> None:
         return
     execution = context.ports.jobs.execution(job.id, job.thing)
     if execution is not None and not execution.is_over:
+        retry_on_conflict(lambda: _look_again(job, 1, context))
         return
     _end(job, execution.status if execution else NoStatus.GONE, context)
+
+
+def _look_again(job: Job, looks: int, context: Context) -> None:
+    """Have an execution looked at again that IoT Jobs reported as over and does not show so yet."""
+    ledger = context.ports.ledger
+    ledger.commit(look_put(job, looks, context.now(), ledger.read(look_key(job.id, job.thing))))
+
+
+def _look_due(_key: Key, record: Record, context: Context) -> None:
+    job = read_job(context.ports.ledger, record["job_id"], record["thing"])
+    if job is None:
+        return
+    execution = context.ports.jobs.execution(job.id, job.thing)
+    is_open = execution is not None and not execution.is_over
+    if not is_open:
+        _end(job, execution.status if execution else NoStatus.GONE, context)
+    looks = record["looks"] + 1 if is_open else LAST_LOOK
+    retry_on_conflict(lambda: _look_again(job, looks, context))
 
 
 def due(key: Key, context: Context) -> None:
@@ -114,6 +133,7 @@ def _retirement_due(key: Key, record: Record, context: Context) -> None:
 
 _DUE: dict[str, Callable[[Key, Record, Context], None]] = {
     "job": _job_due,
+    "job-look": _look_due,
     "containment": _containment_due,
     "retirement": _retirement_due,
     "audit-check": settle_check,
