@@ -316,6 +316,7 @@ class _StoredCertificate:
     created_at: datetime
     policies: list[str] = field(default_factory=list)
     changed_at: datetime | None = None
+    ca: str = ""
 
 
 class FakeCertificates:
@@ -345,6 +346,7 @@ class FakeCertificates:
             pem=stored.pem,
             created_at=stored.created_at,
             changed_at=stored.changed_at,
+            ca=stored.ca,
         )
 
     def policies_of(self, certificate_id: str) -> list[str]:

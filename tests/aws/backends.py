@@ -63,6 +63,7 @@ from warden.core.ports import (
 PREFIX = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
 _POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:Connect","Resource":"*"}]}'
 _BUCKET = "evidence"
+CA = "c" * 64
 
 
 class Ground(Protocol):
@@ -120,6 +121,8 @@ class Ground(Protocol):
     def certificate(self, number: int, *, thing: str = "") -> str:
         """Register an ACTIVE certificate, attached to a thing if one is named; gives its id."""
         ...
+
+    def registered_under_a_ca(self, certificate: str) -> None: ...
 
     def pages_of(self, size: int) -> None:
         """Have no page of a list be longer."""
@@ -280,6 +283,9 @@ class MotoGround:
             self._iot.attach_thing_principal(thingName=thing, principal=made["certificateArn"])
         return made["certificateId"]
 
+    def registered_under_a_ca(self, certificate: str) -> None:
+        iot_backends[ACCOUNT][REGION].certificates[certificate].ca_certificate_id = CA
+
     def pages_of(self, size: int) -> None:
         self._strict.page = size
 
@@ -395,6 +401,9 @@ class FakeGround:
         if thing:
             self._world.registry.attached.append((certificate, thing))
         return certificate
+
+    def registered_under_a_ca(self, certificate: str) -> None:
+        self._world.certificates.stored[certificate].ca = CA
 
     def pages_of(self, size: int) -> None:
         self._world.certificates.page_size = size

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from tests.aws.backends import Ground
+from tests.aws.backends import CA, Ground
 from tests.aws_stand_in.account import trail_of
 from tests.aws_stand_in.groups import CONNECTED, VIOLATING
 from tests.fakes import SETTINGS, a_finding, a_key, a_world
@@ -223,6 +223,14 @@ class TestCertificates:
         assert key_of_certificate(certificate.pem) == a_key(1).fingerprint
         assert certificate.created_at is not None
         assert certificate.created_at.tzinfo is UTC
+
+    def test_a_certificate_of_a_registered_ca_says_so(self, ground: Ground) -> None:
+        theirs, ours = ground.certificate(1), ground.certificates.issue(a_key(2).csr, "pump-1").id
+        ground.registered_under_a_ca(theirs)
+
+        read = [ground.certificates.read(each) for each in (theirs, ours)]
+
+        assert [(each.ca, each.may_register_itself) for each in read if each] == [(CA, True), ("", False)]
 
     def test_an_absent_certificate_is_none_and_needs_nothing(self, ground: Ground) -> None:
         ground.thing("pump-1")

@@ -97,6 +97,15 @@ def certificate_from_csr(state: AwsState, asked: Mapping[str, Any]) -> dict[str,
     }
 
 
+def describe_certificate(_state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Describe a certificate with the CA under which it is registered, which moto leaves out."""
+    certificate = _iot().certificates.get(asked["certificateId"])
+    if certificate is None or not certificate.ca_certificate_id:
+        return None
+    described = {**certificate.to_description_dict(), "caCertificateId": certificate.ca_certificate_id}
+    return {"certificateDescription": described}
+
+
 def delete_certificate(_state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Delete what the rules let be deleted."""
     del _iot().certificates[asked["certificateId"]]

@@ -88,6 +88,11 @@ BEHAVIOUR: dict[tuple[str, str], Behaviour] = {
     ("iot", "UpdateCertificate"): Behaviour(
         source=_IOT + "UpdateCertificate, newStatus", refuses=(rules.settable_status,)
     ),
+    ("iot", "DescribeCertificate"): Behaviour(
+        source=_IOT + "CertificateDescription, caCertificateId. Unverified: that a certificate of AWS IoT's own "
+        "authority has none",
+        answers=answers.describe_certificate,
+    ),
     ("iot", "DeleteCertificate"): Behaviour(
         source=_IOT + "DeleteCertificate, CertificateStateException and DeleteConflictException; moto stumbles over "
         "groups that have policies",

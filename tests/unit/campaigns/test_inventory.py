@@ -326,6 +326,16 @@ def long_inactive() -> World:
     return world
 
 
+def test_clean_keeps_what_would_register_itself_again() -> None:
+    world = long_inactive()
+    certificate = world.device.certificate
+    world.certificates.stored[certificate].ca = "c" * 64
+
+    world.find_what_is_due()
+
+    assert (rows(world), set(world.certificates.stored)) == ([], {certificate})
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_what_a_sweep_that_died_made_inactive_is_so_and_in_its_report(after: bool) -> None:
     world = a_fleet(400, rotation=f"{ROTATION}{HYGIENE}")

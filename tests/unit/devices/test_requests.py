@@ -649,6 +649,17 @@ def test_a_retired_certificate_that_is_in_use_again_is_kept(retired: tuple[World
     assert world.queue.parked == []
 
 
+def test_a_retired_certificate_that_would_register_itself_again_is_kept_inactive(retired: tuple[World, str]) -> None:
+    world, old = retired
+    world.certificates.stored[old].ca = "c" * 64
+
+    world.sweep(after=timedelta(days=8))
+
+    assert world.certificates.stored[old].status == "INACTIVE"
+    [retirement] = world.ledger.of_type("retirement")
+    assert (retirement["outcome"], "due" in retirement) == ("kept-inactive", False)
+
+
 def test_a_retired_certificate_that_somebody_deleted_is_settled(retired: tuple[World, str]) -> None:
     world, old = retired
     world.certificates.delete(old)

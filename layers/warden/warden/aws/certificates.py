@@ -178,4 +178,5 @@ def _certificate(described: CertificateDescriptionTypeDef) -> Certificate:
         pem=described["certificatePem"],
         created_at=described["creationDate"].astimezone(UTC),
         changed_at=changed_at,
+        ca=described.get("caCertificateId") or "",
     )

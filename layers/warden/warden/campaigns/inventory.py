@@ -311,7 +311,7 @@ def _tidy_inactive(certificate: Certificate, run: Run, turn: Turn) -> bool:
     if _is_done(known, run, InventoryResult.DELETED):
         return True
     described = context.ports.certificates.read(certificate.id)
-    if described is None or described.is_active or described.changed_at is None:
+    if described is None or described.is_active or described.changed_at is None or described.may_register_itself:
         return False
     if run.began_at - described.changed_at < timedelta(days=terms.inactive_days):
         return False

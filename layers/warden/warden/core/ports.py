@@ -54,13 +54,26 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Certificate:
-    """A device certificate, by its id (the sha256 of its DER form, 64 hex digits)."""
+    """A device certificate, by its id (the sha256 of its DER form, 64 hex digits).
+
+    `ca` is the id of the CA certificate under which it is registered, if there is one.
+    """
 
     id: str
     status: str
     pem: str = ""
     created_at: datetime | None = None
     changed_at: datetime | None = None
+    ca: str = ""
+
+    @property
+    def may_register_itself(self) -> bool:
+        """Whether a device may register it again by connecting, once it is deleted.
+
+        A CA with auto-registration does that (AWS IoT developer guide, auto-register-device-cert), and whether ours has
+        that switched on can change: a certificate of any registered CA is kept INACTIVE instead.
+        """
+        return bool(self.ca)
 
     @property
     def is_active(self) -> bool:

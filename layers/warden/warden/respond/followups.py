@@ -26,9 +26,10 @@ from warden.respond.responder import record_outcome, settle_after_job
 
 
 class Retired(StrEnum):
-    """The fate of a retired certificate after its grace period: kept if it is in use again."""
+    """The fate of a retired certificate after its grace period: kept if it is in use, or might register itself."""
 
     KEPT = "kept"
+    KEPT_INACTIVE = "kept-inactive"
     DELETED = "deleted"
 
 
@@ -119,15 +120,18 @@ def _containment_due(_key: Key, record: Record, context: Context) -> None:
 
 
 def _retirement_due(key: Key, record: Record, context: Context) -> None:
-    """Delete a retired certificate, unless it is in use again."""
+    """Delete a retired certificate, unless it is in use again or would register itself again."""
     certificate = context.ports.certificates.read(record["certificate"])
     in_use = certificate is not None and (
         certificate.is_active or bool(context.ports.registry.things_of(record["certificate"]))
     )
-    if certificate is not None and not in_use:
-        context.ports.certificates.delete(record["certificate"])
-    settled = {name: value for name, value in record.items() if name not in ("due", "due_at")}
     outcome = Retired.KEPT if in_use else Retired.DELETED
+    if not in_use and certificate is not None:
+        if certificate.may_register_itself:
+            outcome = Retired.KEPT_INACTIVE
+        else:
+            context.ports.certificates.delete(certificate.id)
+    settled = {name: value for name, value in record.items() if name not in ("due", "due_at")}
     context.ports.ledger.commit(Put(key, {**settled, "outcome": outcome}, version_of(record)))
 
 
