@@ -43,6 +43,7 @@ ANYTHING = {
     "iot:Subscribe": "topicfilter/*",
     "iot:Receive": "topic/*",
 }
+MISLED_AT_MOST = 5
 LOG = b"2026-11-22T10:00:00Z 7340032 bytes out to 203.0.113.9\n" * 20
 
 
@@ -116,6 +117,33 @@ def released(victim: Victim) -> str:
 def session(device: Device, around: Around, *, client: str = "") -> AbstractContextManager[Speaker]:
     """Connect with the certificate that a device was enrolled with, under its own name or another client id."""
     return speaking(around.aws, enrolled_identity(device), client or device.thing_name)
+
+
+def mislead(around: Around, folder: Path, thief: Device, thing: str) -> tuple[Victim, dict[str, Any]] | None:
+    """Answer a device's request in the service's place, and return the device and the end of its job.
+
+    Returns nothing where the service's own answer reached the device first.
+    """
+    device = enrol(around.aws, thing, folder / thing.rpartition(":")[2], logs={"system": LOG})
+    victim = contain(around, device)
+    create, first = topic_of(thing, "certificate/create"), []
+    with session(thief, around) as speaker:
+        speaker.listen(create)
+        speaker.listen(f"{create}/accepted")
+
+        def forge() -> None:
+            asked = speaker.hear(create)
+            said = {"certificateId": thief.certificate_id, "certificatePem": enrolled_identity(thief).certificate_pem}
+            speaker.say(f"{create}/accepted", {"clientToken": asked["clientToken"], **said})
+            first.append(speaker.hear(f"{create}/accepted")["certificateId"])
+
+        forger = Thread(target=forge)
+        forger.start()
+        with AgentProcess(around.aws, device) as agent:
+            agent.await_event("connected", PATIENCE)
+            ended = agent.await_event("job-ended", PATIENCE, jobId=released(victim))
+        forger.join(PATIENCE)
+    return (victim, ended) if first == [thief.certificate_id] else None
 
 
 def report(speaker: Speaker, thing: str, job: str, status: str) -> None:
@@ -436,39 +464,27 @@ class TestReplays:
     def test_an_answer_made_up_by_another_gives_a_device_no_certificate_of_theirs(
         self, around: Around, folder: Path, thief: Device
     ) -> None:
-        device = enrol(around.aws, "imp:misled", folder / "misled", logs={"system": LOG})
-        victim = contain(around, device)
-        create = topic_of(device.thing_name, "certificate/create")
-        mine = enrolled_identity(thief).certificate_pem
-
-        with session(thief, around) as speaker:
-            speaker.listen(create)
-
-            def forge() -> None:
-                asked = speaker.hear(create)
-                said = {"certificateId": thief.certificate_id, "certificatePem": mine}
-                speaker.say(f"{create}/accepted", {"clientToken": asked["clientToken"], **said})
-
-            forger = Thread(target=forge)
-            forger.start()
-            with AgentProcess(around.aws, device) as agent:
-                agent.await_event("connected", PATIENCE)
-                job = released(victim)
-                ended = agent.await_event("job-ended", PATIENCE, jobId=job)
-                until(
-                    lambda: [step for step in around.timeline(victim.case) if step["kind"] == "release-not-made"],
-                    PATIENCE,
-                    what="the release is not made",
-                )
-            forger.join(PATIENCE)
+        # Where the service was faster, as it may be on a loaded machine, nothing was forged: another device is misled.
+        tries = (mislead(around, folder, thief, f"imp:misled-{number}") for number in range(MISLED_AT_MOST))
+        victim, ended = next(each for each in tries if each is not None)
+        device = victim.device
 
         assert ended["status"] == "FAILED"
         assert "the certificate was not made for this private key" in ended["details"]["reason"]
+        until(
+            lambda: [step for step in around.timeline(victim.case) if step["kind"] == "release-not-made"],
+            what="the release is not made",
+        )
+        until(  # the end of the job may overtake the request, which is then refused
+            lambda: (
+                around.records("rotation", thing=device.thing_name, state="rolled-back")
+                or refusals(around, device.thing_name, "no-job")
+            ),
+            what="the request is answered and taken back, or refused",
+        )
         assert around.certificates_of(device.thing_name) == {device.certificate_id: "ACTIVE"}
         assert around.policies_of(device.certificate_id) == [around.outputs["RestrictedPolicyName"]]
         assert around.certificates_of(thief.thing_name) == {thief.certificate_id: "ACTIVE"}
-        [rotation] = around.records("rotation", thing=device.thing_name)
-        assert rotation["state"] == "rolled-back"
 
 
 class TestASharedCertificate:
