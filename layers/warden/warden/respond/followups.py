@@ -38,11 +38,17 @@ def job_ended(job_id: str, thing: str, context: Context) -> None:
     job = read_job(context.ports.ledger, job_id, thing)
     if job is None:
         return
+    if not _end_if_over(job, context):
+        retry_on_conflict(lambda: _look_again(job, 1, context))
+
+
+def _end_if_over(job: Job, context: Context) -> bool:
+    """End a job that IoT Jobs shows as over, or no longer; return whether it does."""
     execution = context.ports.jobs.execution(job.id, job.thing)
     if execution is not None and not execution.is_over:
-        retry_on_conflict(lambda: _look_again(job, 1, context))
-        return
+        return False
     _end(job, execution.status if execution else NoStatus.GONE, context)
+    return True
 
 
 def _look_again(job: Job, looks: int, context: Context) -> None:
@@ -55,11 +61,7 @@ def _look_due(_key: Key, record: Record, context: Context) -> None:
     job = read_job(context.ports.ledger, record["job_id"], record["thing"])
     if job is None:
         return
-    execution = context.ports.jobs.execution(job.id, job.thing)
-    is_open = execution is not None and not execution.is_over
-    if not is_open:
-        _end(job, execution.status if execution else NoStatus.GONE, context)
-    looks = record["looks"] + 1 if is_open else LAST_LOOK
+    looks = LAST_LOOK if _end_if_over(job, context) else record["looks"] + 1
     retry_on_conflict(lambda: _look_again(job, looks, context))
 
 
