@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from rich.console import Console
@@ -20,7 +19,7 @@ from warden_cli.baseline_plan_page import not_known, print_plan
 from warden_cli.baseline_proposal import Proposal, Proposals, is_unread, propose
 from warden_cli.baseline_rules import Choice
 from warden_cli.errors import BadUsage, Exit
-from warden_cli.terminal import as_json, heading, plain, shown
+from warden_cli.terminal import as_json, heading, pasted, plain, shown
 
 LOG_RETENTION_DAYS, TRAIL_EXPIRY_DAYS = 365, 400
 """Defaults of the template, of which the prices of storage depend; a test holds them to it."""
@@ -152,15 +151,15 @@ def _answer(
 def _say_how_to_deploy(console: Console, arguments: Namespace) -> None:
     if arguments.json:
         return
-    file = shown(str(Path(arguments.write).resolve()), 8192)
+    file = str(Path(arguments.write).resolve())
     console.print(heading("Deploy it"))
     if file.endswith(".toml"):
-        console.print(plain(f"sam deploy --template baseline/template.yaml --config-file {quote(file)}"))
+        console.print(plain(f"sam deploy --template baseline/template.yaml --config-file {pasted(file)}"))
         return
     console.print(
         plain(
-            f"aws cloudformation deploy --stack-name {quote(shown(arguments.stack))} "
+            f"aws cloudformation deploy --stack-name {pasted(arguments.stack)} "
             f"--template-file baseline/template.yaml --capabilities CAPABILITY_IAM "
-            f"--parameter-overrides {quote(f'file://{file}')}"
+            f"--parameter-overrides {pasted(f'file://{file}')}"
         )
     )
