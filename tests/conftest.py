@@ -42,6 +42,8 @@ TRACED = ("unit", "aws", "functions", "baseline")
 
 UNTRACED = {
     "test_storm",
+    "test_services_that_never_answer_leave_time_for_a_survey_that_says_so",
+    "test_an_outage_of_a_day_parks_four_messages_and_every_failure_is_logged",
     "test_what_a_containment_leaves",
     "test_a_rotation_ends_as_the_page_says",
     "test_an_authority_that_forgets_what_it_was_asked_leaves_nothing_of_it_with_aws_iot",

@@ -1,6 +1,6 @@
 """Every AWS call of every flow, with every fault: the promises hold, and the end is that of a run without one.
 
-`make test` tries one third of the points: at each call every third fault, at the next calls the others.
+`make test` tries one sixth of the points: at each call every sixth fault, at the next calls the others.
 FAULT_POINTS=all tries all of them; FAULT_POINTS=pairs two faults in one run, a choice of them that is the same each
 time. Both take too long for every push (`make nightly`).
 """
@@ -21,7 +21,7 @@ from tests.faults.flows import ENDS, FLOWS, Flow
 from tests.sample_events import InFaults, in_faults
 from warden.plan.actions import TOUCHING
 
-POINTS = os.environ.get("FAULT_POINTS", "third")
+POINTS = os.environ.get("FAULT_POINTS", "sixth")
 PAIRS = POINTS == "pairs"
 _FAULTS = list(FaultKind)
 _PAIRS_PER_FLOW = 150
@@ -50,8 +50,8 @@ def _pairs(engine: Engine, recording: Recording) -> Tried:
 
 
 def is_chosen(point: FaultPoint) -> bool:
-    """Choose every third fault of a call, and the others at the next calls."""
-    return POINTS == "all" or (point.at + _FAULTS.index(point.fate)) % 3 == 0
+    """Choose every sixth fault of a call, and the others at the next calls."""
+    return POINTS == "all" or (point.at + _FAULTS.index(point.fate)) % 6 == 0
 
 
 @pytest.mark.timeout(1800)
@@ -75,14 +75,14 @@ def test_the_promises_hold_at_every_point(engine: Engine, flow: Flow, record_pro
 
 
 def test_the_points_are_chosen_from_what_there_is() -> None:
-    assert POINTS in ("third", "all", "pairs")
+    assert POINTS in ("sixth", "all", "pairs")
 
 
 @pytest.mark.parametrize("fate", FaultKind)
-def test_of_three_calls_one_is_tried_with_each_fault(fate: FaultKind) -> None:
-    chosen = [is_chosen(FaultPoint(at, fate)) for at in (1, 2, 3)]
+def test_of_six_calls_one_is_tried_with_each_fault(fate: FaultKind) -> None:
+    chosen = [is_chosen(FaultPoint(at, fate)) for at in (1, 2, 3, 4, 5, 6)]
 
-    assert sum(chosen) == (3 if POINTS == "all" else 1)
+    assert sum(chosen) == (6 if POINTS == "all" else 1)
 
 
 def test_every_action_has_a_flow_of_its_own() -> None:

@@ -604,7 +604,7 @@ def test_an_older_finding_of_another_kind_after_a_release() -> None:
 
 TestFleet = Fleet.TestCase
 TestFleet.settings = settings(
-    max_examples=4000 if BIG else 150,
+    max_examples=4000 if BIG else 75,
     stateful_step_count=80 if BIG else 40,
     deadline=None,
     derandomize=not BIG,
