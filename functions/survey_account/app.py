@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from warden import bootstrap
 from warden.core.logging import logger, metrics
 from warden.settings import settings_from
-from warden.survey.model import Drift, State, Survey
+from warden.survey.model import Drift, Pulse, State, Survey
 from warden.survey.surveys import Run, survey_when_due
 
 _HOURS, _MINUTES = 6, 15
@@ -22,6 +22,9 @@ _GAUGES = {
     "ControlsPartly": State.PARTLY,
     "ControlsNotKnown": State.NOT_KNOWN,
 }
+
+_PULSES = {Pulse.OK: 0, Pulse.NOT_AVAILABLE_HERE: 0, Pulse.WRONG: 1}
+"""What a line's metric is. What is not known, or not yet, has no value: it leaves the line's alarm as it is."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -77,6 +80,11 @@ def _count_survey(survey: Survey) -> None:
         metrics.add_metric(name, MetricUnit.Count, survey.states[state])
     metrics.add_metric("LivenessWrong", MetricUnit.Count, len(survey.wrong))
     _print_metrics()
+    for line in survey.liveness:
+        if line.pulse in _PULSES:
+            metrics.add_metric("LineWrong", MetricUnit.Count, _PULSES[line.pulse])
+            metrics.add_dimension("line", line.key)
+            _print_metrics()
     states, wrong = dict(survey.states), _wrong(survey)
     logger.info("account surveyed", extra={"states": states, "wrong": wrong, "lacking": survey.lacking})
 

@@ -34,13 +34,16 @@ class Costs:
     per_containment: float
 
 
-def at_rest(*, alarms: int = 7, metrics: int = 6, standard_queues: int = 4) -> float:
-    """Add up a month of the stack with nothing to do: what a fleet's size does not change."""
+def at_rest(*, alarms: int = 16, metrics: int = 1, daily_metrics: int = 15, standard_queues: int = 4) -> float:
+    """Add up a month of the stack with nothing to do: what a fleet's size does not change.
+
+    A custom metric is charged for the hours in which it is reported.
+    """
     sweeps, quarter_hourly = 8_640, 2 * 2_880
     return (
         price("kms_key_month")
         + alarms * price("alarm_month")
-        + metrics * price("metric_month")
+        + (metrics + daily_metrics / 24) * price("metric_month")
         + 0.015 * price("logs_gb")
         + POLLS / 1e6 * (standard_queues * price("sqs_standard_million") + price("sqs_fifo_million"))
         + sweeps * (0.2 * MEMORY_GB * price("lambda_gb_second") + price("lambda_run") + price("xray_trace"))

@@ -136,7 +136,7 @@ def test_every_parameter_and_output_that_the_pages_name_is_in_the_template() -> 
     ours = {"Refused", "ActionFailed", "Conflict", "NotYet", "NewerRecord", "RecordType"}
     ours |= {"StackDrift", "ResourceUpdates"}  # ports
     metrics = {"SweepQueued", "Findings", "Handled", "DeviceRequests", "JobEvents"}
-    metrics |= {"ControlsOff", "ControlsPartly", "ControlsNotKnown", "LivenessWrong", "PropertiesDrifted"}
+    metrics |= {"ControlsOff", "ControlsPartly", "ControlsNotKnown", "LivenessWrong", "LineWrong", "PropertiesDrifted"}
     named = set(re.findall(r"[`<]([A-Z][a-z]+(?:[A-Z][A-Za-z]*)+)[`>=]", text))
 
     assert {"Mode", "NoticesEmail"} <= declared
@@ -239,6 +239,14 @@ def test_the_plans_page_lists_the_actions_in_the_order_they_are_carried_out() ->
     assert table is not None
 
     assert re.findall(r"^\| `([a-z-]+)` \|", table[1], re.MULTILINE) == [*ACTIONS]
+
+
+def test_every_alarm_has_its_row_among_what_to_do() -> None:
+    alarms = set(re.findall(r"^  (\w+):.*\n    Type: AWS::CloudWatch::Alarm", TEMPLATE, re.MULTILINE))
+    rows = re.findall(r"^\|(?= `)([^|]+)\|[^|]+\| ([^|]+)", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+
+    assert len(alarms) == TEMPLATE.count("Type: AWS::CloudWatch::Alarm")
+    assert alarms <= {name for cell, todo in rows if todo for name in re.findall(r"`(\w+Alarm)`", cell)}
 
 
 def test_the_costs_count_the_alarms_that_there_are() -> None:

@@ -24,15 +24,31 @@ from warden import bootstrap
 from warden.aws.account_reader import ACTIONS
 from warden.aws.patience import NoAnswerInTimeError, Patience
 from warden.core.errors import NotSent, PlanError, PlanFault
+from warden.survey.liveness import LINES
 from warden.survey.records import Owed
 from warden_pages.survey import survey_page
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")  # of a run that was not due
 
 
+def printed_metrics(printed: str) -> list[dict[str, Any]]:
+    return [json.loads(each) for each in printed.splitlines() if "CloudWatchMetrics" in each]
+
+
+def lines_counted(printed: str) -> dict[str, float]:
+    """Return the metric of each line of liveness that has one, with the dimensions by which its alarm finds it."""
+    counted = [each for each in printed_metrics(printed) if "LineWrong" in each]
+    for each in counted:
+        [directive] = each["_aws"]["CloudWatchMetrics"]
+        assert [sorted(names) for names in directive["Dimensions"]] == [["line", "service", "stack"]]
+        assert (each["service"], each["stack"]) == ("fleet-warden", "fleet-warden")
+    assert len({each["line"] for each in counted}) == len(counted)
+    return {each["line"]: each["LineWrong"][0] for each in counted}
+
+
 def gauges(printed: str) -> dict[str, Any]:
-    """Return the metrics of the one run that was printed, with its dimensions."""
-    [line] = [json.loads(each) for each in printed.splitlines() if "CloudWatchMetrics" in each]
+    """Return the metrics of the one run that was printed, but for those of single lines, with their dimensions."""
+    [line] = [each for each in printed_metrics(printed) if "LineWrong" not in each]
     names = ("ControlsOff", "ControlsPartly", "ControlsNotKnown", "LivenessWrong")
     [directive] = line["_aws"]["CloudWatchMetrics"]
     assert sorted(metric["Name"] for metric in directive["Metrics"]) == sorted(names)
@@ -46,10 +62,31 @@ def test_an_empty_account_is_counted(capsys: pytest.CaptureFixture[str]) -> None
     answer = app.lambda_handler(sample("survey-account"), Context())
 
     assert answer["surveyed"]
-    counted = gauges(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    counted = gauges(printed)
     assert counted["ControlsOff"] > 5
     assert counted["ControlsNotKnown"] == 0
     assert counted["LivenessWrong"] == len(answer["wrong"]) > 0
+    lines = lines_counted(printed)
+    assert [key for key, wrong in lines.items() if wrong] == answer["wrong"]
+    assert lines["plan"] == 0
+    assert {*lines} == {each.key for each in LINES} - {"audit-report", "checks-ran"}  # no audit had the time to run
+
+
+def test_a_line_that_can_no_longer_be_read_does_not_end_its_alarm(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = fill(deployment.strict.state.account)
+    account.detector = None
+    app.lambda_handler({"now": True}, Context())
+    assert lines_counted(capsys.readouterr().out)["guardduty"] == 1
+    account.denied = {"guardduty:ListDetectors"}
+
+    app.lambda_handler({"now": True}, Context())
+
+    lines = lines_counted(capsys.readouterr().out)
+    assert "guardduty" not in lines
+    assert lines["detectors"] == 0
 
 
 def test_it_is_kept_in_the_bucket_and_on_record(deployment: Deployment) -> None:
@@ -77,7 +114,7 @@ def test_what_the_baselines_stack_lost_is_counted_by_a_later_run(
 
     assert app.lambda_handler(sample("survey-account"), Context()) == {"surveyed": False}
 
-    [line] = [json.loads(each) for each in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in each]
+    [line] = printed_metrics(capsys.readouterr().out)
     assert (line["PropertiesDrifted"], line["stack"]) == ([1.0], "fleet-warden")
     body = deployment.client("s3").get_object(Bucket="evidence", Key="reports/baseline/latest.json")
     assert json.loads(body["Body"].read())["drift"]["state"] == "drifted"

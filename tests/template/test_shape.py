@@ -21,6 +21,7 @@ from tests.template.transformed import (
     written,
 )
 from warden.settings import Settings
+from warden.survey.liveness import LINES
 
 QUEUES = resources("AWS::SQS::Queue")
 FUNCTIONS = resources("AWS::Lambda::Function")
@@ -217,17 +218,33 @@ class TestNothingIsLost:
 
     def test_the_alarms_on_the_survey_watch_what_it_counts(self) -> None:
         alarms = [each for each in resources("AWS::CloudWatch::Alarm").values() if each["Namespace"] == "FleetWarden"]
-        dimensions = [{each["Name"]: each["Value"] for each in alarm["Dimensions"]} for alarm in alarms]
+        dimensions = {alarm["MetricName"]: [each["Name"] for each in alarm["Dimensions"]] for alarm in alarms}
 
         source = (ROOT / "functions/survey_account/app.py").read_text()
-        assert {alarm["MetricName"] for alarm in alarms} == {"LivenessWrong"}
-        assert '"LivenessWrong"' in source
-        assert 'add_dimension("stack"' in source
-        assert [{*each} for each in dimensions] == [{"service", "stack"}] * 2
+        assert dimensions == {"LivenessWrong": ["service", "stack"], "LineWrong": ["service", "stack", "line"]}
+        assert all(f'"{name}"' in source for name in dimensions)
+        assert all(f'add_dimension("{name}"' in source for name in ("stack", "line"))
 
-    def test_what_is_wrong_stays_an_alarm_until_a_survey_says_otherwise(self) -> None:
-        alarm = resources("AWS::CloudWatch::Alarm")["LivenessAlarm"]
+    def test_every_line_of_liveness_has_an_alarm_that_says_what_to_do_and_no_other_has(self) -> None:
+        alarms = [each for each in resources("AWS::CloudWatch::Alarm").values() if each["MetricName"] == "LineWrong"]
+        told = [(alarm["Dimensions"][-1]["Value"], alarm["AlarmDescription"]) for alarm in alarms]
 
+        assert told == [
+            (
+                line.key,
+                f"Line {line.key} of the survey is wrong (what was found: warden baseline). "
+                f"It should be so: {line.title}. To do: {line.fix}",
+            )
+            for line in LINES
+        ]
+        assert all(len(description) <= 1024 for _, description in told)  # what CloudWatch takes
+
+    @pytest.mark.parametrize("line", [each.key for each in LINES])
+    def test_a_line_that_is_wrong_stays_an_alarm_of_its_name_until_a_survey_says_otherwise(self, line: str) -> None:
+        names = {f"Liveness{line.replace('-', '')}Alarm".lower()}
+        [alarm] = [each for name, each in resources("AWS::CloudWatch::Alarm").items() if name.lower() in names]
+
+        assert (alarm["MetricName"], alarm["Dimensions"][-1]["Value"]) == ("LineWrong", line)
         assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Maximum", 0, 1)
         assert alarm["TreatMissingData"] == "ignore"
 
