@@ -69,8 +69,8 @@ class AccountModel:
     trails_without_management: set[str] = field(default_factory=set)
     selectors: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What AWS answers about a trail's events, where it is more than the baseline sets."""
-    buckets: dict[str, Bucket] = field(default_factory=dict)
-    """A bucket that is not here is another account's."""
+    buckets: dict[str, Bucket | None] = field(default_factory=dict)
+    """A bucket that is not here is another account's; None is one that was deleted."""
     analyzers: list[Analyzer] = field(default_factory=list)
     topics: dict[str, Topic] = field(default_factory=dict)
     subscriptions: dict[tuple[str, str], Subscription] = field(default_factory=dict)
@@ -204,7 +204,7 @@ class FakeAccountReader:
             return Unanswered("cloudtrail:GetEventSelectors", "TrailNotFoundException")
         return self._unread("cloudtrail:GetEventSelectors") or arn not in self.model.trails_without_management
 
-    def bucket(self, name: str) -> Read[Bucket]:
+    def bucket(self, name: str) -> Read[Bucket | None]:
         if name not in self.model.buckets:
             return Denied("s3:GetBucketPublicAccessBlock")
         return self._unread("s3:GetBucketPublicAccessBlock", "s3:GetBucketVersioning") or self.model.buckets[name]

@@ -812,9 +812,12 @@ class TestAccountReader:
         ground.account.buckets = {
             "open": Bucket(public_access_blocked=False, versioned=False),
             "kept": Bucket(public_access_blocked=True, versioned=True),
+            "deleted": None,
         }
 
-        assert [ground.account_reader.bucket(name) for name in ("open", "kept")] == [*ground.account.buckets.values()]
+        assert [ground.account_reader.bucket(name) for name in ("open", "kept", "deleted")] == [
+            *ground.account.buckets.values()
+        ]
         assert ground.account_reader.bucket("another-accounts") == Denied("s3:GetBucketPublicAccessBlock")
 
     def test_analyzers_are_listed(self, ground: Ground) -> None:

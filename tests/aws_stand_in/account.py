@@ -308,7 +308,10 @@ def versioning(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
 def _bucket(model: AccountModel, asked: Mapping[str, Any]) -> Bucket:
     if asked["Bucket"] not in model.buckets:
         raise Refusal("AccessDenied", "Access Denied")
-    return model.buckets[asked["Bucket"]]
+    bucket = model.buckets[asked["Bucket"]]
+    if bucket is None:
+        raise Refusal("NoSuchBucket", "The specified bucket does not exist")
+    return bucket
 
 
 def analyzers(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from warden.core.account_facts import (
     Detector,
     IotLogging,
     ScheduledAudit,
+    StackResource,
     TrailStatus,
 )
 from warden.survey.controls import baseline
@@ -103,6 +104,17 @@ def trail_off(account: AccountModel) -> None:
     account.buckets = {trail.bucket: Bucket(public_access_blocked=False, versioned=False)}
 
 
+def bucket_gone(account: AccountModel) -> None:
+    account.trails, account.buckets = [TRAIL], {TRAIL.bucket: None}
+    account.trail_statuses = {TRAIL.arn: TrailStatus(logging=True)}
+
+
+def bucket_of_stack_gone(account: AccountModel) -> None:
+    [trail] = account.trails
+    account.buckets = {trail.bucket: None}
+    account.stacks["iot-baseline"] |= {StackResource("AWS::S3::Bucket", trail.bucket)}
+
+
 TRAIL = trail_of("theirs")
 
 THEIRS: list[tuple[str, Change, tuple[str, ...]]] = [
@@ -174,6 +186,15 @@ THEIRS: list[tuple[str, Change, tuple[str, ...]]] = [
             "TrailMode=create",
         ),
     ),
+    (
+        "cloudtrail",
+        bucket_gone,
+        (
+            f"aws cloudtrail update-trail --name {TRAIL.arn} --s3-bucket-name <a bucket that lets it write> "
+            f"--region {TRAIL.arn.split(':')[3]}",
+            "TrailMode=create",
+        ),
+    ),
 ]
 
 
@@ -196,6 +217,7 @@ GONE: list[tuple[str, Change]] = [
     ("detect", gone("profiles", [])),
     ("custom-metrics", gone("custom_metrics", [])),
     ("cloudtrail", gone("trails", [])),
+    ("cloudtrail", bucket_of_stack_gone),
     ("guardduty", gone("detector", None)),
     ("least-privilege", gone("analyzers", [])),
 ]

@@ -470,6 +470,17 @@ class TestTrail:
 
         assert verdict("cloudtrail", account).state is S.PARTLY
 
+    def test_a_bucket_that_was_deleted_is_named_as_that(self) -> None:
+        account = full()
+        [trail] = account.trails
+        account.buckets = {trail.bucket: None}
+
+        found = verdict("cloudtrail", account)
+
+        assert (found.state, found.owner) == (S.PARTLY, O.OURS)
+        assert found.says == (f"The trail iot-baseline records into a bucket that does not exist: {trail.bucket}.",)
+        assert found.evidence["bucket"] == f"{trail.bucket}: NoSuchBucket"
+
     def test_the_best_trail_counts(self) -> None:
         account = full()
         account.trails = [trail_of("small", multi_region=False), *account.trails]

@@ -356,19 +356,27 @@ class AwsAccountReader:
         return any(_is_all_management(each) for each in simple) or any(_selects_management(each) for each in advanced)
 
     @answered
-    def bucket(self, name: str) -> Bucket:
+    def bucket(self, name: str) -> Bucket | None:
         """Read the block of public access, and whether versions are kept."""
-        blocks: Mapping[str, Any] = {}
         try:
-            blocks = self._of.s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchPublicAccessBlockConfiguration":
-                raise
-        versioning = self._of.s3.get_bucket_versioning(Bucket=name)
+            blocks = self._public_access_blocks(name)
+            versioning = self._of.s3.get_bucket_versioning(Bucket=name)
+        except self._of.s3.exceptions.NoSuchBucket:
+            return None
         return Bucket(
             public_access_blocked=len(blocks) == 4 and all(blocks.values()),
             versioned=versioning.get("Status") == "Enabled",
         )
+
+    def _public_access_blocks(self, bucket: str) -> Mapping[str, Any]:
+        try:
+            answer = self._of.s3.get_public_access_block(Bucket=bucket)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchPublicAccessBlockConfiguration":
+                raise
+            return {}
+        blocks: Mapping[str, Any] = answer["PublicAccessBlockConfiguration"]
+        return blocks
 
     # --- What is ours --------------------------------------------------------------------------------------------
 

@@ -536,8 +536,8 @@ class AccountReader(Protocol):
         """Read whether a trail records management events, those that only read included."""
         ...
 
-    def bucket(self, name: str) -> Read[Bucket]:
-        """Read how a bucket is protected."""
+    def bucket(self, name: str) -> Read[Bucket | None]:
+        """Read how a bucket is protected; None if there is no such bucket."""
         ...
 
     def analyzers(self) -> Read[Sequence[Analyzer]]:

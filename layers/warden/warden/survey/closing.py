@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from itertools import count
 
-from warden.core.account_facts import Analyzer, AuditConfiguration, Detector
+from warden.core.account_facts import Analyzer, AuditConfiguration, Detector, Trail
 from warden.settings import Settings
 from warden.survey.drift import UNDO
 from warden.survey.facts import Facts, TrailFacts, is_unread
@@ -101,13 +101,21 @@ def mending_trail(each: TrailFacts) -> Iterator[str]:
     ]
     if flags:
         yield f"aws cloudtrail update-trail --name {trail.arn} {' '.join(flags)} {home}"
-    if is_unread(each.bucket):
+    if is_unread(each.bucket) or each.bucket is None:
         return
     if not each.bucket.public_access_blocked:
         block = ",".join(f"{name}=true" for name in _PUBLIC_ACCESS)
         yield (f"aws s3api put-public-access-block --bucket {trail.bucket} --public-access-block-configuration {block}")
     if not each.bucket.versioned:
         yield f"aws s3api put-bucket-versioning --bucket {trail.bucket} --versioning-configuration Status=Enabled"
+
+
+def replacing_bucket(facts: Facts, trail: Trail) -> tuple[str, ...]:
+    """Give a trail a bucket again: the stack's by its template, else another one. The old name may be anybody's now."""
+    if owner_of(facts, "AWS::S3::Bucket", [trail.bucket]) is Owner.OURS:
+        return (UNDO,)
+    home = f"--region {trail.arn.split(':')[3]}"
+    return (f"aws cloudtrail update-trail --name {trail.arn} --s3-bucket-name <a bucket that lets it write> {home}",)
 
 
 _PUBLIC_ACCESS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")

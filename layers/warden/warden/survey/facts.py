@@ -46,7 +46,8 @@ class TrailFacts:
     trail: Trail
     status: Read[TrailStatus]
     records_management: Read[bool]
-    bucket: Read[Bucket]
+    bucket: Read[Bucket | None]
+    """None if there is no bucket of the name."""
 
 
 @dataclass(frozen=True, kw_only=True)

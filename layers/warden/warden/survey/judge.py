@@ -15,6 +15,7 @@ from warden.survey.closing import (
     making,
     mending_trail,
     replacing_analyzers,
+    replacing_bucket,
     resuming,
     scheduling,
     switching_target_on,
@@ -434,7 +435,7 @@ def _trail(each: TrailFacts, facts: Facts) -> Verdict:
         evidence=evidence,
         closes=tuple(mending_trail(each)),
     )
-    return together(whole, _recording(each), _management(each), _protected(each))
+    return together(whole, _recording(each), _management(each), _protected(each, facts))
 
 
 def _recording(each: TrailFacts) -> Verdict:
@@ -456,10 +457,17 @@ def _management(each: TrailFacts) -> Verdict:
     return Verdict(state=State.PARTLY, says=(f"The trail {each.trail.name} does not record all management events.",))
 
 
-def _protected(each: TrailFacts) -> Verdict:
+def _protected(each: TrailFacts, facts: Facts) -> Verdict:
     if is_unread(each.bucket):
         says = (f"{why(each.bucket)} The bucket {each.trail.bucket} may be another account's.",)
         return Verdict(state=State.NOT_KNOWN, owner=Owner.NOBODY, says=says, may_pass=may_pass(each.bucket))
+    if each.bucket is None:
+        return Verdict(
+            state=State.OFF,
+            says=(f"The trail {each.trail.name} records into a bucket that does not exist: {each.trail.bucket}.",),
+            evidence={"bucket": f"{each.trail.bucket}: NoSuchBucket"},
+            closes=replacing_bucket(facts, each.trail),
+        )
     faults = [
         sentence
         for sentence, is_fault in (
