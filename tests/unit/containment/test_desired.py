@@ -108,6 +108,22 @@ def the_lists_show(world: World, policy: str) -> None:
     world.registry.policies_of = policies_of
 
 
+@pytest.mark.parametrize("held", [True, False], ids=["held", "free"])
+def test_what_remains_is_attached_before_anything_is_taken_though_a_list_shows_it(shared: World, *, held: bool) -> None:
+    """Somebody has just detached what remains, and the list shows what was."""
+    remains = RESTRICTED_POLICY if held else DEVICE_POLICY
+    if not held:
+        release_the_first(shared)
+    shared.clock.advance(timedelta(hours=1))
+    common = shared.device.certificate
+    shared.certificates.stored[common].policies[:] = [DEVICE_POLICY if held else RESTRICTED_POLICY]
+    left = before(shared, "detach_policy", DEVICE_POLICY if held else RESTRICTED_POLICY, lambda _: None)
+
+    reconcile(common, shared.context, [DEVICE_POLICY, RESTRICTED_POLICY])
+
+    assert left == [{remains}]
+
+
 def test_the_look_a_certificate_attached_after_the_containment_is_restricted(shared: World) -> None:
     new = "b" * 64
     shared.certificates.enrol(new, a_key(900).pem, ["full-rights"])

@@ -179,7 +179,10 @@ def _fence(wanted: Desired, context: Context[HasLedger]) -> None:
 
 @dataclass
 class _Pass:
-    """One pass over a certificate. What gives comes before what takes, and a fence before each call that takes."""
+    """One pass over a certificate. What gives comes before what takes, and a fence before each call that takes.
+
+    A pass that takes gives first, whatever the list shows: that may be what was, and nothing would be left.
+    """
 
     wanted: Desired
     shown: list[str]
@@ -198,7 +201,7 @@ class _Pass:
             others += [name for name in self.wanted.before if name not in others]
         if len(self.shown) >= quotas.POLICIES_PER_CERTIFICATE and self.ours not in self.shown:
             self._detach(others.pop(0))  # makes room for ours; nine remain
-        if self.is_young or self.ours not in self.shown:
+        if self.is_young or others or self.ours not in self.shown:
             self._attach(self.ours)
         for policy in others:
             self._detach(policy)
@@ -206,16 +209,20 @@ class _Pass:
 
     def _give_back(self) -> Carried:
         given, gone = list[str](), dict[str, str]()
+        takes = self._may_carry_ours()
         for policy in self.wanted.before:
-            is_needed = self.is_young or policy not in self.shown
+            is_needed = self.is_young or takes or policy not in self.shown
             if is_needed and (why := self._why_not_attached(policy)):
                 gone[policy] = why
                 continue
             given.append(policy)
         keeps_ours = bool(gone) and not given
-        if not keeps_ours and (self.ours in self.shown or (self.is_young and self.wanted.touched)):
+        if not keeps_ours and self._may_carry_ours():
             self._detach(self.ours)
         return Carried(given=given, gone=gone, drift=self.wanted.drift, keeps_ours=keeps_ours)
+
+    def _may_carry_ours(self) -> bool:
+        return self.ours in self.shown or (self.is_young and self.wanted.touched)
 
     def _why_not_attached(self, policy: str) -> str:
         if len(self.shown) >= quotas.POLICIES_PER_CERTIFICATE and self.ours in self.shown and policy not in self.shown:
