@@ -229,6 +229,54 @@ def test_a_crash_while_the_last_one_leaves_retires_it_all_the_same(sharing: Worl
     assert (status_of(sharing, shared), sharing.registry.things_of(shared)) == ("INACTIVE", [])
 
 
+def test_one_that_leaves_again_after_a_crash_is_known_to_the_last_one_though_a_list_still_shows_it(
+    sharing: World,
+) -> None:
+    """The first attempt was gone twelve minutes ago: what counts is when the thing is really detached."""
+    shared = sharing.device.certificate
+    sharing.registry.attached.remove((shared, "pump-3"))
+    jobs = {thing: begin(sharing, thing) for thing in ("pump-1", "pump-2")}
+    for thing in jobs:
+        sharing.devices[thing].create()
+        sharing.devices[thing].confirm()
+    leave(shared, "pump-1", sharing.context)
+    sharing.clock.advance(timedelta(minutes=12))
+    end(sharing, jobs["pump-1"])
+    assert sharing.registry.things_of(shared) == ["pump-2"]
+    real = sharing.registry.things_of
+    sharing.registry.things_of = lambda certificate_id: [  # type: ignore[method-assign]  # lists are eventually consistent
+        *real(certificate_id),
+        *(["pump-1"] if certificate_id == shared else []),
+    ]
+
+    end(sharing, jobs["pump-2"])
+
+    assert status_of(sharing, shared) == "INACTIVE"
+    assert sharing.ledger.read(retirement_key(shared)) is not None
+
+
+def test_a_contained_thing_is_off_a_shared_certificate_before_the_others_have_its_rights_again(sharing: World) -> None:
+    shared = sharing.device.certificate
+    sharing.report(a_finding("pump-1"))
+    sharing.order("release", sharing.case.id)
+    job = sharing.jobs.of(ROTATE_CERTIFICATE)[-1]
+    sharing.jobs.move(job, "IN_PROGRESS")
+    sharing.device.create()
+    sharing.device.confirm()
+    real, users = sharing.certificates.attach_policy, list[list[str]]()
+
+    def attach(certificate_id: str, policy: str) -> None:
+        if (certificate_id, policy) == (shared, DEVICE_POLICY):
+            users.append(sharing.registry.things_of(shared))
+        real(certificate_id, policy)
+
+    sharing.certificates.attach_policy = attach  # type: ignore[method-assign]  # who has its rights at that moment
+
+    end(sharing, job)
+
+    assert users == [["pump-2", "pump-3"]]
+
+
 # --- who may ask ---------------------------------------------------------------------------------------------------
 
 

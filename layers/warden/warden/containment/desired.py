@@ -81,13 +81,18 @@ class Desired:
         )
 
     def without(self, thing: str, context: Context[HasLedger], *, leaves: bool = False) -> Desired:
-        """Return it without a thing among its holders; `leaves` if a rotation takes the thing off it for good."""
+        """Return it without a thing among its holders; `leaves` if a rotation takes the thing off it for good.
+
+        A thing that leaves a second time leaves now: the rotation's first attempt may have ended before it detached
+        the thing, and lists show it for a while after that.
+        """
         leaving = self.leaving if self.is_young(context) else ()
-        return self.changed(
+        without = self.changed(
             context,
             holders=tuple(each for each in self.holders if each != thing),
             leaving=(*leaving, *({thing} - {*leaving} if leaves else ())),
         )
+        return replace(without, changed_at=context.now()) if leaves else without
 
     def changed(self, context: Context[HasLedger], **changes: Any) -> Desired:
         """Return it with changes, if any, made now."""

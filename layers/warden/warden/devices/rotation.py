@@ -410,8 +410,8 @@ def _retire(rotation: Rotation, context: Context[_Ports]) -> list[str]:
         if other_users_of(certificate, rotation.thing, context):
             leave(certificate, rotation.thing, context)
             if other_users_of(certificate, rotation.thing, context):
-                reconcile(certificate, context)
                 ports.certificates.detach_thing(certificate, rotation.thing)
+                reconcile(certificate, context)  # a contained thing is off it before the others have its rights again
                 continue
         ports.certificates.deactivate(certificate)
         ports.certificates.detach_thing(certificate, rotation.thing)
