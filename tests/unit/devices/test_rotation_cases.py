@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -30,6 +31,7 @@ from warden.cases.model import CaseState, Outcome
 from warden.containment.desired import leave
 from warden.core.errors import NotYet
 from warden.core.findings import Subject, SubjectType
+from warden.core.ports import Disconnection
 from warden.devices.rotation_records import retirement_key
 from warden.plan.actions import ROTATE_CERTIFICATE
 
@@ -275,6 +277,90 @@ def test_a_contained_thing_is_off_a_shared_certificate_before_the_others_have_it
     end(sharing, job)
 
     assert users == [["pump-2", "pump-3"]]
+
+
+def test_a_request_that_is_overtaken_by_the_whole_release_holds_nothing() -> None:
+    """A copy of the request, delivered late: the device has confirmed meanwhile, and is being released."""
+    world = a_world()
+    case = contained(world)
+    world.order("release", case.id)
+    job = world.jobs.of(ROTATE_CERTIFICATE)[-1]
+    world.jobs.move(job, "IN_PROGRESS")
+    csr = {"csr": world.device.next_key.csr}
+    assert world.device.create()[0] == "accepted"
+    attach, disconnect = world.certificates.attach_thing, world.connections.disconnect
+
+    def gone(client_id: str) -> Disconnection:
+        world.connections.disconnect = disconnect  # type: ignore[method-assign]  # once
+        raise Crash(client_id)
+
+    def attach_and_be_overtaken(certificate_id: str, thing: str) -> None:
+        world.certificates.attach_thing = attach  # type: ignore[method-assign]  # once
+        attach(certificate_id, thing)
+        world.connections.disconnect = gone  # type: ignore[method-assign]  # the release is not over yet
+        world.device.confirm()
+        with suppress(Crash):
+            end(world, job)
+
+    world.certificates.attach_thing = attach_and_be_overtaken  # type: ignore[method-assign]  # just there
+
+    verdict, answer = world.device.ask("certificate/create", csr)
+    world.sweep(after=timedelta(minutes=12))
+
+    assert (verdict, answer["code"]) == ("rejected", "no-job")
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
+    assert world.case.state is CaseState.CLOSED
+
+
+def test_a_request_that_is_overtaken_by_the_confirmation_changes_nothing_any_more() -> None:
+    """The device was contained after it had confirmed, and is being released, before its rotation has ended."""
+    world = a_world()
+    begin(world)
+    world.jobs.loses_events = True
+    csr = {"csr": world.device.next_key.csr}
+    assert world.device.create()[0] == "accepted"
+    new = world.device.candidate
+    attach, disconnect = world.certificates.attach_thing, world.connections.disconnect
+
+    def gone(client_id: str) -> Disconnection:
+        world.connections.disconnect = disconnect  # type: ignore[method-assign]  # once
+        raise Crash(client_id)
+
+    def attach_and_be_overtaken(certificate_id: str, thing: str) -> None:
+        world.certificates.attach_thing = attach  # type: ignore[method-assign]  # once
+        attach(certificate_id, thing)
+        world.device.confirm()
+        world.report(a_finding())
+        world.connections.disconnect = gone  # type: ignore[method-assign]  # the release is not over yet
+        with suppress(Crash):
+            world.order("release-keeping-certificate", world.cases[1].id)
+
+    world.certificates.attach_thing = attach_and_be_overtaken  # type: ignore[method-assign]  # just there
+
+    verdict, answer = world.device.ask("certificate/create", csr)
+    world.sweep(after=timedelta(minutes=12))
+
+    assert (verdict, answer["certificateId"]) == ("accepted", new)
+    assert world.policies()[new] == {DEVICE_POLICY}
+
+
+def test_a_request_that_is_overtaken_by_one_with_another_key_goes_no_further() -> None:
+    world = a_world()
+    begin(world)
+    attach = world.certificates.attach_thing
+
+    def attach_and_be_overtaken(certificate_id: str, thing: str) -> None:
+        world.certificates.attach_thing = attach  # type: ignore[method-assign]  # once
+        attach(certificate_id, thing)
+        world.device.keys += 1
+        assert world.device.create()[0] == "accepted"
+
+    world.certificates.attach_thing = attach_and_be_overtaken  # type: ignore[method-assign]  # just there
+
+    verdict, answer = world.device.ask("certificate/create", {"csr": world.device.next_key.csr})
+
+    assert (verdict, answer["code"]) == ("rejected", "rotation-over")
+    assert world.active_certificates() == [world.device.certificate, world.device.candidate]
 
 
 # --- who may ask ---------------------------------------------------------------------------------------------------

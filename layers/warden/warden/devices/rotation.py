@@ -274,6 +274,8 @@ def _make_usable(rotation: Rotation, asked_with: str, context: Context[_Ports]) 
     certificates = context.ports.certificates
     certificates.attach_thing(rotation.new, rotation.thing)
     wanted = retry_on_conflict(lambda: _want(rotation, asked_with, context))
+    if wanted is None:
+        return
     shown = certificates.policies_of(rotation.new)
     kept = [each for each in shown if each in (*wanted.before, context.settings.restricted_policy)]
     for policy in [each for each in shown if each not in kept]:  # of an earlier attempt
@@ -286,11 +288,24 @@ def _make_usable(rotation: Rotation, asked_with: str, context: Context[_Ports]) 
     certificates.activate(rotation.new)
 
 
-def _want(rotation: Rotation, asked_with: str, context: Context[_Ports]) -> Desired:
-    """Write down what the new certificate is to carry, by whether its thing is contained."""
+def _want(rotation: Rotation, asked_with: str, context: Context[_Ports]) -> Desired | None:
+    """Write down what the new certificate is to carry, by whether its thing is contained; None if it is in use already.
+
+    The record is read before all else. What contains or releases the thing from now on changes it, so that this commit
+    fails; what has done so by now was only possible after the device had confirmed.
+
+    Raises:
+        Refused: no-job, rotation-over.
+        Conflict: when the record was changed meanwhile.
+    """
     ledger, thing = context.ports.ledger, rotation.thing
-    contained = _is_contained(thing, context)
     known = desired_or_new(ledger, rotation.new, context)
+    current = require_open(read_rotation(ledger, thing), thing)
+    if current.new != rotation.new:
+        raise Refused("rotation-over", "another certificate was asked for meanwhile; use that one")
+    if current.state is RotationState.CONFIRMED:
+        return None
+    contained = _is_contained(thing, context)
     before = tuple(sorted(_rights_for(thing, asked_with, context, contained=contained)))
     wanted = known.changed(
         context, before=before, holders=(thing,) if contained else (), touched=known.touched or contained
