@@ -22,6 +22,7 @@ from tests.fakes import (
 from warden.cases.model import CaseState
 from warden.containment.snapshot import Containment, ContainmentState, read_containment
 from warden.core.errors import ActionFailed
+from warden.plan.actions import ROTATE_CERTIFICATE
 from warden.respond.looks import look_at_contained, put_off
 
 FIRST_LOOK = timedelta(minutes=8)
@@ -88,6 +89,34 @@ def test_what_a_contained_thing_is_given_is_restricted_again_and_said_once(
     assert entry.step.why == words
     assert len(world.notices.sent) == told + 1
     assert f"It was changed while it was contained: {words}." in world.notices.sent[-1].body
+
+
+def test_a_certificate_that_another_contained_thing_holds_is_held_by_this_one_too() -> None:
+    """It is restricted already; the release of the other one must not give its rights to this one."""
+    world = a_world(THING, "pump-4")
+    theirs = world.devices["pump-4"].certificate
+    world.report(a_finding())
+    world.report(a_finding("pump-4", id="violation-2"))
+    world.registry.attached.append((theirs, THING))
+    case = {each.thing: each.id for each in world.cases}
+
+    world.sweep(after=FIRST_LOOK)
+    world.order(KEEP, case["pump-4"])
+
+    assert world.certificates.stored[theirs].policies == [RESTRICTED_POLICY]
+    said = [each.step.why for each in world.context.cases.timeline(case[THING])]
+    assert f"certificate {theirs[:12]} was attached to it" in said
+
+
+def test_the_new_certificate_of_a_release_is_looked_at_in_silence(world: World) -> None:
+    world.order("release", world.case.id)
+    world.jobs.move(world.jobs.of(ROTATE_CERTIFICATE)[-1], "IN_PROGRESS")
+    assert world.device.create()[0] == "accepted"
+
+    world.sweep(after=FIRST_LOOK)
+
+    assert "restricted-again" not in world.steps()
+    assert world.is_restricted()
 
 
 def test_a_thing_that_nobody_changed_is_looked_at_in_silence(world: World) -> None:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import NamedTuple, Protocol
 
 from warden.cases.model import Case, Outcome, Progress
-from warden.containment.desired import desired_or_new, desired_put, read_desired, reconcile
+from warden.containment.desired import Desired, desired_or_new, desired_put, read_desired, reconcile
 from warden.containment.snapshot import (
     Containment,
     ContainmentState,
@@ -45,9 +45,13 @@ class _Ports(HasLedger, HasRegistry, HasCertificates, HasConnections, HasJobs, P
 
 @dataclass(frozen=True, kw_only=True)
 class _Device:
-    """A device's rights: `policies` of each certificate, `groups` except ours, and `carrying`, those with policies."""
+    """A device's rights: `policies` of each certificate, `groups` except ours, and `carrying`, those with policies.
+
+    `held` are the certificates on whose records it is.
+    """
 
     policies: Mapping[str, Sequence[str]]
+    held: Sequence[str]
     groups: Sequence[str]
     carrying: Sequence[str]
     is_in_ours: bool
@@ -112,7 +116,7 @@ def restrict_again(containment: Containment, context: Context[_Ports]) -> Change
     ours = context.settings.restricted_policy
     _contain(containment, device, context)
     return Change(
-        certificates=[each for each in device.policies if each not in containment.policies],
+        certificates=_not_held(device, containment),
         policies=sorted({name for names in device.policies.values() for name in names if name != ours}),
         groups=device.carrying,
     )
@@ -179,16 +183,20 @@ def _device(
     its = _without_left(thing, certificates, context)
     return _Device(
         policies={each: context.ports.certificates.policies_of(each) for each in its},
+        held=[each for each, desired in its.items() if desired is not None and thing in desired.holders],
         groups=_others(groups, context),
         carrying=carrying,
         is_in_ours=context.settings.restricted_group in groups,
     )
 
 
-def _without_left(thing: str, certificates: Iterable[str], context: Context[HasLedger]) -> list[str]:
-    """Leave out certificates that a rotation has just taken off the thing: a list may show them for a while."""
+def _without_left(thing: str, certificates: Iterable[str], context: Context[HasLedger]) -> Mapping[str, Desired | None]:
+    """Read the records of certificates, without those that a rotation has just taken off the thing.
+
+    A list may show these for a while.
+    """
     known = {each: read_desired(context.ports.ledger, each) for each in certificates}
-    return [each for each, desired in known.items() if desired is None or not desired.has_left(thing, context)]
+    return {each: desired for each, desired in known.items() if desired is None or not desired.has_left(thing, context)}
 
 
 def _others(groups: Sequence[str], context: Context[_Ports]) -> list[str]:
@@ -299,9 +307,18 @@ def _is_effective(thing: str, certificates: Iterable[str], context: Context[_Por
 
 
 def _has_rights(device: _Device, containment: Containment, context: Context[_Ports]) -> bool:
-    """Check whether anything is left to detach or to attach."""
+    """Check whether anything is left to detach, to attach or to write down."""
     only_ours = all(list(policies) == [context.settings.restricted_policy] for policies in device.policies.values())
-    return not only_ours or bool(device.carrying) or (containment.in_restricted_group and not device.is_in_ours)
+    is_held = only_ours and not _not_held(device, containment)
+    return not is_held or bool(device.carrying) or (containment.in_restricted_group and not device.is_in_ours)
+
+
+def _not_held(device: _Device, containment: Containment) -> list[str]:
+    """Return the certificates that nothing on record says are held for this device.
+
+    One that is restricted for another device alone would be given back with that one's release.
+    """
+    return [each for each in device.policies if each not in containment.policies and each not in device.held]
 
 
 def _check(containment: Containment, context: Context[_Ports]) -> None:
