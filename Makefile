@@ -105,7 +105,7 @@ nightly: set-up  ## What takes too long for every run: every fault, pairs of the
 	@date -u
 
 .PHONY: check-model
-check-model: set-up  ## Have TLC walk the TLA+ model of the rotation's hand-over (needs Java)
+check-model: set-up  ## Have TLC walk the TLA+ models of the hand-over and of containment (needs Java; five minutes)
 	tools/check-model
 
 # Nightly, on one core that nothing else wants: 3,000 mutants take half an hour. docs/mutation.md explains the score.
