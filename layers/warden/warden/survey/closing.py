@@ -111,7 +111,7 @@ def mending_trail(each: TrailFacts) -> Iterator[str]:
 
 
 def replacing_bucket(facts: Facts, trail: Trail) -> tuple[str, ...]:
-    """Give a trail a bucket again: the stack's by its template, else another one. The old name may be anybody's now."""
+    """Return what gets a trail a bucket again. Anybody may have taken the old name since."""
     if owner_of(facts, "AWS::S3::Bucket", [trail.bucket]) is Owner.OURS:
         return (UNDO,)
     home = f"--region {trail.arn.split(':')[3]}"

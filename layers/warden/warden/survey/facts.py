@@ -47,7 +47,7 @@ class TrailFacts:
     status: Read[TrailStatus]
     records_management: Read[bool]
     bucket: Read[Bucket | None]
-    """None if there is no bucket of the name."""
+    """None if no bucket has the name."""
 
 
 @dataclass(frozen=True, kw_only=True)
