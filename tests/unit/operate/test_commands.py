@@ -19,7 +19,7 @@ from tests.fakes import (
     its_end,
 )
 from warden.cases.allowed import Decision
-from warden.cases.model import CaseState, StepKind
+from warden.cases.model import CaseState, Progress, StepKind
 from warden.cases.wording import words_of
 from warden.core.errors import Refused
 from warden.core.findings import Severity, Subject, SubjectType
@@ -304,6 +304,24 @@ def test_logs_that_are_being_collected_are_not_asked_for_twice(world: World) -> 
     assert world.jobs.of("collect-logs") == under_way
     assert world.refusals == []
     assert world.steps().count("collect-logs") == 2
+
+
+@pytest.mark.parametrize("kind", ["aws:all-bytes-out", "aws:num-messages-sent"])
+def test_logs_of_a_case_that_is_only_observed_are_collected_and_nothing_else_is_done(kind: str) -> None:
+    """The plan may have wanted them as well; it would have quarantined the device in both."""
+    world = a_world(mode=Mode.OBSERVE)
+    world.report(a_finding(kind=kind))
+    assert world.case.outcomes["quarantine"].progress is Progress.PLANNED
+
+    world.order("collect-logs", world.case.id)
+    assert len(world.jobs.of("collect-logs")) == 1
+    world.device.work()
+    world.drain()
+
+    assert world.case.state is CaseState.OPEN
+    assert world.case.outcomes["collect-logs"].progress is Progress.DONE
+    assert world.case.outcomes["quarantine"].progress is Progress.PLANNED
+    assert not world.is_restricted()
 
 
 # --- notices -------------------------------------------------------------------------------------------------------

@@ -102,7 +102,8 @@ def _dismiss(case: Case, outbox: Outbox, order: Order, context: Context) -> Case
 
 
 def _collect(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
-    if case.progress(COLLECT_LOGS) in (Progress.PLANNED, Progress.STARTED):
+    is_coming = case.progress(COLLECT_LOGS) is Progress.PLANNED and case.state is not CaseState.OPEN
+    if is_coming or case.progress(COLLECT_LOGS) is Progress.STARTED:
         # Already so: an operator who lost the answer and repeated the command does not want a second job.
         return context.cases.save(case, context.now(), _step_of(order), also=(outbox_put(outbox),))
     again = case.with_outcome(COLLECT_LOGS, planned(case, COLLECT_LOGS))

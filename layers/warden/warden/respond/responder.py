@@ -222,7 +222,8 @@ def planned(case: Case, action: str) -> Outcome:
 
 
 def _act(case: Case, context: Context, view: DeviceView | None) -> Case:
-    for action in list(case.outcomes):
+    """Run what is planned. Of a case that was only observed, that is the logs that an operator asked for."""
+    for action in [each for each in case.outcomes if case.admitted or each == COLLECT_LOGS]:
         if case.outcomes[action].progress is Progress.PLANNED:
             outcome = perform(action, case, context, view)
             case = record_outcome(case.id, action, outcome, context)
