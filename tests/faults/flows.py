@@ -24,7 +24,8 @@ from tests.fakes import NOON, a_key
 from tests.faults.environment import RESTRICTED, Deployment
 from tests.faults.world import THING, World, enrol, sample
 from tests.sample_events import InFaults, in_faults
-from warden.plan.actions import COLLECT_LOGS, QUARANTINE, RENEW_CERTIFICATE, ROTATE_CERTIFICATE, TOUCHING
+from warden.core.actions import QUARANTINE
+from warden.plan.actions import COLLECT_LOGS, RENEW_CERTIFICATE, ROTATE_CERTIFICATE, TOUCHING
 from warden.respond.actions import action_named
 
 type Step = Callable[[World], object]

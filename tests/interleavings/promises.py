@@ -10,9 +10,9 @@ from tests.fakes import RESTRICTED_GROUP, RESTRICTED_POLICY, World
 from tests.interleavings.play import Play
 from warden.cases.model import Case, CaseState, Progress, StepKind
 from warden.containment.snapshot import Containment, ContainmentState, read_containment
+from warden.core.actions import QUARANTINE
 from warden.core.clock import from_text
 from warden.devices.rotation_records import read_rotation, retirement_key
-from warden.plan.actions import QUARANTINE
 
 _QUEUED_FOR = timedelta(hours=1)
 """How long something may be due: its message fails five times, twelve minutes apart, and is then parked."""

@@ -10,10 +10,11 @@ from tests.fakes import PLAN, THING, World, a_finding, a_world, an_old_certifica
 from tests.interleavings.play import find
 from tests.interleavings.promises import Rights, rights_of
 from warden.cases.model import CaseState
+from warden.core.actions import QUARANTINE
 from warden.core.findings import Finding
 from warden.core.mode import Mode
 from warden.devices.job_events import track
-from warden.plan.actions import QUARANTINE, ROTATE_CERTIFICATE
+from warden.plan.actions import ROTATE_CERTIFICATE
 from warden.queues.messages import send_decision
 from warden.respond.due import sweep
 

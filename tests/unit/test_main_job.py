@@ -17,7 +17,8 @@ from tests.fakes import (
 )
 from warden.cases.model import CaseState, Progress
 from warden.containment.snapshot import ContainmentState, read_containment
-from warden.plan.actions import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
+from warden.core.actions import QUARANTINE
+from warden.plan.actions import COLLECT_LOGS, ROTATE_CERTIFICATE
 
 
 @pytest.fixture(name="world")

@@ -10,10 +10,11 @@ import pytest
 from tests.fakes import THING, World, a_finding, a_world
 from warden.cases.allowed import ALLOWED, Decision, allowed, refusal_of
 from warden.cases.model import Case, CaseState, Outcome, Progress
+from warden.core.actions import QUARANTINE
 from warden.core.errors import Refused
 from warden.core.mode import Mode
 from warden.notify.case_notices import body_of
-from warden.plan.actions import COLLECT_LOGS, QUARANTINE
+from warden.plan.actions import COLLECT_LOGS
 from warden.respond.decisions import check_decision
 
 _GIVEN = {Decision.RELEASE_KEEPING_CERTIFICATE: "release {case} --keep-certificate"}

@@ -23,10 +23,11 @@ from tests.fakes import (
 from warden.cases.allowed import Decision
 from warden.cases.model import CaseState, Progress, StepKind
 from warden.containment.snapshot import ContainmentState
+from warden.core.actions import QUARANTINE
 from warden.core.errors import NotYet
 from warden.core.ledger import Put
 from warden.operate.commands import operate
-from warden.plan.actions import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
+from warden.plan.actions import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.respond.decisions import Order, carry_out
 
 TEN = [f"policy-{number}" for number in range(10)]

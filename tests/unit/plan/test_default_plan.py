@@ -11,11 +11,12 @@ from tests.conftest import ROOT
 from tests.fakes import a_finding
 from tests.sample_events import SAMPLE_EVENTS
 from tests.unit.ingest.detectors.samples import findings_of
+from warden.core.actions import QUARANTINE
 from warden.core.findings import LOGS_WANTED, Finding, Severity, Source
 from warden.core.mode import Mode
 from warden.ingest.detectors.audit import CHECKS
 from warden.ingest.detectors.detect import CLOUD_SIDE_METRICS
-from warden.plan.actions import DEACTIVATE_CERTIFICATE, NOTIFY, QUARANTINE, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
+from warden.plan.actions import DEACTIVATE_CERTIFICATE, NOTIFY, RENEW_CERTIFICATE, ROTATE_CERTIFICATE
 from warden.plan.model import Device, Plan
 from warden.plan.parser import read_plan
 from warden_cli.plan_table import BEGIN, Kind, kinds, rows, table, with_table

@@ -6,10 +6,11 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.fakes import PLAN, a_finding
+from warden.core.actions import QUARANTINE
 from warden.core.errors import PlanError
 from warden.core.findings import Severity, Source
 from warden.core.mode import Mode
-from warden.plan.actions import ACTIONS, NOTIFY, QUARANTINE
+from warden.plan.actions import ACTIONS, NOTIFY
 from warden.plan.model import Device
 from warden.plan.parser import read_plan
 

@@ -19,12 +19,13 @@ from tests.fakes import (
     its_end,
 )
 from warden.cases.model import CaseState, Progress
+from warden.core.actions import QUARANTINE
 from warden.core.errors import Refused
 from warden.core.findings import Ending, Finding, Severity, Source, Subject, SubjectType
 from warden.core.mode import Mode
 from warden.ingest.envelopes import bare_records, unwrap
 from warden.ingest.intake import ingest
-from warden.plan.actions import COLLECT_LOGS, DEACTIVATE_CERTIFICATE, QUARANTINE
+from warden.plan.actions import COLLECT_LOGS, DEACTIVATE_CERTIFICATE
 from warden.queues.messages import SCHEMA, send_finding
 from warden.respond.dispatch import dispatch
 

@@ -27,6 +27,7 @@ from warden.cases.model import CaseState, Progress
 from warden.containment.desired import leave, reconcile
 from warden.containment.release import drift_of, release
 from warden.containment.snapshot import ContainmentState, containment_key, read_containment, save_containment
+from warden.core.actions import QUARANTINE
 from warden.core.errors import ActionFailed, Conflict, NotSent, NotYet, Refused
 from warden.core.findings import Subject, SubjectType
 from warden.core.ledger import Key, Put
@@ -35,7 +36,7 @@ from warden.core.ports import Certificate, Thing
 from warden.devices.rotation import begin_rotation, end_rotation
 from warden.devices.rotation_records import RotationState, read_rotation, rotation_key, save_rotation
 from warden.notify.digests import send_digest
-from warden.plan.actions import COLLECT_LOGS, QUARANTINE, ROTATE_CERTIFICATE
+from warden.plan.actions import COLLECT_LOGS, ROTATE_CERTIFICATE
 from warden.respond.decisions import Order, carry_out
 from warden.respond.followups import due, job_ended
 

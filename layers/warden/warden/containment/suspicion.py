@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from warden.cases.model import CaseState, case_from, case_key
 from warden.context import Context
+from warden.core.actions import QUARANTINE
 from warden.core.ledger import Index
 from warden.core.ports import HasLedger
-from warden.plan.actions import QUARANTINE
 
 
 def why_suspected(thing: str, context: Context[HasLedger], *, but: str = "") -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-QUARANTINE = "quarantine"
+from warden.core.actions import QUARANTINE
+
 DISCONNECT = "disconnect"
 COLLECT_LOGS = "collect-logs"
 ROTATE_CERTIFICATE = "rotate-certificate"

@@ -17,6 +17,7 @@ from typing import Any
 from cronsim import CronSim, CronSimError
 
 from warden.core import quotas
+from warden.core.actions import QUARANTINE
 from warden.core.errors import PlanError, PlanFault
 from warden.core.findings import Severity, Source
 from warden.core.mode import Mode
@@ -24,7 +25,6 @@ from warden.plan.actions import (
     ACTIONS,
     DEACTIVATE_CERTIFICATE,
     NOTIFY,
-    QUARANTINE,
     RENEW_CERTIFICATE,
     ROTATE_CERTIFICATE,
 )

@@ -15,10 +15,10 @@ from warden.containment.desired import reconcile
 from warden.containment.snapshot import Containment, ContainmentState, read_containment, save_containment
 from warden.containment.wording import WORDS
 from warden.context import Context
+from warden.core.actions import QUARANTINE
 from warden.core.errors import ActionFailed
 from warden.core.ledger import retry_on_conflict
 from warden.notify.notifier import notify
-from warden.plan.actions import QUARANTINE
 from warden.respond.actions.quarantine import Change, restrict_again
 
 

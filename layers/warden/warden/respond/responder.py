@@ -10,6 +10,7 @@ from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Resol
 from warden.cases.outbox import Outbox, outbox_put
 from warden.containment.snapshot import read_containment
 from warden.context import Context
+from warden.core.actions import QUARANTINE
 from warden.core.errors import ActionFailed, Refused
 from warden.core.findings import Finding, SubjectType
 from warden.core.ledger import retry_on_conflict
@@ -21,7 +22,6 @@ from warden.notify.notifier import notify
 from warden.plan.actions import (
     COLLECT_LOGS,
     DEACTIVATE_CERTIFICATE,
-    QUARANTINE,
     RENEW_CERTIFICATE,
     ROTATE_CERTIFICATE,
     TOUCHING,

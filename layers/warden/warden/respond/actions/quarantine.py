@@ -25,6 +25,7 @@ from warden.containment.snapshot import (
 )
 from warden.containment.wording import WORDS
 from warden.context import Context
+from warden.core.actions import QUARANTINE
 from warden.core.clock import from_text, to_text
 from warden.core.errors import ActionFailed, Conflict, NotYet
 from warden.core.ledger import Key, Put, retry_on_conflict, version_of
@@ -32,7 +33,6 @@ from warden.core.ports import Disconnection, HasCertificates, HasConnections, Ha
 from warden.devices.device_view import DeviceView
 from warden.devices.rotation import taking_back
 from warden.devices.rotation_records import read_rotation
-from warden.plan.actions import QUARANTINE
 from warden.respond.actions.action import Action
 
 _GROUPS_REMEMBERED = timedelta(hours=1)
