@@ -48,6 +48,7 @@ SHARED = (
     _pair("end of a renewal x quarantine of the other", scenes.renewal_end_and_quarantine, *_BOTH),
     _pair("end of a renewal x that of the other", scenes.renewal_end_and_renewal_end, *_BOTH),
     _pair("release with a new certificate x quarantine of the other", scenes.full_release_and_quarantine, *_BOTH),
+    _pair("release of what is half way x quarantine of the other", scenes.half_way_release_and_quarantine, *_BOTH),
     _pair("another finding x release of the other", scenes.found_again_and_release, *_BOTH),
     _pair(
         "create of a release x quarantine of the other", scenes.releasing_create_and_quarantine, create(V1), respond(V2)
@@ -80,6 +81,7 @@ SAME = (
     _pair("release x operator releases", scenes.release_keeping, _ONE, _operator(scenes.KEEPING)),
     _pair("end of a release x create again", scenes.release_ends, _ONE, create(THING)),
     _pair("release timed out x confirm", scenes.release_fails, _ONE, confirm(THING)),
+    _pair("another try of what is half way x operator releases", scenes.half_way, _ONE, _operator(scenes.KEEPING)),
     _pair("approve x operator rejects", scenes.to_approve, _ONE, _operator("dismiss")),
 )
 """One thing, through different functions; two messages of its group on the case queue never run at once."""

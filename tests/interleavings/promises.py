@@ -149,13 +149,15 @@ def _words(world: World) -> Iterator[str]:
 
 
 def _quarantined(case: Case, world: World) -> Iterator[str]:
-    """A quarantine that the plan wants is made, and ends with a release alone."""
+    """A quarantine that the plan wants is made, or one that failed is given up, and it ends with a release alone."""
     outcome = case.outcomes.get(QUARANTINE)
     if outcome is None or not case.admitted:
         return
-    if outcome.progress is not Progress.DONE:
-        yield f"the quarantine of case {_name(case)} is {outcome.progress}: {outcome.detail}"
     kinds = [entry.step.kind for entry in world.context.cases.timeline(case.id)]
+    if outcome.progress is not Progress.DONE and not (
+        outcome.progress is Progress.FAILED and StepKind.RELEASED in kinds
+    ):
+        yield f"the quarantine of case {_name(case)} is {outcome.progress}: {outcome.detail}"
     if case.state is CaseState.CLOSED and StepKind.RELEASED not in kinds:
         yield f"case {_name(case)} was closed without a release"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from tests.fakes import PLAN, THING, World, a_finding, a_world, an_old_certificate
+from tests.fakes import PLAN, RESTRICTED_POLICY, THING, World, a_finding, a_world, an_old_certificate
 from tests.interleavings.play import find
 from tests.interleavings.promises import Rights, rights_of
 from warden.cases.model import CaseState
@@ -181,6 +181,16 @@ def _re_keyed(scene: Scene, *things: str) -> Scene:
     return _reported(_ended(_confirmed(_issued(scene, *things), *things), *things))
 
 
+def _half_way(scene: Scene, thing: str) -> Scene:
+    """Have a thing's quarantine fail half way, as our policy is gone, which is there again now."""
+    gone = scene.world.certificates.gone_policies
+    gone.add(RESTRICTED_POLICY)
+    scene.world.report(_violation(thing))
+    gone.clear()
+    assert scene.world.case.state is CaseState.OPEN
+    return scene
+
+
 def _contained(scene: Scene, *things: str) -> Scene:
     _contain(scene, *things)
     return scene
@@ -257,6 +267,12 @@ def found_again_and_release() -> Scene:
 def full_release_and_quarantine() -> Scene:
     """V1 is to be released with a new certificate, V2 to be contained."""
     return _found(_decided(_contained(_sharing(), V1), V1, decision="release"), V2)
+
+
+def half_way_release_and_quarantine() -> Scene:
+    """V1's quarantine failed half way, and it is to be released; V2 is to be contained."""
+    scene = _half_way(_sharing(), V1)
+    return _found(_decided(scene, V1, case=scene.world.case.id), V2)
 
 
 # --- one thing -------------------------------------------------------------------------------------------------------
@@ -379,6 +395,11 @@ def released_issued_and_found_again() -> Scene:
 def second_disconnect() -> Scene:
     """The device is contained, and its second disconnect is due."""
     return _swept(_contained(_one(), THING), timedelta(minutes=10))
+
+
+def half_way() -> Scene:
+    """The device's quarantine failed half way, and is due to be tried again."""
+    return _swept(_half_way(_one(), THING), timedelta(minutes=10))
 
 
 def to_approve() -> Scene:

@@ -19,7 +19,8 @@ from warden.respond.decisions import check_decision
 
 _GIVEN = {Decision.RELEASE_KEEPING_CERTIFICATE: "release {case} --keep-certificate"}
 _PLANNED = {QUARANTINE: Outcome(Progress.PLANNED)}
-_CASES = [*product(CaseState, (THING, ""), ({}, _PLANNED), (Mode.OBSERVE, Mode.ENFORCE))]
+_FAILED = {QUARANTINE: Outcome(Progress.FAILED)}
+_CASES = [*product(CaseState, (THING, ""), ({}, _PLANNED, _FAILED), (Mode.OBSERVE, Mode.ENFORCE))]
 
 
 def a_case(world: World, state: CaseState, thing: str, outcomes: dict[str, Outcome], mode: Mode) -> Case:
@@ -73,6 +74,8 @@ def _is_accepted(decision: Decision, case: Case, world: World) -> bool:
     [
         (Decision.RELEASE, {"state": CaseState.OPEN}, Mode.ENFORCE, "wrong-state"),
         (Decision.APPROVE, {"state": CaseState.HELD, "outcomes": _PLANNED}, Mode.OBSERVE, "observe-only"),
+        (Decision.DISMISS, {"state": CaseState.OPEN, "outcomes": _FAILED}, Mode.ENFORCE, "half-way"),
+        (Decision.APPROVE, {"state": CaseState.OPEN, "outcomes": _FAILED}, Mode.ENFORCE, "half-way"),
         (Decision.APPROVE, {"state": CaseState.HELD, "outcomes": {}}, Mode.ENFORCE, "nothing-planned"),
         (Decision.COLLECT_LOGS, {"state": CaseState.OPEN, "thing": ""}, Mode.ENFORCE, "no-device"),
     ],

@@ -31,15 +31,27 @@ ALLOWED: Mapping[CaseState, Sequence[Decision]] = {
     CaseState.CLOSED: (),
 }
 
+ALLOWED_HALF_WAY: Mapping[CaseState, Sequence[Decision]] = {
+    CaseState.OPEN: (Decision.RELEASE, Decision.RELEASE_KEEPING_CERTIFICATE, Decision.COLLECT_LOGS),
+    CaseState.RESPONDING: (Decision.RELEASE, Decision.RELEASE_KEEPING_CERTIFICATE),
+}
+"""What these states allow instead while a quarantine is half way: the device is to be given back before all else."""
+
 
 def allowed(case: Case, mode: Mode) -> list[Decision]:
     """List the decisions that can be made about a case on a stack of this mode."""
-    return [decision for decision in ALLOWED[case.state] if refusal_of(decision, case, mode) is None]
+    return [decision for decision in _by_state(case) if refusal_of(decision, case, mode) is None]
+
+
+def _by_state(case: Case) -> Sequence[Decision]:
+    return ALLOWED_HALF_WAY.get(case.state, ALLOWED[case.state]) if case.is_half_way else ALLOWED[case.state]
 
 
 def refusal_of(decision: Decision, case: Case, mode: Mode) -> Refused | None:
     """Return why a decision cannot be made about a case; None when it can, judging by the case alone."""
-    if decision not in ALLOWED[case.state]:
+    if case.is_half_way and decision in ALLOWED[case.state] and decision not in _by_state(case):
+        return Refused("half-way", f"the device of case {case.id} may be restricted in part; `release` gives it back")
+    if decision not in _by_state(case):
         states = " or ".join(state for state, decisions in ALLOWED.items() if decision in decisions)
         return Refused("wrong-state", f"case {case.id} is {case.state}; `{decision}` is for cases that are {states}")
     if decision is Decision.APPROVE:

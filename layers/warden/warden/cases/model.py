@@ -11,6 +11,7 @@ from typing import Any
 
 from warden.cases.outbox import OUTBOX, Outbox, outbox_key, outbox_put
 from warden.cases.problems import Problem, problem_put, read_problem
+from warden.core.actions import QUARANTINE
 from warden.core.clock import from_text, to_text
 from warden.core.errors import Refused
 from warden.core.escaping import shown
@@ -188,6 +189,12 @@ class Case:
     def finding_is_open(self) -> bool:
         """Whether the detector still reports the problem."""
         return any(self.findings.values())
+
+    @property
+    def is_half_way(self) -> bool:
+        """Whether its quarantine was begun, or may have been, and is not done: its device may be restricted in part."""
+        progress = self.progress(QUARANTINE)
+        return progress is Progress.FAILED or (self.admitted and progress is Progress.PLANNED)
 
     def without_outcome(self, action: str) -> Case:
         """Return it as if an action had not been planned."""

@@ -36,8 +36,8 @@ def drift_of(thing: str, context: Context[_Ports]) -> list[str]:
     containment = active_containment(context.ports.ledger, thing)
     if containment is None:
         return [f"{thing} is not contained"]
-    if containment.state is ContainmentState.RELEASING:
-        return []  # the differences are ours: this release was begun and not finished
+    if containment.state in (ContainmentState.RELEASING, ContainmentState.CONTAINING):
+        return []  # the differences are ours: what was begun is not finished
     return [*_certificate_drift(containment, context), *_group_drift(containment, context)]
 
 

@@ -32,7 +32,9 @@ def plain(text: str, length: int = 200) -> str:
 
 def subject_of(case: Case) -> str:
     """Write the subject line, always in one form. A long name is shortened, so that the severity stays visible."""
-    begin, end = f"Fleet Warden: {_HEADLINES[case.state]}: ", f" ({case.severity})"
+    is_partial = case.is_half_way and case.state is CaseState.OPEN
+    headline = "NOT FULLY CONTAINED" if is_partial else _HEADLINES[case.state]
+    begin, end = f"Fleet Warden: {headline}: ", f" ({case.severity})"
     return begin + plain(case.thing or case.subject.name, quotas.SUBJECT_CHARACTERS - len(begin) - len(end)) + end
 
 

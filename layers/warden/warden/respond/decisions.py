@@ -11,6 +11,7 @@ from warden.cases.model import WARDEN, Case, CaseState, Progress, Resolution, St
 from warden.cases.outbox import Outbox, outbox_put
 from warden.containment.release import release, require_unchanged
 from warden.context import Context
+from warden.core.actions import QUARANTINE
 from warden.core.errors import ActionFailed, Refused
 from warden.core.ledger import retry_on_conflict
 from warden.devices.device_view import read_device
@@ -112,7 +113,7 @@ def _collect(case: Case, outbox: Outbox, order: Order, context: Context) -> Case
 
 
 def _release(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
-    if not order.accept_changes:
+    if not order.accept_changes and not case.is_half_way:
         require_unchanged(case.thing, context)
     recovering = replace(
         case,
@@ -139,9 +140,16 @@ def _cancel(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
     writes = taking_back(rotation, ()) if is_its_own else ()
     if not writes:
         raise Refused("too-late", f"the release of {case.thing} waits for no device any more; it goes on to its end")
-    stays = replace(case, state=CaseState.CONTAINED).without_outcome(ROTATE_CERTIFICATE)
+    stays = replace(case, state=_unreleased(case)).without_outcome(ROTATE_CERTIFICATE)
     told = replace(outbox, announced_states=())
     return context.cases.save(stays, context.now(), _step_of(order), also=(outbox_put(told), *writes))
+
+
+def _unreleased(case: Case) -> CaseState:
+    """Return the state of a case whose release is not made: its quarantine is done, failed half way, or yet to do."""
+    if case.progress(QUARANTINE) is Progress.DONE:
+        return CaseState.CONTAINED
+    return CaseState.OPEN if case.progress(QUARANTINE) is Progress.FAILED else CaseState.RESPONDING
 
 
 def _end_taken_back(thing: str, context: Context) -> None:
@@ -188,7 +196,7 @@ def _stay_contained(case_id: str, why: str, context: Context) -> Case:
         case = context.cases.read(case_id)
         if case.state is not CaseState.RECOVERING:
             return case
-        stays, step = replace(case, state=CaseState.CONTAINED), Step(StepKind.RELEASE_NOT_MADE, WARDEN, why)
+        stays, step = replace(case, state=_unreleased(case)), Step(StepKind.RELEASE_NOT_MADE, WARDEN, why)
         unannounced = replace(context.cases.outbox(case), announced_states=())
         return context.cases.save(stays, context.now(), step, also=(outbox_put(unannounced),))
 

@@ -22,7 +22,7 @@ from warden.plan.actions import ROTATE_CERTIFICATE
 from warden.respond.actions import judge_of
 from warden.respond.decisions import recover, resume
 from warden.respond.looks import look_at_contained, look_at_released, put_off
-from warden.respond.responder import record_outcome, settle_after_job
+from warden.respond.responder import contain_again, record_outcome, settle_after_job
 
 
 class Retired(StrEnum):
@@ -108,11 +108,13 @@ def _job_due(_key: Key, record: Record, context: Context) -> None:
     _end(job, execution.status if execution and execution.is_over else NoStatus.SILENT, context)
 
 
-def _containment_due(_key: Key, record: Record, context: Context) -> None:
+def _containment_due(key: Key, record: Record, context: Context) -> None:
     """Look at a containment again; continue one that was begun, or whose release was, and that nothing continues."""
     containment = containment_from(record)
+    for case_id in containment.cases:
+        contain_again(case_id, context)
     if containment.state is ContainmentState.CONTAINED:
-        look_at_contained(containment, context)
+        look_at_contained(containment_from(context.ports.ledger.read(key) or record), context)
     elif containment.state is ContainmentState.RELEASED:
         look_at_released(containment, context)
     else:

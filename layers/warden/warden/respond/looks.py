@@ -43,7 +43,11 @@ def _restrict_again(containment: Containment, context: Context) -> Step | None:
 
 
 def look_at_released(containment: Containment, context: Context) -> None:
-    """Have each certificate of a released thing carry what it is to carry, once more."""
+    """Have a released thing be out of our group, and each of its certificates carry what it is to carry, once more.
+
+    A call of ours may have come late.
+    """
+    context.ports.registry.leave_group(containment.thing, context.settings.restricted_group)
     for certificate in containment.policies:
         reconcile(certificate, context)
     retry_on_conflict(partial(put_off, containment.thing, context))

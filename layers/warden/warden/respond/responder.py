@@ -97,7 +97,7 @@ def _close_if_untouched(case_id: str, finding: Finding, context: Context) -> Cas
     case = context.cases.read(case_id)
     if not case.is_open or case.finding_is_open:
         return case
-    if case.state in (CaseState.CONTAINED, CaseState.RECOVERING, CaseState.RESPONDING):
+    if case.is_half_way or case.state in (CaseState.CONTAINED, CaseState.RECOVERING, CaseState.RESPONDING):
         return case
     resolution = Resolution(finding.ending or "")
     return context.cases.close(case, resolution, context.now(), Step(StepKind.CLOSED, WARDEN, resolution))
@@ -230,6 +230,15 @@ def _act(case: Case, context: Context, view: DeviceView | None) -> Case:
     return retry_on_conflict(lambda: _settle(case.id, context))
 
 
+def contain_again(case_id: str, context: Context) -> Case:
+    """Try a quarantine again that failed half way, unless an operator has decided about it. Say only what is new."""
+    case = context.cases.read(case_id)
+    if case.state not in (CaseState.OPEN, CaseState.RESPONDING) or case.progress(QUARANTINE) is not Progress.FAILED:
+        return case
+    record_outcome(case_id, QUARANTINE, perform(QUARANTINE, case, context), context)
+    return notify(retry_on_conflict(lambda: _settle(case_id, context)), context)
+
+
 def perform(action: str, case: Case, context: Context, view: DeviceView | None = None) -> Outcome:
     """Run one action. If it cannot be done on this device, that is its outcome and the next action runs."""
     try:
@@ -253,18 +262,22 @@ def record_outcome(case_id: str, action: str, outcome: Outcome, context: Context
 def _settle(case_id: str, context: Context) -> Case:
     """Set a case's state once everything planned has at least begun."""
     case = context.cases.read(case_id)
-    if case.state is not CaseState.RESPONDING:
+    if case.state not in (CaseState.RESPONDING, CaseState.OPEN):
         return case
     if case.progress(QUARANTINE) is Progress.DONE:
         step = Step(StepKind.CONTAINED, WARDEN, "stays restricted until an operator releases it")
         return context.cases.save(replace(case, state=CaseState.CONTAINED), context.now(), step)
-    if any(outcome.progress is Progress.STARTED for outcome in case.outcomes.values()):
-        return case
-    return _conclude(case, context)
+    is_under_way = any(outcome.progress is Progress.STARTED for outcome in case.outcomes.values())
+    return case if is_under_way or case.state is CaseState.OPEN else _conclude(case, context)
 
 
 def _conclude(case: Case, context: Context) -> Case:
-    """Close a case whose actions have all ended if its problem is solved; otherwise leave it open for people."""
+    """Close a case whose actions have all ended if its problem is solved; otherwise leave it open for people.
+
+    One whose quarantine failed half way may hold its device: only a release closes it.
+    """
+    if case.is_half_way:
+        return context.cases.save(replace(case, state=CaseState.OPEN), context.now(), Step(StepKind.RESPONDED, WARDEN))
     if case.progress(ROTATE_CERTIFICATE) is Progress.DONE:
         return context.cases.close(
             case, Resolution.ROTATED, context.now(), Step(StepKind.CLOSED, WARDEN, "the certificate is a new one")

@@ -19,6 +19,7 @@ from warden.containment.snapshot import (
     Containment,
     ContainmentState,
     active_containment,
+    containment_key,
     first_look,
     read_containment,
     save_containment,
@@ -123,9 +124,14 @@ def restrict_again(containment: Containment, context: Context[_Ports]) -> Change
 
 
 def _hold(case: Case, context: Context[_Ports]) -> Containment:
-    """Record the containment before anything is changed, and in the same commit take back a rotation under way."""
+    """Record the containment before anything is changed, and in the same commit take back a rotation under way.
+
+    Raises:
+        NotYet: when the case's own release was begun or made: that is what counts.
+    """
     ledger = context.ports.ledger
     containment = read_containment(ledger, case.thing)
+    _require_unreleased(case, containment)
     if containment is None or not containment.is_active:
         containment = Containment(
             thing=case.thing,
@@ -144,6 +150,14 @@ def _hold(case: Case, context: Context[_Ports]) -> Containment:
         look_at=containment.look_at or first_look(context),
     )
     return save_containment(ledger, held, *taking_back(read_rotation(ledger, case.thing), held.cases))
+
+
+def _require_unreleased(case: Case, containment: Containment | None) -> None:
+    """Check that a case may hold its thing: one whose quarantine failed half way has held it, until it is released."""
+    is_held = containment is not None and case.id in containment.cases
+    is_released = case.progress(QUARANTINE) is Progress.FAILED and not is_held
+    if is_released or (is_held and containment is not None and containment.state is ContainmentState.RELEASING):
+        raise NotYet(f"the release of {case.thing} for case {case.id} was begun meanwhile")
 
 
 def _read_quickly(
@@ -270,7 +284,13 @@ def _remember(thing: str, device: _Device, context: Context[_Ports]) -> Containm
 
 
 def _move(containment: Containment, device: _Device, context: Context[_Ports]) -> Containment:
-    """Put the thing into our group and take it out of those with policies."""
+    """Put the thing into our group and take it out of those with policies.
+
+    Raises:
+        Conflict: when its release was begun or made meanwhile; its groups are not ours to change then.
+    """
+    if version_of(context.ports.ledger.read(containment_key(containment.thing))) != containment.version:
+        raise Conflict(f"the containment of {containment.thing} changed meanwhile")
     registry, ours, thing = context.ports.registry, context.settings.restricted_group, containment.thing
     if containment.in_restricted_group and not device.is_in_ours:
         try:
