@@ -160,6 +160,7 @@ FORMS: dict[str, dict[str, Form]] = {
         "acted_at": or_none(TIME),
         "ended": by_name(OUTSIDE, TIME),
     },
+    "passed": {"thing": ID},
     "outbox": {
         "case_id": ID,
         "thing": SUBJECT,

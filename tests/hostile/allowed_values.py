@@ -31,8 +31,9 @@ _KEY = (
 )
 _SORT = (
     rf"CASE|OUTBOX|PROBLEM|CONTAINMENT|ROTATION|RENEWAL|RETIREMENT|DESIRED|DIGEST|COUNTER|STOP|RUN|CURRENT|SETTLE|[0-9a-f]{{32}}"
-    rf"|THING#{THING}|KEY#[0-9a-f]{{64}}|STEP#[0-9]{{6}}#(?:n[0-9]{{6}}#)?[0-9]{{2}}|STEP#|BATCH#[0-9]{{6}}"
+    rf"|THING#{THING}|KEY#[0-9a-f]{{64}}|STEP#[0-9]{{6}}#(?:n[0-9]{{6}}#)?[0-9]{{2}}|STEP#|PASSED#{THING}|BATCH#[0-9]{{6}}"
 )
+_PREFIX = r"STEP#|PASSED#"
 _DUE = r"due|(?:waiting|batches|renewals):[a-zA-Z0-9-]+"
 _WRITE = r"dynamodb\.(?:PutItem|TransactWriteItems\.TransactItems\.Put)"
 
@@ -116,7 +117,7 @@ _PLACES: tuple[tuple[str, str | re.Pattern[str]], ...] = (
     ),
     (rf"{_WRITE}\.ExpressionAttributeValues\.:seen\.N", r"[0-9]+"),
     (r"dynamodb\.Query\.ExpressionAttributeValues\.:pk\.S", _KEY),
-    (r"dynamodb\.Query\.ExpressionAttributeValues\.:prefix\.S", r"STEP#"),
+    (r"dynamodb\.Query\.ExpressionAttributeValues\.:prefix\.S", _PREFIX),
     (r"dynamodb\.Query\.ExpressionAttributeValues\.:until\.S", TIME),
     (r"dynamodb\.Query\.ExpressionAttributeValues\.:hash\.S", rf"{STATE}|{THING}|{_DUE}"),
     (r"dynamodb\.Query\.IndexName", r"state|thing|due"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import batched
 
-from warden.core.ledger import EXPIRY, Key, Ledger, Put
+from warden.core.ledger import EXPIRY, Key, Ledger, Put, version_of
 from warden.core.records import RecordType
 
 
@@ -32,7 +33,11 @@ _PROBLEM = RecordType(name="problem", of=Problem, attributes={"expires_at": EXPI
 
 
 def _key(problem_id: str) -> Key:
-    return Key(f"PROBLEM#{problem_id}", "PROBLEM")
+    return Key(_partition(problem_id), "PROBLEM")
+
+
+def _partition(problem_id: str) -> str:
+    return f"PROBLEM#{problem_id}"
 
 
 def read_problem(ledger: Ledger, problem_id: str) -> Problem:
@@ -44,3 +49,33 @@ def read_problem(ledger: Ledger, problem_id: str) -> Problem:
 def problem_put(problem_id: str, problem: Problem) -> Put:
     """Return the write of a problem, for a commit."""
     return Put(_key(problem_id), _PROBLEM.record(problem), problem.version)
+
+
+_PASSED = "PASSED#"
+_PUTS_PER_COMMIT = 100
+_FRESH_FOR = timedelta(days=30)
+
+
+def note_passed(problem_id: str, things: Sequence[str], expires_at: datetime, ledger: Ledger) -> None:
+    """Record to which things a finding about a certificate is passed: its end is for them, even if others have it then.
+
+    What was recorded within the last month is left as it is: audits find the same every day.
+    """
+    known = {record["thing"]: record for _, record in ledger.partition(_partition(problem_id), prefix=_PASSED)}
+    stale = int((expires_at - _FRESH_FOR).timestamp())
+    puts = [
+        Put(
+            Key(_partition(problem_id), f"{_PASSED}{thing}"),
+            {"type": "passed", "thing": thing, EXPIRY: int(expires_at.timestamp())},
+            version_of(known.get(thing)),
+        )
+        for thing in things
+        if thing not in known or known[thing][EXPIRY] < stale
+    ]
+    for some in batched(puts, _PUTS_PER_COMMIT, strict=False):
+        ledger.commit(*some)
+
+
+def passed_to(problem_id: str, ledger: Ledger) -> list[str]:
+    """List the things to which findings of a certificate's problem were passed."""
+    return [record["thing"] for _, record in ledger.partition(_partition(problem_id), prefix=_PASSED)]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from warden.campaigns.enrolment import is_enrolled
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Resolution, Step, StepKind, action_step
 from warden.cases.outbox import Outbox, outbox_put
+from warden.cases.problems import note_passed, passed_to
 from warden.containment.snapshot import read_containment
 from warden.context import Context
 from warden.core.actions import QUARANTINE
@@ -41,7 +42,8 @@ def respond(finding: Finding, context: Context, *, verified: bool = False) -> Ca
     Raises:
         Refused: when the finding is out of date, or its detector does not know it.
     """
-    if finding.subject.type is SubjectType.CERTIFICATE and _pass_to_things(finding, context, verified=verified):
+    is_passed = finding.subject.type is SubjectType.CERTIFICATE and _pass_to_things(finding, context, verified=verified)
+    if is_passed and finding.is_open:
         return None
     if not finding.is_open:
         return _close_finding(finding, context)
@@ -61,9 +63,15 @@ def respond(finding: Finding, context: Context, *, verified: bool = False) -> Ca
 def _pass_to_things(finding: Finding, context: Context, *, verified: bool) -> bool:
     """Turn a finding about a certificate into one about each thing that uses it; return whether any does.
 
-    Devices are contained, re-keyed and released one at a time, each in its own queue group.
+    Devices are contained, re-keyed and released one at a time, each in its own queue group. The end is passed to every
+    thing that the finding was passed to: a thing that has another certificate by then has its case all the same.
     """
-    things = context.ports.registry.things_of(finding.subject.name)
+    ledger, things = context.ports.ledger, context.ports.registry.things_of(finding.subject.name)
+    if finding.is_open and things:
+        expires_at = context.now() + context.settings.case_retention
+        retry_on_conflict(lambda: note_passed(finding.problem, things, expires_at, ledger))
+    elif not finding.is_open:
+        things = sorted({*things, *passed_to(finding.problem, ledger)})
     for thing in things:
         send_finding(context.ports.queue, finding.about_thing(thing), verified=verified)
     return bool(things)
