@@ -161,6 +161,7 @@ FORMS: dict[str, dict[str, Form]] = {
         "ended": by_name(OUTSIDE, TIME),
     },
     "passed": {"thing": ID},
+    "unconfirmed": {"thing": SUBJECT, "finding": OUTSIDE, "asked": NUMBER},
     "outbox": {
         "case_id": ID,
         "thing": SUBJECT,

@@ -247,10 +247,77 @@ def test_a_thing_that_is_not_registered_is_recorded_and_nothing_is_touched(world
 def test_a_finding_that_its_detector_does_not_know_is_refused(world: World) -> None:
     world.detectors.unknown.add("violation-1")
 
-    world.report(a_finding())
+    world.report(a_finding(observed_at=NOON - timedelta(minutes=8)))
 
     assert world.refusals == ["not-confirmed"]
     assert world.cases == []
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+def test_a_finding_that_its_detector_does_not_list_yet_is_brought_again(world: World, asked: int) -> None:
+    world.detectors.unknown.add("violation-1")
+    world.report(a_finding())
+    for _ in range(asked - 1):
+        world.sweep(after=timedelta(minutes=3))
+    assert (world.refusals, world.cases) == ([], [])
+
+    world.detectors.unknown.clear()
+    world.sweep(after=timedelta(minutes=3))
+
+    assert world.is_restricted()
+    assert [record for record in world.ledger.of_type("unconfirmed") if "due" in record] == []
+    steps = world.steps()
+    world.sweep(after=timedelta(minutes=3))
+    assert world.steps() == steps
+
+
+def test_a_finding_that_its_detector_never_lists_is_refused_within_minutes(world: World) -> None:
+    world.detectors.unknown.add("violation-1")
+    world.report(a_finding())
+
+    for _ in range(3):
+        world.sweep(after=timedelta(minutes=3))
+
+    assert world.refusals == ["not-confirmed"]
+    assert world.cases == []
+    assert [record for record in world.ledger.of_type("unconfirmed") if "due" in record] == []
+
+
+def test_a_finding_is_brought_again_a_few_times_whatever_its_clock_says(world: World) -> None:
+    world.detectors.unknown.add("violation-1")
+    world.report(a_finding(observed_at=NOON + timedelta(days=1)))
+
+    for _ in range(6):
+        world.sweep(after=timedelta(minutes=3))
+
+    assert world.refusals == ["not-confirmed"]
+
+
+def test_a_finding_that_is_over_before_its_detector_listed_it_opens_no_case(world: World) -> None:
+    world.detectors.unknown.add("violation-1")
+    world.report(a_finding())
+    world.report(its_end(a_finding()))
+
+    world.detectors.unknown.clear()  # its list is behind
+    world.sweep(after=timedelta(minutes=3))
+
+    assert world.cases == []
+    assert world.refusals == ["already-over"]
+    assert [record for record in world.ledger.of_type("unconfirmed") if "due" in record] == []
+
+
+def test_a_finding_that_is_brought_again_and_fails_is_brought_once_more(world: World) -> None:
+    world.detectors.unknown.add("violation-1")
+    world.report(a_finding())
+    world.detectors.unknown.clear()
+    real, world.certificates.attach_policy = world.certificates.attach_policy, None  # type: ignore[method-assign,assignment]  # AWS IoT is down
+
+    with pytest.raises(TypeError):
+        world.sweep(after=timedelta(minutes=3))
+    world.certificates.attach_policy = real  # type: ignore[method-assign]
+    world.sweep(after=timedelta(minutes=5))
+
+    assert world.is_restricted()
 
 
 def test_a_detector_that_cannot_be_asked_is_believed_where_that_is_the_setting() -> None:

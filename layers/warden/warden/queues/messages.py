@@ -19,17 +19,18 @@ def send_finding(queue: CaseQueue, finding: Finding, *, verified: bool = False) 
 
     `verified` means that it was just read from its detector's own API and need not be verified again.
     """
-    _put(queue, _group_of(finding), "finding", finding=finding.to_message(), verified=verified)
+    _put(queue, group_of(finding), "finding", finding=finding.to_message(), verified=verified)
 
 
 def send_findings(queue: CaseQueue, findings: Sequence[Finding], *, verified: bool) -> None:
     """Queue findings in as few calls as the queue allows."""
     queue.put_all(
-        [_entry(_group_of(each), "finding", finding=each.to_message(), verified=verified) for each in findings]
+        [_entry(group_of(each), "finding", finding=each.to_message(), verified=verified) for each in findings]
     )
 
 
-def _group_of(finding: Finding) -> str:
+def group_of(finding: Finding) -> str:
+    """Return the group whose messages a finding comes after."""
     return finding.subject.name if finding.subject.type is SubjectType.THING else str(finding.subject)
 
 

@@ -13,6 +13,8 @@ from warden.cases.model import Case, CaseState, Progress
 from warden.containment.snapshot import ContainmentState, containment_from
 from warden.context import Context
 from warden.core.clock import from_text
+from warden.core.errors import Refused
+from warden.core.findings import Finding
 from warden.core.ledger import Key, Put, Record, retry_on_conflict, version_of
 from warden.devices.jobs import LAST_LOOK, Job, NoStatus, job_from, look_key, look_put, read_job, save_job
 from warden.ingest.audit_reports import settle_check
@@ -22,7 +24,8 @@ from warden.plan.actions import ROTATE_CERTIFICATE
 from warden.respond.actions import judge_of
 from warden.respond.decisions import recover, resume
 from warden.respond.looks import look_at_contained, look_at_released, put_off
-from warden.respond.responder import contain_again, record_outcome, settle_after_job
+from warden.respond.responder import contain_again, record_outcome, respond, settle_after_job
+from warden.respond.unconfirmed import settle
 
 
 class Retired(StrEnum):
@@ -139,11 +142,22 @@ def _retirement_due(key: Key, record: Record, context: Context) -> None:
     context.ports.ledger.commit(Put(key, {**settled, "outcome": outcome}, version_of(record)))
 
 
+def _finding_due(_key: Key, record: Record, context: Context) -> None:
+    """Respond to a finding that its detector did not list when it arrived."""
+    try:
+        respond(Finding.from_message(record["finding"]), context)
+    except Refused:
+        settle(record, context)
+        raise
+    settle(record, context)
+
+
 _DUE: dict[str, Callable[[Key, Record, Context], None]] = {
     "job": _job_due,
     "job-look": _look_due,
     "containment": _containment_due,
     "retirement": _retirement_due,
+    "unconfirmed": _finding_due,
     "audit-check": settle_check,
     "outbox": retry_notifications,
     "digest": send_digest,

@@ -32,6 +32,7 @@ from warden.plan.governor import Admission, Grounds
 from warden.plan.model import Device, Rule
 from warden.queues.messages import send_finding
 from warden.respond.actions import action_named
+from warden.respond.unconfirmed import ask_again_later
 
 
 def respond(finding: Finding, context: Context, *, verified: bool = False) -> Case | None:
@@ -40,7 +41,7 @@ def respond(finding: Finding, context: Context, *, verified: bool = False) -> Ca
     `verified` means that it was just read from its detector's own API and need not be verified again.
 
     Raises:
-        Refused: when the finding is out of date, or its detector does not know it.
+        Refused: when the finding is out of date, or its detector does not know it, and would by now.
     """
     is_passed = finding.subject.type is SubjectType.CERTIFICATE and _pass_to_things(finding, context, verified=verified)
     if is_passed and finding.is_open:
@@ -48,6 +49,8 @@ def respond(finding: Finding, context: Context, *, verified: bool = False) -> Ca
     if not finding.is_open:
         return _close_finding(finding, context)
     if context.settings.verify_findings and not verified and not context.ports.detectors.confirms(finding):
+        if ask_again_later(finding, context):
+            return None
         raise Refused("not-confirmed", f"{finding.source} does not know finding {finding.id} as open")
     view = read_device(finding.subject.name, context) if finding.subject.type is SubjectType.THING else None
     thing = view.thing if view else None
