@@ -359,6 +359,8 @@ class FakeCertificates:
         stored = self.stored.get(certificate_id)
         if stored is None or policy in self.gone_policies:
             raise ActionFailed(f"cannot attach policy {policy} to certificate {certificate_id}: one of them is gone")
+        if stored.status == "PENDING_TRANSFER":
+            raise ActionFailed(f"cannot attach policy {policy} to certificate {certificate_id}: it is under transfer")
         if policy in stored.policies:
             return
         if len(stored.policies) >= MOST_POLICIES:
@@ -391,10 +393,14 @@ class FakeCertificates:
             raise AwsError("ResourceNotFoundException: UpdateCertificate")
         self.stored[certificate_id].status = "ACTIVE"
 
-    def deactivate(self, certificate_id: str) -> None:
-        if certificate_id in self.stored:
-            self.stored[certificate_id].status = "INACTIVE"
-            self.stored[certificate_id].changed_at = self._clock()
+    def deactivate(self, certificate_id: str) -> str:
+        stored = self.stored.get(certificate_id)
+        if stored is None:
+            return ""
+        if stored.status not in ("REVOKED", "PENDING_TRANSFER"):
+            stored.status = "INACTIVE"
+            stored.changed_at = self._clock()
+        return stored.status
 
     def issue(self, csr: str, thing: str) -> Certificate:
         self.issued += 1
@@ -437,9 +443,20 @@ class FakeCertificates:
         stored.policies.clear()
         if stored.status == "ACTIVE":
             raise AwsError("CertificateStateException: an ACTIVE certificate cannot be deleted")
+        if stored.status == "PENDING_TRANSFER":
+            raise AwsError("CertificateStateException: a certificate under transfer cannot be deleted")
         if self._registry.things_of(certificate_id):
             raise AwsError("DeleteConflictException: the certificate is attached to a thing")
         del self.stored[certificate_id]
+
+    def revoke(self, certificate_id: str) -> None:
+        """Set a certificate REVOKED, as somebody at the console would."""
+        self.stored[certificate_id].status = "REVOKED"
+
+    def transfer(self, certificate_id: str) -> None:
+        """Offer a certificate to another account, as somebody would who has made it INACTIVE and bare before."""
+        self.stored[certificate_id].status = "PENDING_TRANSFER"
+        self.stored[certificate_id].policies.clear()
 
     def enrol(self, certificate_id: str, pem: str, policies: Sequence[str]) -> None:
         """Put an ACTIVE certificate there, as a factory would have."""

@@ -124,6 +124,12 @@ class Ground(Protocol):
 
     def registered_under_a_ca(self, certificate: str) -> None: ...
 
+    def revoke(self, certificate: str) -> None: ...
+
+    def transfer(self, certificate: str) -> None:
+        """Have somebody offer an ACTIVE certificate without policies to another account."""
+        ...
+
     def pages_of(self, size: int) -> None:
         """Have no page of a list be longer."""
         ...
@@ -286,6 +292,13 @@ class MotoGround:
     def registered_under_a_ca(self, certificate: str) -> None:
         iot_backends[ACCOUNT][REGION].certificates[certificate].ca_certificate_id = CA
 
+    def revoke(self, certificate: str) -> None:
+        self._iot.update_certificate(certificateId=certificate, newStatus="REVOKED")
+
+    def transfer(self, certificate: str) -> None:
+        self._iot.update_certificate(certificateId=certificate, newStatus="INACTIVE")
+        self._iot.transfer_certificate(certificateId=certificate, targetAwsAccount="111122223333")
+
     def pages_of(self, size: int) -> None:
         self._strict.page = size
 
@@ -404,6 +417,12 @@ class FakeGround:
 
     def registered_under_a_ca(self, certificate: str) -> None:
         self._world.certificates.stored[certificate].ca = CA
+
+    def revoke(self, certificate: str) -> None:
+        self._world.certificates.revoke(certificate)
+
+    def transfer(self, certificate: str) -> None:
+        self._world.certificates.transfer(certificate)
 
     def pages_of(self, size: int) -> None:
         self._world.certificates.page_size = size

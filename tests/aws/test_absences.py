@@ -25,6 +25,15 @@ def test_a_certificate_that_is_gone_has_no_policies_and_no_things(strict: Strict
     assert stand_in.registry.things_of(CERTIFICATE) == []
 
 
+def test_a_certificate_that_is_deleted_while_it_is_switched_off_is_gone(
+    strict: StrictAws, stand_in: MotoGround
+) -> None:
+    certificate = stand_in.certificate(1)
+    strict.refuse("UpdateCertificate", GONE)
+
+    assert stand_in.certificates.deactivate(certificate) == ""
+
+
 def test_a_group_that_is_gone_has_no_policies(strict: StrictAws, stand_in: MotoGround) -> None:
     strict.refuse("ListAttachedPolicies", GONE)
 

@@ -240,7 +240,7 @@ class TestCertificates:
         assert ground.certificates.policies_of(ABSENT) == []
         ground.certificates.detach_policy(ABSENT, "pumps")
         ground.certificates.detach_thing(ABSENT, "pump-1")
-        ground.certificates.deactivate(ABSENT)
+        assert ground.certificates.deactivate(ABSENT) == ""
         ground.certificates.delete(ABSENT)
 
     def test_policies_come_and_go_and_may_be_asked_for_twice(self, ground: Ground) -> None:
@@ -284,6 +284,41 @@ class TestCertificates:
             read = ground.certificates.read(certificate)
             assert read is not None
             assert read.is_active is active
+
+    def test_what_is_switched_off_is_said(self, ground: Ground) -> None:
+        certificate = ground.certificate(1)
+
+        assert [ground.certificates.deactivate(certificate) for _ in range(2)] == ["INACTIVE", "INACTIVE"]
+
+    def test_one_that_is_revoked_is_not_set_back(self, ground: Ground) -> None:
+        certificate = ground.certificate(1)
+        ground.revoke(certificate)
+
+        assert ground.certificates.deactivate(certificate) == "REVOKED"
+
+        read = ground.certificates.read(certificate)
+        assert read is not None
+        assert (read.status, read.is_active, read.is_out_of_use) == ("REVOKED", False, True)
+        ground.certificates.delete(certificate)
+        assert ground.certificates.read(certificate) is None
+
+    def test_one_under_transfer_is_left_as_it_is_and_takes_no_policy(self, ground: Ground) -> None:
+        ground.thing("pump-1")
+        ground.policies("restricted")
+        certificate = ground.certificate(1, thing="pump-1")
+        ground.transfer(certificate)
+
+        assert ground.certificates.deactivate(certificate) == "PENDING_TRANSFER"
+        with pytest.raises(ActionFailed, match="transfer"):
+            ground.certificates.attach_policy(certificate, "restricted")
+        ground.certificates.detach_policy(certificate, "restricted")
+        ground.certificates.detach_thing(certificate, "pump-1")
+        with pytest.raises(Exception, match="CertificateState"):
+            ground.certificates.delete(certificate)
+
+        read = ground.certificates.read(certificate)
+        assert read is not None
+        assert (read.status, read.is_out_of_use) == ("PENDING_TRANSFER", True)
 
     def test_one_that_is_issued_is_inactive_and_of_the_key_that_was_sent(self, ground: Ground) -> None:
         before = datetime(2026, 1, 1, tzinfo=UTC)

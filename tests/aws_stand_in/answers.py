@@ -24,7 +24,7 @@ from tests.account_model import AccountModel
 from tests.aws_stand_in import groups
 from tests.aws_stand_in.authority import Authority
 from tests.aws_stand_in.refusal import Refusal
-from tests.aws_stand_in.rules import ACCOUNT, REGION
+from tests.aws_stand_in.rules import ACCOUNT, REGION, UNDER_TRANSFER
 
 _SIGNED_AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -109,6 +109,22 @@ def describe_certificate(_state: AwsState, asked: Mapping[str, Any]) -> dict[str
 def delete_certificate(_state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Delete what the rules let be deleted."""
     del _iot().certificates[asked["certificateId"]]
+    return {}
+
+
+def transfer_certificate(_state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Offer a certificate to another account, which does not answer."""
+    certificate = _iot().certificates[asked["certificateId"]]
+    certificate.status = UNDER_TRANSFER
+    return {"transferredCertificateArn": certificate.arn}
+
+
+def cancel_transfer(_state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the offer back: the certificate is INACTIVE, whatever it was."""
+    certificate = _iot().certificates.get(asked["certificateId"])
+    if certificate is None or certificate.status != UNDER_TRANSFER:
+        raise Refusal("ResourceNotFoundException", "there is no such certificate under transfer")
+    certificate.status = "INACTIVE"
     return {}
 
 

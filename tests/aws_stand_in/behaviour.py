@@ -79,14 +79,24 @@ BEHAVIOUR: dict[tuple[str, str], Behaviour] = {
     ),
     ("iot", "AttachPolicy"): Behaviour(
         source=_QUOTAS + "ten policies on a certificate, two on a group; developer guide, dynamic-thing-groups: a "
-        "dynamic group has none",
+        "dynamic group has none; TransferCertificate: nor has a certificate under transfer (unverified: which error)",
         refuses=(rules.room_for_policy,),
     ),
     ("iot", "AttachThingPrincipal"): Behaviour(
         source=_IOT + "AttachThingPrincipal, thingPrincipalType", refuses=(rules.for_this_thing_alone,)
     ),
     ("iot", "UpdateCertificate"): Behaviour(
-        source=_IOT + "UpdateCertificate, newStatus", refuses=(rules.settable_status,)
+        source=_IOT + "UpdateCertificate, newStatus; nothing is said against REVOKED becoming INACTIVE again. "
+        "Unverified: that one under transfer is refused (CertificateStateException, the operation is not allowed)",
+        refuses=(rules.settable_status,),
+    ),
+    ("iot", "TransferCertificate"): Behaviour(
+        source=_IOT + "TransferCertificate: not ACTIVE, no policies (TransferConflictException)",
+        refuses=(rules.transferable,),
+        answers=answers.transfer_certificate,
+    ),
+    ("iot", "CancelCertificateTransfer"): Behaviour(
+        source=_IOT + "CancelCertificateTransfer: INACTIVE after it", answers=answers.cancel_transfer
     ),
     ("iot", "DescribeCertificate"): Behaviour(
         source=_IOT + "CertificateDescription, caCertificateId. Unverified: that a certificate of AWS IoT's own "
@@ -95,7 +105,7 @@ BEHAVIOUR: dict[tuple[str, str], Behaviour] = {
     ),
     ("iot", "DeleteCertificate"): Behaviour(
         source=_IOT + "DeleteCertificate, CertificateStateException and DeleteConflictException; moto stumbles over "
-        "groups that have policies",
+        "groups that have policies. Unverified: that one under transfer is not deleted, which is the harder case",
         refuses=(rules.deletable,),
         answers=answers.delete_certificate,
     ),

@@ -20,6 +20,8 @@ _TIMEOUT_MINUTES = 10080
 _SETTABLE = ("ACTIVE", "INACTIVE", "REVOKED")
 _OPEN = ("QUEUED", "IN_PROGRESS")
 
+UNDER_TRANSFER = "PENDING_TRANSFER"
+
 type Rule = Callable[[IoTBackend, Mapping[str, Any]], None]
 
 
@@ -114,15 +116,32 @@ def room_for_policy(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
     attached = [policy for target, policy in backend.principal_policies if target == asked["target"]]
     if asked["target"].rpartition("/")[2] in dynamic_groups(backend):
         raise Refusal("InvalidRequestException", "a dynamic group carries no policies")
+    certificate = backend.certificates.get(asked["target"].rpartition("/")[2])
+    if certificate is not None and certificate.status == UNDER_TRANSFER:
+        raise Refusal("InvalidRequestException", "a certificate under transfer has no policies")
     most = _POLICIES_PER_GROUP if ":thinggroup/" in asked["target"] else POLICIES_PER_CERTIFICATE
     if asked["policyName"] not in attached and len(attached) >= most:
         raise Refusal("LimitExceededException", f"{asked['target']} carries {most} policies already")
 
 
-def settable_status(_backend: IoTBackend, asked: Mapping[str, Any]) -> None:
-    """Refuse a status that only AWS IoT sets."""
+def settable_status(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+    """Refuse a status that only AWS IoT sets, and any for a certificate that it has set under transfer."""
     if asked["newStatus"] not in _SETTABLE:
         raise Refusal("InvalidRequestException", f"a certificate cannot be set {asked['newStatus']}")
+    certificate = backend.certificates.get(asked["certificateId"])
+    if certificate is not None and certificate.status == UNDER_TRANSFER:
+        raise Refusal("CertificateStateException", "the transfer is accepted, rejected or cancelled first")
+
+
+def transferable(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
+    """Refuse to transfer a certificate that is ACTIVE or has policies."""
+    certificate = backend.certificates.get(asked["certificateId"])
+    if certificate is None:
+        raise Refusal("ResourceNotFoundException", "there is no such certificate")
+    if certificate.status == "ACTIVE":
+        raise Refusal("CertificateStateException", "an ACTIVE certificate is not transferred")
+    if any(target == certificate.arn for target, _ in backend.principal_policies):
+        raise Refusal("TransferConflictException", "policies must be detached before")
 
 
 def deletable(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
@@ -130,8 +149,8 @@ def deletable(backend: IoTBackend, asked: Mapping[str, Any]) -> None:
     certificate = backend.certificates.get(asked["certificateId"])
     if certificate is None:
         raise Refusal("ResourceNotFoundException", "there is no such certificate")
-    if certificate.status == "ACTIVE":
-        raise Refusal("CertificateStateException", "an ACTIVE certificate is not deleted")
+    if certificate.status in ("ACTIVE", UNDER_TRANSFER):
+        raise Refusal("CertificateStateException", f"a certificate that is {certificate.status} is not deleted")
     if any(principal == certificate.arn for principal, _ in backend.principal_things):
         raise Refusal("DeleteConflictException", "things must be detached before")
     if not asked.get("forceDelete") and any(target == certificate.arn for target, _ in backend.principal_policies):

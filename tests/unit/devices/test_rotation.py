@@ -82,9 +82,9 @@ def touched(world: World) -> list[str]:
     certificates = world.certificates
     real_deactivate, real_detach, real_delete = certificates.deactivate, certificates.detach_thing, certificates.delete
 
-    def deactivate(certificate_id: str) -> None:
+    def deactivate(certificate_id: str) -> str:
         seen.append(certificate_id)
-        real_deactivate(certificate_id)
+        return real_deactivate(certificate_id)
 
     def detach_thing(certificate_id: str, thing: str) -> None:
         seen.append(certificate_id)
@@ -245,11 +245,11 @@ def test_two_that_end_a_rotation_at_once_end_it_once(world: World) -> None:
     real = world.certificates.deactivate
     rotation = rotation_of(world)
 
-    def deactivate_and_be_overtaken(certificate_id: str) -> None:
+    def deactivate_and_be_overtaken(certificate_id: str) -> str:
         world.certificates.deactivate = real  # type: ignore[method-assign]  # once
         end_rotation(rotation, world.context)
         world.clock.advance(timedelta(hours=1))
-        real(certificate_id)
+        return real(certificate_id)
 
     world.certificates.deactivate = deactivate_and_be_overtaken  # type: ignore[method-assign]  # another responder
 

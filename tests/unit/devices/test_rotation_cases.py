@@ -186,7 +186,7 @@ def test_the_last_one_to_leave_retires_it_though_the_list_still_shows_who_left_b
     renew(sharing, "pump-3")
 
     assert status_of(sharing, shared) == "INACTIVE"
-    assert said_of(sharing, "pump-3").endswith(f"{shared[:12]} is INACTIVE")
+    assert said_of(sharing, "pump-3").endswith(f"{shared[:12]} is out of use")
 
 
 def test_one_that_leaves_while_this_one_does_is_known_by_the_record(sharing: World) -> None:
@@ -219,7 +219,7 @@ def test_a_crash_while_the_last_one_leaves_retires_it_all_the_same(sharing: Worl
     sharing.device.confirm()
     real = sharing.certificates.deactivate
 
-    def crash(certificate_id: str) -> None:
+    def crash(certificate_id: str) -> str:
         sharing.certificates.deactivate = real  # type: ignore[method-assign]  # once
         raise Crash(certificate_id)
 
@@ -470,7 +470,7 @@ def test_a_thing_with_two_certificates_ends_on_one() -> None:
     assert world.active_certificates() == [world.device.certificate]
     assert [status_of(world, each) for each in (first, second)] == ["INACTIVE"] * 2
     new = world.device.certificate[:12]
-    assert said_of(world, THING) == f"now on {new}; {first[:12]} is INACTIVE; {second[:12]} is INACTIVE"
+    assert said_of(world, THING) == f"now on {new}; {first[:12]} is out of use; {second[:12]} is out of use"
     world.sweep(after=GRACE)
     assert set(world.certificates.stored) == {world.device.certificate}
 

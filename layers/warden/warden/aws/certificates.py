@@ -64,6 +64,8 @@ class IotCertificates:
             raise ActionFailed(
                 f"cannot attach policy {policy} to certificate {certificate_id}: it already has ten"
             ) from error
+        except self._iot.exceptions.InvalidRequestException as error:  # unverified: for one under transfer
+            raise ActionFailed(f"cannot attach policy {policy} to certificate {certificate_id}: {error}") from error
 
     def detach_policy(self, certificate_id: str, policy: str) -> None:
         """Detach a policy; not attached is success."""
@@ -89,12 +91,22 @@ class IotCertificates:
         """Set a certificate ACTIVE."""
         self._iot.update_certificate(certificateId=certificate_id, newStatus="ACTIVE")
 
-    def deactivate(self, certificate_id: str) -> None:
-        """Set a certificate INACTIVE, which can be undone; REVOKED cannot."""
+    def deactivate(self, certificate_id: str) -> str:
+        """Set a certificate INACTIVE, unless it is REVOKED or under transfer.
+
+        UpdateCertificate would set REVOKED back to INACTIVE: its API reference has nothing against it (unverified). It
+        refuses a certificate under transfer (CertificateStateException, unverified).
+        """
+        known = self.read(certificate_id)
+        if known is None:
+            return ""
+        if known.is_out_of_use:
+            return known.status
         try:
             self._iot.update_certificate(certificateId=certificate_id, newStatus="INACTIVE")
         except self._iot.exceptions.ResourceNotFoundException:
-            return
+            return ""
+        return "INACTIVE"
 
     def issue(self, csr: str, thing: str) -> Certificate:
         """Make an inactive certificate."""

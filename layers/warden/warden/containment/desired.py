@@ -172,6 +172,12 @@ def reconcile(certificate: str, context: Context[PortsToReconcile], shown: Seque
     raise NotYet(f"what certificate {certificate} is to carry was changed {ATTEMPTS} times meanwhile")
 
 
+def is_out_of_use(certificate: str, context: Context[HasCertificates]) -> bool:
+    """Check whether a certificate is gone, or somebody else put it out of use: it needs no restriction then."""
+    read = context.ports.certificates.read(certificate)
+    return read is None or read.is_out_of_use
+
+
 def _fence(wanted: Desired, context: Context[HasLedger]) -> None:
     """Read the record once more.
 

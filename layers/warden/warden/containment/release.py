@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
-from warden.containment.desired import Carried, Desired, desired_put, read_desired, reconcile
+from warden.containment.desired import Carried, Desired, desired_put, is_out_of_use, read_desired, reconcile
 from warden.containment.groups import changed_by_people, joined_directly
 from warden.containment.snapshot import (
     Containment,
@@ -53,7 +53,7 @@ def _certificate_drift(containment: Containment, context: Context[_Ports]) -> li
         extra = [name for name in policies if name != ours]
         if extra:
             drift.append(f"certificate {certificate[:12]} was given {', '.join(extra)} meanwhile")
-        if ours not in policies:
+        if ours not in policies and not is_out_of_use(certificate, context):
             drift.append(f"certificate {certificate[:12]} lost the restricted policy meanwhile")
     return drift
 

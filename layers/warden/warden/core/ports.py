@@ -80,6 +80,20 @@ class Certificate:
         """Whether a device can connect with it."""
         return self.status == "ACTIVE"
 
+    @property
+    def is_out_of_use(self) -> bool:
+        """Whether somebody else put it out of use: revoked it, or is giving it to another account.
+
+        Neither is ours to change. One under transfer has no policies, was not ACTIVE, and is INACTIVE again if the
+        transfer is cancelled or rejected (AWS IoT API reference, TransferCertificate, CancelCertificateTransfer).
+        """
+        return self.status == "REVOKED" or self.is_under_transfer
+
+    @property
+    def is_under_transfer(self) -> bool:
+        """Whether another account has yet to accept it."""
+        return self.status == "PENDING_TRANSFER"
+
 
 @dataclass(frozen=True)
 class CertificatePage:
@@ -161,7 +175,7 @@ class Certificates(Protocol):
         """Attach a policy.
 
         Raises:
-            ActionFailed: when the policy is gone, or the certificate has as many as AWS IoT allows.
+            ActionFailed: when the policy or the certificate is gone, or that may have no more policies, or none.
         """
         ...
 
@@ -181,8 +195,11 @@ class Certificates(Protocol):
         """Let devices connect with a certificate."""
         ...
 
-    def deactivate(self, certificate_id: str) -> None:
-        """Let no device connect with a certificate any more. An absent certificate is success."""
+    def deactivate(self, certificate_id: str) -> str:
+        """Let no device connect with a certificate any more; return its status then, empty if it is gone.
+
+        One that somebody else put out of use is left as it is: INACTIVE would be less than REVOKED.
+        """
         ...
 
     def issue(self, csr: str, thing: str) -> Certificate:

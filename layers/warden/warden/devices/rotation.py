@@ -169,14 +169,18 @@ def issue_certificate(
     _require_unsuspected(rotation, context)
     if rotation.state is not RotationState.ISSUED or csr.sha256 != rotation.request:
         rotation = _issue(rotation, csr, context)
+    certificate = _certificate_of(rotation, context)
     _make_usable(rotation, asked_with, context)
-    return _certificate_of(rotation, context)
+    return certificate
 
 
 def _certificate_of(rotation: Rotation, context: Context[HasCertificates]) -> Certificate:
     certificate = context.ports.certificates.read(rotation.new)
     if certificate is None:
         raise Refused("rotation-over", "the certificate made for this request is gone; wait for another job")
+    if certificate.is_out_of_use:  # not ours to make ACTIVE again
+        why = f"the certificate made for this request is {certificate.status}; wait for another job"
+        raise Refused("rotation-over", why)
     return certificate
 
 
@@ -449,11 +453,12 @@ def _withdraw(rotation: Rotation, context: Context[HasCertificates]) -> None:
 
 
 def discard(certificates: Sequence[str], thing: str, context: Context[HasCertificates]) -> None:
-    """Delete certificates that were made for a thing and will never be used."""
+    """Delete certificates that were made for a thing and will never be used; one under transfer is another's."""
     for certificate in certificates:
-        context.ports.certificates.deactivate(certificate)
+        status = context.ports.certificates.deactivate(certificate)
         context.ports.certificates.detach_thing(certificate, thing)
-        context.ports.certificates.delete(certificate)
+        if status != "PENDING_TRANSFER":
+            context.ports.certificates.delete(certificate)
 
 
 def certificate_with_key(fingerprint: str, since: datetime, context: Context[HasCertificates]) -> str | None:

@@ -16,6 +16,7 @@ from warden.core.clock import from_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding
 from warden.core.ledger import Key, Put, Record, retry_on_conflict, version_of
+from warden.core.ports import Certificate
 from warden.devices.jobs import LAST_LOOK, Job, NoStatus, job_from, look_key, look_put, read_job, save_job
 from warden.ingest.audit_reports import settle_check
 from warden.notify.digests import send_digest
@@ -29,7 +30,10 @@ from warden.respond.unconfirmed import settle
 
 
 class Retired(StrEnum):
-    """The fate of a retired certificate after its grace period: kept if it is in use, or might register itself."""
+    """The fate of a retired certificate after its grace period: kept if it is in use, or might register itself.
+
+    One that is under transfer to another account is in use, too.
+    """
 
     KEPT = "kept"
     KEPT_INACTIVE = "kept-inactive"
@@ -129,9 +133,7 @@ def _containment_due(key: Key, record: Record, context: Context) -> None:
 def _retirement_due(key: Key, record: Record, context: Context) -> None:
     """Delete a retired certificate, unless it is in use again or would register itself again."""
     certificate = context.ports.certificates.read(record["certificate"])
-    in_use = certificate is not None and (
-        certificate.is_active or bool(context.ports.registry.things_of(record["certificate"]))
-    )
+    in_use = certificate is not None and _is_in_use(certificate, context)
     outcome = Retired.KEPT if in_use else Retired.DELETED
     if not in_use and certificate is not None:
         if certificate.may_register_itself:
@@ -140,6 +142,11 @@ def _retirement_due(key: Key, record: Record, context: Context) -> None:
             context.ports.certificates.delete(certificate.id)
     settled = {name: value for name, value in record.items() if name not in ("due", "due_at")}
     context.ports.ledger.commit(Put(key, {**settled, "outcome": outcome}, version_of(record)))
+
+
+def _is_in_use(certificate: Certificate, context: Context) -> bool:
+    is_somebodys = certificate.is_active or certificate.is_under_transfer
+    return is_somebodys or bool(context.ports.registry.things_of(certificate.id))
 
 
 def _finding_due(_key: Key, record: Record, context: Context) -> None:

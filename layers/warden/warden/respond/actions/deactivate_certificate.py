@@ -19,7 +19,7 @@ class _Ports(HasRegistry, HasCertificates, Protocol):
 
 
 def deactivate_certificate(case: Case, context: Context[_Ports], _view: DeviceView | None = None) -> Outcome:
-    """Set the case's certificate, or every certificate of its thing, to INACTIVE.
+    """Set the case's certificate, or every certificate of its thing, to INACTIVE; one that is REVOKED stays so.
 
     Raises:
         ActionFailed: when there is no certificate to deactivate.
@@ -32,13 +32,13 @@ def deactivate_certificate(case: Case, context: Context[_Ports], _view: DeviceVi
         certificates = context.ports.registry.certificates_of(case.thing)
     if not certificates:
         raise ActionFailed(f"{case.thing} has no certificate")
-    for certificate in certificates:
-        context.ports.certificates.deactivate(certificate)
-    return Outcome(Progress.DONE, f"INACTIVE: {', '.join(certificate[:12] for certificate in certificates)}")
+    status = {certificate: context.ports.certificates.deactivate(certificate) or "gone" for certificate in certificates}
+    said = [f"{each}: {', '.join(name[:12] for name in status if status[name] == each)}" for each in {*status.values()}]
+    return Outcome(Progress.DONE, "; ".join(sorted(said)))
 
 
 ACTION = Action(
     name=DEACTIVATE_CERTIFICATE,
     run=deactivate_certificate,
-    permissions=("iot:ListThingPrincipals", "iot:UpdateCertificate"),
+    permissions=("iot:ListThingPrincipals", "iot:DescribeCertificate", "iot:UpdateCertificate"),
 )

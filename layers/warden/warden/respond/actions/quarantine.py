@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import NamedTuple, Protocol
 
 from warden.cases.model import Case, Outcome, Progress
-from warden.containment.desired import Desired, desired_or_new, desired_put, read_desired, reconcile
+from warden.containment.desired import Desired, desired_or_new, desired_put, is_out_of_use, read_desired, reconcile
 from warden.containment.snapshot import (
     Containment,
     ContainmentState,
@@ -249,11 +249,11 @@ def _restrict(containment: Containment, device: _Device, context: Context[_Ports
 
 
 def _why_not_restricted(certificate: str, device: _Device, context: Context[_Ports]) -> str:
-    """Restrict a certificate; return why it cannot be. One that is gone needs no restriction."""
+    """Restrict a certificate; return why it cannot be. One that is gone or out of use needs no restriction."""
     try:
         reconcile(certificate, context, device.policies[certificate])
     except ActionFailed as error:
-        return "" if context.ports.certificates.read(certificate) is None else str(error)
+        return "" if is_out_of_use(certificate, context) else str(error)
     return ""
 
 
@@ -328,7 +328,7 @@ def _is_effective(thing: str, certificates: Iterable[str], context: Context[_Por
 
 def _has_rights(device: _Device, containment: Containment, context: Context[_Ports]) -> bool:
     """Check whether anything is left to detach, to attach or to write down."""
-    only_ours = all(list(policies) == [context.settings.restricted_policy] for policies in device.policies.values())
+    only_ours = all(_has_only_ours(certificate, names, context) for certificate, names in device.policies.items())
     is_held = only_ours and not _not_held(device, containment)
     return not is_held or bool(device.carrying) or (containment.in_restricted_group and not device.is_in_ours)
 
@@ -341,13 +341,20 @@ def _not_held(device: _Device, containment: Containment) -> list[str]:
     return [each for each in device.policies if each not in containment.policies and each not in device.held]
 
 
+def _has_only_ours(certificate: str, policies: Sequence[str], context: Context[_Ports]) -> bool:
+    """Check whether a certificate has only our policy; one that is out of use, and may not take it, needs none."""
+    if policies:
+        return list(policies) == [context.settings.restricted_policy]
+    return is_out_of_use(certificate, context)
+
+
 def _check(containment: Containment, context: Context[_Ports]) -> None:
     """Check that each certificate has only our policy and the thing is in no group that has policies."""
     ports, ours = context.ports, context.settings
     attached = ports.registry.certificates_of(containment.thing)
     for certificate in _without_left(containment.thing, attached, context):
         policies = ports.certificates.policies_of(certificate)
-        if policies != [ours.restricted_policy]:
+        if not _has_only_ours(certificate, policies, context):
             raise NotYet(f"certificate {certificate} of {containment.thing} still shows policies {policies}")
     thing = ports.registry.thing(containment.thing, with_type=False)
     groups = set(thing.groups) if thing else set()

@@ -61,7 +61,7 @@ def _what_became_of(old: str, thing: str, context: Context[_Ports]) -> str:
     """Return what became of an old certificate, and which users of a shared one have no rotation under way."""
     others = sorted(other_users_of(old, thing, context))
     if not others:
-        return f"{old[:12]} is INACTIVE"
+        return f"{old[:12]} is out of use"
     rotations = {each: read_rotation(context.ports.ledger, each) for each in others[:_USERS_READ]}
     unknown = [each for each, rotation in rotations.items() if rotation is None or rotation.is_over]
     in_use = f"{old[:12]} stays in use by {_named(others)}"
