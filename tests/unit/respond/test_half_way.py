@@ -152,6 +152,17 @@ def test_the_look_tries_it_again_in_silence_until_it_is_contained(world: World) 
     assert is_as_before(world)
 
 
+def test_another_finding_brings_the_next_try_sooner(world: World) -> None:
+    refusing = half_way(world)
+    world.sweep(after=FIRST_LOOK)
+    refusing.refuses = False
+
+    world.report(a_finding(id="violation-2", kind=TALKS, observed_at=world.clock()))
+    world.sweep(after=timedelta(minutes=5))
+
+    assert world.case.state is CaseState.CONTAINED
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_the_end_of_its_finding_does_not_close_it(world: World, before: bool) -> None:
     finding = a_finding(kind=TALKS)

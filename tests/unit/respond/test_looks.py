@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -23,7 +24,7 @@ from warden.cases.model import CaseState
 from warden.containment.snapshot import Containment, ContainmentState, read_containment
 from warden.core.errors import ActionFailed
 from warden.plan.actions import ROTATE_CERTIFICATE
-from warden.respond.looks import look_at_contained, put_off
+from warden.respond.looks import look_at_contained, look_sooner, put_off
 
 FIRST_LOOK = timedelta(minutes=8)
 AN_HOUR = timedelta(hours=1)
@@ -194,6 +195,67 @@ def test_a_thing_that_was_deleted_is_left_alone_until_it_is_made_again(world: Wo
 
     assert world.is_restricted()
     assert world.registry.groups[THING] == [RESTRICTED_GROUP]
+
+
+def found_again(world: World, number: int = 2) -> None:
+    world.report(a_finding(id=f"violation-{number}", observed_at=world.clock()))
+
+
+@pytest.mark.parametrize("look_every", [AN_HOUR, timedelta()])
+def test_what_is_found_again_while_it_is_contained_is_looked_at_by_the_next_sweep(
+    world: World, look_every: timedelta
+) -> None:
+    world.context = replace(world.context, settings=replace(world.context.settings, look_every=look_every))
+    world.sweep(after=FIRST_LOOK)
+    given_a_certificate(world)
+
+    found_again(world)
+    world.sweep(after=timedelta(minutes=5))
+
+    assert world.is_restricted()
+    assert "restricted-again" in world.steps()
+
+
+def test_many_findings_bring_one_look_for_each_sweep(world: World) -> None:
+    world.sweep(after=FIRST_LOOK)
+    looks = [containment_of(world).version]
+    for number in range(10):
+        found_again(world, number)
+    looks.append(containment_of(world).version)
+    world.sweep(after=timedelta(minutes=5))
+    looks.append(containment_of(world).version)
+    world.sweep(after=timedelta(minutes=5))
+    looks.append(containment_of(world).version)
+
+    assert [after - before for before, after in pairwise(looks)] == [1, 1, 0]
+    assert containment_of(world).look_at == world.clock() - timedelta(minutes=5) + AN_HOUR
+
+
+def test_the_first_look_keeps_its_time(world: World) -> None:
+    before = containment_of(world)
+
+    found_again(world)
+
+    assert containment_of(world) == before
+
+
+def test_a_released_thing_that_is_found_again_is_not_looked_at_for_that(world: World) -> None:
+    world.order(KEEP, world.case.id)
+    world.sweep(after=FIRST_LOOK)
+    released = containment_of(world)
+
+    world.report(a_finding(kind="of-no-rule", observed_at=world.clock()))
+
+    assert containment_of(world) == released
+
+
+def test_one_that_is_being_changed_just_now_is_left_to_that(world: World) -> None:
+    world.sweep(after=FIRST_LOOK)
+    stale = replace(containment_of(world), version=1)
+
+    look_sooner(stale, world.context)
+
+    assert containment_of(world).look_at == world.clock() + AN_HOUR
 
 
 def test_a_released_thing_is_looked_at_once(world: World) -> None:

@@ -6,6 +6,7 @@ be closed; then one follows at each interval while the thing is contained, and o
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -16,7 +17,7 @@ from warden.containment.snapshot import Containment, ContainmentState, read_cont
 from warden.containment.wording import WORDS
 from warden.context import Context
 from warden.core.actions import QUARANTINE
-from warden.core.errors import ActionFailed
+from warden.core.errors import ActionFailed, Conflict
 from warden.core.ledger import retry_on_conflict
 from warden.notify.notifier import notify
 from warden.respond.actions.quarantine import Change, restrict_again
@@ -64,6 +65,19 @@ def put_off(thing: str, context: Context, *, only_in: ContainmentState | None = 
     every, now = context.settings.look_every, context.now()
     next_at = now + every if containment.is_active and every else None
     save_containment(context.ports.ledger, replace(containment, look_at=next_at, looked_at=now))
+
+
+def look_sooner(containment: Containment, context: Context) -> None:
+    """Have the next sweep look at a thing that is held and was found again: it does something all the same.
+
+    The first look keeps its time, when lists show what was written. So there is one look for each run of the sweep at
+    most, however many findings come; also where the interval is switched off.
+    """
+    is_held = containment.state in (ContainmentState.CONTAINED, ContainmentState.CONTAINING)
+    is_due = containment.look_at is not None and containment.look_at <= context.now()
+    if is_held and containment.looked_at is not None and not is_due:
+        with suppress(Conflict):  # it is being changed or looked at just now
+            save_containment(context.ports.ledger, replace(containment, look_at=context.now()))
 
 
 def _disconnect_again(containment: Containment, context: Context) -> None:

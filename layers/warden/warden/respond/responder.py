@@ -9,7 +9,7 @@ from warden.campaigns.enrolment import is_enrolled
 from warden.cases.model import WARDEN, Case, CaseState, Outcome, Progress, Resolution, Step, StepKind, action_step
 from warden.cases.outbox import Outbox, outbox_put
 from warden.cases.problems import note_passed, passed_to
-from warden.containment.snapshot import read_containment
+from warden.containment.snapshot import Containment, read_containment
 from warden.context import Context
 from warden.core.actions import QUARANTINE
 from warden.core.errors import ActionFailed, Refused
@@ -32,6 +32,7 @@ from warden.plan.governor import Admission, Grounds
 from warden.plan.model import Device, Rule
 from warden.queues.messages import send_finding
 from warden.respond.actions import action_named
+from warden.respond.looks import look_sooner
 from warden.respond.unconfirmed import ask_again_later
 
 
@@ -54,10 +55,13 @@ def respond(finding: Finding, context: Context, *, verified: bool = False) -> Ca
         raise Refused("not-confirmed", f"{finding.source} does not know finding {finding.id} as open")
     view = read_device(finding.subject.name, context) if finding.subject.type is SubjectType.THING else None
     thing = view.thing if view else None
-    if thing is not None:
-        _refuse_if_before_release(finding, thing, context)
+    containment = read_containment(context.ports.ledger, thing.name) if thing else None
+    if containment is not None:
+        _refuse_if_before_release(finding, containment)
     said = Step(StepKind.FINDING, finding.source, finding.title, {"finding": finding.id, **finding.attributes})
     case = context.cases.begin(finding, thing.name if thing else "", context.now(), said)
+    if containment is not None:
+        look_sooner(containment, context)
     if _is_undecided(case, finding, context):
         case = retry_on_conflict(lambda: _decide(case.id, finding, view, context))
     return run_actions(case, context, view)
@@ -87,12 +91,10 @@ def run_actions(case: Case, context: Context, view: DeviceView | None = None) ->
     return notify(case, context)
 
 
-def _refuse_if_before_release(finding: Finding, thing: Thing, context: Context) -> None:
-    containment = read_containment(context.ports.ledger, thing.name)
-    if containment and containment.released_at and finding.observed_at <= containment.released_at:
-        raise Refused(
-            "before-release", f"{thing.name} was released at {containment.released_at:%FT%TZ}, after this finding"
-        )
+def _refuse_if_before_release(finding: Finding, containment: Containment) -> None:
+    if containment.released_at and finding.observed_at <= containment.released_at:
+        released = f"{containment.thing} was released at {containment.released_at:%FT%TZ}, after this finding"
+        raise Refused("before-release", released)
 
 
 def _close_finding(finding: Finding, context: Context) -> Case | None:
