@@ -148,6 +148,17 @@ class FakeClock:
         self.time += by
 
 
+class AwsClock:
+    """AWS IoT's clock, which may be apart from ours."""
+
+    def __init__(self, ours: FakeClock) -> None:
+        self._ours = ours
+        self.apart = timedelta()
+
+    def __call__(self) -> datetime:
+        return self._ours() + self.apart
+
+
 class FakeLedger:
     """Records as JSON text, so that only what DynamoDB could keep is kept and nobody holds on to a live one."""
 
@@ -322,7 +333,7 @@ class _StoredCertificate:
 class FakeCertificates:
     """Device certificates with real PEMs. `outdated_reads` lists stay as they were for so many reads."""
 
-    def __init__(self, registry: FakeRegistry, clock: FakeClock) -> None:
+    def __init__(self, registry: FakeRegistry, clock: AwsClock) -> None:
         self._registry = registry
         registry.policies_of = self.policies_of
         self._clock = clock
@@ -520,7 +531,7 @@ class StartedJob:
 class FakeJobs:
     """Jobs whose executions devices and tests move; every end is an event, until it is taken."""
 
-    def __init__(self, registry: FakeRegistry, clock: FakeClock) -> None:
+    def __init__(self, registry: FakeRegistry, clock: AwsClock) -> None:
         self._registry = registry
         self._clock = clock
         self.started: dict[str, StartedJob] = {}
@@ -953,9 +964,10 @@ class World:
         self.clock = FakeClock()
         self.ledger = FakeLedger()
         self.registry = FakeRegistry()
-        self.certificates = FakeCertificates(self.registry, self.clock)
+        self.aws_clock = AwsClock(self.clock)
+        self.certificates = FakeCertificates(self.registry, self.aws_clock)
         self.connections = FakeConnections()
-        self.jobs = FakeJobs(self.registry, self.clock)
+        self.jobs = FakeJobs(self.registry, self.aws_clock)
         self.evidence = FakeEvidence()
         self.reports = FakeReports()
         self.renewal_queue = FakeRenewalQueue()

@@ -132,7 +132,8 @@ class Play:
         return relay.calls
 
     def answer_late(self, chance: Random) -> OldAnswers:
-        """Let the lists of AWS IoT be behind from now on."""
+        """Let the lists of AWS IoT be behind from now on, and its clock be apart from ours."""
+        self.world.aws_clock.apart = timedelta(seconds=chance.randint(-9, 9))
         old = OldAnswers(self.world, chance)
         self.wire.answer = old.answer
         return old

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests.fakes import DEVICE_POLICY, RESTRICTED_POLICY, THING, World, a_finding, a_key, a_world, an_old_certificate
-from warden.containment.desired import Carried, leave, read_desired, reconcile
+from warden.containment.desired import Carried, Desired, leave, read_desired, reconcile
 from warden.core.errors import ActionFailed, NotYet
 from warden.plan.actions import ROTATE_CERTIFICATE
 
@@ -281,3 +281,10 @@ def test_a_certificate_that_cannot_be_restricted_is_said_and_the_others_are_rest
 
     assert world.policies()[world.device.certificate] == {RESTRICTED_POLICY}
     assert world.case.outcomes["quarantine"].progress == ("failed" if there else "done")
+
+
+def test_a_change_that_a_clock_ahead_of_ours_made_is_young() -> None:
+    world = a_world()
+    made = world.clock() + timedelta(seconds=9)
+
+    assert Desired(certificate="c", changed_at=made).is_young(world.context)

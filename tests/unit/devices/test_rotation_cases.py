@@ -32,6 +32,7 @@ from warden.containment.desired import leave
 from warden.core.errors import NotYet
 from warden.core.findings import Subject, SubjectType
 from warden.core.ports import Disconnection
+from warden.core.ledger import Put
 from warden.devices.rotation_records import retirement_key
 from warden.plan.actions import ROTATE_CERTIFICATE
 
@@ -361,6 +362,39 @@ def test_a_request_that_is_overtaken_by_one_with_another_key_goes_no_further() -
 
     assert (verdict, answer["code"]) == ("rejected", "rotation-over")
     assert world.active_certificates() == [world.device.certificate, world.device.candidate]
+
+
+# --- AWS IoT's clock is not ours --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("apart", [timedelta(seconds=-9), timedelta(seconds=9)])
+def test_a_certificate_that_a_crash_left_is_found_whatever_its_clock_says(apart: timedelta) -> None:
+    world = a_world()
+    world.aws_clock.apart = apart
+    begin(world)
+    real = world.ledger.commit
+
+    def crash(*puts: Put) -> None:
+        if any(put.record.get("state") == "issued" for put in puts):
+            world.ledger.commit = real  # type: ignore[method-assign]  # once
+            raise Crash
+        real(*puts)
+
+    world.ledger.commit = crash  # type: ignore[method-assign]  # gone, once the certificate is made
+    world.receives = 2
+
+    assert world.device.create()[0] == "accepted"
+    assert world.certificates.issued == 1
+
+
+@pytest.mark.parametrize("apart", [timedelta(seconds=-9), timedelta(seconds=9)])
+def test_a_job_is_taken_whatever_its_clock_says(apart: timedelta) -> None:
+    world = a_world(rotation_deadline=timedelta(minutes=1))
+    world.aws_clock.apart = apart
+
+    begin(world)
+
+    assert len(world.jobs.started) == 1
 
 
 # --- who may ask ---------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from warden.cases.model import Case, CaseState, Progress
 from warden.devices.jobs import read_job
 from warden.devices.rotation_records import Rotation, RotationState, read_rotation, retirement_key
 from warden.plan.actions import ROTATE_CERTIFICATE
+from warden.respond.due import sweep
 
 PAGE = (ROOT / "docs" / "rotation.md").read_text()
 MOMENTS = ("before the CSR", "between issue and confirm", "after confirm")
@@ -453,3 +454,15 @@ def test_a_device_that_went_back_can_be_renewed_by_the_next_rotation(ending: str
     assert scene.world.active_certificates("pump-2") == [scene.device.certificate]
     assert scene.device.certificate != scene.before
     assert scene.world.cases[-1].resolution == "rotated"
+
+
+def test_what_the_sweeps_clock_says_is_due_is_due() -> None:
+    world = a_world()
+    world.report(a_finding())
+    world.clock.advance(timedelta(minutes=8))
+    sweep(world.context)
+    world.clock.advance(timedelta(seconds=-9))  # that of the function which is to do it
+
+    world.drain()
+
+    assert "second-disconnect" in world.steps()

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 type Clock = Callable[[], datetime]
 
 _SECONDS_END = 100_000_000_000
 """Epoch values below this are seconds; as milliseconds they would be before March 1973."""
+
+
+CLOCKS_APART = timedelta(seconds=10)
+"""How far two clocks may be apart that are compared: AWS IoT's and ours, or those of two of our functions.
+
+AWS keeps its own within a second (Amazon Time Sync Service); how far AWS IoT's are is not documented (unverified).
+"""
 
 
 def utc_now() -> datetime:

@@ -20,6 +20,7 @@ from warden.containment.desired import Desired, desired_or_new, desired_put, lea
 from warden.containment.snapshot import active_containment, containment_put
 from warden.containment.suspicion import why_suspected
 from warden.context import Context
+from warden.core.clock import CLOCKS_APART
 from warden.core.errors import ActionFailed, Conflict, NotYet, Refused
 from warden.core.ledger import Put, retry_on_conflict, version_of
 from warden.core.ports import Certificate, HasCertificates, HasJobs, HasLedger, HasRegistry
@@ -462,8 +463,11 @@ def discard(certificates: Sequence[str], thing: str, context: Context[HasCertifi
 
 
 def certificate_with_key(fingerprint: str, since: datetime, context: Context[HasCertificates]) -> str | None:
-    """Find an inactive certificate made since a moment for a key: CreateCertificateFromCsr is not idempotent."""
-    for certificate in context.ports.certificates.issued_since(since):
+    """Find an inactive certificate made since a moment for a key: CreateCertificateFromCsr is not idempotent.
+
+    The moment is ours, and the time at which a certificate was made is AWS IoT's.
+    """
+    for certificate in context.ports.certificates.issued_since(since - CLOCKS_APART):
         if key_of_certificate(certificate.pem) == fingerprint:
             return certificate.id
     return None

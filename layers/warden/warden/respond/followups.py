@@ -12,7 +12,7 @@ from warden.campaigns.rollout import advance, note_end
 from warden.cases.model import Case, CaseState, Progress
 from warden.containment.snapshot import ContainmentState, containment_from
 from warden.context import Context
-from warden.core.clock import from_text
+from warden.core.clock import CLOCKS_APART, from_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding
 from warden.core.ledger import Key, Put, Record, retry_on_conflict, version_of
@@ -73,9 +73,12 @@ def _look_due(_key: Key, record: Record, context: Context) -> None:
 
 
 def due(key: Key, context: Context) -> None:
-    """Do what a due record asks for; a record that is no longer due is left alone."""
+    """Do what a due record asks for; a record that is no longer due is left alone.
+
+    The clock of the sweep, which found it due, may be ahead of this one.
+    """
     record = context.ports.ledger.read(key)
-    if record is None or "due_at" not in record or from_text(record["due_at"]) > context.now():
+    if record is None or "due_at" not in record or from_text(record["due_at"]) > context.now() + CLOCKS_APART:
         return
     _DUE[record["type"]](key, record, context)
 
