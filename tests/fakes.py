@@ -35,7 +35,7 @@ from warden.campaigns.inventory_runs import SweepResult
 from warden.cases.model import Case, CaseState, Step, StepKind, case_from
 from warden.cases.outbox import Outbox
 from warden.context import Context
-from warden.core.errors import ActionFailed, Conflict, NotSent, Refused
+from warden.core.errors import ActionFailed, Conflict, NotSent, NotYet, Refused
 from warden.core.findings import Ending, Finding, Severity, Source, Subject, SubjectType
 from warden.core.ledger import INDEX_ATTRIBUTES, Found, Index, Key, Put, Record
 from warden.core.mode import Mode
@@ -246,6 +246,8 @@ class FakeRegistry:
         self.attached: list[tuple[str, str]] = []
         self.exclusive: set[str] = set()
         self.policies_of: Callable[[str], list[str]] = lambda _certificate: []
+        self.propagate: Callable[[], None] = lambda: None
+        """Make those detachments effective whose time has come."""
         self.tells_what_is_effective = True
 
     def thing(self, name: str, *, with_type: bool = True) -> Thing | None:
@@ -270,9 +272,11 @@ class FakeRegistry:
         return Group(name=name, parents=tuple(self._above(name)), is_dynamic=name in self.dynamic)
 
     def certificates_of(self, thing: str) -> list[str]:
+        self.propagate()
         return [certificate for certificate, attached_to in self.attached if attached_to == thing]
 
     def things_of(self, certificate_id: str) -> list[str]:
+        self.propagate()
         return [attached_to for certificate, attached_to in self.attached if certificate == certificate_id]
 
     def policies_of_group(self, group: str) -> list[str]:
@@ -336,7 +340,12 @@ class FakeCertificates:
     def __init__(self, registry: FakeRegistry, clock: AwsClock) -> None:
         self._registry = registry
         registry.policies_of = self.policies_of
+        registry.propagate = self._propagate
         self._clock = clock
+        self.detaches_after = timedelta()
+        """How long a detachment from a thing takes to be effective."""
+        self.detached: list[tuple[datetime, tuple[str, str]]] = []
+        """The detachments that are not effective yet, and when they are."""
         self.stored: dict[str, _StoredCertificate] = {}
         self.gone_policies: set[str] = set()
         self.issued = 0
@@ -396,8 +405,15 @@ class FakeCertificates:
             self._registry.attached.append((certificate_id, thing))
 
     def detach_thing(self, certificate_id: str, thing: str) -> None:
-        if (certificate_id, thing) in self._registry.attached:
-            self._registry.attached.remove((certificate_id, thing))
+        self.detached.append((self._clock() + self.detaches_after, (certificate_id, thing)))
+        self._propagate()
+
+    def _propagate(self) -> None:
+        now, attached = self._clock(), self._registry.attached
+        for _, pair in [each for each in self.detached if each[0] <= now]:
+            if pair in attached:
+                attached.remove(pair)
+        self.detached = [each for each in self.detached if each[0] > now]
 
     def activate(self, certificate_id: str) -> None:
         if certificate_id not in self.stored:
@@ -457,7 +473,7 @@ class FakeCertificates:
         if stored.status == "PENDING_TRANSFER":
             raise AwsError("CertificateStateException: a certificate under transfer cannot be deleted")
         if self._registry.things_of(certificate_id):
-            raise AwsError("DeleteConflictException: the certificate is attached to a thing")
+            raise NotYet("DeleteConflictException: the certificate is attached to a thing")
         del self.stored[certificate_id]
 
     def revoke(self, certificate_id: str) -> None:

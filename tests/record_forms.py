@@ -213,7 +213,7 @@ FORMS: dict[str, dict[str, Form]] = {
     "job": {"job_id": ID, "action": ACTION, "case_id": ID, "thing": ID, "began_at": TIME, "uploads": OUTSIDE},
     "job-look": {"job_id": ID, "thing": ID, "looks": NUMBER},
     "key": {"thing": ID, "certificate": or_none(ID)},
-    "retirement": {"certificate": ID, "thing": ID, "outcome": one_of(Retired)},
+    "retirement": {"certificate": ID, "thing": ID, "outcome": one_of(Retired), "seen_in_use": FLAG, "unused": FLAG},
     "rotation": {
         "thing": ID,
         "job_id": ID,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Protocol, cast
 
@@ -125,6 +125,14 @@ class Ground(Protocol):
     def registered_under_a_ca(self, certificate: str) -> None: ...
 
     def revoke(self, certificate: str) -> None: ...
+
+    def detaches_late(self) -> None:
+        """Have detachments from things take effect later."""
+        ...
+
+    def seconds_pass(self) -> None:
+        """Have them take effect."""
+        ...
 
     def transfer(self, certificate: str) -> None:
         """Have somebody offer an ACTIVE certificate without policies to another account."""
@@ -292,6 +300,12 @@ class MotoGround:
     def registered_under_a_ca(self, certificate: str) -> None:
         iot_backends[ACCOUNT][REGION].certificates[certificate].ca_certificate_id = CA
 
+    def detaches_late(self) -> None:
+        self._strict.state.detaches_late = True
+
+    def seconds_pass(self) -> None:
+        self._strict.state.propagate()
+
     def revoke(self, certificate: str) -> None:
         self._iot.update_certificate(certificateId=certificate, newStatus="REVOKED")
 
@@ -417,6 +431,12 @@ class FakeGround:
 
     def registered_under_a_ca(self, certificate: str) -> None:
         self._world.certificates.stored[certificate].ca = CA
+
+    def detaches_late(self) -> None:
+        self._world.certificates.detaches_after = timedelta(seconds=5)
+
+    def seconds_pass(self) -> None:
+        self._world.clock.advance(timedelta(seconds=5))
 
     def revoke(self, certificate: str) -> None:
         self._world.certificates.revoke(certificate)

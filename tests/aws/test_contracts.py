@@ -44,7 +44,7 @@ from warden.core.drift import (
     Update,
     UpdateState,
 )
-from warden.core.errors import ActionFailed, Refused
+from warden.core.errors import ActionFailed, NotYet, Refused
 from warden.core.findings import Source
 from warden.core.ports import Disconnection, Group, JobOrder, LevelRefused, Ports, QueueEntry, UploadedFile
 from warden.devices.csr import key_of_certificate
@@ -371,8 +371,26 @@ class TestCertificates:
         certificate = ground.certificate(1, thing="pump-1")
         ground.certificates.deactivate(certificate)
 
-        with pytest.raises(Exception, match="DeleteConflict"):
+        with pytest.raises(NotYet, match="DeleteConflict"):
             ground.certificates.delete(certificate)
+
+    def test_a_detachment_takes_seconds_and_then_it_is_deleted(self, ground: Ground) -> None:
+        ground.thing("pump-1")
+        certificate = ground.certificate(1, thing="pump-1")
+        ground.certificates.deactivate(certificate)
+        ground.detaches_late()
+
+        for _ in range(2):
+            ground.certificates.detach_thing(certificate, "pump-1")
+        assert ground.registry.things_of(certificate) == ["pump-1"]
+        assert ground.registry.certificates_of("pump-1") == [certificate]
+        with pytest.raises(NotYet, match="DeleteConflict"):
+            ground.certificates.delete(certificate)
+
+        ground.seconds_pass()
+        assert ground.registry.things_of(certificate) == []
+        ground.certificates.delete(certificate)
+        assert ground.certificates.read(certificate) is None
 
     def test_it_is_given_to_a_thing_and_taken_again(self, ground: Ground) -> None:
         ground.thing(LONG_NAME)

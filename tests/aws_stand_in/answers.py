@@ -49,9 +49,20 @@ class AwsState:
     account: AccountModel = field(default_factory=AccountModel)
     """The settings that a survey reads."""
 
+    detaches_late: bool = False
+    """Whether a detachment from a thing takes until `propagate`."""
+    detached: list[tuple[str, str]] = field(default_factory=list)
+    """Thing and principal of each detachment that is not effective yet."""
+
     def now(self) -> datetime:
         """Return the time."""
         return datetime.now(UTC)
+
+    def propagate(self) -> None:
+        """Make every detachment effective."""
+        for thing, principal in self.detached:
+            _iot().detach_thing_principal(thing, principal)
+        self.detached.clear()
 
 
 def _iot() -> IoTBackend:
@@ -104,6 +115,16 @@ def describe_certificate(_state: AwsState, asked: Mapping[str, Any]) -> dict[str
         return None
     described = {**certificate.to_description_dict(), "caCertificateId": certificate.ca_certificate_id}
     return {"certificateDescription": described}
+
+
+def detach_thing(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Take a detachment that is effective later; moto's own are at once."""
+    pair = (asked["principal"], asked["thingName"])
+    if not state.detaches_late or pair not in _iot().principal_things:
+        return None
+    if pair[::-1] not in state.detached:
+        state.detached.append((asked["thingName"], asked["principal"]))
+    return {}
 
 
 def delete_certificate(_state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any]:

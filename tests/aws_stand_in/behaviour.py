@@ -85,6 +85,10 @@ BEHAVIOUR: dict[tuple[str, str], Behaviour] = {
     ("iot", "AttachThingPrincipal"): Behaviour(
         source=_IOT + "AttachThingPrincipal, thingPrincipalType", refuses=(rules.for_this_thing_alone,)
     ),
+    ("iot", "DetachThingPrincipal"): Behaviour(
+        source=_IOT + "DetachThingPrincipal: asynchronous, it might take several seconds to propagate",
+        answers=answers.detach_thing,
+    ),
     ("iot", "UpdateCertificate"): Behaviour(
         source=_IOT + "UpdateCertificate, newStatus; nothing is said against REVOKED becoming INACTIVE again. "
         "Unverified: that one under transfer is refused (CertificateStateException, the operation is not allowed)",

@@ -37,15 +37,16 @@ class OldAnswers:
 
     def answer(self, name: str, real: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Make a call. Every change, of the service or of others, is a write."""
-        self._note()
+        self.note()
         read = _READS.get(name)
         if read is not None:
             return read(self._choose(), real, args, named)
         answer = real(*args, **named)
-        self._note()
+        self.note()
         return answer
 
-    def _note(self) -> None:
+    def note(self) -> None:
+        """Write down what is shown from now on."""
         shown = self._shown()
         if shown != self._history[-1][1]:
             self._history.append((self.world.clock(), shown))
@@ -63,6 +64,7 @@ class OldAnswers:
 
     def _shown(self) -> Shown:
         world = self.world
+        world.registry.propagate()
         return Shown(
             groups={thing: tuple(groups) for thing, groups in world.registry.groups.items()},
             attached=tuple(world.registry.attached),

@@ -117,6 +117,7 @@ class Play:
         ports["queue"] = _CasePort(self.queues[CASES], self.clock)
         world.context = replace(world.context, ports=Ports(**ports))
         wired(world, self.wire)
+        self.old: OldAnswers | None = None
         self.broken: list[str] = []
         self.failures: list[str] = []
         self._answered = len(world.replies.published)
@@ -132,11 +133,12 @@ class Play:
         return relay.calls
 
     def answer_late(self, chance: Random) -> OldAnswers:
-        """Let the lists of AWS IoT be behind from now on, and its clock be apart from ours."""
+        """Let the lists of AWS IoT be behind from now on, detachments take time, and its clock be apart from ours."""
         self.world.aws_clock.apart = timedelta(seconds=chance.randint(-9, 9))
-        old = OldAnswers(self.world, chance)
-        self.wire.answer = old.answer
-        return old
+        self.world.certificates.detaches_after = timedelta(seconds=chance.choice((0, 5, 30)))
+        self.old = OldAnswers(self.world, chance)
+        self.wire.answer = self.old.answer
+        return self.old
 
     def deliver(self, name: str, group: str = "") -> None:
         """Hand out the first message of a queue, or of a group of it, to its function."""
@@ -203,8 +205,12 @@ class Play:
                 pass
             moment = self._next_moment()
             if moment is None or moment > until:
+                self.clock.time = until
                 return
             self.clock.time = moment
+            self.world.registry.propagate()
+            if self.old is not None:
+                self.old.note()
             self.world.jobs.end()
             if self._is_anything_due():
                 sweep(self.world.context)
@@ -234,6 +240,7 @@ class Play:
             moments.append(_next_sweep(at))
         ends = [job.order.ends_at for job in self.world.jobs.started.values() if not _is_over(job)]
         moments += [each for each in ends if each > self.clock()]
+        moments += [at - self.world.aws_clock.apart for at, _ in self.world.certificates.detached]
         return min((each for each in moments if each is not None), default=None)
 
     def _is_anything_due(self) -> bool:

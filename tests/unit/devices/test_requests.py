@@ -639,11 +639,27 @@ def _retired(world: World, device: FakeDevice) -> tuple[World, str]:
     return world, old
 
 
+def test_a_retired_certificate_that_an_old_list_shows_on_its_thing_is_deleted_all_the_same(
+    retired: tuple[World, str],
+) -> None:
+    world, old = retired
+    real = world.registry.things_of
+    world.registry.things_of = lambda certificate_id: [THING] if certificate_id else []  # type: ignore[method-assign]  # a list that shows what was
+    world.sweep(after=timedelta(days=8))
+    assert old in world.certificates.stored
+
+    world.registry.things_of = real  # type: ignore[method-assign]
+    world.sweep(after=timedelta(minutes=8))
+
+    assert old not in world.certificates.stored
+
+
 def test_a_retired_certificate_that_is_in_use_again_is_kept(retired: tuple[World, str]) -> None:
     world, old = retired
     world.certificates.activate(old)
 
     world.sweep(after=timedelta(days=8))
+    world.sweep(after=timedelta(minutes=8))
 
     assert old in world.certificates.stored
     assert world.ledger.of_type("retirement")[0]["outcome"] == "kept"

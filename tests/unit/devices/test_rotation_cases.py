@@ -27,12 +27,12 @@ from tests.fakes import (
     an_old_certificate,
     contained,
 )
-from warden.cases.model import CaseState, Outcome
+from warden.cases.model import CaseState, Outcome, Progress
 from warden.containment.desired import leave
 from warden.core.errors import NotYet
 from warden.core.findings import Subject, SubjectType
-from warden.core.ports import Disconnection
 from warden.core.ledger import Put
+from warden.core.ports import Disconnection
 from warden.devices.rotation_records import retirement_key
 from warden.plan.actions import ROTATE_CERTIFICATE
 
@@ -362,6 +362,67 @@ def test_a_request_that_is_overtaken_by_one_with_another_key_goes_no_further() -
 
     assert (verdict, answer["code"]) == ("rejected", "rotation-over")
     assert world.active_certificates() == [world.device.certificate, world.device.candidate]
+
+
+# --- a detachment takes seconds -------------------------------------------------------------------------------------
+
+
+def rolled_back(world: World) -> str:
+    """Have the device ask for a certificate, and its job fail; return the certificate."""
+    world.certificates.detaches_after = timedelta(seconds=5)
+    job = begin(world)
+    world.device.create()
+    end(world, job, "FAILED")
+    assert rotation_of(world).progress is Progress.FAILED
+    assert world.device.candidate in world.certificates.stored
+    return world.device.candidate
+
+
+def test_a_rotation_is_rolled_back_at_once_and_its_certificate_is_deleted_later() -> None:
+    world = a_world()
+    new = rolled_back(world)
+
+    world.sweep(after=timedelta(minutes=8))
+
+    assert new not in world.certificates.stored
+    assert world.ledger.of_type("retirement")[0]["outcome"] == "deleted"
+
+
+def test_a_certificate_that_a_request_made_active_meanwhile_is_deleted_all_the_same() -> None:
+    """The request was being answered when the rotation was rolled back: an ACTIVE certificate of nobody's was left."""
+    world = a_world()
+    new = rolled_back(world)
+    world.certificates.activate(new)
+
+    world.sweep(after=timedelta(minutes=8))
+
+    assert new not in world.certificates.stored
+
+
+def test_one_that_is_still_attached_by_then_is_deleted_by_a_later_sweep() -> None:
+    world = a_world()
+    new = rolled_back(world)
+    world.registry.attached.append((new, THING))
+
+    world.sweep(after=timedelta(minutes=8))
+    world.sweep(after=timedelta(minutes=8))
+
+    assert new not in world.certificates.stored
+
+
+def test_a_device_that_lost_its_key_is_answered_while_its_last_certificate_is_still_attached() -> None:
+    world = a_world()
+    world.certificates.detaches_after = timedelta(seconds=5)
+    begin(world)
+    world.device.create()
+    lost = world.device.candidate
+    world.device.keys += 1
+
+    assert world.device.create()[0] == "accepted"
+    world.sweep(after=timedelta(minutes=8))
+
+    assert lost not in world.certificates.stored
+    assert world.device.candidate in world.certificates.stored
 
 
 # --- AWS IoT's clock is not ours --------------------------------------------------------------------------------------

@@ -128,6 +128,7 @@ def test_an_old_one_does_not_keep_a_rotation_from_its_end(status: str, fate: str
     assert status_of(world, old) == status
     assert world.registry.things_of(old) == []
     world.sweep(after=GRACE)
+    world.sweep(after=timedelta(minutes=8))
     [retired] = world.ledger.of_type("retirement")
     assert retired["outcome"] == fate
     assert (old in world.certificates.stored) is (fate == "kept")

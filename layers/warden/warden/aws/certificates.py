@@ -161,13 +161,18 @@ class IotCertificates:
         return CertificatePage(certificates, listed.get("nextMarker", ""))
 
     def delete(self, certificate_id: str) -> None:
-        """Detach everything from a certificate and delete it."""
+        """Detach every policy that is shown from a certificate, and delete it.
+
+        A detachment takes seconds to propagate (AWS IoT API reference, DetachThingPrincipal).
+        """
         for policy in self.policies_of(certificate_id):
             self.detach_policy(certificate_id, policy)
         try:
             self._iot.delete_certificate(certificateId=certificate_id)
         except self._iot.exceptions.ResourceNotFoundException:
             return
+        except self._iot.exceptions.DeleteConflictException as error:
+            raise NotYet(f"certificate {certificate_id} is not deleted yet: {error}") from error
 
     def _arn(self, certificate_id: str) -> str:
         return f"{self._arn_prefix}cert/{certificate_id}"

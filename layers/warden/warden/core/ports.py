@@ -224,7 +224,11 @@ class Certificates(Protocol):
         ...
 
     def delete(self, certificate_id: str) -> None:
-        """Delete an inactive certificate and detach everything from it. An absent certificate is success."""
+        """Delete an inactive certificate and detach its policies from it. An absent certificate is success.
+
+        Raises:
+            NotYet: when it is attached to a thing, which it is for seconds after it was detached.
+        """
         ...
 
 

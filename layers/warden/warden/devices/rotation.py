@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from warden.cases.model import Case, CaseState, Step, StepKind
 from warden.containment.desired import Desired, desired_or_new, desired_put, leave, read_desired, reconcile
-from warden.containment.snapshot import active_containment, containment_put
+from warden.containment.snapshot import active_containment, containment_put, first_look
 from warden.containment.suspicion import why_suspected
 from warden.context import Context
 from warden.core.clock import CLOCKS_APART
@@ -448,18 +449,39 @@ def other_users_of(certificate: str, thing: str, context: Context[_Ports]) -> li
     return [each for each in users if not known.has_left(each, context)]
 
 
-def _withdraw(rotation: Rotation, context: Context[HasCertificates]) -> None:
+def _withdraw(rotation: Rotation, context: Context[_PortsToIssue]) -> None:
     certificate_id = _recorded_or_found(rotation, context)
     discard((*rotation.spent, *([certificate_id] if certificate_id else [])), rotation.thing, context)
 
 
-def discard(certificates: Sequence[str], thing: str, context: Context[HasCertificates]) -> None:
-    """Delete certificates that were made for a thing and will never be used; one under transfer is another's."""
+def discard(certificates: Sequence[str], thing: str, context: Context[_PortsToIssue]) -> None:
+    """Delete certificates that were made for a thing and will never be used. What cannot be yet, the sweep deletes."""
     for certificate in certificates:
-        status = context.ports.certificates.deactivate(certificate)
-        context.ports.certificates.detach_thing(certificate, thing)
-        if status != "PENDING_TRANSFER":
-            context.ports.certificates.delete(certificate)
+        if not is_discarded(certificate, thing, context):
+            retry_on_conflict(partial(_discard_later, certificate, thing, context))
+
+
+def is_discarded(certificate: str, thing: str, context: Context[HasCertificates]) -> bool:
+    """Delete a certificate that will never be used; return whether it is gone. One under transfer is another's.
+
+    AWS IoT shows it attached for seconds after it was detached. A request that is being answered may set it ACTIVE in
+    that time, so that this is done again, from the beginning.
+    """
+    status = context.ports.certificates.deactivate(certificate)
+    context.ports.certificates.detach_thing(certificate, thing)
+    if status == "PENDING_TRANSFER":
+        return True
+    try:
+        context.ports.certificates.delete(certificate)
+    except NotYet:
+        return False
+    return True
+
+
+def _discard_later(certificate: str, thing: str, context: Context[HasLedger]) -> None:
+    ledger, at = context.ports.ledger, first_look(context)
+    seen = version_of(ledger.read(retirement_key(certificate)))
+    ledger.commit(retirement_put(certificate, thing, at, seen, unused=True))
 
 
 def certificate_with_key(fingerprint: str, since: datetime, context: Context[HasCertificates]) -> str | None:

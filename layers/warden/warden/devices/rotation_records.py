@@ -79,14 +79,18 @@ def key_record(thing: str, fingerprint: str, certificate: str) -> Put:
     return Put(Key(f"THING#{thing}", f"KEY#{fingerprint}"), record, 0)
 
 
-def retirement_put(certificate: str, thing: str, delete_at: datetime, seen: int) -> Put:
-    """Return the write that schedules the deletion of a retired certificate after its grace period."""
+def retirement_put(certificate: str, thing: str, delete_at: datetime, seen: int, *, unused: bool = False) -> Put:
+    """Return the write that schedules the deletion of a retired certificate after its grace period.
+
+    One that is `unused` was never proved in use, and is deleted whatever became of it.
+    """
     record = {
         "type": "retirement",
         "certificate": certificate,
         "thing": thing,
         "due": "due",
         "due_at": to_text(delete_at),
+        **({"unused": True} if unused else {}),
     }
     return Put(retirement_key(certificate), record, seen)
 

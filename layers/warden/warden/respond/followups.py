@@ -10,14 +10,14 @@ from functools import partial
 from warden.campaigns.inventory_runs import requeue_stalled_run
 from warden.campaigns.rollout import advance, note_end
 from warden.cases.model import Case, CaseState, Progress
-from warden.containment.snapshot import ContainmentState, containment_from
+from warden.containment.snapshot import ContainmentState, containment_from, first_look
 from warden.context import Context
-from warden.core.clock import CLOCKS_APART, from_text
+from warden.core.clock import CLOCKS_APART, from_text, to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding
 from warden.core.ledger import Key, Put, Record, retry_on_conflict, version_of
-from warden.core.ports import Certificate
 from warden.devices.jobs import LAST_LOOK, Job, NoStatus, job_from, look_key, look_put, read_job, save_job
+from warden.devices.rotation import is_discarded
 from warden.ingest.audit_reports import settle_check
 from warden.notify.digests import send_digest
 from warden.notify.notifier import notify, retry_notifications
@@ -134,22 +134,34 @@ def _containment_due(key: Key, record: Record, context: Context) -> None:
 
 
 def _retirement_due(key: Key, record: Record, context: Context) -> None:
-    """Delete a retired certificate, unless it is in use again or would register itself again."""
-    certificate = context.ports.certificates.read(record["certificate"])
-    in_use = certificate is not None and _is_in_use(certificate, context)
-    outcome = Retired.KEPT if in_use else Retired.DELETED
-    if not in_use and certificate is not None:
-        if certificate.may_register_itself:
-            outcome = Retired.KEPT_INACTIVE
-        else:
-            context.ports.certificates.delete(certificate.id)
+    """Delete a retired certificate, unless it is in use again or would register itself again.
+
+    That a thing has it is believed at the second time: a list may show what was.
+    """
+    fate = _fate_of_unused(record, context) if record.get("unused") else _fate_of(record, context)
+    if fate is None:
+        again = {**record, "seen_in_use": True, "due_at": to_text(first_look(context))}
+        context.ports.ledger.commit(Put(key, again, version_of(record)))
+        return
     settled = {name: value for name, value in record.items() if name not in ("due", "due_at")}
-    context.ports.ledger.commit(Put(key, {**settled, "outcome": outcome}, version_of(record)))
+    context.ports.ledger.commit(Put(key, {**settled, "outcome": fate}, version_of(record)))
 
 
-def _is_in_use(certificate: Certificate, context: Context) -> bool:
-    is_somebodys = certificate.is_active or certificate.is_under_transfer
-    return is_somebodys or bool(context.ports.registry.things_of(certificate.id))
+def _fate_of_unused(record: Record, context: Context) -> Retired | None:
+    return Retired.DELETED if is_discarded(record["certificate"], record["thing"], context) else None
+
+
+def _fate_of(record: Record, context: Context) -> Retired | None:
+    """Delete a certificate if it is to be deleted; return what becomes of it, None if that is to be seen once more."""
+    certificate = context.ports.certificates.read(record["certificate"])
+    if certificate is None:
+        return Retired.DELETED
+    if certificate.is_active or certificate.is_under_transfer or context.ports.registry.things_of(certificate.id):
+        return Retired.KEPT if record.get("seen_in_use") else None
+    if certificate.may_register_itself:
+        return Retired.KEPT_INACTIVE
+    context.ports.certificates.delete(certificate.id)
+    return Retired.DELETED
 
 
 def _finding_due(_key: Key, record: Record, context: Context) -> None:
