@@ -131,6 +131,49 @@ def test_an_eleventh_policy_on_a_certificate_and_a_third_on_a_group(iot: Any) ->
             iot.attach_policy(policyName=f"p-{most}", target=target)
 
 
+def test_lists_show_what_was_until_they_do_not(strict: StrictAws, iot: Any) -> None:
+    made = iot.create_keys_and_certificate(setAsActive=True)
+    iot.create_policy(policyName="pumps", policyDocument="{}")
+    strict.show_what_is_now("ListAttachedPolicies")
+
+    iot.attach_policy(policyName="pumps", target=made["certificateArn"])
+    iot.attach_thing_principal(thingName="pump-3", principal=made["certificateArn"])
+
+    assert iot.list_attached_policies(target=made["certificateArn"])["policies"] == []
+    assert iot.list_thing_principals(thingName="pump-3")["principals"] == [made["certificateArn"]]
+    strict.show_what_is_now("ListAttachedPolicies")
+    [listed] = iot.list_attached_policies(target=made["certificateArn"])["policies"]
+    assert listed["policyName"] == "pumps"
+
+
+def test_a_certificate_under_transfer_comes_back_inactive(iot: Any) -> None:
+    made = iot.create_keys_and_certificate(setAsActive=True)
+    certificate = made["certificateId"]
+    iot.create_policy(policyName="pumps", policyDocument="{}")
+    iot.attach_policy(policyName="pumps", target=made["certificateArn"])
+
+    def offer(certificate_id: str = certificate) -> None:
+        iot.transfer_certificate(certificateId=certificate_id, targetAwsAccount="111122223333")
+
+    with pytest.raises(iot.exceptions.CertificateStateException):
+        offer()
+    iot.update_certificate(certificateId=certificate, newStatus="INACTIVE")
+    with pytest.raises(iot.exceptions.TransferConflictException):
+        offer()
+    iot.detach_policy(policyName="pumps", target=made["certificateArn"])
+    with pytest.raises(iot.exceptions.ResourceNotFoundException):
+        offer("f" * 64)
+    with pytest.raises(iot.exceptions.ResourceNotFoundException):
+        iot.cancel_certificate_transfer(certificateId=certificate)
+    offer()
+
+    with pytest.raises(iot.exceptions.CertificateStateException):
+        iot.update_certificate(certificateId=certificate, newStatus="ACTIVE")
+    iot.cancel_certificate_transfer(certificateId=certificate)
+    described = iot.describe_certificate(certificateId=certificate)["certificateDescription"]
+    assert described["status"] == "INACTIVE"
+
+
 def test_a_certificate_is_deleted_only_when_nothing_uses_it(iot: Any) -> None:
     made = iot.create_keys_and_certificate(setAsActive=True)
     iot.create_policy(policyName="pumps", policyDocument="{}")

@@ -7,7 +7,9 @@ what it is given. Here a request that AWS would turn down is turned down, with t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -15,10 +17,12 @@ from botocore.awsrequest import AWSResponse
 from botocore.client import BaseClient
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
+from moto.iot.models import IoTBackend, iot_backends
 
 from tests.aws_stand_in.answers import AwsState
 from tests.aws_stand_in.behaviour import answer, check, corrected
 from tests.aws_stand_in.refusal import Refusal
+from tests.aws_stand_in.rules import ACCOUNT, REGION
 from tests.aws_stand_in.shapes import INVALID, malformed, shaped
 from warden.core.quotas import LIST_PAGE
 
@@ -41,6 +45,8 @@ class StrictAws:
         self.state = AwsState()
         self.faults: dict[str, Fault] = {}
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
+        self._was: IoTBackend | None = None
+        self._behind: frozenset[str] = frozenset()
         self._refused: defaultdict[str, list[Refusal]] = defaultdict(list)
         self._given: dict[str, Any] | None = None
 
@@ -53,16 +59,41 @@ class StrictAws:
             return self._call(client, operation, parameters)
         try:
             self._fail(operation, parameters)
-            check(service, operation, parameters, client.meta.region_name)
-            given = answer(self.state, service, operation, parameters)
-            made = (
-                self._call(client, operation, parameters)
-                if given is None
-                else self._heard(client, operation, parameters, given)
-            )
-            return corrected(service, operation, parameters, made, page=self.page)
+            with self._as_it_was(operation):
+                return self._answered(client, operation, parameters)
         except Refusal as refusal:
             raise _error(client, operation, refusal) from refusal
+
+    def _answered(self, client: BaseClient, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        service = client.meta.service_model.service_name
+        check(service, operation, parameters, client.meta.region_name)
+        given = answer(self.state, service, operation, parameters)
+        made = (
+            self._call(client, operation, parameters)
+            if given is None
+            else self._heard(client, operation, parameters, given)
+        )
+        return corrected(service, operation, parameters, made, page=self.page)
+
+    def show_what_is_now(self, *operations: str) -> None:
+        """Have lists of AWS IoT answer with what there is now, whatever is changed, until this is asked again.
+
+        AWS IoT's lists are eventually consistent (developer guide, thing-registry: changes may take time to show).
+        """
+        self._was, self._behind = deepcopy(iot_backends[ACCOUNT][REGION]), frozenset(operations)
+
+    @contextmanager
+    def _as_it_was(self, operation: str) -> Iterator[None]:
+        if operation not in self._behind or self._was is None:
+            yield
+            return
+        backends: Any = iot_backends[ACCOUNT]
+        now = backends[REGION]
+        backends[REGION] = self._was
+        try:
+            yield
+        finally:
+            backends[REGION] = now
 
     def refuse(self, operation: str, code: str, message: str = "as AWS would put it", **fields: Any) -> None:
         """Have the next call of an operation, or the one after those refused already, end with an error."""
