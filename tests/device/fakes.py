@@ -158,6 +158,8 @@ class FakeCloud:
         self.confirmed: list[str] = []
         self.heard: list[tuple[str, dict[str, Any]]] = []
         self.refused_topics: set[str] = set()
+        self.hang_ups = 0
+        """How often it still answers a refused topic by closing the connection, as AWS IoT may."""
         self.upload_rounds = 0
         self.lose: Callable[[str], bool] = lambda _topic: False
         """Which answers never arrive."""
@@ -266,6 +268,10 @@ class FakeSession:
 
     def publish(self, topic: str, payload: bytes) -> None:
         self._still_on()
+        if topic in self._cloud.refused_topics and self._cloud.hang_ups:
+            self._cloud.hang_ups -= 1
+            self.closed = True
+            raise ConnectionLostError("NOT_AUTHORIZED")
         if topic in self._cloud.refused_topics:
             raise NotAuthorizedError(f"publish to {topic}: Not authorized (135)")
         self._fate.instant()

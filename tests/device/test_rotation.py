@@ -269,6 +269,18 @@ class TestGoingBack:
         assert_as_before(world)
         assert "Not authorized" in job.details["reason"]
 
+    def test_a_broker_that_hangs_up_on_the_request_is_asked_a_few_times_with_growing_pauses(self, world: World) -> None:
+        world.cloud.refused_topics, world.cloud.hang_ups = {CREATE}, 100
+        job = world.cloud.order("rotate-certificate")
+
+        world.live()
+
+        assert_as_before(world)
+        assert job.status == "FAILED"
+        pauses = [line["retrySeconds"] for line in world.journal.named("connection-lost")]
+        assert len(pauses) == MAX_ASKS
+        assert max(pauses[:2]) < 5 < 20 < max(pauses[-4:])
+
     def test_a_refused_confirmation_goes_back_to_the_old_certificate(self, world: World) -> None:
         world.cloud.instead["confirm"] = [("rejected", {"code": "wrong", "message": "no"})]
         job = world.cloud.order("rotate-certificate")
