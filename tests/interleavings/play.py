@@ -32,6 +32,8 @@ from warden.validation.strict_json import message_in
 
 CASES, REQUESTS, EVENTS = "CaseQueue.fifo", "DeviceRequestQueue", "JobEventQueue"
 SWEEP_EVERY = timedelta(minutes=5)
+_DETACHES_AFTER = timedelta(seconds=5)
+"""How long a detachment takes: seconds (AWS IoT API reference, DetachThingPrincipal)."""
 
 type Invocation = Callable[[Play], None]
 """One run of a function. What it raises is its queue's to deal with."""
@@ -118,6 +120,7 @@ class Play:
         world.context = replace(world.context, ports=Ports(**ports))
         wired(world, self.wire)
         self.old: OldAnswers | None = None
+        world.certificates.detaches_after = _DETACHES_AFTER
         self.broken: list[str] = []
         self.failures: list[str] = []
         self._answered = len(world.replies.published)

@@ -158,6 +158,9 @@ def _quarantined(case: Case, world: World) -> Iterator[str]:
         outcome.progress is Progress.FAILED and StepKind.RELEASED in kinds
     ):
         yield f"the quarantine of case {_name(case)} is {outcome.progress}: {outcome.detail}"
+    said = [entry.step.why for entry in world.context.cases.timeline(case.id)]
+    for refused in [why for why in said if why.startswith("changed-meanwhile")]:
+        yield f"case {_name(case)} was not released, though nobody changed the device: {refused}"
     if case.state is CaseState.CLOSED and StepKind.RELEASED not in kinds:
         yield f"case {_name(case)} was closed without a release"
 

@@ -288,6 +288,10 @@ def put_back(world: World) -> None:
     world.registry.join_group(THING, "pumps")
 
 
+def give_its_own_back(world: World) -> None:
+    world.certificates.attach_policy(world.device.certificate, DEVICE_POLICY)
+
+
 def put_elsewhere(world: World) -> None:
     world.registry.group_policies["spares"] = []
     world.registry.join_group(THING, "spares")
@@ -325,6 +329,7 @@ def test_a_device_that_was_changed_meanwhile_is_not_released(
     world.registry.group_policies |= {"pumps": ["pumps-policy"], "site-4": []}
     world.registry.groups[THING] = ["pumps", "site-4"]
     contained(world)
+    world.clock.advance(timedelta(minutes=8))
     change(world)
     before = world.policies()
 
@@ -334,6 +339,47 @@ def test_a_device_that_was_changed_meanwhile_is_not_released(
     assert world.policies() == before
     assert world.refusals == ["changed-meanwhile"]
     assert said in str(world.ledger.of_type("refusal")[0]["reason"])
+
+
+@pytest.mark.parametrize("change", [take_the_restricted_policy, put_back, take_out_of_ours, give_its_own_back])
+def test_what_a_list_may_not_show_yet_is_no_difference(world: World, change: Callable[[World], None]) -> None:
+    """A list from before the containment shows the same, and the release gives it back in any case."""
+    world.registry.group_policies |= {"pumps": ["pumps-policy"], "site-4": []}
+    world.registry.groups[THING] = ["pumps", "site-4"]
+    contained(world)
+    change(world)
+
+    world.order(KEEP, world.case.id)
+
+    assert world.case.resolution == "released"
+    assert world.policies() == {world.device.certificate: {DEVICE_POLICY}}
+    assert sorted(world.registry.groups[THING]) == ["pumps", "site-4"]
+
+
+def test_a_certificate_that_is_not_shown_yet_is_waited_for(world: World) -> None:
+    contained(world)
+    attached = list(world.registry.attached)
+    detach_the_certificate(world)
+    with pytest.raises(NotYet, match="was detached from the thing meanwhile"):
+        world.order(KEEP, world.case.id)
+    assert (world.case.state, world.refusals) == (CaseState.CONTAINED, [])
+
+    world.registry.attached[:] = attached
+    world.order(KEEP, world.case.id)
+
+    assert world.case.resolution == "released"
+
+
+@pytest.mark.parametrize("change", [give_a_policy, attach_a_certificate, put_elsewhere, take_out])
+def test_what_no_list_of_ours_would_show_is_a_difference_at_once(world: World, change: Callable[[World], None]) -> None:
+    world.registry.group_policies |= {"pumps": ["pumps-policy"], "site-4": []}
+    world.registry.groups[THING] = ["pumps", "site-4"]
+    contained(world)
+    change(world)
+
+    world.order(KEEP, world.case.id)
+
+    assert world.refusals == ["changed-meanwhile"]
 
 
 def test_a_device_changed_while_it_rotates_stays_contained_and_people_are_told(world: World) -> None:

@@ -425,6 +425,24 @@ def test_a_device_that_lost_its_key_is_answered_while_its_last_certificate_is_st
     assert world.device.candidate in world.certificates.stored
 
 
+@pytest.mark.parametrize("shares", [False, True])
+def test_a_device_is_released_while_its_old_certificate_is_still_attached(shares: bool) -> None:
+    world = a_world()
+    if shares:
+        world.registry.add_thing("pump-4")
+        world.registry.attached.append((world.device.certificate, "pump-4"))
+    contained(world)
+    world.certificates.detaches_after = timedelta(seconds=5)
+    old = world.device.certificate
+
+    world.order("release", world.case.id)
+    world.device.work()
+    world.drain()
+
+    assert old in world.registry.certificates_of(THING), "for seconds"
+    assert world.case.resolution == "released"
+
+
 # --- AWS IoT's clock is not ours --------------------------------------------------------------------------------------
 
 

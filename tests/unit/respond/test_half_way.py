@@ -24,6 +24,7 @@ from tests.fakes import (
 )
 from warden.cases.allowed import Decision
 from warden.cases.model import CaseState, Progress, StepKind
+from warden.containment.desired import read_desired
 from warden.containment.snapshot import ContainmentState, active_containment
 from warden.core.actions import QUARANTINE
 from warden.core.errors import ActionFailed, Conflict, NotYet, Refused
@@ -150,6 +151,17 @@ def test_the_look_tries_it_again_in_silence_until_it_is_contained(world: World) 
     assert world.steps()[-3:] == ["quarantine-done", "contained", "notified"]
     world.order(KEEP, world.case.id)
     assert is_as_before(world)
+
+
+def test_what_a_later_try_changes_is_young_again(world: World) -> None:
+    """Lists may show what was before it: no release is refused for that."""
+    refusing = half_way(world)
+    refusing.refuses = False
+    world.sweep(after=AN_HOUR)
+
+    desired = read_desired(world.ledger, SECOND)
+    assert desired is not None
+    assert desired.changed_at == world.clock()
 
 
 def test_another_finding_brings_the_next_try_sooner(world: World) -> None:

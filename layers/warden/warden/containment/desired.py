@@ -8,7 +8,7 @@ fence, the recheck, unconditional calls while a change is young, and the look la
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -122,6 +122,12 @@ def read_desired(ledger: Ledger, certificate: str) -> Desired | None:
 def desired_or_new(ledger: Ledger, certificate: str, context: Context[HasLedger]) -> Desired:
     """Read what a certificate is to carry, or return a record that is not written yet."""
     return read_desired(ledger, certificate) or Desired(certificate=certificate, changed_at=context.now())
+
+
+def without_left(thing: str, certificates: Iterable[str], context: Context[HasLedger]) -> list[str]:
+    """Leave out certificates that a rotation has just taken off the thing: a list shows them for a while."""
+    known = {each: read_desired(context.ports.ledger, each) for each in certificates}
+    return [each for each, desired in known.items() if desired is None or not desired.has_left(thing, context)]
 
 
 def desired_put(desired: Desired) -> Put:

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
-from warden.containment.desired import Carried, Desired, desired_put, is_out_of_use, read_desired, reconcile
+from warden.containment.desired import (
+    Carried,
+    Desired,
+    desired_put,
+    is_out_of_use,
+    read_desired,
+    reconcile,
+    without_left,
+)
 from warden.containment.groups import changed_by_people, joined_directly
 from warden.containment.snapshot import (
     Containment,
@@ -32,43 +40,74 @@ class _PortsToRelease(_Ports, HasConnections, Protocol):
 
 
 def drift_of(thing: str, context: Context[_Ports]) -> list[str]:
-    """List in sentences how a contained thing differs from what its containment left; empty when it does not."""
+    """List in sentences how a contained thing differs from what its containment left; empty when it does not.
+
+    For as long as lists may not show what the containment changed, that it is not shown is no difference: the release
+    gives it back in any case.
+
+    Raises:
+        NotYet: when lists may not show yet that it has a certificate.
+    """
     containment = active_containment(context.ports.ledger, thing)
     if containment is None:
         return [f"{thing} is not contained"]
     if containment.state in (ContainmentState.RELEASING, ContainmentState.CONTAINING):
         return []  # the differences are ours: what was begun is not finished
-    return [*_certificate_drift(containment, context), *_group_drift(containment, context)]
+    known = {each: read_desired(context.ports.ledger, each) for each in containment.policies}
+    is_young = any(each is not None and each.is_young(context) for each in known.values())
+    found = [*_certificate_drift(containment, context), *_group_drift(containment, context)]
+    if not is_young:
+        return [each.words for each in found]
+    left = [each for each in found if not each.may_be_ours]
+    if left and all(each.may_be_late for each in left):
+        raise NotYet(f"{thing} does not show what was attached to it yet: {left[0].words}")
+    return [each.words for each in left]
 
 
-def _certificate_drift(containment: Containment, context: Context[_Ports]) -> list[str]:
+class _Difference(NamedTuple):
+    """A difference in words; `may_be_ours` if a list from before our change would show the same.
+
+    `may_be_late` if such a list would, and it matters which: a certificate that nothing has is not given its rights.
+    """
+
+    words: str
+    may_be_ours: bool = False
+    may_be_late: bool = False
+
+
+def _certificate_drift(containment: Containment, context: Context[_Ports]) -> Iterator[_Difference]:
     ports, ours = context.ports, context.settings.restricted_policy
     attached = ports.registry.certificates_of(containment.thing)
-    drift = [f"certificate {each[:12]} was attached meanwhile" for each in attached if each not in containment.policies]
-    for certificate in containment.policies:
+    more = [each for each in attached if each not in containment.policies]
+    for certificate in without_left(containment.thing, more, context):
+        yield _Difference(f"certificate {certificate[:12]} was attached meanwhile")
+    for certificate, before in containment.policies.items():
         if certificate not in attached:
-            drift.append(f"certificate {certificate[:12]} was detached from the thing meanwhile")
+            yield _Difference(f"certificate {certificate[:12]} was detached from the thing meanwhile", may_be_late=True)
             continue
         policies = ports.certificates.policies_of(certificate)
         extra = [name for name in policies if name != ours]
         if extra:
-            drift.append(f"certificate {certificate[:12]} was given {', '.join(extra)} meanwhile")
+            given = f"certificate {certificate[:12]} was given {', '.join(extra)} meanwhile"
+            yield _Difference(given, may_be_ours={*extra} <= {*before})
         if ours not in policies and not is_out_of_use(certificate, context):
-            drift.append(f"certificate {certificate[:12]} lost the restricted policy meanwhile")
-    return drift
+            yield _Difference(f"certificate {certificate[:12]} lost the restricted policy meanwhile", may_be_ours=True)
 
 
-def _group_drift(containment: Containment, context: Context[_Ports]) -> list[str]:
+def _group_drift(containment: Containment, context: Context[_Ports]) -> Iterator[_Difference]:
     thing = context.ports.registry.thing(containment.thing, with_type=False)
     if thing is None:
-        return [f"{containment.thing} was deleted from the registry meanwhile"]
-    drift = [f"it was put back into {group} meanwhile" for group in containment.groups if group in thing.groups]
+        yield _Difference(f"{containment.thing} was deleted from the registry meanwhile")
+        return
+    for group in containment.groups:
+        if group in thing.groups:
+            yield _Difference(f"it was put back into {group} meanwhile", may_be_ours=True)
     joined, departed = changed_by_people(containment, thing.groups, context)
-    drift += [f"it was put into {group} meanwhile" for group in joined]
-    drift += [f"it was taken out of {group} meanwhile" for group in departed]
+    yield from (_Difference(f"it was put into {group} meanwhile") for group in joined)
+    yield from (_Difference(f"it was taken out of {group} meanwhile") for group in departed)
     if containment.in_restricted_group and context.settings.restricted_group not in thing.groups:
-        drift.append(f"it was taken out of {context.settings.restricted_group} meanwhile")
-    return drift
+        left = f"it was taken out of {context.settings.restricted_group} meanwhile"
+        yield _Difference(left, may_be_ours=True)
 
 
 class Done(NamedTuple):
@@ -117,6 +156,7 @@ def require_unchanged(thing: str, context: Context[_Ports]) -> None:
 
     Raises:
         Refused: changed-meanwhile, with the differences.
+        NotYet: when lists may not show yet what the thing has.
     """
     if drift := drift_of(thing, context):
         why = f"{thing} is not as its containment left it: {'; '.join(drift)}"

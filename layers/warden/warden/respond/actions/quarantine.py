@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import NamedTuple, Protocol
 
 from warden.cases.model import Case, Outcome, Progress
-from warden.containment.desired import Desired, desired_or_new, desired_put, is_out_of_use, read_desired, reconcile
+from warden.containment.desired import Desired, desired_or_new, desired_put, is_out_of_use, reconcile, without_left
 from warden.containment.snapshot import (
     Containment,
     ContainmentState,
@@ -194,7 +194,7 @@ def _groups_of(thing: str, context: Context[_Ports]) -> Sequence[str]:
 def _device(
     thing: str, certificates: Iterable[str], groups: Sequence[str], carrying: Sequence[str], context: Context[_Ports]
 ) -> _Device:
-    its = _without_left(thing, certificates, context)
+    its = without_left(thing, certificates, context)
     return _Device(
         policies={each: context.ports.certificates.policies_of(each) for each in its},
         held=[each for each, desired in its.items() if desired is not None and thing in desired.holders],
@@ -202,15 +202,6 @@ def _device(
         carrying=carrying,
         is_in_ours=context.settings.restricted_group in groups,
     )
-
-
-def _without_left(thing: str, certificates: Iterable[str], context: Context[HasLedger]) -> Mapping[str, Desired | None]:
-    """Read the records of certificates, without those that a rotation has just taken off the thing.
-
-    A list may show these for a while.
-    """
-    known = {each: read_desired(context.ports.ledger, each) for each in certificates}
-    return {each: desired for each, desired in known.items() if desired is None or not desired.has_left(thing, context)}
 
 
 def _others(groups: Sequence[str], context: Context[_Ports]) -> list[str]:
@@ -269,7 +260,7 @@ def _remember(thing: str, device: _Device, context: Context[_Ports]) -> Containm
         raise NotYet(f"the release of {thing} was begun meanwhile")
     known = {certificate: desired_or_new(ledger, certificate, context) for certificate in device.policies}
     held = {
-        certificate: known[certificate].held_by(thing, shown, context) for certificate, shown in device.policies.items()
+        certificate: _held(known[certificate], thing, shown, context) for certificate, shown in device.policies.items()
     }
     grown = replace(
         containment,
@@ -281,6 +272,12 @@ def _remember(thing: str, device: _Device, context: Context[_Ports]) -> Containm
     if grown == containment and not writes:
         return containment
     return save_containment(ledger, grown, *writes)
+
+
+def _held(known: Desired, thing: str, shown: Sequence[str], context: Context[_Ports]) -> Desired:
+    """Return what a certificate is to carry, as of now if there is anything to change: lists will not show that yet."""
+    held = known.held_by(thing, shown, context)
+    return held if list(shown) == [context.settings.restricted_policy] else replace(held, changed_at=context.now())
 
 
 def _move(containment: Containment, device: _Device, context: Context[_Ports]) -> Containment:
@@ -352,7 +349,7 @@ def _check(containment: Containment, context: Context[_Ports]) -> None:
     """Check that each certificate has only our policy and the thing is in no group that has policies."""
     ports, ours = context.ports, context.settings
     attached = ports.registry.certificates_of(containment.thing)
-    for certificate in _without_left(containment.thing, attached, context):
+    for certificate in without_left(containment.thing, attached, context):
         policies = ports.certificates.policies_of(certificate)
         if not _has_only_ours(certificate, policies, context):
             raise NotYet(f"certificate {certificate} of {containment.thing} still shows policies {policies}")
