@@ -200,7 +200,7 @@ Continue(t) ==                                          \* again, or followups._
   /\ Free(t) /\ cont[t].state = "containing" /\ Defect /= "not-continued"
   /\ Goes(t, At("read all", "contain"))
   /\ UNCHANGED <<aws, ledger, outside>>
-\* quarantine._read_quickly, quarantine._read_everything, quarantine._without_left: what lists show, and what the
+\* quarantine._read_quickly, quarantine._read_everything, desired.without_left: what lists show, and what the
 \* rotation has on record.
 Made(t) == IF rot[t].state \in {"issued", "confirmed", "rolling"} /\ Exists(New(t)) THEN {New(t)} ELSE {}
 Shown(c, its) == IF c \in its THEN Policies(c) ELSE {{}}

@@ -124,10 +124,13 @@ def desired_or_new(ledger: Ledger, certificate: str, context: Context[HasLedger]
     return read_desired(ledger, certificate) or Desired(certificate=certificate, changed_at=context.now())
 
 
-def without_left(thing: str, certificates: Iterable[str], context: Context[HasLedger]) -> list[str]:
-    """Leave out certificates that a rotation has just taken off the thing: a list shows them for a while."""
+def without_left(thing: str, certificates: Iterable[str], context: Context[HasLedger]) -> Mapping[str, Desired | None]:
+    """Read the records of certificates, without those that a rotation has just taken off the thing.
+
+    A list may show these for a while.
+    """
     known = {each: read_desired(context.ports.ledger, each) for each in certificates}
-    return [each for each, desired in known.items() if desired is None or not desired.has_left(thing, context)]
+    return {each: desired for each, desired in known.items() if desired is None or not desired.has_left(thing, context)}
 
 
 def desired_put(desired: Desired) -> Put:
