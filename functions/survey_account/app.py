@@ -45,6 +45,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         failed = ExceptionGroup("not everything could be done", run.failures)
         # Lambda's own line names only the group.
         logger.error("not everything could be done", extra={"owed": run.owed}, exc_info=failed)
+        _count_failures(len(run.failures))
         if _is_parked(event):
             raise failed
     return {"surveyed": True, "wrong": _wrong(run.survey)} if run.survey else {"surveyed": False}
@@ -67,6 +68,12 @@ def _count_drift(drift: Drift) -> None:
     metrics.add_metric("PropertiesDrifted", MetricUnit.Count, count)
     _print_metrics()
     logger.info("drift read", extra={"state": drift.state, "count": count})
+
+
+def _count_failures(failures: int) -> None:
+    """Count them in every run, whether it is parked or not: an alarm watches them."""
+    metrics.add_metric("SurveyFailures", MetricUnit.Count, failures)
+    _print_metrics()
 
 
 def _print_metrics() -> None:

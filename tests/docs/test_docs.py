@@ -136,7 +136,15 @@ def test_every_parameter_and_output_that_the_pages_name_is_in_the_template() -> 
     ours = {"Refused", "ActionFailed", "Conflict", "NotYet", "NewerRecord", "RecordType"}
     ours |= {"StackDrift", "ResourceUpdates"}  # ports
     metrics = {"SweepQueued", "Findings", "Handled", "DeviceRequests", "JobEvents"}
-    metrics |= {"ControlsOff", "ControlsPartly", "ControlsNotKnown", "LivenessWrong", "LineWrong", "PropertiesDrifted"}
+    metrics |= {
+        "ControlsOff",
+        "ControlsPartly",
+        "ControlsNotKnown",
+        "LivenessWrong",
+        "LineWrong",
+        "PropertiesDrifted",
+        "SurveyFailures",
+    }
     named = set(re.findall(r"[`<]([A-Z][a-z]+(?:[A-Z][A-Za-z]*)+)[`>=]", text))
 
     assert {"Mode", "NoticesEmail"} <= declared

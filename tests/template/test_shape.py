@@ -221,7 +221,11 @@ class TestNothingIsLost:
         dimensions = {alarm["MetricName"]: [each["Name"] for each in alarm["Dimensions"]] for alarm in alarms}
 
         source = (ROOT / "functions/survey_account/app.py").read_text()
-        assert dimensions == {"LivenessWrong": ["service", "stack"], "LineWrong": ["service", "stack", "line"]}
+        assert dimensions == {
+            "LivenessWrong": ["service", "stack"],
+            "LineWrong": ["service", "stack", "line"],
+            "SurveyFailures": ["service", "stack"],
+        }
         assert all(f'"{name}"' in source for name in dimensions)
         assert all(f'add_dimension("{name}"' in source for name in ("stack", "line"))
 
@@ -247,6 +251,14 @@ class TestNothingIsLost:
         assert (alarm["MetricName"], alarm["Dimensions"][-1]["Value"]) == ("LineWrong", line)
         assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Maximum", 0, 1)
         assert alarm["TreatMissingData"] == "ignore"
+
+    def test_two_failing_runs_of_the_survey_are_an_alarm_however_few_are_parked(self) -> None:
+        alarm = resources("AWS::CloudWatch::Alarm")["SurveyFailingAlarm"]
+        rule = resources("AWS::Events::Rule")["SurveyAccountFunctionWhenDue"]
+
+        assert rule["ScheduleExpression"] == f"rate({alarm['Period'] // 60} minutes)"
+        assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"], alarm["Threshold"]) == (2, 3, 0)
+        assert (alarm["Statistic"], alarm["TreatMissingData"]) == ("Maximum", "notBreaching")
 
     def test_no_survey_for_26_hours_is_an_alarm_within_what_cloudwatch_evaluates(self) -> None:
         alarm = resources("AWS::CloudWatch::Alarm")["SurveyMissingAlarm"]
