@@ -48,7 +48,7 @@ def lines_counted(printed: str) -> dict[str, float]:
 
 def gauges(printed: str) -> dict[str, Any]:
     """Return the metrics of the one run that was printed, but for those of single lines, with their dimensions."""
-    [line] = [each for each in printed_metrics(printed) if "LineWrong" not in each]
+    [line] = [each for each in printed_metrics(printed) if "ControlsOff" in each]
     names = ("ControlsOff", "ControlsPartly", "ControlsNotKnown", "LivenessWrong")
     [directive] = line["_aws"]["CloudWatchMetrics"]
     assert sorted(metric["Name"] for metric in directive["Metrics"]) == sorted(names)
@@ -198,9 +198,27 @@ def test_a_ledger_that_takes_nothing_leaves_reports_and_metrics(
     assert [each["Key"][-5:] for each in kept["Contents"]] == [".html", ".json"]
 
 
+def test_a_ledger_that_answers_nothing_leaves_a_survey_in_the_bucket_and_metrics(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(deployment.strict.state.account)
+    for operation in ("GetItem", "PutItem", "TransactWriteItems", "Query"):
+        deployment.strict.faults[operation] = denied
+
+    with pytest.raises(ExceptionGroup):
+        app.lambda_handler(sample("survey-account"), Context())
+
+    printed = capsys.readouterr().out
+    assert [each["SurveyFailures"] for each in printed_metrics(printed) if "SurveyFailures" in each] == [[1.0]]
+    assert lines_counted(printed)["guardduty"] == 0
+    body = deployment.client("s3").get_object(Bucket="evidence", Key="reports/baseline/off-record.json")
+    survey = json.loads(body["Body"].read())
+    assert [each["key"] for each in survey["liveness"] if each["pulse"] == "not-known"] == ["audit-report"]
+
+
 @pytest.mark.parametrize("operation", ["GetItem", "PutItem", "TransactWriteItems"])
 def test_an_outage_of_a_day_parks_four_messages_and_every_failure_is_logged(
-    deployment: Deployment, caplog: pytest.LogCaptureFixture, operation: str
+    deployment: Deployment, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], operation: str
 ) -> None:
     fill(deployment.strict.state.account)
     deployment.strict.faults[operation] = denied
@@ -215,6 +233,10 @@ def test_an_outage_of_a_day_parks_four_messages_and_every_failure_is_logged(
 
     assert parked == 4
     assert sum(record.levelname == "ERROR" for record in caplog.records) == 4 * 24
+    failures = [each for each in printed_metrics(capsys.readouterr().out) if "SurveyFailures" in each]
+    assert len(failures) == 4 * 24  # which an alarm watches
+    [dimensions] = {tuple(sorted(*each["_aws"]["CloudWatchMetrics"][0]["Dimensions"])) for each in failures}
+    assert dimensions == ("service", "stack")
 
 
 @pytest.mark.parametrize("event", [{}, {"time": "noon"}, {"time": "2026-11-22T18:14:59Z"}])

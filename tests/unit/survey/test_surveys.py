@@ -62,6 +62,16 @@ class RefusingLedger:
         self._ledger.commit(*puts)
 
 
+class UnreadLedger(RefusingLedger):
+    """A ledger that answers nothing, from the first read on."""
+
+    def __init__(self, ledger: FakeLedger) -> None:
+        super().__init__(ledger, takes=0)
+
+    def read(self, _key: Key) -> None:
+        raise self._refusal
+
+
 class NoMarkOfNotice(RefusingLedger):
     """A ledger that takes everything but that the notice was sent."""
 
@@ -447,6 +457,34 @@ class TestOneOutputFails:
         run = survey_when_due(ours.surveying)
         assert list(run.failures) == []
         assert len(ours.world.notices.sent) == len(ours.world.announcements.published) == 1
+
+    def test_a_ledger_that_cannot_be_read_leaves_a_survey_that_takes_no_other_s_place(self) -> None:
+        ours = worse()
+        kept, counted = dict(ours.world.reports.kept), len(ours.counted)
+
+        run = run_with(ours, ledger=UnreadLedger(ours.world.ledger))
+
+        assert run.survey is not None
+        assert [str(each) for each in run.failures] == ["the ledger takes nothing"]
+        new = {name: "".join(text) for name, text in ours.world.reports.kept.items() if name not in kept}
+        assert {*new} == {"reports/baseline/off-record.json", "reports/baseline/off-record.html"}
+        assert json.loads(new["reports/baseline/off-record.json"]) == survey_json(run.survey)
+        assert {name: ours.world.reports.kept[name] for name in kept} == kept
+        assert ours.counted[counted:] == [run.survey]
+        assert control(run.survey, "guardduty").state is State.OFF
+        assert ours.world.notices.sent == []
+
+    def test_what_only_the_ledger_has_is_not_known_without_it(self) -> None:
+        ours = surveyor()
+
+        run = run_with(ours, ledger=UnreadLedger(ours.world.ledger))
+
+        assert run.survey is not None
+        unknown = [each.key for each in run.survey.controls if each.state is State.NOT_KNOWN]
+        unknown += [each.key for each in run.survey.liveness if each.pulse is Pulse.NOT_KNOWN]
+        assert unknown == ["logging", "audit-report"]
+        assert all(says.endswith("why.") for says in control(run.survey, "logging").says)
+        assert line(run.survey, "audit-report").says == control(run.survey, "logging").says
 
     def test_a_survey_that_others_overtake_every_time_ends_the_run(self) -> None:
         ours = worse()

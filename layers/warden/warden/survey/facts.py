@@ -62,6 +62,8 @@ class Facts:
     logging: Read[IotLogging | None]
     group_level: GroupLevel | None
     """What the service did last about the level at which contained devices are logged."""
+    has_ledger: bool
+    """Whether that was read."""
     log_groups: Mapping[str, Read[LogGroup | None]]
     """Where AWS IoT logs to, by name."""
     event_types: Read[Mapping[str, bool]]
@@ -88,9 +90,14 @@ def is_unread(value: Read[Any]) -> TypeIs[Unread]:
 
 
 def read_facts(
-    reader: AccountReader, settings: Settings, now: datetime, group_level: GroupLevel | None = None
+    reader: AccountReader,
+    settings: Settings,
+    now: datetime,
+    group_level: GroupLevel | None = None,
+    *,
+    has_ledger: bool = True,
 ) -> Facts:
-    """Read the account. `group_level` is from the ledger."""
+    """Read the account. `group_level` is from the ledger, if that could be read."""
     detector = reader.detector()
     trails = reader.trails()
     profiles = reader.security_profiles()
@@ -102,6 +109,7 @@ def read_facts(
         audits=reader.audits(now - AUDIT_EVERY, now),
         suppressions=reader.suppressions(),
         group_level=group_level,
+        has_ledger=has_ledger,
         logging=logging,
         log_groups={name: reader.log_group(name) for name in _log_groups(logging)},
         event_types=reader.event_types(),
@@ -163,6 +171,9 @@ def _trail(trail: Trail, reader: AccountReader) -> TrailFacts:
         records_management=reader.trail_records_management(trail.arn),
         bucket=reader.bucket(trail.bucket),
     )
+
+
+NO_LEDGER = "Not known: the service could not read its own ledger; the log of survey_account says why."
 
 
 def lacking(facts: Facts) -> list[str]:

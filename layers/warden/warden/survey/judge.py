@@ -22,7 +22,7 @@ from warden.survey.closing import (
     targeting,
 )
 from warden.survey.controls import Baseline
-from warden.survey.facts import DEFAULT_LOG_GROUP, Facts, TrailFacts, is_unread, may_pass, why
+from warden.survey.facts import DEFAULT_LOG_GROUP, NO_LEDGER, Facts, TrailFacts, is_unread, may_pass, why
 from warden.survey.model import Owner, State
 from warden.survey.verdicts import Verdict, not_read, owner_of, together
 
@@ -175,6 +175,9 @@ def _logging(facts: Facts, settings: Settings, _baseline: Baseline) -> Verdict:
 def _contained_logs(facts: Facts, settings: Settings, otherwise: State) -> Verdict:
     """Judge what the sweep put on record; nobody contained, or not asked for, leaves the state as it is."""
     level = facts.group_level
+    if not facts.has_ledger:
+        evidence = {"restricted-group": "not known"}
+        return Verdict(state=State.NOT_KNOWN, says=(NO_LEDGER,), evidence=evidence, may_pass=True)
     if level is None or level.state is LevelState.IDLE:
         said = "DEBUG once a device is contained" if settings.log_contained else "LogContainedDevices is false"
         return Verdict(state=otherwise, evidence={"restricted-group": said})

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from warden.core.account_facts import AuditConfiguration, AuditTask, Read, Subscription, Topic, Unavailable, Unread
 from warden.settings import Settings
-from warden.survey.facts import AUDIT_EVERY, Facts, is_unread, may_pass, why
+from warden.survey.facts import AUDIT_EVERY, NO_LEDGER, Facts, is_unread, may_pass, why
 from warden.survey.judge import TURN_EVENTS_ON, failing_checks
 from warden.survey.model import Pulse
 from warden.survey.topic_policy import Publishing, may_publish
@@ -60,6 +60,8 @@ def _either(faults: Sequence[str], **evidence: str) -> Sign:
 def _audit_report(facts: Facts, _settings: Settings, heard: Heard) -> Sign:
     if is_unread(facts.audits):
         return _not_read(facts.audits)
+    if not facts.has_ledger:
+        return Sign(pulse=Pulse.NOT_KNOWN, says=(NO_LEDGER,), may_pass=True)
     done = [task for task in facts.audits if task.status == "COMPLETED"]
     if done:
         return _arrived(max(done, key=lambda task: task.started_at), facts, heard)

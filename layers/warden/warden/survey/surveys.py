@@ -18,7 +18,7 @@ from warden.core.clock import Clock, to_text
 from warden.core.errors import Conflict
 from warden.core.ledger import EXPIRY, Key, Put, retry_on_conflict, version_of
 from warden.core.ports import AccountReader, Announcements, HasLedger, HasNotices, Reports
-from warden.logs.group_level import read_group_level
+from warden.logs.group_level import GroupLevel, read_group_level
 from warden.settings import Settings
 from warden.survey.controls import Baseline
 from warden.survey.facts import lacking, read_facts
@@ -45,6 +45,8 @@ _PRINTED = (Owed.METRICS, Owed.DRIFT_METRIC)
 """What needs no service of AWS: reports are kept even where the ledger does not take that these were done."""
 
 _FOLDER = "reports/baseline"
+_OFF_RECORD = "off-record"
+"""The name of a survey made without the ledger: it does not know since when, and takes no other's place."""
 
 
 type Page = Callable[[Mapping[str, Any]], str]
@@ -91,18 +93,28 @@ class Run:
 def survey_when_due(surveying: Surveying, *, now: bool = False) -> Run:
     """Survey the account if a day has passed, or `now`, and do what is owed about the last survey."""
     failures: list[Exception] = []
-    record = read_latest(surveying.ports)
+    try:
+        record = read_latest(surveying.ports)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the account is surveyed, and then the run fails
+        failures.append(error)
+        return _off_record(_judged(_NOTHING_READ, surveying), surveying, failures, (_OFF_RECORD,))
     if record is not None:
         record = _settle(record, surveying, failures)
         if not now and _is_of_today(record.survey, surveying.clock()):
             return replace(_watch(record, surveying, failures), survey=None)
     made, is_kept = retry_on_conflict(lambda: _survey_on_record(surveying, failures))
     if not is_kept:
-        for duty in (_count, _keep_reports):
-            with _noted(failures):
-                duty(made, surveying)
-        return Run(made.survey, None, (), failures)
+        return _off_record(made, surveying, failures, _names(made))
     return _watch(_settle(made, surveying, failures), surveying, failures)
+
+
+def _off_record(made: SurveyRecord, surveying: Surveying, failures: list[Exception], names: Sequence[str]) -> Run:
+    """Count and keep a survey that the ledger does not have: neither needs it."""
+    with _noted(failures):
+        _count(made, surveying)
+    with _noted(failures):
+        _keep(made, surveying, names)
+    return Run(made.survey, None, (), failures)
 
 
 def _is_of_today(survey: Survey, now: datetime) -> bool:
@@ -158,15 +170,31 @@ def _survey_on_record(surveying: Surveying, failures: list[Exception]) -> tuple[
         return made, False
 
 
+@dataclass(frozen=True, kw_only=True)
+class _OfLedger:
+    """What a survey takes from the ledger."""
+
+    last: SurveyRecord | None = None
+    group_level: GroupLevel | None = None
+    audits: frozenset[str] = frozenset()
+    was_read: bool = True
+
+
+_NOTHING_READ = _OfLedger(was_read=False)
+
+
 def _survey(surveying: Surveying) -> SurveyRecord:
-    ports, settings, now = surveying.ports, surveying.settings, surveying.clock()
+    ports = surveying.ports
     last = read_latest(ports)
-    facts = read_facts(ports.account_reader, settings, now, read_group_level(ports.ledger))
-    heard = Heard(
-        plan_fault=surveying.plan_fault(),
-        began=last.began if last else now,
-        audits=_audits_heard(ports, surveying.baseline),
-    )
+    audits = _audits_heard(ports, surveying.baseline)
+    return _judged(_OfLedger(last=last, group_level=read_group_level(ports.ledger), audits=audits), surveying)
+
+
+def _judged(known: _OfLedger, surveying: Surveying) -> SurveyRecord:
+    ports, settings, now = surveying.ports, surveying.settings, surveying.clock()
+    last = known.last
+    facts = read_facts(ports.account_reader, settings, now, known.group_level, has_ledger=known.was_read)
+    heard = Heard(plan_fault=surveying.plan_fault(), began=last.began if last else now, audits=known.audits)
     verdicts = {each: JUDGES[each](facts, settings, surveying.baseline) for each in surveying.baseline.controls}
     signs = {each.key: each.judge(facts, settings, heard) for each in LINES}
     survey = Survey(
@@ -357,13 +385,21 @@ def _count_drift(record: SurveyRecord, surveying: Surveying) -> None:
 
 
 def _keep_reports(record: SurveyRecord, surveying: Surveying) -> None:
+    _keep(record, surveying, _names(record))
+
+
+def _names(record: SurveyRecord) -> Sequence[str]:
+    return f"{record.survey.at:%Y-%m-%d}", "latest"
+
+
+def _keep(record: SurveyRecord, surveying: Surveying, names: Sequence[str]) -> None:
     """Keep the survey for programs and then for people: a page that cannot be made costs only the page."""
-    survey, days = survey_json(record.survey), (f"{record.survey.at:%Y-%m-%d}", "latest")
+    survey = survey_json(record.survey)
     keep, text = surveying.ports.reports.keep_page, json.dumps(survey, indent=1)
-    for name in days:
+    for name in names:
         keep(f"{_FOLDER}/{name}.json", text, "application/json")
     page = surveying.page(survey)
-    for name in days:
+    for name in names:
         keep(f"{_FOLDER}/{name}.html", page, "text/html; charset=utf-8")
 
 
