@@ -12,6 +12,7 @@ from tests.aws_stand_in.rules import REGION
 from tests.aws_stand_in.strict import StrictAws
 from tests.template.authorisation import OPERATIONS, Call, Place, needs_of
 from warden.aws.account_reader import ACTIONS, AwsAccountReader
+from warden.aws.patience import NoAnswerInTimeError
 from warden.core.account_facts import ScheduledAudit, Subscription, Topic, Unanswered, Unavailable
 
 TOPIC, QUEUE = (f"arn:aws:{service}:us-east-1:123456789012:alerts" for service in ("sns", "sqs"))
@@ -56,6 +57,15 @@ def test_an_endpoint_that_is_not_there_is_an_answer_too(strict: StrictAws, reade
     strict.faults["ListDetectors"] = unreachable
 
     assert reader.detector() == Unanswered("detector", "EndpointConnectionError", may_pass=True)
+
+
+def test_a_service_that_is_not_asked_any_more_is_an_answer_too(strict: StrictAws, reader: AwsAccountReader) -> None:
+    def silent(_: object) -> None:
+        raise NoAnswerInTimeError(service="cloudtrail", operation="DescribeTrails")
+
+    strict.faults["DescribeTrails"] = silent
+
+    assert reader.trails() == Unanswered("cloudtrail:DescribeTrails", "no-answer-in-time", may_pass=True)
 
 
 def test_an_answer_that_lacks_something_is_an_answer_too(

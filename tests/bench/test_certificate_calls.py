@@ -11,11 +11,11 @@ from tests.bench.fleet import NOON, FleetShape
 
 
 def test_a_due_certificate_costs_one_call_and_its_share_of_the_pages_and_jobs() -> None:
-    sweep = our_way(2_500, 250)
+    sweep = our_way(5_000, 500)
 
-    assert sweep.found == 250
+    assert sweep.found == 500
     assert sweep.calls_per_due <= MOST_CALLS
-    assert (sweep.list_calls, sweep.lookup_calls) == (2, 250)
+    assert (sweep.list_calls, sweep.lookup_calls) == (3, 500)
     assert sweep.share_of_quota >= LEAST_SHARE
     assert sweep.throttled == 0
 
