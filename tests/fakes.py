@@ -469,9 +469,9 @@ class FakeCertificates:
             return
         stored.policies.clear()
         if stored.status == "ACTIVE":
-            raise AwsError("CertificateStateException: an ACTIVE certificate cannot be deleted")
+            raise NotYet("CertificateStateException: an ACTIVE certificate cannot be deleted")
         if stored.status == "PENDING_TRANSFER":
-            raise AwsError("CertificateStateException: a certificate under transfer cannot be deleted")
+            raise NotYet("CertificateStateException: a certificate under transfer cannot be deleted")
         if self._registry.things_of(certificate_id):
             raise NotYet("DeleteConflictException: the certificate is attached to a thing")
         del self.stored[certificate_id]

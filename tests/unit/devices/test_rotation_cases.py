@@ -399,6 +399,27 @@ def test_a_certificate_that_a_request_made_active_meanwhile_is_deleted_all_the_s
     assert new not in world.certificates.stored
 
 
+def test_one_that_a_request_makes_active_while_it_is_taken_back_does_not_hold_up_the_end() -> None:
+    """The end of the job was delivered again after twelve minutes only, and the release said nothing until then."""
+    world = a_world()
+    job = begin(world)
+    world.device.create()
+    new, detach = world.device.candidate, world.certificates.detach_thing
+
+    def detach_and_be_overtaken(certificate_id: str, thing: str) -> None:
+        world.certificates.detach_thing = detach  # type: ignore[method-assign]  # once
+        detach(certificate_id, thing)
+        world.certificates.activate(certificate_id)
+
+    world.certificates.detach_thing = detach_and_be_overtaken  # type: ignore[method-assign]  # just there
+
+    end(world, job, "FAILED")
+    assert rotation_of(world).progress is Progress.FAILED
+    world.sweep(after=timedelta(minutes=8))
+
+    assert new not in world.certificates.stored
+
+
 def test_one_that_is_still_attached_by_then_is_deleted_by_a_later_sweep() -> None:
     world = a_world()
     new = rolled_back(world)

@@ -163,7 +163,8 @@ class IotCertificates:
     def delete(self, certificate_id: str) -> None:
         """Detach every policy that is shown from a certificate, and delete it.
 
-        A detachment takes seconds to propagate (AWS IoT API reference, DetachThingPrincipal).
+        A detachment takes seconds to propagate (AWS IoT API reference, DetachThingPrincipal), and a request that is
+        being answered may have set the certificate ACTIVE again.
         """
         for policy in self.policies_of(certificate_id):
             self.detach_policy(certificate_id, policy)
@@ -171,7 +172,10 @@ class IotCertificates:
             self._iot.delete_certificate(certificateId=certificate_id)
         except self._iot.exceptions.ResourceNotFoundException:
             return
-        except self._iot.exceptions.DeleteConflictException as error:
+        except (
+            self._iot.exceptions.DeleteConflictException,
+            self._iot.exceptions.CertificateStateException,
+        ) as error:
             raise NotYet(f"certificate {certificate_id} is not deleted yet: {error}") from error
 
     def _arn(self, certificate_id: str) -> str:

@@ -227,7 +227,7 @@ class Certificates(Protocol):
         """Delete an inactive certificate and detach its policies from it. An absent certificate is success.
 
         Raises:
-            NotYet: when it is attached to a thing, which it is for seconds after it was detached.
+            NotYet: when it is attached to a thing, which it is for seconds after it was detached; or when it is ACTIVE.
         """
         ...
 
