@@ -92,11 +92,16 @@ class Flow:
 
 def finding(kind: str, number: int = 1) -> Step:
     """Have some detector report something of a kind that the plan has a rule for."""
+    return lambda world: world.report(reported(kind, number))
+
+
+def reported(kind: str, number: int = 1, thing: str = THING) -> str:
+    """Return the event in which some detector reports something of a kind."""
     detail = {
         "schema": 1,
         "id": f"{kind}-{number}",
         "kind": kind,
-        "subject": {"type": "thing", "name": THING},
+        "subject": {"type": "thing", "name": thing},
         "severity": "high",
         "status": "open",
         "observedAt": f"{NOON - timedelta(minutes=1):%FT%TZ}",
@@ -113,7 +118,7 @@ def finding(kind: str, number: int = 1) -> Step:
         "resources": [],
         "detail": detail,
     }
-    return lambda world: world.report(json.dumps(event))
+    return json.dumps(event)
 
 
 def source(name: str) -> Step:

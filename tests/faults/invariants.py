@@ -46,12 +46,16 @@ class Ledger:
 # --- at every instant --------------------------------------------------------------------------------------------
 
 
-def instant(world: World, call: Call) -> None:
-    """Note what is broken at this very moment, just after AWS carried out a call."""
+def instant(world: World, call: Call, *, overtaken: bool = False) -> None:
+    """Note what is broken at this very moment, just after AWS carried out a call.
+
+    A call that another function's changes have overtaken may leave a certificate without a policy until the next calls.
+    """
     if call.service != "iot" or not call.operation.startswith(_CHANGING):
         return
     for thing, device in world.state.devices.items():
-        if (found := list(_locked_out(world, device))) and thing not in _given_up(world):
+        found = list(_without_certificate(world, device)) or ([] if overtaken else list(_without_policy(world, device)))
+        if found and thing not in _given_up(world):
             world.state.broken += [f"after {call}: {why}" for why in found]
 
 
@@ -61,14 +65,21 @@ def _given_up(world: World) -> set[str]:
     return {case["case_thing"] for case in cases if "case_thing" in case}
 
 
-def _locked_out(world: World, device: DeviceState) -> Iterator[str]:
-    lets_in = [each for each in device.held if _is_active(world, each) and device.thing in _things_of(world, each)]
+def _without_certificate(world: World, device: DeviceState) -> Iterator[str]:
+    lets_in = _lets_in(world, device)
     if not lets_in:
         yield f"3: {device.thing} holds no ACTIVE attached certificate"
-    elif not any(policies_of(world, each) for each in lets_in):
-        yield f"3: no certificate that lets {device.thing} in has a policy"
     if not any(each in device.used for each in lets_in):
         yield f"4: {device.thing} was left with a certificate it was never seen using"
+
+
+def _without_policy(world: World, device: DeviceState) -> Iterator[str]:
+    if not any(policies_of(world, each) for each in _lets_in(world, device)):
+        yield f"3: no certificate that lets {device.thing} in has a policy"
+
+
+def _lets_in(world: World, device: DeviceState) -> list[str]:
+    return [each for each in device.held if _is_active(world, each) and device.thing in _things_of(world, each)]
 
 
 def _is_active(world: World, certificate: str) -> bool:
@@ -217,12 +228,13 @@ def _retires(ledger: Ledger, certificate: str) -> bool:
 
 def _quarantines(world: World, ledger: Ledger) -> Iterator[str]:
     """5: who is contained is restricted, and who is not has exactly what it had."""
+    states = {record["thing"]: record["state"] for record in ledger.of("containment")}
     for thing, device in world.state.devices.items():
-        record = next((each for each in ledger.of("containment") if each["thing"] == thing), None)
-        state = record["state"] if record else "never contained"
+        state = states.get(thing, "never contained")
         for certificate in certificates_of(world, thing):
             policies = policies_of(world, certificate)
-            wanted = [RESTRICTED] if state == "contained" else sorted(device.enrolled.policies)
+            is_held = any(states.get(each) == "contained" for each in _things_of(world, certificate))
+            wanted = [RESTRICTED] if is_held else sorted(device.enrolled.policies)
             if policies != wanted:
                 yield f"5: {thing} is {state}, and certificate {certificate[:12]} has {policies}"
         groups = groups_of(world, thing)

@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 from tests.fakes import LOG, OPERATOR, Crash, a_key, forwarded
 from tests.faults.cloud import Snapshot
 from tests.faults.environment import RESTRICTED, Ground
-from tests.faults.queues import functions_of_queues, name_of
+from tests.faults.queues import Message, functions_of_queues, name_of
 from warden.core.account_facts import IotLogging
 
 PREFIX = f"arn:aws:iot:{REGION}:{ACCOUNT}:"
@@ -170,15 +170,24 @@ class World:
             message = queue.receivable(self.clock())
             if message is None:
                 continue
-            queue.take(message, self.clock())
-            try:
-                answer = self.invoke(_FUNCTIONS[name], _batch(message.id, message.body, message.group))
-                why = self.ground.errors[-1] if answer["batchItemFailures"] else ""
-            except (Exception, Crash) as error:  # noqa: BLE001 - a queue does not care what went wrong
-                why = repr(error)
-            self._delivered(name, message.id, why)
+            self._hand_out(name, message)
             return True
         return False
+
+    def deliver(self, name: str) -> None:
+        """Deliver the next message of a queue, and nothing else."""
+        message = self.cloud.state.queues[name].receivable(self.clock())
+        assert message, f"nothing waits on {name}"
+        self._hand_out(name, message)
+
+    def _hand_out(self, name: str, message: Message) -> None:
+        self.cloud.state.queues[name].take(message, self.clock())
+        try:
+            answer = self.invoke(_FUNCTIONS[name], _batch(message.id, message.body, message.group))
+            why = self.ground.errors[-1] if answer["batchItemFailures"] else ""
+        except (Exception, Crash) as error:  # noqa: BLE001 - a queue does not care what went wrong
+            why = repr(error)
+        self._delivered(name, message.id, why)
 
     def _delivered(self, name: str, message_id: str, why: str) -> None:
         queue = self.cloud.state.queues[name]
@@ -239,10 +248,15 @@ class World:
 
     @activity
     def order(self, command: str, **arguments: str) -> None:
+        """Have an operator give a command, and have it dealt with."""
+        self.command(command, **arguments)
+        self.drain()
+
+    @activity
+    def command(self, command: str, **arguments: str) -> None:
         """Have an operator give a command; one that failed is given again, which is another call."""
         body = json.dumps({"command": command, **arguments})
         any(self._answers(command, body, tried) for tried in range(_ASYNCHRONOUS_TRIES))
-        self.drain()
 
     @activity
     def _answers(self, command: str, body: str, _tried: int) -> bool:

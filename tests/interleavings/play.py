@@ -240,14 +240,14 @@ class Play:
         due = [record["due_at"] for _, record in self.world.ledger.find(Index.DUE, "due")]
         if due:
             at = max(datetime.fromisoformat(min(due)), self.clock() + timedelta(microseconds=1))
-            moments.append(_next_sweep(at))
+            moments.append(next_sweep(at))
         ends = [job.order.ends_at for job in self.world.jobs.started.values() if not _is_over(job)]
         moments += [each for each in ends if each > self.clock()]
         moments += [at - self.world.aws_clock.apart for at, _ in self.world.certificates.detached]
         return min((each for each in moments if each is not None), default=None)
 
     def _is_anything_due(self) -> bool:
-        return self.clock() == _next_sweep(self.clock())
+        return self.clock() == next_sweep(self.clock())
 
     def _act(self, agent: Agent) -> bool:
         """Let a device continue the jobs it has; a device that waits for an answer does nothing else."""
@@ -349,7 +349,7 @@ class Play:
 _HANDLERS: Mapping[str, Callable[[Play, str], None]] = {CASES: Play.handle, REQUESTS: Play.serve, EVENTS: Play.track}
 
 
-def _next_sweep(at: datetime) -> datetime:
+def next_sweep(at: datetime) -> datetime:
     """Return the first run of the sweep at or after a moment."""
     past = timedelta(seconds=at.timestamp() % SWEEP_EVERY.total_seconds())
     return at if not past else at - past + SWEEP_EVERY
