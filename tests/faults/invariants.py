@@ -346,7 +346,7 @@ def state_of(world: World) -> dict[str, Any]:
         "refused": sorted(refusal["code"] for refusal in ledger.of("refusal")),
         "members": [(each["thing"], each["state"], each["attempts"]) for each in ledger.of("member")],
         "campaigns": [tuple(each[name] for name in _OF_CAMPAIGN) for each in ledger.of("campaign")],
-        "batches": [(each["number"], each["outcomes"], each["sent"]) for each in ledger.of("batch")],
+        "batches": [(each["number"], each["outcomes"], _is_sent(each)) for each in ledger.of("batch")],
         "signed": len(world.cloud.state.authority.signed),
         "reports": _reports(),
     }
@@ -358,6 +358,11 @@ def state_of(world: World) -> dict[str, Any]:
 
 
 _OF_CAMPAIGN = ("state", "size", "step", "batches", "out", "of_step", "in_all")
+
+
+def _is_sent(batch: Mapping[str, Any]) -> bool:
+    """Check whether all of a batch was sent that had to be: nothing goes to a device that was skipped before."""
+    return bool(batch["sent"]) or set(batch["outcomes"].values()) == {"skipped"}
 
 
 def _said(step: Mapping[str, Any]) -> str:
