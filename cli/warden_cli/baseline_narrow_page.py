@@ -13,7 +13,7 @@ from warden.core import quotas
 from warden_cli.baseline_proposal import is_unread
 from warden_cli.narrow_proposal import Change, Verdict
 from warden_cli.narrow_report import Narrowing
-from warden_cli.terminal import facts, heading, plain, shown
+from warden_cli.terminal import facts, heading, plain, print_command, shown
 
 _STYLES = {Verdict.STAYS: "dim", Verdict.NARROWED: "green", Verdict.KEPT: "yellow", Verdict.GOES: "bold red"}
 _MOST_LOSSES = 40
@@ -44,10 +44,10 @@ def print_narrowing(console: Console, found: Narrowing) -> None:
         return
     console.print(heading("Take it"))
     for each in found.how_to_take:
-        console.print(plain(each))
+        print_command(console, each)
     console.print("AWS IoT needs six to eight minutes to follow. Try it first as a policy of its own on one device.")
     console.print(heading("Back"))
-    console.print(plain(found.how_to_go_back))
+    print_command(console, found.how_to_go_back)
 
 
 def plain_json(found: Narrowing) -> Text:

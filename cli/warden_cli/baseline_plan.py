@@ -19,7 +19,7 @@ from warden_cli.baseline_plan_page import not_known, print_plan
 from warden_cli.baseline_proposal import Proposal, Proposals, is_unread, propose
 from warden_cli.baseline_rules import Choice
 from warden_cli.errors import BadUsage, Exit
-from warden_cli.terminal import as_json, heading, pasted, plain, shown
+from warden_cli.terminal import as_json, heading, pasted, print_command, shown
 
 LOG_RETENTION_DAYS, TRAIL_EXPIRY_DAYS = 365, 400
 """Defaults of the template, of which the prices of storage depend; a test holds them to it."""
@@ -154,12 +154,11 @@ def _say_how_to_deploy(console: Console, arguments: Namespace) -> None:
     file = str(Path(arguments.write).resolve())
     console.print(heading("Deploy it"))
     if file.endswith(".toml"):
-        console.print(plain(f"sam deploy --template baseline/template.yaml --config-file {pasted(file)}"))
+        print_command(console, f"sam deploy --template baseline/template.yaml --config-file {pasted(file)}")
         return
-    console.print(
-        plain(
-            f"aws cloudformation deploy --stack-name {pasted(arguments.stack)} "
-            f"--template-file baseline/template.yaml --capabilities CAPABILITY_IAM "
-            f"--parameter-overrides {pasted(f'file://{file}')}"
-        )
+    print_command(
+        console,
+        f"aws cloudformation deploy --stack-name {pasted(arguments.stack)} "
+        f"--template-file baseline/template.yaml --capabilities CAPABILITY_IAM "
+        f"--parameter-overrides {pasted(f'file://{file}')}",
     )

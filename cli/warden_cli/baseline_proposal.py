@@ -11,6 +11,7 @@ from typing import TypeIs
 
 from warden.core import quotas
 from warden.core.account_facts import (
+    NO_ANSWER,
     Analyzer,
     AuditConfiguration,
     Denied,
@@ -134,6 +135,8 @@ def why_unread(unread: Unread) -> str:
         return f"not known: the role lacks {unread.action}"
     if isinstance(unread, Unavailable):
         return f"AWS does not offer it in {unread.region}"
+    if unread.code == NO_ANSWER:
+        return f"not known: {unread.action} did not answer in time"
     return f"not known: AWS answered {unread.action} with {unread.code}"
 
 

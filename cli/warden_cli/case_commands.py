@@ -14,7 +14,7 @@ from warden_cli.client import Service
 from warden_cli.errors import Exit, NotReached
 from warden_cli.log_commands import logs_of_thing
 from warden_cli.responses import Case, case_file_in, cases_in, understood
-from warden_cli.terminal import as_json, shown, word
+from warden_cli.terminal import as_json, pasted, print_command, shown, word
 from warden_cli.watch import Awaited, Ending, follow
 
 
@@ -128,7 +128,7 @@ def find(arguments: Namespace, console: Console) -> Exit:
         return Exit.DONE
     console.print(Text(f"Reported {shown(str(answer.get('thing', '')))}", style="bold green"))
     console.print("The plan decides what is done. The case:")
-    console.print(Text(f"warden cases --thing {shown(str(answer.get('thing', '')))}", style="bold"))
+    print_command(console, f"warden cases --thing {pasted(str(answer.get('thing', '')))}")
     console.print(Text(f"As {shown(str(answer.get('who', '')))}", style="dim"))
     return Exit.DONE
 

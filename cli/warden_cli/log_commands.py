@@ -17,7 +17,7 @@ from warden_cli.case_pages import print_entry
 from warden_cli.client import Service
 from warden_cli.errors import Exit
 from warden_cli.responses import understood
-from warden_cli.terminal import as_json, plain, shown
+from warden_cli.terminal import as_json, pasted, plain, shown
 from warden_cli.watch import Awaited, Ending, case_of, follow
 
 
@@ -75,7 +75,7 @@ def _first_words(asked: _Asked) -> Sequence[str]:
 
 def _what_to_do(asked: _Asked) -> Sequence[str]:
     if asked.finding:
-        return [_OF_MODE.get(asked.mode, ""), f"Follow it with: warden cases --thing {asked.thing}"]
+        return [_OF_MODE.get(asked.mode, ""), f"Follow it with: warden cases --thing {pasted(asked.thing)}"]
     return _next_steps(asked.case, asked.state)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from warden_cli.narrow_account import IotPolicy, Reach
 from warden_cli.narrow_comparison import Comparison, Probe
 from warden_cli.narrow_proposal import Proposal, Verdict
 from warden_cli.narrow_trial import Trial
+from warden_cli.terminal import pasted
 
 _PROVISIONING = ("$aws/provisioning-templates/", "$aws/certificates/create")
 """Topics of fleet provisioning. AWS IoT Core Developer Guide, "Device provisioning MQTT API"."""
@@ -126,11 +126,11 @@ class Narrowing:
     def how_to_take(self) -> list[str]:
         """The commands that make it the policy's default version."""
         name = self.policy.name
-        document = shlex.quote(self.file) if self.file else "FILE"
+        document = pasted(f"file://{self.file or 'FILE'}")
         delete = f"aws iot delete-policy-version --policy-name {name} --policy-version-id"
         return [
             *([f"{delete} {self.policy.others[0]}"] if self.policy.is_full else []),
-            f"aws iot create-policy-version --policy-name {name} --set-as-default --policy-document file://{document}",
+            f"aws iot create-policy-version --policy-name {name} --set-as-default --policy-document {document}",
         ]
 
     @property

@@ -18,7 +18,7 @@ from warden_cli.errors import BadUsage, Exit, Refused
 from warden_cli.explanation import KnownDevice, explain
 from warden_cli.explanation_page import print_explanation, print_no_finding
 from warden_cli.messages import Message, messages_in
-from warden_cli.terminal import as_json, how_to_write, shown
+from warden_cli.terminal import as_json, how_to_write, pasted, shown
 
 _BIGGEST_EVENT = 16 * 1024 * 1024
 
@@ -98,9 +98,8 @@ def _plan(path: Path) -> Plan:
     try:
         return read_plan(_text(path))
     except PlanError as error:
-        raise Refused(
-            f"the plan has faults and explains nothing; `warden plan check {shown(how_to_write(str(path)))}` lists them"
-        ) from error
+        check = f"warden plan check {pasted(how_to_write(str(path)))}"
+        raise Refused(f"the plan has faults and explains nothing; `{check}` lists them") from error
 
 
 def _text(path: Path) -> str:

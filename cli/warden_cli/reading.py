@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from boto3 import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from warden.core.account_facts import Denied, Unanswered, Unread
+from warden.aws.patience import NoAnswerInTimeError, Patience
+from warden.core.account_facts import NO_ANSWER, Denied, Unanswered, Unread
 from warden_cli.errors import NO_CREDENTIALS, BadUsage, NotReached
 from warden_cli.regions import ended, known_region
 from warden_cli.terminal import shown
@@ -32,6 +35,12 @@ def session_of(region: str, profile: str) -> Session:
     if not session.region_name:
         raise BadUsage("which region? Set AWS_REGION, or use --region")
     known_region(session, session.region_name)
+    return session
+
+
+def impatient(session: Session, limit: timedelta) -> Session:
+    """Have the session's clients ask no service again that was silent twice, and begin no call after the limit."""
+    Patience(time.monotonic).listen(session.events, limit)
     return session
 
 
@@ -71,6 +80,8 @@ def read[T](prefix: str, call: Callable[[], T]) -> T | Unread:
         if over := ended(code):
             raise over from error
         return Denied(action) if is_denial(error.response) else Unanswered(action, code)
+    except NoAnswerInTimeError as error:
+        return Unanswered(f"{prefix}:{error.kwargs['operation']}", NO_ANSWER, may_pass=True)
     except BotoCoreError as error:
         if over := ended(error):
             raise over from error

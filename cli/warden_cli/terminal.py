@@ -77,6 +77,11 @@ def plain(text: str, style: str = "", limit: int = 1000) -> Text:
     return Text(shown(text, limit), style=style)
 
 
+def print_command(console: Console, command: str) -> None:
+    """Print a command to be pasted: whole, and in one line however narrow the terminal is."""
+    console.print(plain(command, limit=len(command) * len("\\U0010ffff")), soft_wrap=True)
+
+
 def word(text: str) -> Text:
     """Return a word in its own colour: a state, a progress, a severity."""
     return plain(text, _STYLES.get(text, ""))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from warden.cases.model import StepKind
 from warden_cli.errors import NotReached, NotYet
 from warden_cli.responses import CaseFile, Entry, case_file_in, cases_in, understood
-from warden_cli.terminal import shown
+from warden_cli.terminal import pasted, shown
 
 _FAILURES_BORNE = 5
 """How many requests in a row may go unanswered; the work continues in the meantime."""
@@ -110,7 +110,7 @@ def case_of(service: Service, thing: str, finding: str, *, seconds: float, pause
         return next((case.id for case in listed if finding in case.findings), None)
 
     def late() -> str:
-        where = f"`warden cases --thing {shown(thing)}`"
+        where = f"`warden cases --thing {pasted(thing)}`"
         return f"the finding was not taken up within {seconds:g} s; it stays queued: look with {where}"
 
     return _until(look, late, seconds=seconds, pause=pause)

@@ -178,16 +178,12 @@ class TestAnOverlyPermissivePolicy:
         file = tmp_path / "fleet.json"
         here.access.policy("fleet", EVERY_TOPIC, versions=3)
 
-        text = ask(shell, "--topic", "telemetry/{thing}/#", "--write", str(file)).text.replace(" ", "")
+        lines = ask(shell, "--topic", "telemetry/{thing}/#", "--write", str(file)).out.splitlines()
 
-        assert (
-            f"aws iot create-policy-version --policy-name fleet --set-as-default --policy-document file://{file}".replace(
-                " ", ""
-            )
-            in text
-        )
-        assert text.endswith("awsiotset-default-policy-version--policy-namefleet--policy-version-id3")
-        assert "delete-policy-version" not in text
+        new = "aws iot create-policy-version --policy-name fleet --set-as-default --policy-document"
+        assert f"{new} file://{file}" in lines
+        assert lines[-1] == "aws iot set-default-policy-version --policy-name fleet --policy-version-id 3"
+        assert not [line for line in lines if "delete-policy-version" in line]
         written = json.loads(file.read_text())
         assert written["Statement"][0]["Resource"] == f"{IOT}client/{THING}"
 
@@ -208,13 +204,18 @@ class TestAnOverlyPermissivePolicy:
         assert ask(shell, "--json").json["other_versions"] == ["8", "9", "11", "12"]
 
     @pytest.mark.parametrize("width", [60, 80, 120])
-    def test_it_fits_the_terminal(
+    def test_it_fits_the_terminal_and_a_command_is_one_line(
         self, width: int, shell: Shell, here: ReadableAccount, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("COLUMNS", str(width))
         here.access.policy("fleet", EVERYTHING)
 
-        assert max(len(line) for line in ask(shell, "--topic", "telemetry/{thing}/#").out.splitlines()) <= width
+        lines = ask(shell, "--topic", "telemetry/{thing}/#").out.splitlines()
+
+        commands = [line for line in lines if line.startswith("aws iot ")]
+        assert [line.split()[2] for line in commands] == ["create-policy-version", "set-default-policy-version"]
+        assert commands[0].endswith(" --policy-document file://FILE")
+        assert max(len(line) for line in lines if line not in commands) <= width
 
     def test_nothing_is_written_to_aws(self, shell: Shell, here: ReadableAccount) -> None:
         ask(shell, "--topic", "telemetry/{thing}")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from threading import Thread
+from typing import Any, cast
 
+import boto3
 import pytest
+from botocore.client import BaseClient
 
 from tests.baseline.access import RefusedError
 from tests.baseline.account import Account
@@ -18,10 +23,11 @@ from tests.cli.answering import Operate
 from tests.cli.conftest import Looking, Shell
 from tests.conftest import ROOT
 from tests.pages.samples import SURVEY
-from warden_cli import doctor_devices, doctor_service
+from warden_cli import doctor_devices, doctor_service, reading
 from warden_cli.doctor_quotas import ASSUMED
 from warden_cli.iot_policy import Session, admits
 
+_REALLY: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # botocore's one way to the wire
 ACTIONS = set(json.loads((ROOT / "docs" / "doctor-policy.json").read_text())["Statement"][0]["Action"])
 DEVICE_POLICY = json.loads(
     (ROOT / "device" / "device-policy.json").read_text().replace("${AWS::Region}:${AWS::AccountId}", "eu-central-1:1")
@@ -54,6 +60,29 @@ def healthy(looking: Looking, operate: Operate) -> ReadableAccount:
 
 
 QUOTAS = {each.code: each.value for each in ASSUMED if each.code}
+
+
+class _HangsUp(BaseRequestHandler):
+    """Takes a connection and says nothing."""
+
+    def handle(self) -> None:
+        cast("_Silent", self.server).taken += 1
+
+
+class _Silent(ThreadingTCPServer):
+    """A service that never answers, and how often it was called."""
+
+    taken = 0
+
+
+@contextmanager
+def silent_service() -> Iterator[_Silent]:
+    with _Silent(("127.0.0.1", 0), _HangsUp) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
 
 
 def examined(shell: Shell, *options: str) -> dict[str, dict[str, Any]]:
@@ -340,3 +369,25 @@ def _listed(value: str | list[str]) -> list[str]:
 
 def _name(arn: str) -> str:
     return arn.split(":", 5)[5]
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_service_that_is_silent_twice_is_not_asked_again(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered: Any = BaseClient._make_api_call  # type: ignore[attr-defined]  # as the account is read
+
+    def call(client: Any, operation: str, asked: dict[str, Any]) -> Any:
+        is_silent = client.meta.service_model.service_name == "iot"
+        return (_REALLY if is_silent else answered)(client, operation, asked)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    monkeypatch.setattr(reading, "Session", boto3.Session)
+    with silent_service() as service:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "testing")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_IOT", f"http://127.0.0.1:{service.server_address[1]}")
+        rows = examined(shell)
+
+    assert service.taken == 2
+    for check, action in (("devices", "iot:ListThings"), ("groups", "iot:ListThingGroups")):
+        assert rows[check]["says"] == f"not known: {action} did not answer in time"
+    assert rows["quotas"]["health"] == "ok"

@@ -16,7 +16,7 @@ from tests.cli.samples import ALICE, CASE, a_contained_case, a_file, a_line, lis
 from tests.waiting import PATIENCE
 from warden.cases.model import StepKind
 from warden.core.findings import Subject, SubjectType
-from warden_cli.terminal import as_json, shown, who
+from warden_cli.terminal import a_console, as_json, print_command, shown, who
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +34,17 @@ def test_letters_of_any_language_stay() -> None:
 
 def test_what_is_too_long_is_cut_and_says_so() -> None:
     assert shown("a" * 50, 10) == "a" * 9 + "…"
+
+
+def test_a_command_is_whole_and_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    command = f"warden plan check {'a path with blanks/' * 100}\u202e"
+
+    print_command(a_console(), command)
+
+    assert capsys.readouterr().out == command.replace("\u202e", "\\u202e") + "\n"
 
 
 @given(st.text())

@@ -1,4 +1,4 @@
-"""How long a survey waits for AWS: a service that never answers costs it some lines, and not its function's time.
+"""How long a survey, or `warden doctor`, waits for AWS: a service that never answers costs it some lines, and no more.
 
 The clients of a run share what they learned: a service that twice did not answer is not asked again in the run. What
 answers slowly, or page after page, is bounded by the time of the run instead.
@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, HTTPClientError
 from botocore.exceptions import ConnectionError as NotConnectedError
+from botocore.hooks import BaseEventHooks
 
 _TRIES = 2
 """One lost packet is no silence. A throttled call is answered, and may be tried as often as its client is set up to."""
@@ -40,9 +41,13 @@ class Patience:
     def watch[T](self, client: T, limit: timedelta) -> T:
         """Have a client begin no call after `limit`, and none of a service that did not answer."""
         watched: Any = client
-        watched.meta.events.register_first("before-call", partial(self._before, limit.total_seconds()))
-        watched.meta.events.register_first("needs-retry", self._after_a_try)
+        self.listen(watched.meta.events, limit)
         return client
+
+    def listen(self, events: BaseEventHooks, limit: timedelta) -> None:
+        """Watch whatever has these events: a client, or each client that a session makes from now on."""
+        events.register_first("before-call", partial(self._before, limit.total_seconds()))
+        events.register_first("needs-retry", self._after_a_try)
 
     def _before(self, limit: float, *, event_name: str, **_event: Any) -> None:
         service, operation = event_name.split(".")[1:]
