@@ -44,6 +44,18 @@ def worse() -> Surveyor:
     return ours
 
 
+def _told_of_logging(states: str) -> int:
+    """Survey an account once a day while its logging is in these states; return how many notices were sent."""
+    ours = surveyor()
+    for state in states.split():
+        ours.account.denied = {"iot:GetV2LoggingOptions"} if state == "not-known" else set()
+        ours.account.silent = {"iot:GetV2LoggingOptions"} if state == "silent" else set()
+        ours.account.logging = fill(AccountModel()).logging if state != "off" else None
+        assert control(ours.survey(), "logging").state == ("not-known" if state == "silent" else state)
+        ours.pass_day()
+    return len(ours.world.notices.sent)
+
+
 class RefusingLedger:
     """A ledger that takes a number of commits and no more."""
 
@@ -313,15 +325,7 @@ class TestTold:
         ],
     )
     def test_who_can_compare_is_told_and_nobody_is_told_twice(self, states: str, told: int) -> None:
-        ours = surveyor()
-
-        for state in states.split():
-            ours.account.denied = {"iot:GetV2LoggingOptions"} if state == "not-known" else set()
-            ours.account.logging = fill(AccountModel()).logging if state != "off" else None
-            assert control(ours.survey(), "logging").state == state
-            ours.pass_day()
-
-        assert len(ours.world.notices.sent) == told
+        assert _told_of_logging(states) == told
 
     @pytest.mark.parametrize(
         ("states", "told"),
@@ -336,16 +340,7 @@ class TestTold:
         ],
     )
     def test_an_outage_alone_is_no_news_and_hides_none(self, states: str, told: int) -> None:
-        ours = surveyor()
-
-        for state in states.split():
-            ours.account.denied = {"iot:GetV2LoggingOptions"} if state == "not-known" else set()
-            ours.account.silent = {"iot:GetV2LoggingOptions"} if state == "silent" else set()
-            ours.account.logging = fill(AccountModel()).logging if state != "off" else None
-            assert control(ours.survey(), "logging").state == ("not-known" if state == "silent" else state)
-            ours.pass_day()
-
-        assert len(ours.world.notices.sent) == told
+        assert _told_of_logging(states) == told
 
     def test_a_region_that_loses_a_service_compares_with_nothing(self) -> None:
         ours = surveyor()
