@@ -60,6 +60,8 @@ class AccountModel:
     profiles: list[SecurityProfile] = field(default_factory=list)
     models: list[LearningModel] = field(default_factory=list)
     custom_metrics: list[str] = field(default_factory=list)
+    undelivered: list[tuple[datetime, int]] = field(default_factory=list)
+    """Hours in which Device Defender could not deliver alerts, and how many; the metric is there if any hour is."""
     detector: Detector | None = None
     guardduty_administrator: str = ""
     management_account: str = ""
@@ -178,6 +180,11 @@ class FakeAccountReader:
 
     def custom_metrics(self) -> Read[Sequence[str]]:
         return self._unread("iot:ListCustomMetrics", device_defender=True) or tuple(self.model.custom_metrics)
+
+    def undelivered_alerts(self, since: datetime, until: datetime) -> Read[int]:
+        counted = ("cloudwatch:GetMetricStatistics",) if self.model.undelivered else ()
+        unread = self._unread("cloudwatch:ListMetrics", *counted, device_defender=True)
+        return sum(count for at, count in self.model.undelivered if since <= at <= until) if unread is None else unread
 
     def detector(self) -> Read[Detector | None]:
         described = ("guardduty:GetDetector",) if self.model.detector else ()

@@ -79,6 +79,7 @@ def clients_of(session: Session) -> Clients:
         events=session.client("events", config=CONFIG),
         cloudformation=session.client("cloudformation", config=CONFIG),
         logs=session.client("logs", config=CONFIG),
+        cloudwatch=session.client("cloudwatch", config=CONFIG),
     )
 
 

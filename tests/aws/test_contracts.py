@@ -71,6 +71,7 @@ DENIABLE: Mapping[str, Sequence[str]] = {
     ],
     "learning_models": ["iot:GetBehaviorModelTrainingSummaries"],
     "custom_metrics": ["iot:ListCustomMetrics"],
+    "undelivered_alerts": ["cloudwatch:ListMetrics", "cloudwatch:GetMetricStatistics"],
     "detector": ["guardduty:ListDetectors", "guardduty:GetDetector"],
     "guardduty_administrator": ["guardduty:GetAdministratorAccount"],
     "organization": ["organizations:DescribeOrganization"],
@@ -731,6 +732,7 @@ class TestAccountReader:
         assert reader.event_types() == {}
         assert reader.security_profiles() == ()
         assert reader.custom_metrics() == ()
+        assert reader.undelivered_alerts(NOON - DAY, NOON) == 0
         assert reader.detector() is None
         assert reader.organization() == ""
         assert reader.trails() == ()
@@ -821,6 +823,12 @@ class TestAccountReader:
         ground.pages_of(2)
 
         assert ground.account_reader.custom_metrics() == tuple(ground.account.custom_metrics)
+
+    def test_undelivered_alerts_are_added_up_over_a_time(self, ground: Ground) -> None:
+        ground.account.undelivered = [(NOON - 2 * DAY, 7), (NOON - DAY / 2, 3), (NOON - DAY / 4, 2)]
+        ground.pages_of(1)
+
+        assert ground.account_reader.undelivered_alerts(NOON - DAY, NOON) == 5
 
     def test_a_detector_comes_with_the_plans_that_are_on(self, ground: Ground) -> None:
         ground.account.detector = Detector(id="d" * 32, enabled=True, plans=frozenset({"S3_DATA_EVENTS"}))
@@ -930,6 +938,7 @@ def something_of_everything(ground: Ground) -> dict[str, Callable[[], object]]:
     account.audits = [AuditTask(id="task", status="COMPLETED", started_at=NOON)]
     account.logging = IotLogging(level="ERROR", disabled=False)
     account.profiles = [SecurityProfile(name="learns", learns=True)]
+    account.undelivered = [(NOON - DAY / 2, 1)]
     account.detector = Detector(id="d" * 32, enabled=True)
     account.trails, account.trail_statuses = [trail], {trail.arn: TrailStatus(logging=True)}
     account.buckets = {"logs": Bucket(public_access_blocked=True, versioned=True)}
@@ -946,6 +955,7 @@ def something_of_everything(ground: Ground) -> dict[str, Callable[[], object]]:
         "security_profiles": reader.security_profiles,
         "learning_models": lambda: reader.learning_models("learns"),
         "custom_metrics": reader.custom_metrics,
+        "undelivered_alerts": lambda: reader.undelivered_alerts(NOON - DAY, NOON),
         "detector": reader.detector,
         "guardduty_administrator": lambda: reader.guardduty_administrator("d" * 32),
         "organization": reader.organization,

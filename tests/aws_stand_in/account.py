@@ -25,6 +25,7 @@ DENIALS = {
     "s3": "AccessDenied",
     "sns": "AuthorizationError",
     "cloudformation": "AccessDenied",
+    "cloudwatch": "AccessDenied",
 }
 """How a service calls a denial, where it is not AccessDeniedException."""
 
@@ -215,6 +216,24 @@ def training(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
 def custom_metrics(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:
     """List their names."""
     return {"metricNames": model.custom_metrics}
+
+
+def metrics(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """List the metric under two sets of dimensions, once there is any value of it."""
+    dimensions: list[list[dict[str, str]]] = [[], [{"Name": "Protocol", "Value": "SNS"}]]
+    listed = [{"Namespace": asked["Namespace"], "MetricName": asked["MetricName"], "Dimensions": d} for d in dimensions]
+    return {"Metrics": listed if model.undelivered else []}
+
+
+def statistics(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Add up by the hour; the half of each hour's count is under each set of dimensions."""
+    share = 0 if asked["Dimensions"] else 1
+    found = [
+        {"Timestamp": at, "Sum": (count + share) // 2, "Unit": "None"}
+        for at, count in model.undelivered
+        if asked["StartTime"] <= at < asked["EndTime"]
+    ]
+    return {"Label": asked["MetricName"], "Datapoints": found}
 
 
 def detectors(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -277,6 +277,17 @@ BEHAVIOUR |= {
     ("iot", "ListCustomMetrics"): _read(
         "AWS IoT: ListCustomMetrics", account.custom_metrics, "iot:ListCustomMetrics", by_token("metricNames")
     ),
+    ("cloudwatch", "ListMetrics"): _read(
+        "CloudWatch: ListMetrics, which has no metric without a value",
+        account.metrics,
+        "cloudwatch:ListMetrics",
+        Pages("Metrics", "", "NextToken", "NextToken"),
+    ),
+    ("cloudwatch", "GetMetricStatistics"): _read(
+        "CloudWatch: GetMetricStatistics, StartTime is within and EndTime is not",
+        account.statistics,
+        "cloudwatch:GetMetricStatistics",
+    ),
     ("guardduty", "ListDetectors"): _read("GuardDuty: ListDetectors", account.detectors, "guardduty:ListDetectors"),
     ("guardduty", "GetDetector"): _read("GuardDuty: GetDetector", account.detector, "guardduty:GetDetector"),
     ("guardduty", "GetAdministratorAccount"): _read(

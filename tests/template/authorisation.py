@@ -325,6 +325,7 @@ _OPERATIONS: dict[str, dict[str, _Needs]] = {
         "UpdateThingGroupsForThing": _GROUPS,
     },
     "iot-data": {"DeleteConnection": _iot("client/{clientId}"), "Publish": _iot("topic/{topic}")},
+    "cloudwatch": {"GetMetricStatistics": _NOWHERE, "ListMetrics": _NOWHERE},
     "iot-jobs-data": {},  # the plane of devices: no function of ours is one
     "acm-pca": {
         "DescribeCertificateAuthority": _authority,

@@ -235,6 +235,7 @@ def _account_reader(settings: Settings) -> AccountReader:
         events=_to_read(boto3.client("events", config=_CONFIG_TO_READ)),
         cloudformation=_to_read(boto3.client("cloudformation", config=_CONFIG_TO_READ)),
         logs=_to_read(boto3.client("logs", config=_CONFIG_TO_READ)),
+        cloudwatch=_to_read(boto3.client("cloudwatch", config=_CONFIG_TO_READ)),
     )
     has_device_defender = settings.region not in baseline().regions_without_audit
     return AwsAccountReader(clients, settings.region, has_device_defender=has_device_defender)

@@ -96,6 +96,7 @@ def fill(account: AccountModel) -> AccountModel:
     ]
     account.models = [LearningModel("learns", "num-disconnects", "ACTIVE")]
     account.custom_metrics = ["load"]
+    account.undelivered = [(NOON - timedelta(hours=30), 2)]
     account.detector = Detector(id="d-1", enabled=True)
     account.trails, account.trail_statuses = [trail], {trail.arn: TrailStatus(logging=True)}
     account.buckets = {trail.bucket: Bucket(public_access_blocked=True, versioned=True)}

@@ -63,6 +63,7 @@ EMPTY = {
     "detectors": Pulse.WRONG,
     "alert-target": Pulse.WRONG,
     "alert-delivery": Pulse.OK,  # nobody reports yet, but the inbox would hear it
+    "notifications": Pulse.OK,
     "guardduty": Pulse.WRONG,
     "job-events": Pulse.OK,
     "schedules": Pulse.OK,
@@ -82,6 +83,31 @@ def test_a_fresh_account_hears_nothing_and_it_is_said(key: str, pulse: Pulse) ->
 def test_every_line_has_words_and_a_fix() -> None:
     assert {line.key for line in LINES} == {*EMPTY}
     assert all(line.title and line.fix for line in LINES)
+
+
+class TestNotifications:
+    @pytest.mark.parametrize(
+        ("hours", "pulse", "says"),
+        [
+            (25, Pulse.WRONG, ("Alerts of the last 26 hours that Device Defender could not deliver: 3.",)),
+            (27, Pulse.OK, ()),
+        ],
+    )
+    def test_what_was_not_delivered_of_late_is_wrong(self, hours: int, pulse: Pulse, says: tuple[str, ...]) -> None:
+        found = sign("notifications", full(undelivered=[(NOON - timedelta(hours=hours), 3)]))
+
+        assert (found.pulse, found.says) == (pulse, says)
+        assert found.evidence == {"undelivered": "3" if says else "0"}
+
+    @pytest.mark.parametrize("action", ["cloudwatch:ListMetrics", "cloudwatch:GetMetricStatistics"])
+    def test_who_may_not_count_does_not_know(self, action: str) -> None:
+        found = sign("notifications", full(denied={action}))
+
+        assert found.pulse is Pulse.NOT_KNOWN
+        assert found.says == (f"Not known: the role of survey_account lacks {action}.",)
+
+    def test_where_device_defender_is_not_there_is_nothing_to_deliver(self) -> None:
+        assert sign("notifications", full(has_device_defender=False)).pulse is Pulse.NOT_AVAILABLE_HERE
 
 
 class TestAuditReport:
@@ -293,7 +319,9 @@ class TestAlertDelivery:
             )
 
     def test_a_topic_that_is_gone(self) -> None:
-        assert self.faults(topics={}) == [f"There is no topic {ALERTS}."]
+        assert self.faults(topics={}) == [
+            f"There is no topic {ALERTS}: deploy the service with ExistingAlertTopicArn of one, or with none."
+        ]
 
     def test_only_roles_that_report_here_are_looked_at(self) -> None:
         audit = replace(full().audit, target="arn:theirs", target_role="arn:aws:iam::1:role/theirs")

@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from warden.aws.denials import DENIALS
 from warden.aws.patience import NoAnswerInTimeError
+from warden.aws.undelivered import undelivered_alerts
 from warden.core.account_facts import (
     NO_ANSWER,
     Analyzer,
@@ -66,6 +67,8 @@ ACTIONS = {
     "ListTargetsForSecurityProfile": "iot:ListTargetsForSecurityProfile",
     "GetBehaviorModelTrainingSummaries": "iot:GetBehaviorModelTrainingSummaries",
     "ListCustomMetrics": "iot:ListCustomMetrics",
+    "ListMetrics": "cloudwatch:ListMetrics",
+    "GetMetricStatistics": "cloudwatch:GetMetricStatistics",
     "ListDetectors": "guardduty:ListDetectors",
     "GetDetector": "guardduty:GetDetector",
     "GetAdministratorAccount": "guardduty:GetAdministratorAccount",
@@ -99,6 +102,7 @@ class Clients:
     events: EventBridgeClient
     cloudformation: CloudFormationClient
     logs: Any
+    cloudwatch: Any
 
 
 def _action_of(operation: str) -> str:
@@ -249,6 +253,11 @@ class AwsAccountReader:
         """List the custom metrics."""
         pages = self._of.iot.get_paginator("list_custom_metrics").paginate()
         return tuple(name for page in pages for name in page["metricNames"])
+
+    @_of_device_defender
+    def undelivered_alerts(self, since: datetime, until: datetime) -> int:
+        """Add up AWS IoT's count."""
+        return undelivered_alerts(self._of.cloudwatch, since, until)
 
     # --- AWS IoT -------------------------------------------------------------------------------------------------
 

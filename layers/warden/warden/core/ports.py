@@ -533,6 +533,10 @@ class AccountReader(Protocol):
         """List the names of the custom metrics."""
         ...
 
+    def undelivered_alerts(self, since: datetime, until: datetime) -> Read[int]:
+        """Count the alerts of Device Defender that AWS IoT could not deliver in a time."""
+        ...
+
     def detector(self) -> Read[Detector | None]:
         """Read GuardDuty's detector of this region; None if there is none."""
         ...

@@ -71,6 +71,8 @@ class Facts:
     models: Mapping[str, Read[Sequence[LearningModel]]]
     """By profile that learns and is attached."""
     custom_metrics: Read[Sequence[str]]
+    undelivered: Read[int]
+    """How many alerts Device Defender could not deliver within `AUDIT_EVERY`."""
     detector: Read[Detector | None]
     guardduty_administrator: Read[str]
     organization: Read[str]
@@ -116,6 +118,7 @@ def read_facts(
         profiles=profiles,
         models={} if is_unread(profiles) else {each: reader.learning_models(each) for each in _learning(profiles)},
         custom_metrics=reader.custom_metrics(),
+        undelivered=reader.undelivered_alerts(now - AUDIT_EVERY, now),
         detector=detector,
         guardduty_administrator=reader.guardduty_administrator(detector.id) if isinstance(detector, Detector) else "",
         organization=reader.organization(),

@@ -183,13 +183,16 @@ def _alert_delivery(facts: Facts, settings: Settings, _heard: Heard) -> Sign:
         return _not_read(facts.inbox)
     topic = settings.alert_topic
     if facts.alerts is None:
-        return _either([f"There is no topic {topic}."])
+        return _either(
+            [f"There is no topic {topic}: deploy the service with ExistingAlertTopicArn of one, or with none."]
+        )
     publishing = {role: may_publish(facts.alerts.policy, role, topic) for role in _publishers(facts, topic)}
     faults = [*_faults_of_place(settings), *_faults_of_inbox(facts.inbox, settings), *_faults_of_policy(publishing)]
     evidence = {"inbox": facts.inbox.arn or "not confirmed" if facts.inbox else "not subscribed"}
     evidence |= {role.rpartition("/")[2].lower(): verdict.value for role, verdict in publishing.items()}
     unsure = [
-        f"Not known: whether {role} may publish depends on its own policy or on conditions that are not evaluated here."
+        f"Not known: whether {role} may publish depends on its own policy or on conditions that are not evaluated "
+        f"here. Read both: aws sns get-topic-attributes --topic-arn {topic}, and the policies of the role."
         for role, verdict in publishing.items()
         if verdict in (Publishing.NOT_NAMED, Publishing.UNCERTAIN)
     ]
@@ -241,6 +244,15 @@ def _faults_of_policy(publishing: Mapping[str, Publishing]) -> Iterator[str]:
             )
 
 
+def _notifications(facts: Facts, _settings: Settings, _heard: Heard) -> Sign:
+    """Judge whether Device Defender got rid of what it found: AWS IoT counts what it could not deliver."""
+    if is_unread(facts.undelivered):
+        return _not_read(facts.undelivered)
+    lost = facts.undelivered
+    faults = [f"Alerts of the last 26 hours that Device Defender could not deliver: {lost}."] if lost else []
+    return _either(faults, undelivered=f"{lost}")
+
+
 def _plan(_facts: Facts, _settings: Settings, heard: Heard) -> Sign:
     return _either([f"The response plan cannot be read: {heard.plan_fault}"] if heard.plan_fault else [])
 
@@ -274,8 +286,15 @@ LINES = (
     Line(
         "alert-delivery",
         "What is published on the alert topic reaches the service",
-        "Do what the line says: the subscription is the service's, the policy is the topic's owner's.",
+        "Run the command that the line names, or deploy the service with the parameter that it names.",
         _alert_delivery,
+    ),
+    Line(
+        "notifications",
+        "Device Defender delivers its alerts",
+        "Allow its role to publish: by the role, by the policy of the topic that it reports to, and by the topic's key "
+        "(kms:GenerateDataKey and kms:Decrypt). What was not delivered is lost; the next audit finds it again.",
+        _notifications,
     ),
     Line(
         "guardduty",
