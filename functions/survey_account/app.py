@@ -86,6 +86,7 @@ def _count_survey(survey: Survey) -> None:
     for name, state in _GAUGES.items():
         metrics.add_metric(name, MetricUnit.Count, survey.states[state])
     metrics.add_metric("LivenessWrong", MetricUnit.Count, len(survey.wrong))
+    metrics.add_metric("LivenessNotKnown", MetricUnit.Count, len(survey.not_known))
     _print_metrics()
     for line in survey.liveness:
         if line.pulse in _PULSES:

@@ -34,7 +34,7 @@ class Costs:
     per_containment: float
 
 
-def at_rest(*, alarms: int = 18, metrics: int = 1, daily_metrics: int = 16, standard_queues: int = 4) -> float:
+def at_rest(*, alarms: int = 19, metrics: int = 1, daily_metrics: int = 17, standard_queues: int = 4) -> float:
     """Add up a month of the stack with nothing to do: what a fleet's size does not change.
 
     A custom metric is charged for the hours in which it is reported.

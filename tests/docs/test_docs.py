@@ -141,6 +141,7 @@ def test_every_parameter_and_output_that_the_pages_name_is_in_the_template() -> 
         "ControlsPartly",
         "ControlsNotKnown",
         "LivenessWrong",
+        "LivenessNotKnown",
         "LineWrong",
         "PropertiesDrifted",
         "SurveyFailures",

@@ -49,7 +49,7 @@ def lines_counted(printed: str) -> dict[str, float]:
 def gauges(printed: str) -> dict[str, Any]:
     """Return the metrics of the one run that was printed, but for those of single lines, with their dimensions."""
     [line] = [each for each in printed_metrics(printed) if "ControlsOff" in each]
-    names = ("ControlsOff", "ControlsPartly", "ControlsNotKnown", "LivenessWrong")
+    names = ("ControlsOff", "ControlsPartly", "ControlsNotKnown", "LivenessWrong", "LivenessNotKnown")
     [directive] = line["_aws"]["CloudWatchMetrics"]
     assert sorted(metric["Name"] for metric in directive["Metrics"]) == sorted(names)
     assert [sorted(each) for each in directive["Dimensions"]] == [["service", "stack"]]
@@ -67,6 +67,7 @@ def test_an_empty_account_is_counted(capsys: pytest.CaptureFixture[str]) -> None
     assert counted["ControlsOff"] > 5
     assert counted["ControlsNotKnown"] == 0
     assert counted["LivenessWrong"] == len(answer["wrong"]) > 0
+    assert counted["LivenessNotKnown"] == 0
     lines = lines_counted(printed)
     assert [key for key, wrong in lines.items() if wrong] == answer["wrong"]
     assert lines["plan"] == 0
@@ -136,7 +137,13 @@ def test_a_role_that_may_read_nothing_makes_a_survey_and_no_traceback(
 
     assert app.lambda_handler(sample("survey-account"), Context()) == {"surveyed": True, "wrong": []}
     printed = capsys.readouterr().out
-    assert gauges(printed) == {"ControlsOff": 0, "ControlsPartly": 0, "ControlsNotKnown": 11, "LivenessWrong": 0}
+    assert gauges(printed) == {
+        "ControlsOff": 0,
+        "ControlsPartly": 0,
+        "ControlsNotKnown": 11,
+        "LivenessWrong": 0,
+        "LivenessNotKnown": 10,  # all but the plan, which is not a setting of the account
+    }
     assert "Traceback" not in printed
 
 

@@ -224,6 +224,7 @@ class TestNothingIsLost:
         assert dimensions == {
             "LivenessWrong": ["service", "stack"],
             "LineWrong": ["service", "stack", "line"],
+            "LivenessNotKnown": ["service", "stack"],
             "SurveyFailures": ["service", "stack"],
         }
         assert all(f'"{name}"' in source for name in dimensions)
@@ -251,6 +252,12 @@ class TestNothingIsLost:
         assert (alarm["MetricName"], alarm["Dimensions"][-1]["Value"]) == ("LineWrong", line)
         assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Maximum", 0, 1)
         assert alarm["TreatMissingData"] == "ignore"
+
+    def test_what_two_daily_surveys_cannot_judge_is_an_alarm(self) -> None:
+        alarm = resources("AWS::CloudWatch::Alarm")["LivenessNotKnownAlarm"]
+
+        assert alarm["Period"] * alarm["EvaluationPeriods"] == 2 * 86400 <= 7 * 86400
+        assert (alarm["Statistic"], alarm["Threshold"], alarm["TreatMissingData"]) == ("Maximum", 0, "ignore")
 
     def test_two_failing_runs_of_the_survey_are_an_alarm_however_few_are_parked(self) -> None:
         alarm = resources("AWS::CloudWatch::Alarm")["SurveyFailingAlarm"]

@@ -200,6 +200,11 @@ class Survey:
         """What is wrong with hearing."""
         return [each for each in self.liveness if each.pulse is Pulse.WRONG]
 
+    @property
+    def not_known(self) -> Sequence[Liveness]:
+        """The lines of liveness that could not be judged."""
+        return [each for each in self.liveness if each.pulse is Pulse.NOT_KNOWN]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
