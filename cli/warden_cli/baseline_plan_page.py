@@ -72,12 +72,12 @@ def _sum(proposals: Proposals, costs: Mapping[str, Sequence[Cost]]) -> str:
     least = "at least " if any(cost.at_least for cost in making) else ""
     text = f"{least}{sum(known):,.2f} USD for what is made"
     if missing := len(making) - len(known):
-        text += f", and {missing} prices of amounts that are not known (--assume management_events=2000000 gives one)"
+        text += f", and {missing} prices whose amounts are not known (give one: --assume management_events=2000000)"
     return text
 
 
 def _price_notes(costs: Mapping[str, Sequence[Cost]]) -> Iterator[str]:
-    yield "List prices of us-east-1 without free tiers. None was read on AWS's own pages: read them there first."
+    yield "List prices of us-east-1 without free tiers. Check them on AWS's own pages first: most were read elsewhere."
     named = {cost.price: cost for each in costs.values() for cost in each}
     for name, cost in named.items():
         mark = "unverified, " if cost.unverified else ""

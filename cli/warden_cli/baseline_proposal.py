@@ -27,6 +27,7 @@ from warden.core.account_facts import (
     Unavailable,
     Unread,
 )
+from warden.survey.controls import baseline
 from warden_cli.baseline_rules import Choice, contradictions
 
 _ONLY_ONE = ("AuditMode", "LoggingMode", "ExternalAnalyzerMode", "UnusedAccessAnalyzerMode", "DetectorMode")
@@ -216,7 +217,7 @@ def _audit(facts: Facts) -> Proposal:
         return _unknown(name, audit)
     if not audit.role:
         return Proposal(parameter=name, value=Choice.CREATE, why="no audit is configured")
-    why = f"an audit is configured, with {len(audit.checks)} checks on"
+    why = f"an audit is configured, with {len(audit.checks)} of {len(baseline().checks)} checks on"
     then = " ".join(_audit_lacks(audit, facts.schedules))
     return Proposal(parameter=name, value=Choice.ADOPT, why=why, then=then, there=True)
 
@@ -227,6 +228,11 @@ def _audit_lacks(audit: AuditConfiguration, schedules: Read[Sequence[ScheduledAu
             "It reports to no topic: after the deployment, give it the outputs AlertTopicArn and AlertRoleArn "
             "(aws iot update-account-audit-configuration --audit-notification-target-configurations)."
         )
+    if baseline().checks - audit.checks:
+        yield (
+            "Enable the checks that are off (aws iot update-account-audit-configuration --audit-check-configurations); "
+            "the daily survey names them."
+        )
     if is_unread(schedules):
         yield f"Whether it runs daily is {why_unread(schedules)}."
     elif not any(each.frequency == "DAILY" for each in schedules):
@@ -235,7 +241,9 @@ def _audit_lacks(audit: AuditConfiguration, schedules: Read[Sequence[ScheduledAu
 
 def _external_analyzer(facts: Facts) -> Proposal:
     none = Proposal(
-        parameter="ExternalAnalyzerMode", value=Choice.CREATE, why="the account lacks one here, and it is free"
+        parameter="ExternalAnalyzerMode",
+        value=Choice.CREATE,
+        why="no analyzer of external access is here, and it is free",
     )
     return _analyzer(facts, none, "ACCOUNT")
 
@@ -244,7 +252,7 @@ def _unused_access_analyzer(facts: Facts) -> Proposal:
     none = Proposal(
         parameter="UnusedAccessAnalyzerMode",
         value=Choice.OFF,
-        why="the account has none here, and AWS bills it by role and user",
+        why="no analyzer of unused access is here, and AWS bills it by role and user",
         then="If you want it, in one region of the account: --set UnusedAccessAnalyzerMode=create.",
     )
     return _analyzer(facts, none, "ACCOUNT_UNUSED_ACCESS")
@@ -260,7 +268,7 @@ def _analyzer(facts: Facts, none: Proposal, kind: str) -> Proposal:
         return none
     if set(found) & made:
         return _ours(none.parameter)
-    why = f"the account has {', '.join(found.values())}"
+    why = f"the account has the analyzer {', '.join(found.values())}"
     return Proposal(parameter=none.parameter, value=Choice.ADOPT, why=why, there=True)
 
 
@@ -311,7 +319,7 @@ def _logging(facts: Facts) -> Proposal:
         why = "logging was set up once and all logs are disabled; the stack sets it up again"
         return Proposal(parameter=name, value=Choice.CREATE, why=why)
     missing = ", ".join(each for each in ("Connect", "Publish-In", "Subscribe") if each not in logging.events)
-    then = f"No level of their own have {missing} (aws iot set-v2-logging-options)." if missing else ""
+    then = f"Events without a level of their own: {missing} (aws iot set-v2-logging-options)." if missing else ""
     why = f"AWS IoT logs already, by default at level {logging.level}"
     return Proposal(parameter=name, value=Choice.ADOPT, why=why, then=then, there=True)
 
@@ -321,7 +329,7 @@ def _alerts(facts: Facts) -> Proposal:
     if facts.made("AWS::SNS::Topic"):
         return _ours(name)
     if is_unread(audit) or not (audit.target and audit.target_enabled):
-        why = "no topic is known that the audit reports to"
+        why = "the audit reports to no topic that is known"
         return Proposal(parameter=name, value=Choice.CREATE, why=why)
     then = "The topic's policy must allow the stack's output AlertRoleArn to publish."
     if is_unread(facts.topic_key):
@@ -400,7 +408,7 @@ def _detect(facts: Facts) -> Proposal:
     if is_unread(profiles):
         return _unknown(name, profiles)
     if there := on_all_things(facts):
-        why = f"on all things there is {', '.join(there)}"
+        why = f"all things are watched by {', '.join(there)}"
         return Proposal(parameter=name, value=Choice.ADOPT, why=why, there=True)
     if profiles:
         why = f"Detect is open to this account ({profiles[0].name}), but no profile is on all things"

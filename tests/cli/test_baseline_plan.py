@@ -124,7 +124,7 @@ class TestAnEmptyAccount:
 
         assert "guardduty_events: api-evangelist, Amazon GuardDuty prices, 2026-10-07" in text
         assert "unused_access: unverified, geeksforgeeks" in text
-        assert "None was read on AWS's own pages" in text
+        assert "Check them on AWS's own pages first" in text
         assert "roles_and_users x 1 analyzers (price unverified)" in text
 
     @pytest.mark.parametrize("width", [60, 80, 120])
