@@ -41,6 +41,7 @@ TRACED = ("unit", "aws", "functions", "baseline")
 """Folders whose tests reach every branch of the package: tracing doubles what a test costs, and no other adds one."""
 
 UNTRACED = {
+    "test_every_call",
     "test_storm",
     "test_services_that_never_answer_leave_time_for_a_survey_that_says_so",
     "test_an_outage_of_a_day_parks_four_messages_and_every_failure_is_logged",

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import PLAN, Crash, World, a_finding, a_world, contained
+from tests.fakes import PLAN, Crash, World, a_finding, a_world, an_old_certificate, contained
+from warden.campaigns.inventory import Turn, resume_run
 from warden.campaigns.inventory_runs import read_run
 from warden.campaigns.records import CampaignState, MemberState, read_campaign, read_member
 from warden.core.mode import Mode
@@ -55,6 +56,26 @@ def test_what_is_past_its_age_is_enrolled_and_the_young_is_not_read() -> None:
     assert [state_of(world, f"pump-{number}") for number in range(1, 5)] == [
         *(MemberState.WAITING, MemberState.WAITING, None, None)
     ]
+
+
+def test_a_run_that_is_over_or_another_is_left_alone() -> None:
+    world = a_fleet(400)
+    world.find_what_is_due()
+    run, turn = read_run(world.ledger), Turn(world.context, lambda: timedelta(minutes=3), lambda: None)
+    assert run is not None
+    before = dict(world.ledger.records)
+
+    assert [resume_run(each, turn) for each in (run.id, "another")] == ["over", "over"]
+    assert world.ledger.records == before
+
+
+def test_a_device_whose_rotation_is_under_way_is_not_enrolled() -> None:
+    world = a_fleet(400)
+    world.report(an_old_certificate("pump-1"))
+
+    world.find_what_is_due()
+
+    assert verdicts(world) == {"pump-1": "in-hand"}
 
 
 def test_the_report_waits_until_the_index_shows_every_result() -> None:
