@@ -125,15 +125,17 @@ LEFT = "fault points left to make nightly"
 SCHEDULES, MISTIMED = "schedules tried", "schedules broken"
 """What the tests of tests/interleavings count; those that are known to break are expected to fail."""
 
+INTERFERED, SPOILT = "moments of interference tried", "moments of interference broken"
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Add up what the tests counted, in whichever worker they ran."""
     outcomes = ("passed", "failed", "xfailed")
     reports = [report for outcome in outcomes for report in terminalreporter.stats.get(outcome, [])]
     counted = [dict(report.user_properties) for report in reports if getattr(report, "when", "") == "call"]
-    tried, played, broken, left, schedules, mistimed = (
+    tried, played, broken, left, schedules, mistimed, moments, spoilt = (
         sum(int(str(each.get(name, 0))) for each in counted)
-        for name in (TRIED, PLAYED, BROKEN, LEFT, SCHEDULES, MISTIMED)
+        for name in (TRIED, PLAYED, BROKEN, LEFT, SCHEDULES, MISTIMED, INTERFERED, SPOILT)
     )
     if tried:
         terminalreporter.write_line(
@@ -142,3 +144,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
     if schedules:
         terminalreporter.write_line(f"interleavings: {schedules:,} schedules tried, {mistimed:,} broken")
+    if moments:
+        terminalreporter.write_line(f"interference: {moments:,} moments tried, {spoilt:,} broken")

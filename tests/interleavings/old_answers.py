@@ -53,14 +53,19 @@ class OldAnswers:
 
     def _choose(self) -> Shown:
         """Choose among what was shown until at most six minutes ago; one answer in two is new."""
+        reach = self._reach()
+        behind = self.chance.randint(1, reach) if reach and self.chance.random() < 0.5 else 0
+        self.old += behind > 0
+        return self._history[-1 - behind][1]
+
+    def _reach(self) -> int:
+        """Return how many writes an answer may be behind."""
         oldest = self.world.clock() - MOST_TIME
         until = [at for at, _ in self._history[1:]]
         behind = 0
         while behind < min(MOST_WRITES, len(until)) and until[-1 - behind] >= oldest:
             behind += 1
-        behind = self.chance.randint(1, behind) if behind and self.chance.random() < 0.5 else 0
-        self.old += behind > 0
-        return self._history[-1 - behind][1]
+        return behind
 
     def _shown(self) -> Shown:
         world = self.world
@@ -75,6 +80,24 @@ class OldAnswers:
                 for thing, execution in job.executions.items()
             },
         )
+
+
+class PlannedAnswers(OldAnswers):
+    """Answers the reads that a plan names, by their numbers, with what was so many writes ago; all others are new."""
+
+    def __init__(self, world: World, plan: Mapping[int, int], before: Sequence[Shown] = ()) -> None:
+        super().__init__(world, Random())  # noqa: S311 - nothing is by chance
+        self._history[:0] = [(world.clock(), shown) for shown in before]
+        self._plan = plan
+        self.reach: list[int] = []
+        """How many writes each read could be behind."""
+
+    def _choose(self) -> Shown:
+        reach = self._reach()
+        behind = min(self._plan.get(len(self.reach), 0), reach)
+        self.reach.append(reach)
+        self.old += behind > 0
+        return self._history[-1 - behind][1]
 
 
 type _Read = Callable[[Shown, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]

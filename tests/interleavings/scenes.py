@@ -347,6 +347,27 @@ def released_issued_and_second_disconnect() -> Scene:
     return _swept(_issued(_releasing(_contained(_one(), THING), THING), THING), timedelta(minutes=10))
 
 
+def quarantine() -> Scene:
+    """The device is to be contained."""
+    return _found(_one(), THING)
+
+
+def look() -> Scene:
+    """The device is contained, and to be compared with AWS IoT again."""
+    return _swept(_swept(_contained(_one(), THING), timedelta(minutes=10)), timedelta(minutes=70))
+
+
+def cancelled() -> Scene:
+    """The device is being released with a new certificate, which an operator takes back."""
+    scene = releasing()
+    return _decided(scene, THING, decision="cancel", case=scene.world.case.id)
+
+
+def renewal_ends() -> Scene:
+    """The device was renewed, and the responder has yet to follow up."""
+    return _re_keyed(renewing(), THING)
+
+
 def release_after_renewal() -> Scene:
     """The device was being renewed when it was contained; it is to be released, and asks for its certificate."""
     return _decided(_contained(renewing(), THING), THING)

@@ -1,0 +1,48 @@
+"""No answer of AWS IoT that is up to three writes old, alone or with others, breaks a promise of a flow.
+
+One plan of 7 in every run, every one at night (WARDEN_NIGHTLY=1).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import MISTIMED, SCHEDULES
+from tests.interleavings.courses import COURSES, Course
+from tests.interleavings.exhaustive import attempt, plans_of, reach_of
+from warden.containment.desired import Desired
+
+ONE_OF = 1 if os.environ.get("WARDEN_NIGHTLY", "") == "1" else 7
+READING = [course for course in COURSES if sum(reach_of(course))]
+"""The flows of which an answer can be old: others read nothing that was just written."""
+
+type Count = Callable[[str, object], None]
+
+
+@pytest.mark.parametrize("course", READING, ids=lambda course: str(course.name))
+def test_no_old_answer_breaks_a_promise(course: Course, record_property: Count) -> None:
+    tried = attempt(course, list(plans_of(reach_of(course)))[::ONE_OF])
+
+    record_property(SCHEDULES, tried.schedules)
+    record_property(MISTIMED, len(tried.broken))
+    assert tried.old > 0
+    assert not tried.broken, str(tried)
+
+
+def test_all_combinations_of_few_and_all_pairs_of_many() -> None:
+    few, many = list(plans_of([0, 1, 2])), list(plans_of([3] * 6))
+
+    assert few == [{2: 1}, {2: 2}, {1: 1}, {1: 1, 2: 1}, {1: 1, 2: 2}]
+    assert len(many) == 6 * 3 + 15 * 9
+    assert len({tuple(sorted(each.items())) for each in many}) == len(many)
+
+
+def test_what_believes_each_answer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    [course] = [each for each in READING if each.name == "release keeping the certificate"]
+    monkeypatch.setattr(Desired, "is_young", lambda _self, _context: False)
+
+    assert not attempt(course, [{}]).broken
+    assert attempt(course, list(plans_of(reach_of(course)))).broken
