@@ -115,7 +115,7 @@ def delete_thing(world: World, thing: str) -> None:
         world.registry.delete_thing(thing)
 
 
-def make_anew(world: World, thing: str) -> None:
+def make_another(world: World, thing: str) -> None:
     """Delete the device, and make one of the same name with a certificate of its own."""
     delete_thing(world, thing)
     world.registry.add_thing(thing, groups=["site-4"])
@@ -156,7 +156,7 @@ ACTS: Sequence[Act] = (
     _status("REVOKED"),
     transfer_certificates,
     delete_thing,
-    make_anew,
+    make_another,
     provision,
     cancel_jobs,
     delete_jobs,

@@ -22,6 +22,8 @@ class Shown(NamedTuple):
     attached: Sequence[tuple[str, str]]
     policies: Mapping[str, Sequence[str]]
     executions: Mapping[tuple[str, str], tuple[str, Mapping[str, str]]]
+    lists_findings: bool = True
+    """Whether detectors list what they have just reported."""
 
 
 @dataclass
@@ -33,7 +35,8 @@ class OldAnswers:
     old: int = 0
 
     def __post_init__(self) -> None:
-        self._history: list[tuple[datetime, Shown]] = [(self.world.clock(), self._shown())]
+        now, shown = self.world.clock(), self._shown()
+        self._history: list[tuple[datetime, Shown]] = [(now, shown._replace(lists_findings=False)), (now, shown)]
 
     def answer(self, name: str, real: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Make a call. Every change, of the service or of others, is a write."""
@@ -125,11 +128,16 @@ def _execution(shown: Shown, _real: object, args: tuple[Any, ...], _named: objec
     return Execution(found[0], dict(found[1])) if found else None
 
 
+def _confirms(shown: Shown, real: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> bool:
+    return shown.lists_findings and bool(real(*args, **named))
+
+
 _READS: Mapping[str, _Read] = {
+    "detectors.confirms": _confirms,
     "registry.thing": _thing,
     "registry.certificates_of": _certificates_of,
     "registry.things_of": _things_of,
     "certificates.policies_of": _policies_of,
     "jobs.execution": _execution,
 }
-"""Reads of the registry, of what is attached, and of executions of jobs. DescribeCertificate is not among them."""
+"""Reads of open findings, the registry, what is attached, and executions of jobs; not DescribeCertificate."""
