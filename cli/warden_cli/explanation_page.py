@@ -32,7 +32,7 @@ def print_no_finding(console: Console, message: Message) -> None:
 
 
 def print_explanation(console: Console, explanation: Explanation, plan_name: str) -> None:
-    """Print the effect of a finding: the rule and why, the actions, the mode, the governor, the unknown."""
+    """Print the effect of a finding: the rule and why, the actions, the mode, the governor, and what is not known."""
     finding = explanation.finding
     console.print(plain(finding["title"], "bold", limit=300))
     console.print(facts(_finding(explanation)))

@@ -169,7 +169,7 @@ class IdentityFile:
             last = ids[-1]
 
     def add_sharing(self, certificate: str, things: int) -> None:
-        """Note on how many things a certificate is."""
+        """Record how many things a certificate is attached to."""
         with self._db:
             self._db.execute("UPDATE certificate SET things = ? WHERE id = ?", (things, certificate))
 

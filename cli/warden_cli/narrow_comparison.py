@@ -166,7 +166,7 @@ def _of_document(document: Mapping[str, Any], prefix: str) -> Iterator[Probe]:
 
 
 def _examples(pattern: str) -> Iterator[str]:
-    """Fill a pattern in: its name and its wildcards with the device's, with another's, and those with anything."""
+    """Fill in a pattern: its name with the device's or another's, its wildcards with a name or with anything."""
     for name, each in ((OWN, ANY), (OWN, OWN), (OWN, OTHER), (OTHER, ANY), (OTHER, OTHER)):
         filled = pattern.replace(THING, name).replace(CLIENT, name).replace("*", each).replace("?", "x")
         if filled and "${" not in filled:

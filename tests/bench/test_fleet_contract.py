@@ -104,7 +104,7 @@ def _answers(side: Side) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def of_the_fleet() -> list[dict[str, Any]]:
-    """Make the calls of the fleet, before another stands in front of every client."""
+    """Record the fleet's answers, before another stand-in answers every client."""
     bench = Fleet(FleetShape(size=SIZE, due=1, now=NOON))
     clients = {name: bench.client(name, Config(retries={"total_max_attempts": 1})) for name in ("iot", "iot-data")}
     ids = {bench.shape.certificate(index): f"{{certificate {index}}}" for index in range(SIZE)}

@@ -124,7 +124,7 @@ class Stage(Fleet):
         self.deployment.strict.forget()
 
     def once[T](self, build: Callable[[Stage], T]) -> T:
-        """Have what many cases begin with built for the first of them, and there as it was for each other."""
+        """Build once what many cases begin with, and give each of them a copy of it."""
         if build not in self._built:
             given = build(self)
             self._built[build] = (given, [_copied(kept) for kept in _state()])

@@ -79,7 +79,7 @@ def _told_to_rotate(scene: Scene, stage: Stage) -> Scene:
 
 
 def served(stage: Stage, scene: Scene, record: object) -> Run:
-    """Have what the rule queued answered between two devices that ask for nothing they may not have."""
+    """Hand a record to the function, between the harmless requests of two other devices."""
     ask = {"clientToken": "t", "jobId": "warden-none", "files": []}
     one, two = (
         a_request("logs/create", certificate, ask, f"good-{number}")

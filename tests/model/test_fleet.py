@@ -138,7 +138,7 @@ class Fleet(RuleBasedStateMachine):
             what()
 
     def judge(self) -> None:
-        """See what must hold whenever nothing is under way."""
+        """Check what must hold whenever nothing is under way."""
         self.cases = self.world.cases
         if self.book.broken:
             raise BrokenPromiseError("; ".join(self.book.broken))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_iot import IoTClient
 
 _FOR_GOOD = frozenset(["InvalidRequestException", "LimitExceededException", "NotConfiguredException"])
-"""What asking again does not change, of the errors that AWS lists for SetV2LoggingLevel. The rest is raised."""
+"""The errors of SetV2LoggingLevel, as AWS lists them, that a retry does not change. All others are raised."""
 
 
 class IotLogLevels:

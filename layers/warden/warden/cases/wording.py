@@ -1,4 +1,4 @@
-"""The words for people of what the ledger keeps as values."""
+"""What people read in place of the values that the ledger keeps."""
 
 from __future__ import annotations
 

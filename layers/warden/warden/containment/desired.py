@@ -61,7 +61,8 @@ class Desired:
     def held_by(self, thing: str, shown: Sequence[str], context: Context[HasLedger]) -> Desired:
         """Return it with a thing among its holders, and what a list shows among what is to be given back.
 
-        Nobody else's change is older than ours while ours is young; later, what a list shows is what it is to have.
+        While our own change is young, a list may be older than it and proves no change by others. Later, what a list
+        shows is what the certificate is to have.
         """
         others = {name for name in shown if name != context.settings.restricted_policy}
         before, drift = {*self.before}, {*self.drift}

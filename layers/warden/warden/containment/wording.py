@@ -1,4 +1,4 @@
-"""The words for people of how a device's session was closed."""
+"""What people read about how a device's session was closed."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class AuditTask:
 
 @dataclass(frozen=True, kw_only=True)
 class Suppression:
-    """Findings that somebody has the audit leave out; without an end if `until` is None."""
+    """A check whose findings the audit is told to leave out, for good if `until` is None."""
 
     check: str
     until: datetime | None

@@ -153,7 +153,7 @@ def _held(ports: HasLedger, terms: Terms) -> str:
 
 
 def _waiting(record: SurveyRecord, under_way: Mend, held: str, now: datetime) -> SurveyRecord | None:
-    """Leave a change that is held as long as one that is under way may take."""
+    """Keep a change that is held for as long as one under way may take; after that it has failed."""
     if abs(now - under_way.at) < _GIVE_UP_AFTER:
         return None
     return _ended(record, replace(under_way, state=MendState.FAILED, why=held), now)

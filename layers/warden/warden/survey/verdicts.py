@@ -64,7 +64,7 @@ def _owner(owners: set[Owner]) -> Owner:
 
 
 def owner_of(facts: Facts, resource_type: str, ids: Iterable[str]) -> Owner:
-    """Return whose some resources are: ours if the baseline's stack made them."""
+    """Return who made some resources: they are ours if the baseline's stack did."""
     if is_unread(facts.stack):
         return Owner.NOT_KNOWN
     made = {each.id for each in facts.stack if each.type == resource_type}
