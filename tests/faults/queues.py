@@ -87,7 +87,7 @@ class Queue:
 
 
 def queues() -> dict[str, Queue]:
-    """Make the queues that the template has functions polling, by their name, empty."""
+    """Make the queues that functions of the template poll, by name; all are empty."""
     resources = written()["Resources"]
     made = {}
     for logical in functions_of_queues():

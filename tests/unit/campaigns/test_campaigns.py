@@ -38,7 +38,7 @@ TURN = timedelta(minutes=5)
 
 
 def a_campaign(devices: int, rotation: str = ENFORCED, **settings: Any) -> World:
-    """Build a fleet whose certificates are all due, oldest first pump-1, pump-2 ..., and find that out."""
+    """Build a fleet whose certificates are all due, pump-1's the oldest, then pump-2's, and sweep it."""
     world = a_fleet(*(1000 - number for number in range(devices)), rotation=rotation, **settings)
     world.find_what_is_due()
     return world
