@@ -498,9 +498,12 @@ class FakeConnections:
     def __init__(self) -> None:
         self.open: set[str] = set()
         self.asked: list[str] = []
+        self.forgotten: list[str] = []
 
-    def disconnect(self, client_id: str) -> Disconnection:
+    def disconnect(self, client_id: str, *, forget: bool = False) -> Disconnection:
         self.asked.append(client_id)
+        if forget:
+            self.forgotten.append(client_id)
         if client_id in self.open:
             self.open.discard(client_id)
             return Disconnection.DISCONNECTED

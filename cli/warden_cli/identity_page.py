@@ -143,7 +143,7 @@ def _of_certificates(file: IdentityFile) -> Iterator[tuple[str, str]]:
 
 
 def writer_of(file: str) -> Callable[[IdentityFile], None]:
-    """Return the function that writes the report into a file. Its ending and its folder are checked before any question.
+    """Return the function that writes the report into a file, whose ending and folder are checked first.
 
     Raises:
         BadUsage: when the ending is another, or the file cannot be written.

@@ -43,12 +43,15 @@ BODY = b"2026-11-22T11:59:58Z 7340032 bytes out\n"
 
 
 class TestConnections:
-    def test_a_session_is_closed_and_kept_for_what_is_queued(self, strict: StrictAws, stand_in: MotoGround) -> None:
+    @pytest.mark.parametrize("forget", [False, True])
+    def test_a_connection_is_closed_and_its_session_kept_or_forgotten(
+        self, strict: StrictAws, stand_in: MotoGround, *, forget: bool
+    ) -> None:
         stand_in.connect("plant1:pump-3")
 
-        assert stand_in.connections.disconnect("plant1:pump-3") is Disconnection.DISCONNECTED
-        assert stand_in.connections.disconnect("plant1:pump-3") is Disconnection.NOT_CONNECTED
-        asked = {"clientId": "plant1:pump-3", "cleanSession": False, "preventWillMessage": False}
+        assert stand_in.connections.disconnect("plant1:pump-3", forget=forget) is Disconnection.DISCONNECTED
+        assert stand_in.connections.disconnect("plant1:pump-3", forget=forget) is Disconnection.NOT_CONNECTED
+        asked = {"clientId": "plant1:pump-3", "cleanSession": forget, "preventWillMessage": forget}
         assert strict.made("DeleteConnection") == [asked] * 2
 
     @pytest.mark.parametrize(

@@ -254,6 +254,18 @@ def test_what_was_read_before_a_long_wait_is_read_again(world: World) -> None:
     assert containment["all_groups"] == ["site-4"]
 
 
+def test_the_broker_forgets_the_session_of_a_device_that_is_contained_and_keeps_that_of_a_released_one() -> None:
+    world = a_world()
+
+    contained(world)
+    world.sweep(after=timedelta(minutes=10))
+    assert world.connections.asked == world.connections.forgotten == [THING, THING]
+
+    world.order(KEEP, world.case.id)
+    assert world.connections.asked == [THING] * 3
+    assert world.connections.forgotten == [THING] * 2
+
+
 def test_disconnecting_may_be_switched_off() -> None:
     world = a_world(disconnect=False)
 

@@ -291,9 +291,9 @@ def test_a_request_that_is_overtaken_by_the_whole_release_holds_nothing() -> Non
     assert world.device.create()[0] == "accepted"
     attach, disconnect = world.certificates.attach_thing, world.connections.disconnect
 
-    def gone(client_id: str) -> Disconnection:
+    def gone(client_id: str, *, forget: bool = False) -> Disconnection:
         world.connections.disconnect = disconnect  # type: ignore[method-assign]  # once
-        raise Crash(client_id)
+        raise Crash(client_id, forget)
 
     def attach_and_be_overtaken(certificate_id: str, thing: str) -> None:
         world.certificates.attach_thing = attach  # type: ignore[method-assign]  # once
@@ -323,9 +323,9 @@ def test_a_request_that_is_overtaken_by_the_confirmation_changes_nothing_any_mor
     new = world.device.candidate
     attach, disconnect = world.certificates.attach_thing, world.connections.disconnect
 
-    def gone(client_id: str) -> Disconnection:
+    def gone(client_id: str, *, forget: bool = False) -> Disconnection:
         world.connections.disconnect = disconnect  # type: ignore[method-assign]  # once
-        raise Crash(client_id)
+        raise Crash(client_id, forget)
 
     def attach_and_be_overtaken(certificate_id: str, thing: str) -> None:
         world.certificates.attach_thing = attach  # type: ignore[method-assign]  # once

@@ -267,10 +267,10 @@ def test_what_a_sweep_could_not_finish_the_next_one_finds(world: World) -> None:
     real = world.connections.disconnect
     failing = [True]
 
-    def disconnect(client_id: str) -> Disconnection:
+    def disconnect(client_id: str, *, forget: bool = False) -> Disconnection:
         if failing.pop() if failing else False:
             raise ConnectionError("throttled")
-        return real(client_id)
+        return real(client_id, forget=forget)
 
     world.connections.disconnect = disconnect  # type: ignore[method-assign]  # once
 

@@ -305,8 +305,8 @@ def test_a_retry_that_began_before_the_release_holds_nothing_after_it(world: Wor
     case = world.case
     real = world.connections.disconnect
 
-    def die(client_id: str) -> None:
-        raise RuntimeError(client_id)
+    def die(client_id: str, *, forget: bool = False) -> None:
+        raise RuntimeError(client_id, forget)
 
     world.connections.disconnect = die  # type: ignore[method-assign,assignment]  # the release is given back, not done
     with pytest.raises(RuntimeError):

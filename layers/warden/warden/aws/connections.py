@@ -25,10 +25,10 @@ class IotConnections:
     def __init__(self, client: IoTDataPlaneClient) -> None:
         self._data = client
 
-    def disconnect(self, client_id: str) -> Disconnection:
-        """Close a session; keeps it on the broker, so that messages queued for the device are not lost."""
+    def disconnect(self, client_id: str, *, forget: bool = False) -> Disconnection:
+        """Close a connection. Unless its session is to be forgotten, messages that wait for the device are not lost."""
         try:
-            self._data.delete_connection(clientId=client_id, cleanSession=False, preventWillMessage=False)
+            self._data.delete_connection(clientId=client_id, cleanSession=forget, preventWillMessage=forget)
         except self._data.exceptions.ResourceNotFoundException:
             return Disconnection.NOT_CONNECTED
         except ClientError as error:

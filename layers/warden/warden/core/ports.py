@@ -247,8 +247,12 @@ class Disconnection(StrEnum):
 class Connections(Protocol):
     """The devices' MQTT sessions."""
 
-    def disconnect(self, client_id: str) -> Disconnection:
-        """Close a client's session, if it has one.
+    def disconnect(self, client_id: str, *, forget: bool = False) -> Disconnection:
+        """Close a client's connection, if it has one.
+
+        The broker keeps its session and publishes its last will; with `forget` it does neither: subscriptions and
+        messages that wait for the client are gone, and nothing is sent in its name.
+        (AWS IoT data plane API reference, DeleteConnection: cleanSession, preventWillMessage)
 
         Never raises because AWS IoT cannot close sessions here: the result says so, and the case continues.
         """

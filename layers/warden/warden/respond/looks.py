@@ -84,7 +84,7 @@ def _disconnect_again(containment: Containment, context: Context) -> None:
     """End a session that was opened under cached policies."""
     if not context.settings.disconnect:
         return
-    result = WORDS[context.ports.connections.disconnect(containment.thing)]
+    result = WORDS[context.ports.connections.disconnect(containment.thing, forget=True)]
     step = Step(StepKind.SECOND_DISCONNECT, WARDEN, result)
     for case_id in containment.cases:
         retry_on_conflict(partial(_append_once, case_id, step, context))

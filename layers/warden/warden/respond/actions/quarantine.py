@@ -310,7 +310,7 @@ def _move(containment: Containment, device: _Device, context: Context[_Ports]) -
 def _disconnect(thing: str, context: Context[_Ports]) -> Disconnection:
     if not context.settings.disconnect:
         return Disconnection.SWITCHED_OFF
-    return context.ports.connections.disconnect(thing)
+    return context.ports.connections.disconnect(thing, forget=True)
 
 
 def _is_effective(thing: str, certificates: Iterable[str], context: Context[_Ports]) -> bool:
