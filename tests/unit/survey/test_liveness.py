@@ -36,6 +36,7 @@ from warden.survey.liveness import LINES, Heard, Sign
 from warden.survey.model import Pulse
 
 LONG_AGO = NOON - timedelta(days=30)
+SUBSCRIBE = f"aws sns subscribe --topic-arn {ALERTS} --protocol sqs --notification-endpoint {SURVEYED.inbox_arn}"
 HEARD = Heard(plan_fault="", began=LONG_AGO, audits=frozenset({TASK}))
 
 
@@ -265,8 +266,8 @@ class TestAlertDelivery:
     @pytest.mark.parametrize(
         ("subscription", "words"),
         [
-            (None, f"The inbox is not subscribed to {ALERTS}: deploy the service again."),
-            (Subscription(arn=""), "is not confirmed: delete it"),
+            (None, f"The inbox is not subscribed to {ALERTS}: {SUBSCRIBE}."),
+            (Subscription(arn=""), f"is not confirmed: {SUBSCRIBE}."),
             (replace(INBOX, raw=True), f"--subscription-arn {INBOX.arn} --attribute-name RawMessageDelivery"),
             (replace(INBOX, filtered=True), f"--subscription-arn {INBOX.arn} --attribute-name FilterPolicy"),
         ],

@@ -219,10 +219,12 @@ def _faults_of_place(settings: Settings) -> Iterator[str]:
 
 
 def _faults_of_inbox(inbox: Subscription | None, settings: Settings) -> Iterator[str]:
+    # A deployment would not bring it back: CloudFormation compares templates, and not what is there.
+    subscribe = f"aws sns subscribe --topic-arn {settings.alert_topic} --protocol sqs --notification-endpoint"
     if inbox is None:
-        yield f"The inbox is not subscribed to {settings.alert_topic}: deploy the service again."
+        yield f"The inbox is not subscribed to {settings.alert_topic}: {subscribe} {settings.inbox_arn}."
     elif not inbox.arn:
-        yield "The inbox's subscription is not confirmed: delete it, and deploy the service again."
+        yield f"The inbox's subscription is not confirmed: {subscribe} {settings.inbox_arn}."
     else:
         command = f"aws sns set-subscription-attributes --subscription-arn {inbox.arn} --attribute-name"
         if inbox.raw:
@@ -306,7 +308,8 @@ LINES = (
     Line(
         "schedules",
         "The service's schedules are enabled",
-        "aws events enable-rule --name RULE; a rule that is gone comes back with the next deployment of the stack.",
+        "aws events enable-rule --name RULE; if it is gone, undo the drift of the service's stack "
+        "(docs/operations.md).",
         _schedules,
     ),
     Line(
