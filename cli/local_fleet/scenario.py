@@ -219,7 +219,7 @@ def released(stage: Stage) -> None:
         lambda: stage.case()["case"]["state"] == "closed", "the case closed", lambda: stage.case()["timeline"][-3:]
     )
     case = stage.case()
-    who = case["case"]["approvedBy"]
+    who = case["case"]["releasedBy"]
     if not who.endswith(":user/operator"):
         raise NotSeen(f"the release is recorded as {who}'s")
     story.prove("only an operator releases it, and the record says who", who)

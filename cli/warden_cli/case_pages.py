@@ -156,6 +156,8 @@ def _about(case: Case, now: datetime) -> Iterator[tuple[str, Text | str]]:
     yield "Rule", f"{case.rule}, mode {case.mode}" if case.rule else "not decided yet"
     if case.approved_by:
         yield "Approved by", case.approved_by
+    if case.released_by:
+        yield "Released by", case.released_by
 
 
 def _attributes(case: Case) -> Iterator[str]:

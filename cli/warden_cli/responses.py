@@ -72,6 +72,7 @@ class Case:
     affected: Sequence[str]
     actions: Sequence[Action]
     approved_by: str
+    released_by: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
@@ -143,6 +144,7 @@ def case_in(answer: Mapping[str, Any]) -> Case:
         affected=[str(each) for each in answer.get("affected", [])],
         actions=[_action_in(name, each) for name, each in answer.get("actions", {}).items()],
         approved_by=str(answer.get("approvedBy", "")),
+        released_by=str(answer.get("releasedBy", "")),
         attributes={str(name): str(value) for name, value in answer.get("attributes", {}).items()},
         evidence=dict(answer.get("evidence", {})),
     )

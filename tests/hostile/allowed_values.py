@@ -32,6 +32,7 @@ _KEY = (
 _SORT = (
     rf"CASE|OUTBOX|PROBLEM|CONTAINMENT|ROTATION|RENEWAL|RETIREMENT|DESIRED|FINDING|DIGEST|COUNTER|STOP|RUN|CURRENT|SETTLE|[0-9a-f]{{32}}"
     rf"|THING#{THING}|KEY#[0-9a-f]{{64}}|STEP#[0-9]{{6}}#(?:n[0-9]{{6}}#)?[0-9]{{2}}|STEP#|PASSED#{THING}|BATCH#[0-9]{{6}}"
+    r"|ORDER#[0-9T:.-]{26}Z [0-9a-f-]{36}"
 )
 _PREFIX = r"STEP#|PASSED#"
 _DUE = r"due|(?:waiting|batches|renewals):[a-zA-Z0-9-]+"

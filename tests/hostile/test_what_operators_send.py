@@ -15,7 +15,7 @@ from tests.hostile.corpus import Case, cases, count, name_of
 from tests.hostile.harness import Stage
 
 LOOKING_AT_A_THING = {"DescribeThing", "ListThingGroupsForThing"}
-ANSWERING = {"GetItem", "Query", "PutItem", "SendMessageBatch"} | LOOKING_AT_A_THING
+ANSWERING = {"GetItem", "Query", "TransactWriteItems", "SendMessageBatch"} | LOOKING_AT_A_THING
 REFUSING = {"GetItem"} | LOOKING_AT_A_THING
 SETTING_UP = {"AttachPolicy", "DescribeEventConfigurations", "UpdateEventConfigurations"}
 """What the two functions may ask of AWS."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import (
+    NOON,
     OPERATOR,
     THING,
     World,
@@ -21,6 +22,7 @@ from tests.fakes import (
 from warden.cases.allowed import Decision
 from warden.cases.model import CaseState, Progress, StepKind
 from warden.cases.wording import words_of
+from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.findings import Severity, Subject, SubjectType
 from warden.core.ledger import Put
@@ -31,6 +33,9 @@ from warden.operate.commands import operate
 from warden.respond.dispatch import dispatch
 
 ESCAPES = ["\x1b[31m", "\r\nBcc: eve@example.org", "\u202egnp.exe", "\u200b", "<!channel>\x00", "ü" * 50]
+
+
+ERIN = "arn:aws:sts::000000000000:assumed-role/operators/erin"
 
 
 @pytest.fixture(name="world")
@@ -246,11 +251,41 @@ def test_the_same_order_from_two_operators_is_carried_out_once(world: World) -> 
     assert world.refusals == ["wrong-state"]
 
 
-def test_the_switch_says_who_turned_it_and_can_be_turned_twice(world: World) -> None:
-    for _ in range(2):
-        assert asked(world, command="stop", why="storm")["who"] == OPERATOR
+def test_who_stopped_the_service_first_stands_and_every_order_stays_on_record(world: World) -> None:
+    first = {"type": "switch", "stopped": True, "who": OPERATOR, "why": "storm", "at": to_text(NOON)}
+    assert asked(world, command="stop", why="storm") == first
+    world.clock.advance(timedelta(minutes=1))
 
-    assert asked(world, command="resume")["stopped"] is False
+    assert operate({"command": "stop", "why": "me too"}, ERIN, "request-2", world.context) == first
+    assert operate({"command": "resume"}, ERIN, "request-3", world.context)["stopped"] is False
+    assert operate({"command": "stop", "why": "again"}, ERIN, "request-4", world.context)["who"] == ERIN
+
+    orders = [(each["stopped"], each["who"], each["why"]) for each in world.ledger.of_type("switch-order")]
+    assert orders == [(True, OPERATOR, "storm"), (True, ERIN, "me too"), (False, ERIN, ""), (True, ERIN, "again")]
+
+
+def test_who_approved_and_who_released_are_two_facts() -> None:
+    world = a_world(mode=Mode.APPROVE)
+    world.report(a_finding())
+    world.order("approve", world.case.id)
+
+    operate({"command": "release-keeping-certificate", "case": world.case.id}, ERIN, "request-2", world.context)
+    world.drain()
+
+    assert world.case.state is CaseState.CLOSED
+    assert (world.case.approved_by, world.case.released_by) == (OPERATOR, ERIN)
+
+
+def test_a_release_that_is_taken_back_was_made_by_nobody(world: World) -> None:
+    contained(world)
+    operate({"command": "release", "case": world.case.id}, ERIN, "request-2", world.context)
+    world.drain()
+    assert world.case.released_by == ERIN
+
+    world.order("cancel", world.case.id)
+
+    assert (world.case.state, world.case.released_by) == (CaseState.CONTAINED, "")
+    assert ERIN in [entry.step.who for entry in world.context.cases.timeline(world.case.id)]
 
 
 # --- the sweep -----------------------------------------------------------------------------------------------------

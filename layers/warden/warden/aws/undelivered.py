@@ -12,7 +12,10 @@ _HOUR = timedelta(hours=1)
 
 
 def undelivered_alerts(cloudwatch: Any, since: datetime, until: datetime) -> int:
-    """Add up the metric over whatever dimensions it has. There is no such metric before the first such alert."""
+    """Add up the metric over whatever dimensions it has: under several of them, an alert counts several times.
+
+    There is no such metric before the first such alert.
+    """
     pages = cloudwatch.get_paginator("list_metrics").paginate(Namespace="AWS/IoT", MetricName=METRIC)
     total = 0.0
     for metric in (each for page in pages for each in page["Metrics"]):

@@ -139,6 +139,7 @@ class Case:
 
     `thing` is the device it concerns, empty when there is none in the registry. `findings` maps each of the
     detector's ids to whether it is still open. `decided_on` is the finding that the plan was last asked about.
+    `approved_by` let the plan's actions touch the device, `released_by` ordered the release that is under way or made.
     `accepts_changes` is whether its release takes the device as people have made it meanwhile. `acted_before` is when
     the problem's previous case was closed, if it was acted on. Notices, sent and unsent, are in the case's outbox.
     """
@@ -163,6 +164,8 @@ class Case:
     affected: Sequence[str] = ()
     approved_by: str = ""
     approved_at: datetime | None = None
+    released_by: str = ""
+    released_at: datetime | None = None
     accepts_changes: bool = False
     resolution: Resolution | None = None
     closed_at: datetime | None = None

@@ -31,4 +31,5 @@ def summary(case: Case) -> dict[str, Any]:
             for action, outcome in case.outcomes.items()
         },
         "approvedBy": case.approved_by,
+        "releasedBy": case.released_by,
     }

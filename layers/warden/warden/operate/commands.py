@@ -20,7 +20,7 @@ from warden.core import quotas
 from warden.core.clock import to_text
 from warden.core.errors import Refused
 from warden.core.findings import Finding, Severity, Source, Subject, SubjectType
-from warden.core.ledger import Index, Put, retry_on_conflict, version_of
+from warden.core.ledger import Index, Key, Put, retry_on_conflict, version_of
 from warden.operate.wanted_logs import want_logs
 from warden.plan.governor import STOP_KEY
 from warden.queues.messages import send_campaign_decision, send_decision, send_finding
@@ -194,21 +194,30 @@ def _survey(_call: Call, context: Context) -> dict[str, Any]:
 
 
 def _stop(call: Call, context: Context) -> dict[str, Any]:
-    return _switch(True, _text(call.command, "why"), call.who, context)
+    return _switch(True, _text(call.command, "why"), call, context)
 
 
 def _resume(call: Call, context: Context) -> dict[str, Any]:
-    return _switch(False, _text(call.command, "why", default=""), call.who, context)
+    return _switch(False, _text(call.command, "why", default=""), call, context)
 
 
-def _switch(stopped: bool, why: str, who: str, context: Context) -> dict[str, Any]:
-    switch = {"type": "switch", "stopped": stopped, "who": who, "why": why, "at": to_text(context.now())}
+def _switch(stopped: bool, why: str, call: Call, context: Context) -> dict[str, Any]:
+    """Throw or release the kill switch, and keep the order on record for good.
 
-    def write() -> None:
-        context.ports.ledger.commit(Put(STOP_KEY, switch, version_of(context.ports.ledger.read(STOP_KEY))))
+    Return how the switch stands: who stopped the service first, when and why, also if somebody stops it again.
+    """
+    ledger, now = context.ports.ledger, to_text(context.now())
+    order = {"stopped": stopped, "who": call.who, "why": why, "at": now}
+    key = Key(STOP_KEY.partition, f"ORDER#{now} {call.request}")
 
-    retry_on_conflict(write)
-    return switch
+    def write() -> dict[str, Any]:
+        known = ledger.read(STOP_KEY)
+        stands = {name: known[name] for name in order} if known and known["stopped"] and stopped else order
+        ordered = Put(key, {"type": "switch-order", **order}, version_of(ledger.read(key)))
+        ledger.commit(Put(STOP_KEY, {"type": "switch", **stands}, version_of(known)), ordered)
+        return stands
+
+    return {"type": "switch", **retry_on_conflict(write)}
 
 
 def _line(entry: TimelineEntry) -> dict[str, Any]:

@@ -118,8 +118,8 @@ def _release(case: Case, outbox: Outbox, order: Order, context: Context) -> Case
     recovering = replace(
         case,
         state=CaseState.RECOVERING,
-        approved_by=order.who,
-        approved_at=context.now(),
+        released_by=order.who,
+        released_at=context.now(),
         accepts_changes=order.accept_changes,
     )
     if order.decision is Decision.RELEASE:
@@ -140,9 +140,14 @@ def _cancel(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
     writes = taking_back(rotation, ()) if is_its_own else ()
     if not writes:
         raise Refused("too-late", f"the release of {case.thing} waits for no device any more; it goes on to its end")
-    stays = replace(case, state=_unreleased(case)).without_outcome(ROTATE_CERTIFICATE)
+    stays = _not_released(case).without_outcome(ROTATE_CERTIFICATE)
     told = replace(outbox, announced_states=())
     return context.cases.save(stays, context.now(), _step_of(order), also=(outbox_put(told), *writes))
+
+
+def _not_released(case: Case) -> Case:
+    """Return a case whose release is not made; the timeline has who ordered it."""
+    return replace(case, state=_unreleased(case), released_by="", released_at=None)
 
 
 def _unreleased(case: Case) -> CaseState:
@@ -196,7 +201,7 @@ def _stay_contained(case_id: str, why: str, context: Context) -> Case:
         case = context.cases.read(case_id)
         if case.state is not CaseState.RECOVERING:
             return case
-        stays, step = replace(case, state=_unreleased(case)), Step(StepKind.RELEASE_NOT_MADE, WARDEN, why)
+        stays, step = _not_released(case), Step(StepKind.RELEASE_NOT_MADE, WARDEN, why)
         unannounced = replace(context.cases.outbox(case), announced_states=())
         return context.cases.save(stays, context.now(), step, also=(outbox_put(unannounced),))
 
