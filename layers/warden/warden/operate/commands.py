@@ -25,8 +25,6 @@ from warden.operate.wanted_logs import want_logs
 from warden.plan.governor import STOP_KEY
 from warden.queues.messages import send_campaign_decision, send_decision, send_finding
 from warden.respond.decisions import check_decision
-from warden.survey.records import read_latest
-from warden.survey.views import survey_json
 from warden.validation.fields import is_unicode
 
 _WHY_CHARACTERS = 500
@@ -189,6 +187,10 @@ def _decide_campaign(call: Call, context: Context) -> dict[str, Any]:
 
 
 def _survey(_call: Call, context: Context) -> dict[str, Any]:
+    # No other command uses the survey's classes, which take a fiftieth of a cold start.
+    from warden.survey.records import read_latest
+    from warden.survey.views import survey_json
+
     record = read_latest(context.ports)
     return {"survey": survey_json(record.survey) if record else None}
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 
-from warden.campaigns.inventory_runs import requeue_stalled_run
 from warden.campaigns.rollout import advance, note_end
 from warden.cases.model import Case, CaseState, Progress
 from warden.containment.snapshot import ContainmentState, containment_from, first_look
@@ -18,7 +17,6 @@ from warden.core.findings import Finding
 from warden.core.ledger import Key, Put, Record, retry_on_conflict, version_of
 from warden.devices.jobs import LAST_LOOK, Job, NoStatus, job_from, look_key, look_put, read_job, save_job
 from warden.devices.rotation import is_discarded
-from warden.ingest.audit_reports import settle_check
 from warden.notify.digests import send_digest
 from warden.notify.notifier import notify, retry_notifications
 from warden.plan.actions import ROTATE_CERTIFICATE
@@ -174,15 +172,27 @@ def _finding_due(_key: Key, record: Record, context: Context) -> None:
     settle(record, context)
 
 
+def _settle_check(key: Key, record: Record, context: Context) -> None:
+    from warden.ingest.audit_reports import settle_check  # the detectors, which are read once after an audit
+
+    settle_check(key, record, context)
+
+
+def _requeue_stalled_run(key: Key, record: Record, context: Context) -> None:
+    from warden.campaigns.inventory_runs import requeue_stalled_run  # only for a sweep that died
+
+    requeue_stalled_run(key, record, context)
+
+
 _DUE: dict[str, Callable[[Key, Record, Context], None]] = {
     "job": _job_due,
     "job-look": _look_due,
     "containment": _containment_due,
     "retirement": _retirement_due,
     "unconfirmed": _finding_due,
-    "audit-check": settle_check,
+    "audit-check": _settle_check,
     "outbox": retry_notifications,
     "digest": send_digest,
     "campaign": advance,
-    "sweep": requeue_stalled_run,
+    "sweep": _requeue_stalled_run,
 }
