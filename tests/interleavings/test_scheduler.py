@@ -134,7 +134,7 @@ def test_what_fails_comes_again_after_twelve_minutes_and_is_parked_after_five_ti
 
 
 def test_a_sweep_with_nothing_due_is_left_out_and_time_passes_all_the_same() -> None:
-    play = Play(scene_of(SAME[0]).world)
+    play = Play(copy_of(scene_of(SAME[0]).world))
     play.rest()
 
     assert play.world.active_certificates(THING) == [play.world.devices[THING].certificate]
