@@ -6,7 +6,7 @@ from warden import bootstrap
 
 
 def forget() -> None:
-    """Have the next function read the environment again and make every adapter again."""
+    """Let the next function read the environment again and make every adapter again."""
     for each in vars(bootstrap).values():
         if hasattr(each, "cache_clear"):
             each.cache_clear()

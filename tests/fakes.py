@@ -1239,7 +1239,7 @@ def its_end(
 
 
 def contained(world: World) -> Case:
-    """Have the first device violate and be contained, its logs collected."""
+    """Make the first device violate; it is contained and its logs are collected."""
     world.report(a_finding(world.device.thing))
     world.device.work()
     world.drain()

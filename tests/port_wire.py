@@ -42,7 +42,7 @@ class Wire:
         self.struck = ""
 
     def arm(self, in_calls: int, fate: Fate) -> None:
-        """Have the function end at one of the next calls; an answer is lost at one of the next commits."""
+        """Let the function die at one of the next calls, or lose the answer of one of the next commits."""
         counted = self.commits if fate is Fate.ANSWER_LOST else self.calls
         self._strikes_at, self._fate, self.struck = counted + in_calls, fate, ""
 

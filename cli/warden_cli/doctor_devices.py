@@ -158,7 +158,7 @@ def sessions(patient: Patient) -> Iterator[Finding]:
         "sessions",
         [f"{thing} as {shown(client, 60)}" for thing, client in found if client not in ("", thing)],
         f"{looked} are open under another client id than the thing's name; the service disconnects by the name",
-        "Have the device connect with its thing's name as client id.",
+        "Let the device connect with its thing's name as client id.",
         f"{looked} none is open under another client id than its thing's name. The index has only sessions that AWS "
         "IoT ties to a thing",
     )

@@ -1,8 +1,8 @@
 """A proposal as AWS IoT itself judges it: a policy is made for the test, asked about, and deleted again.
 
 TestAuthorization takes names of policies, not documents, so the proposal has to exist. It is attached to nothing.
-That `policyNamesToAdd` and `policyNamesToSkip` count for certificates is unverified: the page says "when testing custom
-authorization". So a control question comes first: without any policy, AWS IoT has to deny.
+It is unverified that `policyNamesToAdd` and `policyNamesToSkip` count for certificates: the page says "when testing
+custom authorization". So a control question comes first: without any policy, AWS IoT has to deny.
 """
 
 from __future__ import annotations

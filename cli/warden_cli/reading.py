@@ -39,7 +39,7 @@ def session_of(region: str, profile: str) -> Session:
 
 
 def impatient(session: Session, limit: timedelta) -> Session:
-    """Have the session's clients ask no service again that was silent twice, and begin no call after the limit."""
+    """Stop the session's clients from asking a service that twice failed to answer, or any after the limit."""
     Patience(time.monotonic).listen(session.events, limit)
     return session
 

@@ -127,41 +127,41 @@ class Ground(Protocol):
     def revoke(self, certificate: str) -> None: ...
 
     def detaches_late(self) -> None:
-        """Have detachments from things take effect later."""
+        """Delay the effect of detachments from things."""
         ...
 
     def seconds_pass(self) -> None:
-        """Have them take effect."""
+        """Let the delayed detachments take effect."""
         ...
 
     def transfer(self, certificate: str) -> None:
-        """Have somebody offer an ACTIVE certificate without policies to another account."""
+        """Offer an ACTIVE certificate without policies to another account."""
         ...
 
     def pages_of(self, size: int) -> None:
-        """Have no page of a list be longer."""
+        """Limit each page of a list."""
         ...
 
     def connect(self, client: str) -> None: ...
 
     def move(self, job: str, thing: str, status: str) -> None:
-        """Have a device move its execution."""
+        """Move an execution as its device does."""
         ...
 
     def upload(self, form: UploadForm, body: bytes) -> None: ...
 
     def lists(self, finding: Finding) -> None:
-        """Have the finding's detector list it as open."""
+        """Make the finding's detector list it as open."""
         ...
 
     def forgets(self, finding: Finding) -> None:
-        """Have the finding's detector list it no more."""
+        """Make the finding's detector stop listing it."""
         ...
 
     def audited(self, task: str, check: str, found: Sequence[Mapping[str, Any]]) -> None: ...
 
     def publishes(self, events: Mapping[str, bool]) -> None:
-        """Have AWS IoT publish some event types, and others not."""
+        """Make AWS IoT publish some event types and not others."""
         ...
 
     def report(self, key: str) -> list[str]: ...

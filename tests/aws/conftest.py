@@ -37,13 +37,13 @@ def a_client(service: Any) -> Any:
 
 @pytest.fixture
 def stand_in(aws: None, strict: StrictAws) -> MotoGround:  # noqa: ARG001 - moto has to be there
-    """Have only the real adapters, over the stand-in: for what is asked of AWS, and what becomes of its answers."""
+    """Return the real adapters over the stand-in, for tests of requests to AWS and of its answers."""
     return MotoGround(strict)
 
 
 @pytest.fixture(params=["stand-in", "fakes"])
 def ground(request: pytest.FixtureRequest, strict: StrictAws) -> Ground:
-    """Have a test run twice: on the real adapters over the stand-in, and on the fakes."""
+    """Run a test twice: on the real adapters over the stand-in, and on the fakes."""
     if request.param == "fakes":
         return FakeGround()
     request.getfixturevalue("aws")

@@ -932,7 +932,7 @@ class TestAccountReader:
 
 
 def something_of_everything(ground: Ground) -> dict[str, Callable[[], object]]:
-    """Have one of each in the account, and return how each is read."""
+    """Make one of each in the account, and return how each is read."""
     trail, account, reader = trail_of("ours"), ground.account, ground.account_reader
     account.scheduled_audits = [ScheduledAudit(name="audit", frequency="DAILY", checks=CHECKS)]
     account.audits = [AuditTask(id="task", status="COMPLETED", started_at=NOON)]
@@ -982,7 +982,7 @@ LOGGING = Deployed(
 
 
 def deployed(ground: Ground, *resources: Deployed) -> None:
-    """Have the baseline's stack be deployed."""
+    """Deploy the baseline's stack."""
     ground.account.stacks[STACK] = {StackResource(each.type, each.id) for each in resources}
     ground.account.deployed = Stacks({STACK: [replace(each) for each in resources]})
 

@@ -91,12 +91,12 @@ def test_policies_of_a_certificate(strict: StrictAws, stand_in: MotoGround) -> N
 
 
 def inactive(stand_in: MotoGround, number: int, age: timedelta) -> str:
-    """Have a certificate issued that long before noon."""
+    """Issue a certificate that long before noon."""
     return aged(stand_in.certificates.issue(a_key(number).csr, "pump-3").id, age)
 
 
 def aged(certificate: str, age: timedelta) -> str:
-    """Have a certificate be as old at noon."""
+    """Make a certificate this old at noon."""
     iot_backends[ACCOUNT][REGION].certificates[certificate].creation_date = NOON - age
     return certificate
 

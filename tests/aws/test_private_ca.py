@@ -88,7 +88,7 @@ def arn(aws: None) -> str:  # noqa: ARG001 - moto has to be there
 
 @pytest.fixture
 def as_asked(arn: str, strict: StrictAws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have moto's authority sign what it is asked for: it leaves out ApiPassthrough, Validity and IdempotencyToken."""
+    """Make moto's authority sign as requested: moto leaves out ApiPassthrough, Validity and IdempotencyToken."""
     tokens: dict[str, dict[str, Any]] = {}
 
     def call(client: BaseClient, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -200,7 +200,7 @@ TOKEN = sha256(f"pump-3\n{CSR}".encode()).hexdigest()[:36]
 
 @pytest.fixture
 def authority(strict: StrictAws, aws: None) -> Authority:  # noqa: ARG001 - moto has to be there
-    """Have one that signs what it is asked to; a test sets what it is like."""
+    """Return an authority that signs as requested; a test sets its properties."""
     return strict.state.authority
 
 

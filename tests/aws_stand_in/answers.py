@@ -233,7 +233,7 @@ def describe_authority(state: AwsState, asked: Mapping[str, Any]) -> dict[str, A
 
 
 def sign(state: AwsState, asked: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Have an authority sign a request."""
+    """Sign a request by an authority."""
     return None if _is_motos(asked) else state.authority.issue(asked, state.now())
 
 

@@ -76,7 +76,7 @@ class StrictAws:
         return corrected(service, operation, parameters, made, page=self.page)
 
     def show_what_is_now(self, *operations: str) -> None:
-        """Have lists of AWS IoT answer with what there is now, whatever is changed, until this is asked again.
+        """Freeze the answers of AWS IoT's lists at the present state until this is called again.
 
         AWS IoT's lists are eventually consistent (developer guide, thing-registry: changes may take time to show).
         """
@@ -96,7 +96,7 @@ class StrictAws:
             backends[REGION] = now
 
     def refuse(self, operation: str, code: str, message: str = "as AWS would put it", **fields: Any) -> None:
-        """Have the next call of an operation, or the one after those refused already, end with an error."""
+        """Let the next call of an operation, or the one after those already refused, end with an error."""
         self._refused[operation].append(Refusal(code, message, **fields))
 
     def _fail(self, operation: str, parameters: Mapping[str, Any]) -> None:
@@ -108,7 +108,7 @@ class StrictAws:
     def _heard(
         self, client: BaseClient, operation: str, parameters: dict[str, Any], given: dict[str, Any]
     ) -> dict[str, Any]:
-        """Have botocore take our answer in the place of the wire's, once it has checked and written the request."""
+        """Pass botocore our answer instead of the wire's, once it has checked and written the request."""
         model = client.meta.service_model
         shape = model.operation_model(operation).output_shape
         self._given = shaped(shape, given) if shape else {}

@@ -100,7 +100,7 @@ class TokenBucket:
 
 
 def in_turns(clock: VirtualTime, workers: int, works: Sequence[Callable[[], object]]) -> None:
-    """Have so many workers do all of these, each taking the next when it is free."""
+    """Let this many workers do all tasks; each takes the next task when it is free."""
     left = iter(works)
 
     def worker() -> None:

@@ -97,7 +97,7 @@ def looking(monkeypatch: pytest.MonkeyPatch) -> Looking:
 
 @pytest.fixture
 def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Have waiting take no time; gives the seconds of each wait."""
+    """Make waiting take no time; return the seconds of each wait."""
     seconds: list[float] = []
     monkeypatch.setattr("time.sleep", seconds.append)
     return seconds

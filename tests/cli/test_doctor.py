@@ -284,7 +284,7 @@ def test_groups_beyond_the_sample_are_not_said_to_be_well(shell: Shell, healthy:
 
 
 def gone(*names: str) -> Callable[[str, Mapping[str, Any]], None]:
-    """Have what was listed be deleted before it is read."""
+    """Delete what was listed before it is read."""
 
     def deleted(action: str, asked: Mapping[str, Any]) -> None:
         if "ListThings" not in action and any(name in str(each) for name in names for each in asked.values()):

@@ -152,7 +152,7 @@ class TestDevices:
         return device
 
     def released(self, around: Around, victim: Device) -> str:
-        """Have a rotation of the victim under way, its job begun; gives the job."""
+        """Start a rotation of the victim, with its job begun; return the job."""
         case = around.case_in(victim.thing_name, "contained")
         around.ask(command="release", case=case["id"])
         return str(

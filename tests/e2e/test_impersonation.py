@@ -97,7 +97,7 @@ def topic_of(thing: str, request: str) -> str:
 
 
 def contain(around: Around, device: Device, kind: str = "impersonation") -> Victim:
-    """Have an operator find something about a device, which contains it."""
+    """Send an operator's finding about a device, which contains it."""
     before = {case["id"] for case in around.cases_of(device.thing_name)}
     around.ask(command="find", thing=device.thing_name, kind=kind, severity="high")
 

@@ -124,7 +124,7 @@ def application_with_limit(folder: Path, limit: int) -> Path:
 
 
 def poll_with(aws: LocalAws, pollers: int) -> None:
-    """Have fewer functions run at once than the template allows: here each is a process, with its layers unpacked."""
+    """Run fewer functions at once than the template allows: here each is a process with its layers unpacked."""
     functions = aws.session().client("lambda")
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
         functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": pollers})

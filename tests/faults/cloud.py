@@ -128,7 +128,7 @@ class MotoCloud:
         return answer
 
     def at_once(self, call: Call) -> dict[str, Any] | None:
-        """Have a stand-in answer without the SDK. A refusal changes nothing, so the SDK can ask for it again."""
+        """Let a stand-in answer without the SDK. A refusal changes nothing, so the SDK can ask for it again."""
         by_moto = call.service == "iot" and call.operation in direct.OPERATIONS
         try:
             check(call.service, call.operation, call.parameters, REGION)

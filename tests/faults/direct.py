@@ -57,7 +57,7 @@ class _Request(IoTResponse):
 
 
 def answered(backend: IoTBackend, call: Call) -> dict[str, Any] | None:
-    """Have moto do what was asked; None where it refuses, which changes nothing."""
+    """Let moto answer a request; return None if it refuses, which changes nothing."""
     try:
         result: Any = getattr(_Request(backend, call.parameters), OPERATIONS[call.operation])().result
     except HTTPException:

@@ -99,7 +99,7 @@ class Ground:
         self.authorities: list[PrivateAuthority] = []
 
     def deploy(self, deployment: Deployment) -> None:
-        """Have the functions run on other terms."""
+        """Run the functions on other terms."""
         if deployment != self.deployment:
             self.deployment = deployment
             os.environ["WARDEN_PRIVATE_CA"] = deployment.authority
@@ -113,7 +113,7 @@ class Ground:
 
     @contextmanager
     def _asked_nothing(self) -> Iterator[None]:
-        """Have nobody know the authority's key, but whose run this one comes in between."""
+        """Hide the authority's key from everything except the run that this one interrupts."""
         known = [each._algorithm for each in self.authorities]
         for each in self.authorities:
             each._algorithm = ""
@@ -179,7 +179,7 @@ class _Stack:
 
 
 def _patch_sdk(patch: pytest.MonkeyPatch, wire: Wire) -> None:
-    """Have every client's requests come to the wire, and its back-off take no time."""
+    """Send every client's requests to the wire, and let its back-off take no time."""
     core = botocore.session.get_session()
     core.register("before-send", wire.send)  # type: ignore[arg-type]  # the stubs know no handler that answers
     patch.setattr(boto3, "DEFAULT_SESSION", boto3.Session(botocore_session=core, region_name=REGION))

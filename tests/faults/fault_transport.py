@@ -283,7 +283,7 @@ class Wire:
         self.struck.append(f"call {call.number}, {call}: {fate}")
 
     def _check(self, client: BaseClient, call: Call) -> None:
-        """Have a request be one that the SDK and AWS take; what was taken once is taken again."""
+        """Check that the SDK and AWS accept a request; one that was accepted before is not checked again."""
         if (request := hash(f"{call} {call.parameters}")) in self.taken:
             return
         if wrong := malformed(call.model, call.operation, call.parameters):

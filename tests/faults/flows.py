@@ -91,7 +91,7 @@ class Flow:
 
 
 def finding(kind: str, number: int = 1) -> Step:
-    """Have some detector report something of a kind that the plan has a rule for."""
+    """Report something of a kind that the plan has a rule for, by some detector."""
     return lambda world: world.report(reported(kind, number))
 
 
@@ -122,17 +122,17 @@ def reported(kind: str, number: int = 1, thing: str = THING) -> str:
 
 
 def source(name: str) -> Step:
-    """Have a sample event arrive."""
+    """Deliver a sample event."""
     return lambda world: world.report(sample(name, world))
 
 
 def deploy(request: str) -> Step:
-    """Have CloudFormation create or delete the custom resource."""
+    """Create or delete the custom resource as CloudFormation does."""
     return lambda world: world.deploy(request)
 
 
 def work(world: World) -> None:
-    """Have the devices do what they are asked."""
+    """Let the devices do what they are asked to do."""
     world.work()
 
 
@@ -142,7 +142,7 @@ def sweep(**after: float) -> Step:
 
 
 def order(command: str, **arguments: str) -> Step:
-    """Have the operator decide about the one case there is, or say something about the device."""
+    """Send the operator's decision about the only case, or the operator's finding about the device."""
 
     def step(world: World) -> None:
         if command in _OF_NO_CASE:
@@ -167,7 +167,7 @@ def _the_case(world: World) -> str:
 
 
 def listed_as_active(world: World) -> None:
-    """Have Device Defender know the sample's violation, and the audit's findings, when it is asked."""
+    """Make Device Defender list the sample's violation and the audit's findings."""
     state = world.cloud.state
     state.violations[THING] = ["older", "older-still", _VIOLATION]
     for number, check in enumerate(("DEVICE_CERTIFICATE_SHARED_CHECK", "IOT_POLICY_OVERLY_PERMISSIVE_CHECK") * 2):
@@ -237,7 +237,7 @@ def refuse_the_job(world: World) -> None:
 
 
 def come_of_age(world: World, thing: str = THING, age: timedelta = timedelta(days=400)) -> None:
-    """Have the certificate that a device was enrolled with be old."""
+    """Make the certificate that a device was enrolled with old."""
     certificate = world.cloud.iot.certificates[world.state.devices[thing].enrolled.certificate]
     certificate.creation_date -= age
 
@@ -251,7 +251,7 @@ def others_come_of_age(world: World) -> None:
 
 
 def one_is_deleted(world: World) -> None:
-    """Have the owner delete a device: detached first, as AWS IoT demands, its certificate stays, on no thing."""
+    """Delete a device as its owner does: its certificate, detached first as AWS IoT demands, stays on no thing."""
     gone = world.state.devices.pop(ABSENT)
     certificate = world.cloud.iot.certificates[gone.enrolled.certificate]
     world.cloud.iot.detach_thing_principal(ABSENT, certificate.arn)
@@ -260,7 +260,7 @@ def one_is_deleted(world: World) -> None:
 
 
 def leave_strays(world: World) -> None:
-    """Have two old certificates be on no thing: one ACTIVE with a policy, one that has been INACTIVE for long."""
+    """Make two old certificates on no thing: one ACTIVE with a policy, one that has been INACTIVE for long."""
     for number, status in ((300, "ACTIVE"), (301, "INACTIVE")):
         made = world.cloud.iot.register_certificate_without_ca(a_key(number).pem, status)
         made.creation_date -= timedelta(days=500)
@@ -279,7 +279,7 @@ def _list_by_age(world: World) -> None:
 
 
 def find_what_is_due(world: World) -> None:
-    """Have the schedule ask for old certificates, and the sweep find runs that died."""
+    """Run the schedule for old certificates, and the sweep that finds runs that died."""
     world.find_what_is_due()
     world.sweep(timedelta(minutes=25))
 
@@ -312,7 +312,7 @@ def _restricted_group_without_policy(world: World) -> None:
 
 
 def audited_again(world: World) -> None:
-    """Have another audit report the same checks, whose findings are all gone."""
+    """Report the same checks by another audit, in which all findings are gone."""
     world.report(sample("audit-report", world).replace(_AUDIT, "0" * len(_AUDIT)))
 
 

@@ -52,7 +52,7 @@ def _unconditionally(_real: object) -> Callable[..., bool]:
 
 
 def _sent_again(_real: object) -> Callable[..., None]:
-    """Have the SDK ask for a certificate again when it did not hear of the first."""
+    """Let the SDK ask for a certificate again when the first answer is lost."""
     return lambda *_, **__: None
 
 

@@ -136,7 +136,7 @@ class World:
     # --- what AWS does -------------------------------------------------------------------------------------------
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
-        """Have a function run once."""
+        """Run a function once."""
         self.cloud.state.effects.clear()
         return self.runner(function, event)
 
@@ -210,7 +210,7 @@ class World:
 
     @activity
     def find_what_is_due(self) -> None:
-        """Have the schedule of the sweep of certificates come."""
+        """Send the scheduled event of the sweep of certificates."""
         self._asynchronously("sweep_certificates", json.loads((ROOT / "events/sweep-certificates.json").read_text()))
         self.drain()
 
@@ -248,13 +248,13 @@ class World:
 
     @activity
     def order(self, command: str, **arguments: str) -> None:
-        """Have an operator give a command, and have it dealt with."""
+        """Send an operator's command, and run what follows from it."""
         self.command(command, **arguments)
         self.drain()
 
     @activity
     def command(self, command: str, **arguments: str) -> None:
-        """Have an operator give a command; one that failed is given again, which is another call."""
+        """Send an operator's command; one that failed is sent again, as another call."""
         body = json.dumps({"command": command, **arguments})
         any(self._answers(command, body, tried) for tried in range(_ASYNCHRONOUS_TRIES))
 
@@ -272,7 +272,7 @@ class World:
 
     @activity
     def deploy(self, request: str) -> None:
-        """Have CloudFormation ask for the account's settings; a deployment that failed is made again."""
+        """Set up the account as CloudFormation asks; a deployment that failed is made again."""
         event = json.loads((ROOT / f"events/set-up-account-{_SAMPLES.get(request, request)}.json").read_text())
         event["RequestType"] = request.capitalize()
         for _tried in range(_ASYNCHRONOUS_TRIES):
@@ -288,7 +288,7 @@ class World:
 
     @activity
     def work(self) -> None:
-        """Have every device run the jobs that wait for it."""
+        """Run the jobs that wait for each device."""
         for thing in list(self.state.devices):
             self.device(thing).work()
         self.drain()

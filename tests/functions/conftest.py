@@ -207,7 +207,7 @@ def _deployed(monkeypatch: pytest.MonkeyPatch, strict: StrictAws) -> Deployment:
 
 @pytest.fixture
 def throttled(deployment: Deployment) -> Throttle:
-    """Have AWS throttle every call of an operation whose parameters hold a string."""
+    """Throttle every call of an operation whose parameters hold a string."""
 
     def throttle(operation: str, text: str) -> None:
         def fault(parameters: Mapping[str, Any]) -> None:

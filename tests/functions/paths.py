@@ -121,7 +121,7 @@ class Fleet:
         return dict(json.loads(answer["body"]))
 
     def ask_to_rotate(self, thing: str, certificate: str) -> None:
-        """Have an audit find a certificate that is shared, and an operator approve what the plan says about it."""
+        """Report a shared certificate by an audit, and approve what the plan says about it."""
         self.respond(an_audit_finding("certificate", certificate, "DEVICE_CERTIFICATE_SHARED_CHECK"))
         self.operate(command="approve", case=self.case(thing))
         self.job(thing, "rotate-certificate")
@@ -140,7 +140,7 @@ class Fleet:
         assert answered == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
 
     def ended(self, job: str, thing: str, status: str = "SUCCEEDED") -> None:
-        """Have a device end its execution, and AWS IoT say so."""
+        """End an execution as its device does, and publish AWS IoT's event."""
         self.deployment.execution(job, thing, status)
         event = json.loads(sample("track-device-job-succeeded")["Records"][0]["body"])
         event |= {"jobId": job, "thingArn": f"{PREFIX}thing/{thing}", "status": status}
@@ -168,7 +168,7 @@ class Fleet:
         return str(case["pk"]).removeprefix("CASE#")
 
     def age_certificates(self) -> None:
-        """Have every certificate been there, as it is, for years."""
+        """Make every certificate years old."""
         for certificate in iot_backends[ACCOUNT][REGION].certificates.values():
             certificate.creation_date = certificate.last_modified_date = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -182,7 +182,7 @@ class Fleet:
 
     @contextmanager
     def dying_with_a_certificate_made(self) -> Iterator[None]:
-        """Have nothing put on record any more from the moment that a certificate was made."""
+        """Stop all writes to the ledger from the moment a certificate is made."""
         made = self.calls.made["serve_device"]
         before = len(made)
 

@@ -176,7 +176,7 @@ def test_deleting_takes_the_policy_off_and_leaves_the_events_on(cloudformation: 
 
 @pytest.fixture
 def released(world: World) -> World:
-    """Have a device been contained, logged at DEBUG, and released since the last sweep."""
+    """Set up a device that was contained, logged at DEBUG, and released since the last sweep."""
     world.account.logging = IotLogging(level="ERROR", disabled=False)
     world.report(a_finding())
     world.sweep()

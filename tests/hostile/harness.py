@@ -104,7 +104,7 @@ class Stage(Fleet):
         self._built: dict[Any, tuple[Any, list[dict[Any, Any]]]] = {}
 
     def run(self, handler: Handler, event: dict[str, Any]) -> Run:
-        """Have a function handle an event, and look at all that it says and calls."""
+        """Let a function handle an event, and check all its log lines and calls."""
         self.calls.made.clear()
         written = io.BytesIO()
         with _lambda_output(written):
@@ -115,7 +115,7 @@ class Stage(Fleet):
         return Run(answer, log_lines(written.getvalue()), calls)
 
     def forget(self) -> None:
-        """Have nothing there but what the stack itself is made of."""
+        """Delete everything except the stack's own resources."""
         for kept in _state():
             kept.clear()
         for queue in sqs_backends[ACCOUNT][REGION].queues.values():

@@ -54,7 +54,7 @@ def of(*names: str) -> st.SearchStrategy[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[Stage]:
-    """Have one device there; what is left of an example does not matter to the next."""
+    """Register one device; what one example leaves does not matter to the next."""
     with staged() as stage:
         stage.deployment.enrol("pump-3")
         yield stage

@@ -69,7 +69,7 @@ def as_carried(case: Case) -> str:
 
 
 def taken_in(case: Case, stage: Stage) -> tuple[Run, list[dict[str, Any]]]:
-    """Have `ingest` take the message between two good ones; gives the run, and what it queued of the message."""
+    """Send the message through `ingest` between two valid ones; return the run, and what it queued for the message."""
     run = stage.run(
         ingest_app.lambda_handler, batch(a_good_violation("good-1"), as_carried(case), a_good_violation("good-2"))
     )

@@ -53,7 +53,7 @@ def idle(stage: Stage) -> Scene:
 
 
 def sending_logs(stage: Stage) -> Scene:
-    """Have the device contained and asked for its logs."""
+    """Contain the device and ask it for its logs."""
     scene = idle(stage)
     stage.respond(a_finding(THING))
     return scene._replace(job=stage.job(THING, "collect-logs"))
@@ -64,7 +64,7 @@ def rotating(stage: Stage) -> Scene:
 
 
 def rotating_from(pem: str, stage: Stage) -> Scene:
-    """Have the device in its rotation with the certificate of a case, in the place of one made for this run."""
+    """Put the device into its rotation with the certificate of a case instead of one made for this run."""
     scene, iot = idle(stage), stage.deployment.client("iot")
     made = iot.register_certificate_without_ca(certificatePem=pem, status="ACTIVE")
     iot.attach_thing_principal(thingName=THING, principal=made["certificateArn"])

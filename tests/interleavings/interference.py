@@ -284,7 +284,7 @@ def _groups(world: World, thing: str) -> Iterator[str]:
 
 
 def _dead_ends(play: Play, turn: int) -> Iterator[str]:
-    """Have an operator give the device back as its case says it can be: each turn in another way that it allows."""
+    """Release the device as its case allows, each time in another way."""
     world = play.world
     held = [case for case in world.cases if case.state is CaseState.CONTAINED or (case.is_half_way and case.is_open)]
     for case in held:

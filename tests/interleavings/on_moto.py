@@ -99,7 +99,7 @@ class Stage:
         return relay.calls
 
     def take(self, name: str, run: Callable[[str], object], group: str = "") -> None:
-        """Have a function take the first message of a queue, or of a group of it."""
+        """Let a function take the first message of a queue, or of one of its groups."""
         now, queue = self.world.clock(), self.world.cloud.state.queues[name]
         waiting = [each for each in queue.waiting if each.visible_at <= now and group in ("", each.group)]
         if not waiting:
@@ -148,7 +148,7 @@ class Stage:
             self.world.drain()
 
     def _end(self, job: str, thing: str) -> None:
-        """Have a device continue a job where it is. What a job that is over has left is of no use in this one."""
+        """Let a device continue a job where it stopped. What a job that is over has left is of no use in this one."""
         device, iot = self.world.state.devices[thing], self.world.cloud.iot
         if iot.job_executions[job, thing].status == "QUEUED" and device.held[-1] not in device.used:
             device.held.pop()
@@ -193,13 +193,13 @@ class Stage:
             self.world.command(decision, case=self._case(thing))
 
     def releasing(self, *things: str) -> None:
-        """Have an operator release things with new certificates, and the devices begin with their jobs."""
+        """Release things with new certificates, and let the devices begin their jobs."""
         for thing in things:
             self.world.order("release", case=self._case(thing))
             self.world.device(thing).begin_rotation()
 
     def renewing(self, *things: str) -> None:
-        """Have a detector ask for new certificates, and the devices begin with their jobs."""
+        """Ask for new certificates by a detector, and let the devices begin their jobs."""
         for thing in things:
             self.world.report(reported(f"needs-{ROTATE_CERTIFICATE}", self._number(), thing))
             self.world.device(thing).begin_rotation()
@@ -233,7 +233,7 @@ class Stage:
         self.world.advance(timedelta(hours=25))
 
     def due(self) -> None:
-        """Have the sweep queue what is due, which the responder has yet to do."""
+        """Let the sweep queue what is due; the responder has not run yet."""
         self.world.invoke("sweep_cases", {})
 
     def move(self, thing: str, status: str) -> None:

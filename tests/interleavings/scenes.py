@@ -182,7 +182,7 @@ def _re_keyed(scene: Scene, *things: str) -> Scene:
 
 
 def _half_way(scene: Scene, thing: str) -> Scene:
-    """Have a thing's quarantine fail half way, as our policy is gone, which is there again now."""
+    """Let a thing's quarantine fail half way because our policy is gone; then restore the policy."""
     gone = scene.world.certificates.gone_policies
     gone.add(RESTRICTED_POLICY)
     scene.world.report(_violation(thing))

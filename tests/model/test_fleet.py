@@ -530,7 +530,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(in_calls=st.integers(min_value=1, max_value=60), made_first=st.booleans())
     def crash_soon(self, in_calls: int, made_first: bool) -> None:
-        """Have a function end at one of the next calls, whichever it is; its message comes again."""
+        """Let the running function die at one of the next calls; its message is delivered again."""
         self.book.wire.arm(in_calls, Fate.AFTER if made_first else Fate.BEFORE)
 
     # --- the end --------------------------------------------------------------------------------------------------

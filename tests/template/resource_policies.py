@@ -85,7 +85,7 @@ def _permissions() -> Iterator[Door]:
 
 
 def _with_parameters(value: Any) -> Any:
-    """Have an optional parameter, empty by default, stand there by its name."""
+    """Replace an optional parameter, empty by default, with its name."""
     if isinstance(value, list):
         return [_with_parameters(each) for each in value]
     if not isinstance(value, Mapping):

@@ -99,7 +99,7 @@ def test_unconditional_while_young_a_list_that_shows_what_was_leaves_no_rights(s
 
 
 def the_lists_show(world: World, policy: str) -> None:
-    """Have every list of policies show what was."""
+    """Make every list of policies show one policy, which is out of date."""
 
     def policies_of(certificate_id: str) -> list[str]:
         return [policy] if certificate_id == world.device.certificate else []

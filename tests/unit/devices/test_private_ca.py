@@ -168,7 +168,7 @@ def test_a_rotation_ends_in_one_certificate_that_the_authority_signed(
 def test_an_authority_that_forgets_what_it_was_asked_leaves_nothing_of_it_with_aws_iot(name: str, fate: Fate) -> None:
     """Beyond the five minutes of its token a request is a new one: what was signed before it is registered nowhere.
 
-    That a request within those minutes is signed once, tests/faults has at every call.
+    For a request within those minutes, tests/faults checks at every call that it is signed once.
     """
     clean = Wire()
     private = run(name, clean, tokens_last=timedelta(0))

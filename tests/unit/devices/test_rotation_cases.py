@@ -368,7 +368,7 @@ def test_a_request_that_is_overtaken_by_one_with_another_key_goes_no_further() -
 
 
 def rolled_back(world: World) -> str:
-    """Have the device ask for a certificate, and its job fail; return the certificate."""
+    """Ask for a certificate as the device, and let its job fail; return the certificate."""
     world.certificates.detaches_after = timedelta(seconds=5)
     job = begin(world)
     world.device.create()

@@ -226,7 +226,7 @@ def test_a_release_that_is_taken_back_leaves_it_half_way(world: World) -> None:
 
 
 def of_parked(world: World) -> Refusing:
-    """Have AWS IoT never show the containment: the message fails until it is parked."""
+    """Make AWS IoT never show the containment: the message fails until it is parked."""
     world.receives = 3
     refusing = Refusing(world, NotYet("AWS IoT does not show it"))
     world.report(a_finding(kind=TALKS))

@@ -12,7 +12,7 @@ from warden.plan.actions import ROTATE_CERTIFICATE
 
 
 def shows(world: World, execution: Execution | None) -> list[str]:
-    """Have IoT Jobs show this; return the jobs that it is asked about."""
+    """Make IoT Jobs show this; return the jobs that it is asked about."""
     asked: list[str] = []
 
     def shown_now(job_id: str, thing: str) -> Execution | None:  # noqa: ARG001 - the same of every thing
@@ -37,7 +37,7 @@ def _world() -> World:
 
 
 def shown(world: World) -> None:
-    """Have IoT Jobs show what is so."""
+    """Make IoT Jobs show the current state."""
     del world.jobs.execution  # the method of the class comes back
 
 

@@ -124,7 +124,7 @@ def fill(account: AccountModel) -> AccountModel:
 
 
 def newly_deployed(account: AccountModel) -> AccountModel:
-    """Have what the service's own stack makes in any account, and nothing of the baseline."""
+    """Return an account with the resources of the service's own stack and nothing of the baseline."""
     account.topics = {ALERTS: Topic(confirmed=1, pending=0), SETTINGS.notices_topic: Topic(confirmed=0, pending=0)}
     account.subscriptions = {(ALERTS, SURVEYED.inbox_arn): INBOX}
     account.schedules = dict.fromkeys(RULES, True)
@@ -176,7 +176,7 @@ class Surveyor:
         ]
 
     def hear(self, task: str = TASK) -> None:
-        """Have the report of an audit arrive."""
+        """Deliver the report of an audit."""
         ledger = self.world.ledger
         key = Key("AUDIT#LOGGING_DISABLED_CHECK", "SETTLE")
         record = {"type": "audit-check", "task": task, "check": "LOGGING_DISABLED_CHECK"}

@@ -36,7 +36,7 @@ def closes(key: str, account: AccountModel) -> tuple[str, ...]:
 
 
 def theirs(change: Change) -> AccountModel:
-    """Have somebody else set everything up, and something of it changed."""
+    """Set everything up as somebody else, with some properties changed."""
     account = fill(AccountModel())
     account.stacks = {}
     change(account)

@@ -293,7 +293,7 @@ class TestLeftToPeople:
         assert len(ours.account.deployed.requests) == len(every)
 
     def again(self, after: timedelta) -> Mender:
-        """Have a property changed back, and drift again after a time."""
+        """Let a property be changed back, and drift again after a time."""
         ours = Mender(logging())
         ours.survey()
         ours.pass_quarters(4)

@@ -36,7 +36,7 @@ def surveyor(plan_fault: Callable[[], str] = str) -> Surveyor:
 
 
 def worse() -> Surveyor:
-    """Have an account surveyed, and become worse by the day after."""
+    """Survey an account, and make it worse by the next day."""
     ours = surveyor()
     ours.survey()
     ours.pass_day()

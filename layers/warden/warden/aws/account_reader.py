@@ -116,7 +116,7 @@ def _may_pass(error: ClientError) -> bool:
 
 
 def answered[**P, T](read: Callable[P, T]) -> Callable[P, T | Unread]:
-    """Have a method return why AWS did not answer instead of raising it."""
+    """Make a method return why AWS did not answer instead of raising it."""
 
     @wraps(read)
     def asked(*args: P.args, **kwargs: P.kwargs) -> T | Unread:
@@ -139,7 +139,7 @@ def answered[**P, T](read: Callable[P, T]) -> Callable[P, T | Unread]:
 def _of_device_defender[**P, T](
     read: Callable[Concatenate[AwsAccountReader, P], T],
 ) -> Callable[Concatenate[AwsAccountReader, P], T | Unread]:
-    """Have a method answer that Device Defender is not in this region, where it is not."""
+    """Make a method return that Device Defender is not in this region, where it is not."""
     asked = answered(read)
 
     @wraps(read)

@@ -39,7 +39,7 @@ class Patience:
         self._silent.clear()
 
     def watch[T](self, client: T, limit: timedelta) -> T:
-        """Have a client begin no call after `limit`, and none of a service that did not answer."""
+        """Keep a client from beginning a call after `limit`, or a call of a service that did not answer."""
         watched: Any = client
         self.listen(watched.meta.events, limit)
         return client

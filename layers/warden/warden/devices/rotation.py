@@ -187,7 +187,7 @@ def _certificate_of(rotation: Rotation, context: Context[HasCertificates]) -> Ce
 
 
 def _issue(rotation: Rotation, csr: SigningRequest, context: Context[_PortsToIssue]) -> Rotation:
-    """Have the certificate made exactly once: the intent is recorded first, so that a retry after a crash finds it."""
+    """Make the certificate exactly once: the intent is recorded first, so that a retry after a crash finds it."""
     ledger, certificates = context.ports.ledger, context.ports.certificates
     if rotation.state is not RotationState.ISSUING or rotation.request != csr.sha256:
         rotation = _record_intent(rotation, csr, context)

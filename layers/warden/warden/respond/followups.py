@@ -57,7 +57,7 @@ def _end_if_over(job: Job, context: Context) -> bool:
 
 
 def _look_again(job: Job, looks: int, context: Context) -> None:
-    """Have an execution looked at again that IoT Jobs reported as over and does not show so yet."""
+    """Schedule another look at an execution that IoT Jobs has reported as over and does not show as over yet."""
     ledger = context.ports.ledger
     ledger.commit(look_put(job, looks, context.now(), ledger.read(look_key(job.id, job.thing))))
 
@@ -134,7 +134,7 @@ def _containment_due(key: Key, record: Record, context: Context) -> None:
 def _retirement_due(key: Key, record: Record, context: Context) -> None:
     """Delete a retired certificate, unless it is in use again or would register itself again.
 
-    That a thing has it is believed at the second time: a list may show what was.
+    It counts as in use only when two looks in a row show a thing: one list may be out of date.
     """
     fate = _fate_of_unused(record, context) if record.get("unused") else _fate_of(record, context)
     if fate is None:

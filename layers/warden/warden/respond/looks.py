@@ -44,7 +44,7 @@ def _restrict_again(containment: Containment, context: Context) -> Step | None:
 
 
 def look_at_released(containment: Containment, context: Context) -> None:
-    """Have a released thing be out of our group, and each of its certificates carry what it is to carry, once more.
+    """Take a released thing out of our group again, and reconcile each of its certificates again.
 
     A call of ours may have come late.
     """
@@ -68,7 +68,7 @@ def put_off(thing: str, context: Context, *, only_in: ContainmentState | None = 
 
 
 def look_sooner(containment: Containment, context: Context) -> None:
-    """Have the next sweep look at a thing that is held and was found again: it does something all the same.
+    """Make the next sweep look at a contained thing that has another finding: it still does something.
 
     The first look keeps its time, when lists show what was written. So there is one look for each run of the sweep at
     most, however many findings come; also where the interval is switched off.

@@ -1,6 +1,6 @@
 """Findings that their detector does not list yet: it is asked again, for as long as its list may lag behind the alarm.
 
-That ListActiveViolations may not show a violation whose alarm has arrived is unverified: AWS does not say how soon it
+ListActiveViolations may not show a violation whose alarm has arrived. This is unverified: AWS does not say how soon it
 does. A finding that is older than any list lags is refused at once.
 """
 
@@ -23,7 +23,7 @@ _KEPT_FOR = timedelta(days=1)
 
 
 def ask_again_later(finding: Finding, context: Context[HasLedger]) -> bool:
-    """Have the sweep bring a finding again that its detector does not list; return whether it is worth asking again."""
+    """Schedule a finding that its detector does not list; return whether to ask the detector again."""
     if context.now() - finding.observed_at >= context.settings.second_disconnect_after:
         return False
     return retry_on_conflict(lambda: _ask_again_later(finding, context))

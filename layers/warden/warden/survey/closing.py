@@ -38,7 +38,7 @@ def enabling_checks(facts: Facts, audit: AuditConfiguration, checks: Collection[
 def scheduling(
     facts: Facts, audit: AuditConfiguration, checks: Collection[str], names: Collection[str]
 ) -> tuple[str, ...]:
-    """Have some checks audited every day, by an audit beside those that are there."""
+    """Audit some checks every day, by an audit beside the existing ones."""
     if not audit.role:
         return making(facts, _AUDIT, "AuditMode=create")
     name = next(each for number in count(1) if (each := f"daily-audit-{number}") not in names)
@@ -58,7 +58,7 @@ def letting_run(audit: AuditConfiguration, failing: Mapping[str, str]) -> str:
 
 
 def targeting(facts: Facts, audit: AuditConfiguration, settings: Settings) -> tuple[str, ...]:
-    """Have an audit report to this service's topic: by the stack's parameters where the stack made the audit."""
+    """Make an audit report to this service's topic: by the stack's parameters where the stack made the audit."""
     if audit.role and owner_of(facts, _AUDIT, [settings.account]) is Owner.THEIRS:
         return (_target(settings.alert_topic, "<the output AlertRoleArn>"),)
     return ("AlertsMode=adopt", f"ExistingAlertTopicArn={settings.alert_topic}")
