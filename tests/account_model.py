@@ -235,7 +235,7 @@ class FakeAccountReader:
 
 
 def _asked[T](model: AccountModel, actions: Sequence[str], ask: Callable[[], T]) -> T | Unread:
-    """Ask, unless the role lacks one of the actions; the first is the one that is refused."""
+    """Answer, unless the role lacks one of the actions; the error names the first that it lacks."""
     if lacking := next((action for action in actions if action in model.denied), ""):
         return Denied(lacking)
     try:

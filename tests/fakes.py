@@ -908,7 +908,7 @@ class FakeDevice:
     def ask(
         self, what: str, payload: Mapping[str, Any], *, over: str = "", thing: str = ""
     ) -> tuple[str, dict[str, Any]]:
-        """Send a request as the IoT rule passes it on; gives the verdict and its payload."""
+        """Send a request as the IoT rule passes it on; return the verdict and its payload."""
         self.tokens += 1
         body = {"clientToken": f"{self.thing[:20]}-{self.tokens}", **payload}
         return self.world.device_says(
@@ -1073,7 +1073,7 @@ class World:
     def device_says(
         self, thing: str, what: str, certificate: str, payload: bytes, *, client: str = ""
     ) -> tuple[str, dict[str, Any]]:
-        """Let the IoT rule pass a device's message on; gives the verdict and payload of the last answer to it."""
+        """Let the IoT rule pass a device's message on; return the verdict and payload of the last answer to it."""
         message = forwarded(thing, what, certificate, payload, client=client)
         before = len(self.replies.published)
         self.redeliver(lambda: serve(request_from(message), self.context))

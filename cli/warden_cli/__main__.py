@@ -291,7 +291,7 @@ def _add_roles(kinds: _Commands) -> None:
     roles.add_argument("--access-role", default="", metavar="ARN", help="the role that reads it (default: the stack's)")
     roles.add_argument("--days", type=int, default=90, metavar="N", help="how far to look back (90)")
     roles.add_argument("--in-region", action="append", default=[], metavar="REGION", help="only these regions' files")
-    roles.add_argument("--again", action="append", default=[], metavar="ROLE", help="generate once more for this role")
+    roles.add_argument("--again", action="append", default=[], metavar="ROLE", help="generate again for this role")
     roles.add_argument("--write", default="", metavar="FOLDER", help="write each role's generated policy into a file")
     roles.add_argument("--wait", action="store_true", help="follow the generations, one after another")
     roles.add_argument(

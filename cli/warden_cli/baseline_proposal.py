@@ -1,6 +1,7 @@
 """The parameters of `baseline/template.yaml` that fit an account: create, adopt or off for each mode, and why.
 
-Nothing that is there is replaced. What could not be read is never taken for absent: its mode is off until it is known.
+Nothing that exists is replaced. A setting that could not be read is never taken for absent: its mode is off until it is
+known.
 """
 
 from __future__ import annotations
@@ -297,7 +298,7 @@ def _trail_to_read(facts: Facts) -> dict[str, str]:
 def _fit_trails(facts: Facts, trails: Sequence[Trail]) -> Sequence[Trail]:
     """List the trails that may be adopted.
 
-    False is an answer: a trail of data events alone. What could not be read is looked at by the owner.
+    False is an answer: a trail of data events alone. The owner looks at what could not be read.
     """
     records = facts.trail_records_management
     return [each for each in trails if each.multi_region and records.get(each.arn, True) is not False]

@@ -26,11 +26,11 @@ from warden_cli.terminal import as_json, heading, plain, shown
 _PENDING = frozenset([Stage.RUNNING, Stage.WAITING])
 _ENDED_BADLY = frozenset([Stage.FAILED, Stage.QUOTA])
 _FOR_ALL = frozenset([Stage.QUOTA, Stage.NOT_KNOWN])
-"""What AWS says to one start it would say to the next."""
+"""AWS would refuse the next start for the same reason."""
 
 
 def report_roles(arguments: Namespace, console: Console) -> Exit:
-    """Start what is to be generated, read what was, and report on each role. IAM is never changed."""
+    """Start missing generations, read finished ones, and report on each role. IAM is never changed."""
     if not 1 <= arguments.days <= quotas.GENERATION_DAYS:
         raise BadUsage(f"--days {arguments.days}: a generation looks back for 1 to {quotas.GENERATION_DAYS} days")
     folder = folder_at(arguments.write)
@@ -92,11 +92,11 @@ class _Work:
 
     @cached_property
     def source(self) -> Source:
-        """What to generate from, looked for when the first generation is to be started."""
+        """The trail to generate from, looked up before the first generation starts."""
         return self.find_source()
 
     def advance(self) -> Mapping[str, Progress]:
-        """Read each job that is there, and start the next one where none runs."""
+        """Read each existing job, and start the next one where none runs."""
         jobs = read("access-analyzer", self.generations.jobs)
         if is_unread(jobs):
             unknown = Progress(stage=Stage.NOT_KNOWN, says=why_unread(jobs), fix=NEEDS_A_POLICY)
@@ -113,7 +113,7 @@ class _Work:
         return found
 
     def _standing(self, behind: Behind, latest: Job | None) -> Progress | None:
-        """Return what became of the latest job; None if there is to be another."""
+        """Return the result of the latest job; None if another has to be started."""
         if behind.arn in self.settled:
             return self.settled[behind.arn]
         if latest is None or not is_fresh(latest, datetime.now(UTC)) or self._is_to_be_repeated(behind, latest):

@@ -1,4 +1,4 @@
-"""What `baseline/template.yaml` refuses of parameters that contradict each other, said before anything is written.
+"""The contradictions between parameters that `baseline/template.yaml` refuses, reported before anything is written.
 
 CloudFormation evaluates the template's `Rules` only at the deployment. A test holds this module to them.
 """

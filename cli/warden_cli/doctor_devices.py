@@ -85,7 +85,7 @@ def _things(session: Session) -> Iterator[str]:
 
 
 def _looked_at(what: str, listed: int, gone: int, *, every: bool) -> str:
-    """Return of how many a check speaks. What was deleted after it was listed is left out."""
+    """Return of how many a check speaks. Items deleted after they were listed are left out."""
     looked = f"of all {listed - gone} {what}" if every else f"of {listed - gone} {what} looked at"
     return f"{looked} ({gone} deleted meanwhile)" if gone else looked
 
@@ -165,7 +165,7 @@ def sessions(patient: Patient) -> Iterator[Finding]:
 
 
 def _client_ids(patient: Patient) -> Sequence[tuple[str, str]] | None:
-    """Read thing and client id of connected things; None where they are not indexed."""
+    """Read the names and client ids of connected things; None where fleet indexing lacks them."""
     iot = patient.session.client("iot", config=CONFIG)
     indexed = iot.get_indexing_configuration().get("thingIndexingConfiguration", {})
     if indexed.get("thingConnectivityIndexingMode", "OFF") == "OFF":

@@ -98,7 +98,7 @@ class _Run:
         self._console = console
 
     def go(self) -> None:
-        """Take every step that is left. What the role lacks is noted, and ends its step."""
+        """Take every step that is left. A missing right of the role is noted, and ends the step that needs it."""
         steps: Mapping[Step, Callable[[], None]] = {
             Step.THINGS: self._list_things,
             Step.PRINCIPALS: self._look_at_things,

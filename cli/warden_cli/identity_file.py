@@ -128,7 +128,7 @@ class IdentityFile:
     # --- what was read -----------------------------------------------------------------------------------------------
 
     def add_things(self, names: Iterable[str]) -> None:
-        """Add things to look at; one that is there already is no second one."""
+        """Add things to look at; a thing is added only once."""
         with self._db:
             self._db.executemany("INSERT OR IGNORE INTO thing (name) VALUES (?)", ((name,) for name in names))
 

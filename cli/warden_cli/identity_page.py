@@ -46,7 +46,7 @@ _NEEDS = {
     Kind.LEFT_OVER: _THINGS | {"iot:ListCertificates"},
     Kind.ON_NO_THING: _THINGS | {"iot:ListCertificates"},
 }
-"""What must have been read to know how many there are of a kind."""
+"""The parts that must have been read before a kind can be counted."""
 
 
 def falls_short(file: IdentityFile) -> bool:

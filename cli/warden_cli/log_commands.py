@@ -23,7 +23,7 @@ from warden_cli.watch import Awaited, Ending, case_of, follow
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """What the service says to the wish: a finding that it queued, or the case that there is already."""
+    """The service's answer to a request for logs: the finding that it queued, or the existing case."""
 
     thing: str
     finding: str

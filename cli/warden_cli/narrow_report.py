@@ -73,7 +73,7 @@ class Narrowing:
 
     @property
     def doubts(self) -> list[str]:
-        """What is left to look at before it is taken."""
+        """What to check before the proposal is used."""
         found = [f"{each.action} stays on {each.resource}: {each.why}" for each in self._kept]
         found += [f"{each} is not allowed today, and a narrower policy adds nothing" for each in self.proposal.unused]
         found += [

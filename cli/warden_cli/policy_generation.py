@@ -69,7 +69,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Generated:
-    """What came of a generation."""
+    """The result of a generation."""
 
     documents: Sequence[Mapping[str, Any]]
     complete: bool
@@ -144,7 +144,7 @@ class Generations:
         return _read(job, answer["generatedPolicyResult"])
 
     def start(self, role: str, source: Source, after: Job | None, now: datetime) -> Progress:
-        """Start a generation. The token follows from what is there, so that starting twice is starting once."""
+        """Start a generation. The token is derived from the existing jobs, so that starting twice starts one."""
         token = hashlib.sha256(f"{role} after {after.id if after else 'none'}".encode()).hexdigest()[:32]
         try:
             answer = self._client.start_policy_generation(

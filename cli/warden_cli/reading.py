@@ -89,5 +89,5 @@ def read[T](prefix: str, call: Callable[[], T]) -> T | Unread:
 
 
 def is_denial(response: Any) -> bool:
-    """Judge by the status, as each service has a code of its own. Who AWS does not know at all was refused before."""
+    """Judge by the status, as each service has a code of its own. A caller unknown to AWS was refused earlier."""
     return bool(response["ResponseMetadata"].get("HTTPStatusCode") == 403)

@@ -130,7 +130,7 @@ def _rights(policy: str, statement: Mapping[str, Any]) -> Iterator[Right]:
 
 
 def usage_of(documents: Sequence[Mapping[str, Any]]) -> Usage:
-    """Read the actions of generated policies. What is no plain name of an action stands for its service alone."""
+    """Read the actions of generated policies. An entry that is not a plain action name stands for its service alone."""
     named = [
         str(action)
         for document in documents

@@ -24,7 +24,7 @@ _GAUGES = {
 }
 
 _PULSES = {Pulse.OK: 0, Pulse.NOT_AVAILABLE_HERE: 0, Pulse.WRONG: 1}
-"""What a line's metric is. What is not known, or not yet, has no value: it leaves the line's alarm as it is."""
+"""What a line's metric is. A line that is not known, or not known yet, has no value: its alarm stays as it is."""
 
 
 @logger.inject_lambda_context(clear_state=True)

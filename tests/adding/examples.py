@@ -68,7 +68,7 @@ def copy_tree(to: Path) -> Path:
 
 
 def run(tree: Path, *arguments: str) -> str:
-    """Run Python in a tree; gives what it printed, with its exit code behind it."""
+    """Run Python in a tree; return what it printed, with its exit code behind it."""
     command = [sys.executable, *arguments]
     path = ":".join(str(tree / each) for each in ("cli", "layers/warden", "layers/plan/python"))
     ended = subprocess.run(  # noqa: S603 - our own tests, in a copy of our own tree

@@ -28,7 +28,7 @@ def certificate_as_asked(
 ) -> str:
     """Sign what IssueCertificate was asked for: names by the API before those of the request (user guide, templates).
 
-    Without `api_passthrough` all names are the request's, as with a template that knows no other.
+    Without `api_passthrough` all names are the request's, as with a template that has no names of its own.
     """
     request = x509.load_pem_x509_csr(asked["Csr"])
     given = asked.get("ApiPassthrough", {}) if api_passthrough else {}

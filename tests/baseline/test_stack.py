@@ -101,7 +101,7 @@ def full_account() -> Account:
 
 
 def without_check(name: str) -> dict[str, Any]:
-    """Return the template as somebody would change it who does not want a check."""
+    """Return the template as changed by somebody who does not want a check."""
     template = copy.deepcopy(TEMPLATE)
     resources = template["Resources"]
     del resources["AuditConfiguration"]["Properties"]["AuditCheckConfigurations"][name]

@@ -92,7 +92,7 @@ def contain(fleet: Fleet, context: Context, number: int) -> Case:
 
 
 def storm(devices: int, workers: int) -> tuple[list[Contained], Contained]:
-    """Contain one device, another of its groups, and then a storm; gives the two and the storm."""
+    """Contain one device, another of its groups, and then a storm; return the two and the storm."""
     random.seed(7)  # botocore's pauses between two attempts
     fleet = Fleet(FleetShape(size=devices + 2, due=0, now=NOON))
     context = the_service(fleet)

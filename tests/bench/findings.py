@@ -77,7 +77,7 @@ class Stopwatch:
         self._elsewhere = 0.0
 
     def time(self, work: Callable[[], object]) -> float:
-        """Run something; gives our own seconds of it."""
+        """Run something; return our own seconds of it."""
         elsewhere, begin = self._elsewhere, process_time()
         work()
         return process_time() - begin - (self._elsewhere - elsewhere)

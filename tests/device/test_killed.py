@@ -103,7 +103,7 @@ class Device:
         self._listener.close()
 
     def live(self, *, killed_at: int = NEVER, network: Network | None = None) -> int:
-        """Switch it on and be its cloud until it has nothing left to do, or is dead; gives its exit code."""
+        """Switch it on and be its cloud until it has nothing left to do, or is dead; return its exit code."""
         network = network or Network()
         self._nursery.begin(folder=str(self._folder), cloud=self._path, killed_at=killed_at)
         with selectors.DefaultSelector() as waiting:

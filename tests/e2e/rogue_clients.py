@@ -148,7 +148,7 @@ def certificate_arn(certificate: str) -> str:
 
 
 def fresh_request(thing: str) -> tuple[str, str]:
-    """Make a key and a signing request for it; gives both as PEM."""
+    """Make a key and a signing request for it; return both as PEM."""
     key = new_key(KeyAlgorithm.EC_P256)
     return key, signing_request(key, thing)
 

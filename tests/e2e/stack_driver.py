@@ -51,7 +51,7 @@ class Around:
         self._session.client("sns").publish(TopicArn=self.outputs["AlertTopicArn"], Message=message)
 
     def violate(self, thing: str, violation: str, **changes: Any) -> dict[str, Any]:
-        """Publish the main sample about a thing; gives the message."""
+        """Publish the main sample about a thing; return the message."""
         sample = json.loads((ROOT / "events" / "detect-violation-in-alarm.json").read_text())
         message: dict[str, Any] = json.loads(sample["Records"][0]["Sns"]["Message"])
         message |= {"thingName": thing, "violationId": violation, **changes}
@@ -76,7 +76,7 @@ class Around:
         return list(self.ask(command="cases", thing=thing)["cases"])
 
     def case_in(self, thing: str, state: str) -> dict[str, Any]:
-        """Wait until the thing's only case is in a state; gives it."""
+        """Wait until the thing's only case is in a state; return it."""
 
         def reached() -> dict[str, Any] | None:
             return next((case for case in self.cases_of(thing) if case["state"] == state), None)
@@ -146,7 +146,7 @@ class Impostor:
         self._session = session
 
     def ask(self, topic: str, payload: object) -> tuple[str, dict[str, Any]]:
-        """Publish on any device's topic, and hear the answer there; gives accepted or rejected, and the answer."""
+        """Publish on any device's topic, and hear the answer there; return accepted or rejected, and the answer."""
         self._session.subscribe([f"{topic}/accepted", f"{topic}/rejected"])
         self._session.publish(topic, payload if isinstance(payload, bytes) else json.dumps(payload).encode())
         message = self._session.receive(PATIENCE)

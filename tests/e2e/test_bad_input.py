@@ -28,7 +28,7 @@ def _nothing_is_parked(around: Around) -> Any:
 
 
 def await_refusal(around: Around, code: str, before: int = 0) -> dict[str, Any]:
-    """Wait for a refusal more than there were; gives it."""
+    """Wait for a refusal more than there were; return it."""
     found = until(
         lambda: around.records("refusal", code=code)[before:], PATIENCE, what=f"a refusal {code} more than {before}"
     )

@@ -64,7 +64,7 @@ class Victim:
         return what_it_has(self.around, self.thing)
 
     def job(self, action: str) -> str:
-        """Wait for the case's job; gives its id."""
+        """Wait for the case's job; return its id."""
 
         def sent() -> str:
             [case] = [case for case in self.around.cases_of(self.thing) if case["id"] == self.case]
@@ -109,7 +109,7 @@ def contain(around: Around, device: Device, kind: str = "impersonation") -> Vict
 
 
 def released(victim: Victim) -> str:
-    """Begin the victim's release; gives the job of its rotation."""
+    """Begin the victim's release; return the job of its rotation."""
     victim.around.ask(command="release", case=victim.case, why="checked on site")
     return victim.job("rotate-certificate")
 

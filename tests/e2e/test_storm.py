@@ -131,7 +131,7 @@ def poll_with(aws: LocalAws, pollers: int) -> None:
 
 
 def registered(aws: LocalAws, names: list[str]) -> dict[str, str]:
-    """Register things, each with an active certificate of its own; gives the certificates. They have one key."""
+    """Register things, each with an active certificate of its own; return the certificates. They have one key."""
     csr, iot = signing_request(new_key(KeyAlgorithm.EC_P256), "storm"), aws.session().client("iot")
 
     def register(name: str) -> str:
@@ -226,7 +226,7 @@ def everything_is_in_one_place(storm: Storm, things: list[str]) -> None:
 
 
 def the_limit_is_kept(storm: Storm, things: list[str]) -> set[str]:
-    """Hold that as many devices as the plan allows are in the restricted group, and counted; gives them."""
+    """Hold that as many devices as the plan allows are in the restricted group, and counted; return them."""
     pages = storm.client("iot").get_paginator("list_things_in_thing_group")
     group = storm.outputs["RestrictedGroupName"]
     contained = [thing for page in pages.paginate(thingGroupName=group) for thing in page["things"]]

@@ -235,8 +235,8 @@ class MotoCloud:
     def snapshot(self, *also: Any) -> Snapshot:
         """Write down everything there is.
 
-        Nothing changes an item of the ledger or a request that was noted (another comes in its place), and they are
-        most of what there is: they need no copy.
+        Most of the data is items of the ledger and noted requests. They are never changed, only replaced, so they need
+        no copy.
         """
         backends = {name: dict(_backend(name).__dict__) for name in _BACKENDS}
         state = self.state
@@ -245,7 +245,7 @@ class MotoCloud:
         return Snapshot(written, dict(state.ledger), tuple(state.reached), tuple(state.effects))
 
     def restore(self, snapshot: Snapshot) -> tuple[Any, ...]:
-        """Make everything as it was; gives what was written down beside it."""
+        """Make everything as it was; return what was written down beside it."""
         backends, self.state, also = pickle.loads(snapshot.written)  # noqa: S301 - our own, of a moment ago
         self.state.ledger.update(snapshot.ledger)
         self.state.reached[:], self.state.effects[:] = snapshot.reached, snapshot.effects

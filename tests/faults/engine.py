@@ -40,7 +40,7 @@ _SHOWN = 10
 
 _SIGNED_AGAIN = frozenset(["signed"])
 """What two faults may change: AWS Private CA forgets a token after five minutes (API reference, IssueCertificate), and
-the second delivery again comes after six. What is signed once more is registered nowhere.
+the second delivery again comes after six. A certificate that is signed a second time is registered nowhere.
 """
 
 type Runner = Callable[[str, Mapping[str, Any]], Any]
@@ -323,7 +323,7 @@ class Engine:
         return wrong
 
     def strike(self, recording: Recording, *strikes: FaultPoint) -> list[str]:
-        """Play a flow with faults, by the SDK, from the step with the first; gives everything that is wrong then."""
+        """Play a flow with faults, by the SDK, from the step with the first; return everything that is wrong then."""
         first = min(each.at for each in strikes)
         nth = max(nth for nth, each in enumerate(recording.invocations) if each.begin < first)
         invocation = recording.invocations[nth]

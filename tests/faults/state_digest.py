@@ -78,7 +78,7 @@ def _of_queue(queue: Queue, now: datetime) -> object:
 
 
 def _of_world(world: World) -> Iterator[object]:
-    """Leave out how many functions ran: it only names them."""
+    """Leave out the number of functions that ran: it is used only in their names."""
     state = world.state
     yield list(state.devices.values())
     yield [state.sources, state.calls, state.answers, state.broken, state.given_up, state.strays]

@@ -422,7 +422,7 @@ class Device:
 
     @activity
     def _ask(self, what: str, payload: Mapping[str, Any], over: str) -> dict[str, Any] | None:
-        """Send a request, again when no answer comes; gives the accepted answer's payload, None when refused.
+        """Send a request, again when no answer comes; return the accepted answer's payload, None when refused.
 
         Its token tells the first time from the second: it is in the device's state.
         """

@@ -90,7 +90,7 @@ class Deployment:
         return self.clients.setdefault(context, boto3.client(context, region_name=REGION))
 
     def enrol(self, thing: str, number: int = 1) -> str:
-        """Register a device with an ACTIVE certificate and a policy; gives the certificate's id."""
+        """Register a device with an ACTIVE certificate and a policy; return the certificate's id."""
         iot = self.client("iot")
         made = iot.register_certificate_without_ca(certificatePem=a_key(number).pem, status="ACTIVE")
         iot.create_thing(thingName=thing)

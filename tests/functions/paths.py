@@ -127,7 +127,7 @@ class Fleet:
         self.job(thing, "rotate-certificate")
 
     def ask(self, what: str, certificate: str, payload: object, thing: str) -> dict[str, Any]:
-        """Ask as a device does; gives the answer."""
+        """Ask as a device does; return the answer."""
         before = len(self.deployment.answers())
         answered = serve_app.lambda_handler(batch(a_request(what, certificate, payload, thing)), Context())
         assert answered == {"batchItemFailures": []}

@@ -143,7 +143,7 @@ ANYWHERE = {
 
 @pytest.fixture(scope="module")
 def calls() -> Iterator[Mapping[str, list[Call]]]:
-    """Drive every path once, with every option on; gives the calls by function."""
+    """Drive every path once, with every option on; return the calls by function."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         deployment = _deployed(patch, watch(patch))
         for variable in ("WARDEN_VERIFY_FINDINGS", "WARDEN_DISCONNECT", "WARDEN_SECURITY_HUB"):

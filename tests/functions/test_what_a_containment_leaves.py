@@ -86,7 +86,7 @@ def allowed(certificate: str, pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def enrol(deployment: Deployment, policies: Sequence[str], group_policies: Sequence[str]) -> list[str]:
-    """Register the device with two certificates of the same rights, in a group; gives the certificates' ids."""
+    """Register the device with two certificates of the same rights, in a group; return the certificates' ids."""
     iot = deployment.client("iot")
     first = deployment.enrol(THING, 1)
     second = deployment.enrol("spare", 2)

@@ -230,7 +230,7 @@ def rotation_end_and_rotation_end() -> Scene:
 
 
 def create_and_quarantine() -> Scene:
-    """V1 is being renewed, V2 to be contained."""
+    """V1 is being renewed, and V2 is about to be contained."""
     return _found(_renewing(_sharing(), V1), V2)
 
 

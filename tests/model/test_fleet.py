@@ -332,7 +332,7 @@ class Fleet(RuleBasedStateMachine):
         return self.deliver(message)
 
     def deliver(self, message: dict[str, Any]) -> tuple[str, Any]:
-        """Hand a device's message to the service, again after a crash; gives the last answer."""
+        """Hand a device's message to the service, again after a crash; return the last answer."""
         before = len(self.world.replies.published)
         self.play(lambda: serve(request_from(message), self.world.context), about=message["thing"])
         if len(self.world.replies.published) == before:

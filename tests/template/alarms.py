@@ -14,7 +14,7 @@ _ACTIONS = {"ALARM": "AlarmActions", "OK": "OKActions", "INSUFFICIENT_DATA": "In
 
 
 def told(alarm: Mapping[str, Any], sampled: Set[int], *, until: int) -> list[tuple[int, str]]:
-    """Evaluate at the beginning of each hour from the deployment on; gives when people were told, and of what state."""
+    """Evaluate at the start of each hour from the deployment on; return when people were notified of which state."""
     state, found = "INSUFFICIENT_DATA", []
     for now in range(until):
         hours = range(now - alarm["EvaluationPeriods"], now)

@@ -1,4 +1,4 @@
-"""What a certificate is to carry, and the four mechanisms that have AWS IoT carry it when two devices share it."""
+"""What a certificate should carry, and the four mechanisms that make it so when two devices share it."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def a_planned_world(rotation: str, *things: str) -> World:
 
 
 def begin(world: World, thing: str = THING, **changes: Any) -> str:
-    """Find a thing's certificate too old; gives the job that is on the device's hands now."""
+    """Find a thing's certificate too old; return the job that is on the device's hands now."""
     world.report(an_old_certificate(thing, **changes))
     job = world.jobs.of(ROTATE_CERTIFICATE)[-1]
     world.jobs.move(job, "IN_PROGRESS", thing)

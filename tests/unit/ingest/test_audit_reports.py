@@ -51,7 +51,7 @@ def send(world: World, body: str, left: timedelta = PLENTY) -> Refused | None:
 
 
 def ingest_all(world: World, body: str, left: timedelta = PLENTY) -> int:
-    """Ingest a message and whatever that puts back on the inbox; gives the number of runs."""
+    """Ingest a message and whatever that puts back on the inbox; return the number of runs."""
     runs, waiting = 0, [body]
     while waiting:
         assert send(world, waiting.pop(0), left) is None

@@ -434,7 +434,7 @@ class AwsAccountReader:
 
     @answered
     def stack_resources(self, stack: str) -> frozenset[StackResource]:
-        """List the resources of a stack that are there; CloudFormation calls a stack that is not there invalid."""
+        """List the existing resources of a stack; CloudFormation calls a missing stack invalid."""
         found = set[StackResource]()
         try:
             for page in self._of.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack):

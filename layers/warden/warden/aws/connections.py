@@ -26,7 +26,7 @@ class IotConnections:
         self._data = client
 
     def disconnect(self, client_id: str, *, forget: bool = False) -> Disconnection:
-        """Close a connection. Unless its session is to be forgotten, messages that wait for the device are not lost."""
+        """Close a connection. Waiting messages are kept, unless the broker has to forget the session."""
         try:
             self._data.delete_connection(clientId=client_id, cleanSession=forget, preventWillMessage=forget)
         except self._data.exceptions.ResourceNotFoundException:

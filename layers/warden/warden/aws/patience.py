@@ -1,7 +1,7 @@
 """How long a survey, or `warden doctor`, waits for AWS: a service that never answers costs it some lines, and no more.
 
-The clients of a run share what they learned: a service that twice did not answer is not asked again in the run. What
-answers slowly, or page after page, is bounded by the time of the run instead.
+The clients of a run share what they learned: a service that twice did not answer is not asked again in the run. Slow
+answers and long lists are bounded by the time of the run instead.
 """
 
 from __future__ import annotations

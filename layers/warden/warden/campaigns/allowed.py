@@ -39,7 +39,7 @@ LEADS_TO = {
 
 
 def mode_of_campaigns(context: Context[HasLedger]) -> Mode:
-    """Return how much campaigns may do now: the plan's mode for them, and no more than the stack's."""
+    """Return the mode of campaigns: the plan's, limited by the stack's."""
     return context.plan.campaign_mode.within(context.settings.mode)
 
 

@@ -140,7 +140,7 @@ def _begin_or_join(trigger: str, only_the_first: bool, context: Context) -> Run 
 
 
 def _name(now: datetime, last: Run | None) -> str:
-    """Return a run's name, from the time and never the previous one's, so that everything is judged again."""
+    """Name a run by the time. The name differs from the previous run's, so that everything is judged again."""
     name = f"{now:%Y%m%dT%H%M%SZ}"
     return name if last is None or last.id[: len(name)] != name else f"{name}-{last.version}"
 

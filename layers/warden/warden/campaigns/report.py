@@ -67,9 +67,9 @@ class Summary:
 def report(run: Run, context: Context) -> bool:
     """Write the report, open the campaign or let it grow, and tell the owner; return whether all results are shown.
 
-    If not, nothing was done, and the report is to be asked for again: what was recorded last may not be in the index
-    yet. After `_INDEX_LAG` the index is believed.
-    A run that dies here is resumed here: the file is written again, and the owner may get two notices.
+    If not, nothing was done, and the caller has to try again: the last results may not be in the index yet. After
+    `_INDEX_LAG` the index is believed. A run that dies here is resumed here: the file is written again, and the owner
+    may get two notices.
     """
     with NamedTemporaryFile("w", encoding="utf-8", newline="", suffix=".csv") as file:
         summary = _write(run, file, context)

@@ -440,8 +440,7 @@ def _result_of(thing: str, job: str, outcome: Outcome, status: str, context: Con
 def _record_result(member: Member, result: MemberResult, context: Context, asking: Case | None = None) -> None:
     """Write a device's place and its result in its batch in one commit; if it is skipped, also on the case that asked.
 
-    The sweep then sends that case's notice. A result that is there already was written by a commit whose answer was
-    lost.
+    The sweep then sends that case's notice. An existing result was written by a commit whose answer was lost.
     """
     batch = read_batch(context.ports.ledger, member.campaign, member.batch)
     if batch is None:

@@ -35,7 +35,7 @@ ALLOWED_HALF_WAY: Mapping[CaseState, Sequence[Decision]] = {
     CaseState.OPEN: (Decision.RELEASE, Decision.RELEASE_KEEPING_CERTIFICATE, Decision.COLLECT_LOGS),
     CaseState.RESPONDING: (Decision.RELEASE, Decision.RELEASE_KEEPING_CERTIFICATE),
 }
-"""What these states allow instead while a quarantine is half way: the device is to be given back before all else."""
+"""What these states allow while a quarantine is half way: the device has to be released before anything else."""
 
 
 def allowed(case: Case, mode: Mode) -> list[Decision]:

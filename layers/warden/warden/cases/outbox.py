@@ -17,7 +17,7 @@ from warden.core.records import RecordType
 
 @dataclass(frozen=True, kw_only=True)
 class Outbox:
-    """What was sent and is still to send about one case. `queue_name` is the group of its messages in the queue.
+    """The sent and unsent notices of one case. `queue_name` is the group of its messages in the queue.
 
     `announced_states` are the notices sent; `announced` and `in_security_hub` are the last states that programs and
     Security Hub got. `refusals_seen` are the kinds of refused device requests on the timeline, `handled_request_ids`
@@ -55,7 +55,7 @@ def outbox_put(outbox: Outbox) -> Put:
 
 
 def outbox_record(outbox: Outbox) -> dict[str, Any]:
-    """Return an outbox as a ledger record; while something is to be sent, the sweep finds it and its queue group."""
+    """Return an outbox as a ledger record; while a notice is unsent, the sweep finds the record and its queue group."""
     if outbox.renotify_at is None:
         return OUTBOX.record(replace(outbox, queue_name=""))
     return OUTBOX.record(outbox) | {"due": "due"}

@@ -59,7 +59,7 @@ _FRESH_FOR = timedelta(days=30)
 def note_passed(problem_id: str, things: Sequence[str], expires_at: datetime, ledger: Ledger) -> None:
     """Record to which things a finding about a certificate is passed: its end is for them, even if others have it then.
 
-    What was recorded within the last month is left as it is: audits find the same every day.
+    An entry recorded within the last month stays as it is: audits find the same every day.
     """
     known = {record["thing"]: record for _, record in ledger.partition(_partition(problem_id), prefix=_PASSED)}
     stale = int((expires_at - _FRESH_FOR).timestamp())

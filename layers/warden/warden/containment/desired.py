@@ -1,4 +1,4 @@
-"""Desired state: what each certificate is to carry, on record, and the one place that makes AWS IoT carry it.
+"""Desired state: the policies that each certificate should have, on record, and the one place that applies them.
 
 A certificate may belong to several things, whose messages are handled at the same time. A quarantine or a release only
 changes the certificate's record, in one commit with the record of the thing. `reconcile` then closes the difference.
@@ -30,7 +30,7 @@ class PortsToReconcile(HasLedger, HasCertificates, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Desired:
-    """What a certificate is to carry: while `holders` has an entry, the restricted policy alone; else `before`.
+    """What a certificate should carry: while `holders` has an entry, the restricted policy alone; else `before`.
 
     `holders` are the contained things that use it. `drift` are policies that people attached meanwhile. `leaving`
     are things that a rotation took off it: a list may show them for a while. It is `touched` once it was restricted.
@@ -59,7 +59,7 @@ class Desired:
         return thing in self.leaving and self.is_young(context)
 
     def held_by(self, thing: str, shown: Sequence[str], context: Context[HasLedger]) -> Desired:
-        """Return it with a thing among its holders, and what a list shows among what is to be given back.
+        """Add a thing to the holders, and what a list shows to what will be given back; return the result.
 
         While our own change is young, a list may be older than it and proves no change by others. Later, what a list
         shows is what the certificate is to have.
@@ -115,13 +115,13 @@ _DESIRED = RecordType(name="desired", of=Desired)
 
 
 def read_desired(ledger: Ledger, certificate: str) -> Desired | None:
-    """Read what a certificate is to carry; None when that was never our business, or long ago."""
+    """Read what a certificate should carry; None if it was never on record, or only long ago."""
     record = ledger.read(_key(certificate))
     return _DESIRED.value(record) if record else None
 
 
 def desired_or_new(ledger: Ledger, certificate: str, context: Context[HasLedger]) -> Desired:
-    """Read what a certificate is to carry, or return a record that is not written yet."""
+    """Read what a certificate should carry, or return a record that is not written yet."""
     return read_desired(ledger, certificate) or Desired(certificate=certificate, changed_at=context.now())
 
 
@@ -161,7 +161,7 @@ class Carried:
 
 
 def reconcile(certificate: str, context: Context[PortsToReconcile], shown: Sequence[str] | None = None) -> Carried:
-    """Make AWS IoT give a certificate what its record wants; return that.
+    """Change a certificate in AWS IoT until it has what its record wants; return the record.
 
     `shown` are its policies, if they were listed just now.
 
@@ -174,12 +174,12 @@ def reconcile(certificate: str, context: Context[PortsToReconcile], shown: Seque
         listed = [*(context.ports.certificates.policies_of(certificate) if shown is None else shown)]
         try:
             carried = _Pass(wanted, listed, context).run()
-            _fence(wanted, context)  # once more, after the last call: what came meanwhile is wanted now
+            _fence(wanted, context)  # again, after the last call: a change that came meanwhile is wanted now
         except Conflict:
             shown = None
         else:
             return carried
-    raise NotYet(f"what certificate {certificate} is to carry was changed {ATTEMPTS} times meanwhile")
+    raise NotYet(f"the record of certificate {certificate} was changed {ATTEMPTS} times meanwhile")
 
 
 def is_out_of_use(certificate: str, context: Context[HasCertificates]) -> bool:
@@ -189,20 +189,20 @@ def is_out_of_use(certificate: str, context: Context[HasCertificates]) -> bool:
 
 
 def _fence(wanted: Desired, context: Context[HasLedger]) -> None:
-    """Read the record once more.
+    """Read the record again.
 
     Raises:
         Conflict: when it is no longer the one that is being carried out.
     """
     if version_of(context.ports.ledger.read(_key(wanted.certificate))) != wanted.version:
-        raise Conflict(f"what certificate {wanted.certificate} is to carry was changed meanwhile")
+        raise Conflict(f"the record of certificate {wanted.certificate} was changed meanwhile")
 
 
 @dataclass
 class _Pass:
-    """One pass over a certificate. What gives comes before what takes, and a fence before each call that takes.
+    """One pass over a certificate: calls that attach come first, and a fence comes before each call that detaches.
 
-    A pass that takes gives first, whatever the list shows: that may be what was, and nothing would be left.
+    A pass that detaches attaches first, even if the list shows the policy: the list may be old, and no policy be left.
     """
 
     wanted: Desired

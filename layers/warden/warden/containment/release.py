@@ -111,7 +111,7 @@ def _group_drift(containment: Containment, context: Context[_Ports]) -> Iterator
 
 
 class Done(NamedTuple):
-    """What a release has done, in words, with a sentence on each part that was gone and could not be given back."""
+    """What a release did, in words, with a sentence on each part that could not be given back because it was gone."""
 
     words: str
     lost: Sequence[str] = ()
@@ -120,7 +120,7 @@ class Done(NamedTuple):
 def release(thing: str, case_id: str, context: Context[_PortsToRelease], *, accept_changes: bool = False) -> Done:
     """Release a thing for a case, and restore it when no other case holds it.
 
-    What was deleted meanwhile (a policy, a group, a certificate) cannot be given back; the rest is.
+    Parts that were deleted meanwhile (a policy, a group, a certificate) cannot be given back; the rest is.
     `accept_changes` takes the device as people have made it meanwhile, and gives back the rest.
 
     Raises:

@@ -1,7 +1,7 @@
 """What the survey reads of an account: values, or why there is none.
 
-Each value has the words of AWS's own API. What AWS answers beside them is left out: a field is here because a control
-or a line of liveness is judged by it.
+Each value has the words of AWS's own API. Other fields of AWS's answers are left out: each field here decides a control
+or a line of liveness.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Unavailable:
 
 @dataclass(frozen=True)
 class Unanswered:
-    """AWS did not answer, or not from here. What `may_pass` is a disturbance at AWS, and not of the account."""
+    """AWS did not answer, or not from here. With `may_pass`, the cause is a disturbance at AWS, not the account."""
 
     action: str
     code: str
@@ -101,7 +101,7 @@ class IotLogging:
 
 @dataclass(frozen=True, kw_only=True)
 class LogGroup:
-    """How long a log group keeps its events, 0 for ever, and the key of KMS that it has; empty for none."""
+    """How long a log group keeps its events (0: for ever), and its KMS key (empty: none)."""
 
     name: str
     retention_days: int = 0

@@ -175,7 +175,7 @@ class Certificates(Protocol):
         """Attach a policy.
 
         Raises:
-            ActionFailed: when the policy or the certificate is gone, or that may have no more policies, or none.
+            ActionFailed: when the policy or the certificate is gone, or the certificate may have no more policies.
         """
         ...
 
@@ -475,7 +475,7 @@ class LevelRefused:
 
 
 class LogLevels(Protocol):
-    """The levels at which AWS IoT logs thing groups. What it refuses for good is an answer, and is not raised."""
+    """The levels at which AWS IoT logs thing groups. A final refusal is an answer, and is not raised."""
 
     def logging_is_on(self) -> bool | LevelRefused:
         """Read whether AWS IoT logs at all."""
@@ -591,7 +591,7 @@ class AccountReader(Protocol):
 
 
 class StackDrift(Protocol):
-    """What of a stack is not as it was deployed. CloudFormation compares; each answer may be why there is none."""
+    """The drift of a stack, as CloudFormation finds it; each answer may be the reason why there is none."""
 
     def begin(self, stack: str) -> Read[str]:
         """Begin to compare a stack, which takes minutes; return the id of the detection."""

@@ -144,5 +144,5 @@ def look_put(job: Job, looks: int, now: datetime, before: Record | None) -> Put:
 
 
 def look_key(job: str, thing: str) -> Key:
-    """Return where it is stored that a job is to be looked at again."""
+    """Return the key under which the next look at a job is stored."""
     return Key(f"JOB#{job}", f"LOOK#{thing}")

@@ -269,7 +269,7 @@ def _refuse_known_key(rotation: Rotation, csr: SigningRequest, context: Context[
 
 
 def _make_usable(rotation: Rotation, asked_with: str, context: Context[_Ports]) -> None:
-    """Attach the new certificate to its thing, have it carry what it is to carry, and only then set it ACTIVE.
+    """Attach the new certificate to its thing, attach its policies, and only then set it ACTIVE.
 
     The thing comes first, and the containment is read again after the policies. A quarantine that begins meanwhile
     either sees this certificate among the thing's, or is seen here.
@@ -295,10 +295,10 @@ def _make_usable(rotation: Rotation, asked_with: str, context: Context[_Ports]) 
 
 
 def _want(rotation: Rotation, asked_with: str, context: Context[_Ports]) -> Desired | None:
-    """Write down what the new certificate is to carry, by whether its thing is contained; None if it is in use already.
+    """Record what the new certificate should carry, contained or not; return None if it is already in use.
 
-    The record is read before all else. What contains or releases the thing from now on changes it, so that this commit
-    fails; what has done so by now was only possible after the device had confirmed.
+    The record is read before all else. A containment or release from now on changes the record, so that this commit
+    fails; an earlier one was possible only after the device had confirmed.
 
     Raises:
         Refused: no-job, rotation-over.
@@ -455,7 +455,7 @@ def _withdraw(rotation: Rotation, context: Context[_PortsToIssue]) -> None:
 
 
 def discard(certificates: Sequence[str], thing: str, context: Context[_PortsToIssue]) -> None:
-    """Delete certificates that were made for a thing and will never be used. What cannot be yet, the sweep deletes."""
+    """Delete certificates made for a thing that will never be used; the sweep deletes what cannot be deleted yet."""
     for certificate in certificates:
         if not is_discarded(certificate, thing, context):
             retry_on_conflict(partial(_discard_later, certificate, thing, context))

@@ -37,7 +37,7 @@ PRIVATE_CA_PERMISSIONS = (
     "acm-pca:GetCertificate",
     "iot:RegisterCertificateWithoutCA",
 )
-"""What it also needs when an authority in AWS Private CA signs the certificates."""
+"""The additional permissions for certificates that an authority in AWS Private CA signs."""
 
 
 def serve(request: DeviceRequest, context: Context) -> str:

@@ -1,7 +1,7 @@
 """Read the findings of audits page by page, as reports hold none; the next run continues what one cannot finish.
 
-All findings of a page are queued before the next page is read. What is still to be read is a message of our own on
-the inbox. When a run dies, its message is delivered again and its pages are read again; a finding that is queued twice
+All findings of a page are queued before the next page is read. The rest of the report is a message of our own on the
+inbox. When a run dies, its message is delivered again and its pages are read again; a finding that is queued twice
 counts once.
 """
 

@@ -25,7 +25,7 @@ from warden.core.ports import LevelRefused, LogLevels
 from warden.core.records import RecordType
 
 LEVEL = "DEBUG"
-"""What is set: everything that AWS IoT has to say of a device."""
+"""The level that is set: everything that AWS IoT logs about a device."""
 
 _AGAIN_AFTER = timedelta(hours=1)
 _IN_FLIGHT = timedelta(minutes=2)
@@ -37,7 +37,7 @@ _CONTAINED = (CaseState.CONTAINED, CaseState.RECOVERING)
 
 
 class LevelState(StrEnum):
-    """What stands there, or why ours does not."""
+    """The level in force, or why ours is not set."""
 
     IDLE = "idle"
     """Nobody is contained, and nothing of ours is set."""
@@ -56,7 +56,7 @@ class LevelState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class GroupLevel:
-    """What was done about the level last.
+    """The last change to the level.
 
     `action` was denied, or refused with `code`; `found` is the level of somebody else.
     """
@@ -75,7 +75,7 @@ class GroupLevel:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """What a log line says of it."""
+        """Return the fields for a log line."""
         return {"state": self.state, "action": self.action, "code": self.code, "found": self.found}
 
 

@@ -26,7 +26,7 @@ def notify(case: Case, context: Context, reason: str = "") -> Case:
     """Send a case's state, once for each state: programs first, then people.
 
     Each is marked as sent after it was sent: after a crash in between it is sent twice, never not at all
-    (decision 6). What cannot be sent now is sent by the sweep.
+    (decision 6). The sweep sends what cannot be sent now.
     """
     _notify(case, context, reason)
     return case

@@ -78,8 +78,8 @@ class Governor:
     ) -> Admission:
         """Decide whether all of these things may be touched now.
 
-        An operator's approval overrides the limits on numbers, but not the kill switch or the never-touch list. What
-        is not counted here is counted by the campaign that touches it.
+        An operator's approval overrides the limits on numbers, but not the kill switch or the never-touch list. The
+        campaign counts the devices that it touches itself.
         """
         if stopped := self._stopped():
             why = f"stopped by {stopped['who']} at {stopped['at']}: {stopped['why']}"

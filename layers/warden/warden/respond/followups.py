@@ -150,7 +150,7 @@ def _fate_of_unused(record: Record, context: Context) -> Retired | None:
 
 
 def _fate_of(record: Record, context: Context) -> Retired | None:
-    """Delete a certificate if it is to be deleted; return what becomes of it, None if that is to be seen once more."""
+    """Delete a certificate, unless it is in use; return its fate, None if another look has to confirm its use."""
     certificate = context.ports.certificates.read(record["certificate"])
     if certificate is None:
         return Retired.DELETED

@@ -49,7 +49,7 @@ def _ask_again_later(finding: Finding, context: Context[HasLedger]) -> bool:
 
 
 def settle(record: Record, context: Context[HasLedger]) -> None:
-    """Note that a finding was brought again, unless it is to be brought once more."""
+    """Note that a finding was brought again, unless another retry is due."""
     key = _key(Finding.from_message(record["finding"]))
 
     def write() -> None:

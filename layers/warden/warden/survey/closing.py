@@ -1,4 +1,4 @@
-"""What closes a gap: the baseline's parameter where nothing is there yet, else the command that changes what is there.
+"""What closes a gap: the baseline's parameter if nothing exists yet, else the command that changes what exists.
 
 `create` for what an account has only one of, and has, is refused by CloudFormation; for what its stack made already it
 changes nothing, because CloudFormation compares templates.
@@ -49,7 +49,7 @@ def scheduling(
 
 
 def letting_run(audit: AuditConfiguration, failing: Mapping[str, str]) -> str:
-    """Let checks run that are enabled: with AWS's own policy on the audit's role, or once more."""
+    """Let enabled checks run: attach AWS's own policy to the audit's role, or run the audit again."""
     if audit.role and "INSUFFICIENT_PERMISSIONS" in failing.values():
         partition, role = audit.role.split(":")[1], audit.role.rpartition("/")[2]
         policy = f"arn:{partition}:iam::aws:policy/service-role/AWSIoTDeviceDefenderAudit"
@@ -121,4 +121,4 @@ def replacing_bucket(facts: Facts, trail: Trail) -> tuple[str, ...]:
 _PUBLIC_ACCESS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
 RAISING_LEVEL = "aws iot set-v2-logging-options --default-log-level ERROR"
-"""Where logging was set up, CloudFormation refuses LoggingMode=create. What it is not told stays as it is."""
+"""Where logging was set up, CloudFormation refuses LoggingMode=create. Other settings stay as they are."""

@@ -1,4 +1,4 @@
-"""What of a drift the service may change back by itself: only what switches on again what was deployed as on.
+"""The drift that the service may change back by itself: only a switch that was deployed as on and is now off.
 
 A check that was disabled, a log level that was lowered, an audit that runs less often. Never a policy, a role, a key, a
 topic, a bucket, a trail or a target: who changed those meant something by it, or is an attacker, and people decide

@@ -34,7 +34,7 @@ _KEPT = 30
 _PREFIX = "mend:"
 
 _ASKED_AGAIN = frozenset({"ThrottlingException", "ServiceInternalErrorException", "NetworkFailureException"})
-"""What says nothing about a change. Any other error of Cloud Control API ends it."""
+"""Errors of Cloud Control API that say nothing about a change. Any other error ends it."""
 
 
 class Ports(HasLedger, Protocol):
@@ -211,7 +211,7 @@ def _ended(record: SurveyRecord, ended: Mend, now: datetime) -> SurveyRecord:
 
 
 def is_of_mend(key: str) -> bool:
-    """Check whether something to be told is a change that the service made."""
+    """Check whether a line of the notice is about a change that the service made."""
     return key.startswith(_PREFIX)
 
 

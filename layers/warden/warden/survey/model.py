@@ -93,7 +93,7 @@ class DriftState(StrEnum):
 class Difference:
     """A property of a resource that is not as it was deployed; without a `path` it is the resource that is gone.
 
-    What AWS wrote is escaped and cut. `controls` are the numbers of the controls that the resource belongs to.
+    Text from AWS is escaped and cut. `controls` are the numbers of the controls that the resource belongs to.
     """
 
     resource: str
@@ -197,7 +197,7 @@ class Survey:
 
     @property
     def wrong(self) -> Sequence[Liveness]:
-        """What is wrong with hearing."""
+        """The lines of liveness that are wrong."""
         return [each for each in self.liveness if each.pulse is Pulse.WRONG]
 
     @property

@@ -1,4 +1,4 @@
-"""What people are told when the account became worse to hear or to see."""
+"""The notice for people when the account has become worse, in its controls or in what is heard."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class SurveyRecord:
     tried_at: datetime | None = None
     """How often, and when last, sending the owed notice began: it is on record before it is sent."""
     unheard: Sequence[str] = ()
-    """What was known and is not, by nothing but a disturbance at AWS: told when it is worse than it was known to be."""
+    """What was known, and is unknown only because of a disturbance at AWS: reported if it then turns out worse."""
     version: int = 0
 
 

@@ -1,8 +1,8 @@
 """The survey of every day: made, put on record, and people and programs told of what became worse.
 
-The record is written first, with what is still owed. What is owed is done in an order, each part marked as done after
-it was: a run that dies is finished by the next one. Every part may be done twice (decision 6). What fails stays owed,
-and stops neither what comes after it nor the next survey; the caller fails the run once all else is done.
+The record is written first, with what is still owed. The owed parts are done in order, and each is marked as done
+afterwards: the next run finishes one that died. Every part may be done twice (decision 6). A part that fails stays
+owed, and stops neither later parts nor the next survey; the caller fails the run at the end.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _NOTICE_AT_LAST = timedelta(hours=6)
 """A notice that the ledger does not take as sent is sent by two runs, then after 25 minutes, 50, and so on."""
 
 _PRINTED = (Owed.METRICS, Owed.DRIFT_METRIC)
-"""What needs no service of AWS: reports are kept even where the ledger does not take that these were done."""
+"""The parts that need no service of AWS: if the ledger cannot record that one is done, the next parts follow anyway."""
 
 _FOLDER = "reports/baseline"
 _OFF_RECORD = "off-record"
@@ -158,7 +158,7 @@ def _committed(record: SurveyRecord, surveying: Surveying) -> SurveyRecord:
 def _survey_on_record(surveying: Surveying, failures: list[Exception]) -> tuple[SurveyRecord, bool]:
     """Survey, and say whether the ledger took it.
 
-    What it did not take is surveyed again by the next run. Nobody is notified of it, as every run would do so again.
+    The next run surveys again what the ledger did not record. Nobody is notified of it, as every run would do so again.
     """
     made = _survey(surveying)
     try:

@@ -1,8 +1,8 @@
 """Whether a topic's own policy lets a role publish, as far as the policy alone can say.
 
 In one account the policy of the topic or that of the role is enough, and a denial in either is final (IAM user guide,
-"Policy evaluation logic"). The role's is not read here. What this evaluation does not understand makes it uncertain,
-never sure.
+"Policy evaluation logic"). The role's is not read here. Anything that this evaluation does not understand makes the
+verdict uncertain, never sure.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Ports(Protocol):
 
 
 def watch_of_survey(facts: Facts, last: SurveyRecord | None) -> Watch:
-    """Return what is to be compared after a survey: the stack, if there is one and no detection runs already."""
+    """Return the stack to compare after a survey, if there is one and no detection is running."""
     if last is not None and last.watch.state is WatchState.RUNNING:
         return last.watch
     if not is_unread(facts.stack) and not facts.stack:
@@ -150,7 +150,7 @@ def still_so(change: Change, drift: Drift) -> bool:
 
 
 def _worse(record: SurveyRecord, drift: Drift) -> Iterator[Change]:
-    """List each resource with the properties that are not known to have drifted; and that nothing is known any more."""
+    """List each resource with properties that newly drifted, and whether the drift is no longer known."""
     before = record.survey.drift.state
     if drift.state is DriftState.NOT_KNOWN and before in (DriftState.IN_SYNC, DriftState.DRIFTED):
         yield Change(key=_KEY, title=TITLE, before=before.value, after=drift.state.value, says=drift.says)

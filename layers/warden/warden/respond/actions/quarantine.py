@@ -92,7 +92,7 @@ def _contain(containment: Containment, device: _Device, context: Context[_Ports]
 
 
 class Change(NamedTuple):
-    """What a look found that was to be restricted: certificates, policies and groups that the thing was given."""
+    """What a look found to restrict: certificates, policies and groups that the thing was given."""
 
     certificates: Sequence[str]
     policies: Sequence[str]
@@ -275,7 +275,7 @@ def _remember(thing: str, device: _Device, context: Context[_Ports]) -> Containm
 
 
 def _held(known: Desired, thing: str, shown: Sequence[str], context: Context[_Ports]) -> Desired:
-    """Return what a certificate is to carry, as of now if there is anything to change: lists will not show that yet."""
+    """Return what a certificate should carry, dated now if anything has to change: lists will not show that yet."""
     held = known.held_by(thing, shown, context)
     return held if list(shown) == [context.settings.restricted_policy] else replace(held, changed_at=context.now())
 
