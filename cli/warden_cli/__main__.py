@@ -333,7 +333,7 @@ def _sentence(words: str) -> str:
 
 
 def _stack(text: str) -> str:
-    """Check a stack's name: CloudFormation answers an impossible one as one that is not there."""
+    """Check a stack's name: for an invalid name, CloudFormation answers as for a missing stack."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,127}", text):
         raise ArgumentTypeError(f"{shown(text, 80)!r} is not the name of a stack")
     return text

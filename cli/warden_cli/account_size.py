@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from boto3 import Session
 
 MOST_PAGES = 40
-"""Of certificates. More are not counted: the devices need these calls too."""
+"""The most certificates that are counted: the devices need these calls too."""
 
 _DEFAULT_LOG_GROUP = "AWSIotLogsV2"
 _MONTH = timedelta(days=30)
@@ -25,7 +25,7 @@ _GB = 10**9
 
 @dataclass(frozen=True)
 class Amount:
-    """One number, and where it is from. `at_least` is set where counting ended before the end."""
+    """One number, and its source. `at_least` is set if counting stopped early."""
 
     value: float
     source: str

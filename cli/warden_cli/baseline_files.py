@@ -11,7 +11,7 @@ from warden_cli.terminal import shown
 
 
 def writer_of(file: str, stack: str) -> Callable[[Mapping[str, str]], None]:
-    """Return what writes the file. Its ending says in which form, and is checked before anything is asked.
+    """Return a function that writes the file. Its ending gives the form, and is checked before any call.
 
     Raises:
         BadUsage: when the ending is another, or the file cannot be written.

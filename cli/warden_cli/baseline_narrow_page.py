@@ -20,7 +20,7 @@ _MOST_LOSSES = 40
 
 
 def print_narrowing(console: Console, found: Narrowing) -> None:
-    """Print what becomes of each right, what the sample loses, the document, and how to take it and go back."""
+    """Print the fate of each right, what the sample loses, the document, and how to apply it and undo that."""
     console.print(
         Text(f"{shown(found.policy.name, 128)}  ", "bold").append(f"version {shown(found.policy.version, 20)}")
     )
@@ -51,7 +51,7 @@ def print_narrowing(console: Console, found: Narrowing) -> None:
 
 
 def plain_json(found: Narrowing) -> Text:
-    """Return the document, as safe as any foreign text."""
+    """Return the document, escaped like any text from outside."""
     lines = json.dumps(found.proposal.document, indent=2).splitlines()
     return Text("\n".join(shown(each, 400) for each in lines))
 

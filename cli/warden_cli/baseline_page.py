@@ -35,7 +35,7 @@ def entries(survey: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def falls_short(survey: Mapping[str, Any], accepted: Collection[str]) -> bool:
-    """Whether a control or a line is less than it should be, and nobody has accepted that."""
+    """Whether a control or a line falls short, and nobody has accepted that."""
     return any(state in _FALLS_SHORT and key not in accepted for key, state in entries(survey))
 
 

@@ -22,7 +22,7 @@ from warden_cli.errors import BadUsage, Exit
 from warden_cli.terminal import as_json, heading, pasted, print_command, shown
 
 LOG_RETENTION_DAYS, TRAIL_EXPIRY_DAYS = 365, 400
-"""Defaults of the template, of which the prices of storage depend; a test holds them to it."""
+"""The template's defaults that the prices of storage depend on; a test compares them with it."""
 
 _DAYS_A_MONTH = 30.0
 
@@ -96,7 +96,7 @@ def _is_number(text: str) -> bool:
 
 
 def _costs(proposals: Proposals, size: Size, data: Mapping[str, Any]) -> dict[str, Sequence[Cost]]:
-    """Work out what each mode costs that is made, or is off and could be; the key is made once, and stands once."""
+    """Work out the cost of each mode that is made, or could be; the key is made once and counted once."""
     costs: dict[str, Sequence[Cost]] = {}
     has_key = bool(proposals.others.get("KmsKeyArn"))
     for each in proposals.modes:
@@ -107,7 +107,7 @@ def _costs(proposals: Proposals, size: Size, data: Mapping[str, Any]) -> dict[st
 
 
 def _has_a_price(proposal: Proposal) -> bool:
-    """Whether it is made, or is off and could be."""
+    """Whether it is made, or is off and could be made."""
     return proposal.value == Choice.CREATE or (
         proposal.value == Choice.OFF and proposal.is_known and proposal.is_offered
     )

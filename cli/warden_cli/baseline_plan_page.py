@@ -24,7 +24,7 @@ def print_plan(
     size: Size,
     data: Mapping[str, Any],
 ) -> None:
-    """Print each mode with why and what it costs, then what is not known, what is in the way, and the prices."""
+    """Print each mode with its reason and cost, then what is not known, what is in the way, and the prices."""
     where = f"Baseline for account {account.account}, {account.region}"
     console.print(plain(where, "bold"))
     for each in proposals.modes:

@@ -69,7 +69,7 @@ class Facts:
         return f":{self.region}:{self.account}:all/things"
 
     def made(self, kind: str) -> frozenset[str]:
-        """Return the ids of what the baseline's stack made of a type."""
+        """Return the ids of the resources of a type that the baseline's stack made."""
         return frozenset() if is_unread(self.stack) else frozenset(each.id for each in self.stack if each.type == kind)
 
 
@@ -85,12 +85,12 @@ class Proposal:
     is_offered: bool = True
     """Whether AWS offers it in this region."""
     there: bool = False
-    """Whether the account has one that the stack did not make, so that `create` would be refused or doubled."""
+    """Whether the account has one that the stack did not make, so that `create` is refused or makes a second one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proposals:
-    """The whole: modes in the template's order, other parameters, and what cannot be done as it was wished."""
+    """The proposal: modes in the template's order, other parameters, and wishes that cannot be met."""
 
     modes: Sequence[Proposal]
     others: Mapping[str, str]
@@ -103,7 +103,7 @@ class Proposals:
 
 
 def propose(facts: Facts, wishes: Mapping[str, str]) -> Proposals:
-    """Propose each mode; a wish stands in the place of the proposal, and is checked."""
+    """Propose each mode; a wish replaces the proposal, and is checked."""
     proposed = {name: _with_doubt(choose(facts), facts.stack) for name, choose in _CHOICES.items()}
     wishes, proposed["AlertsMode"] = _mail_apart(wishes, proposed["AlertsMode"])
     modes = [_as_wished(each, wishes) for each in proposed.values()]
@@ -118,7 +118,7 @@ def propose(facts: Facts, wishes: Mapping[str, str]) -> Proposals:
 
 
 def _mail_apart(wishes: Mapping[str, str], alerts: Proposal) -> tuple[Mapping[str, str], Proposal]:
-    """Leave the address out where the topic is adopted: the stack subscribes nobody to a topic of somebody else."""
+    """Leave out the address if the topic is adopted: the stack subscribes nobody to somebody else's topic."""
     if alerts.value != Choice.ADOPT or "AlertsMode" in wishes or "AlertEmail" not in wishes:
         return wishes, alerts
     left = {name: value for name, value in wishes.items() if name != "AlertEmail"}
@@ -127,7 +127,7 @@ def _mail_apart(wishes: Mapping[str, str], alerts: Proposal) -> tuple[Mapping[st
 
 
 def is_unread(value: object) -> TypeIs[Unread]:
-    """Whether a value is why it was not read."""
+    """Whether a value is the reason why nothing was read."""
     return isinstance(value, Denied | Unanswered | Unavailable)
 
 
@@ -143,7 +143,7 @@ def why_unread(unread: Unread) -> str:
 
 
 def _with_doubt(proposal: Proposal, stack: Read[frozenset[StackResource]]) -> Proposal:
-    """Add where the stack may have made it: a mode that is not create would take it out of the stack."""
+    """Warn if the stack may have made it: any mode except create would take it out of the stack."""
     if proposal.value == Choice.CREATE or not proposal.is_offered or not is_unread(stack):
         return proposal
     doubt = f"Whether the baseline's stack made it is {why_unread(stack)}. If it did, set {proposal.parameter}=create."
@@ -197,7 +197,7 @@ def on_all_things(facts: Facts) -> Sequence[str]:
 
 
 def _unknown(parameter: str, unread: Unread, made: frozenset[str] = frozenset()) -> Proposal:
-    """Leave off what was not read. `made` is what of its type the stack made, which may be this one or another."""
+    """Switch off what was not read. `made` is what the stack made of its type: this one or another."""
     if isinstance(unread, Unavailable):
         return Proposal(parameter=parameter, value=Choice.OFF, why=why_unread(unread), is_offered=False)
     then = "It is off until it is known, so that what may be there is not replaced."

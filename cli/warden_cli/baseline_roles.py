@@ -140,7 +140,7 @@ class _Work:
 
 
 def _what_blocks(progress: Progress) -> Progress | None:
-    """Return what the next role is in for, if this one's generation keeps it from being started."""
+    """Return the progress of the next role, if this one's generation keeps it from starting."""
     if progress.stage in _PENDING:
         return Progress(stage=Stage.WAITING, says="another generation is running")
     return progress if progress.stage in _FOR_ALL and progress.job is None else None

@@ -19,7 +19,7 @@ _PLANS = (
     "AiAnalyst",
 )
 _OF_THE_BUCKET = {"ObjectLockMode": "off", "TrailBucketAdminArn": "", "AccessLogBucket": ""}
-"""Parameters of the bucket that TrailMode=create makes, with what they are if they are not wished."""
+"""Parameters of the bucket that TrailMode=create makes, with their defaults."""
 _EXISTING_TOPIC = ("ExistingAlertTopicArn", "ExistingAlertTopicKeyArn")
 _EXISTING_TRAIL = ("ExistingTrailArn", "ExistingTrailBucket")
 
@@ -33,7 +33,7 @@ class Choice(StrEnum):
 
 
 def contradictions(parameters: Mapping[str, str]) -> Iterator[str]:
-    """List what the template refuses of a whole set of parameters; one that is not named has its default."""
+    """List the contradictions that the template refuses in a set of parameters; a missing one has its default."""
     yield from _of_alerts(parameters)
     yield from _of_generation(parameters)
     for name, default in _OF_THE_BUCKET.items():

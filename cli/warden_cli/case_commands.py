@@ -95,7 +95,7 @@ def decide(arguments: Namespace, console: Console) -> Exit:
 
 
 def collect_logs(arguments: Namespace, console: Console) -> Exit:
-    """Collect the logs of a case's device, or of a thing: what looks like a case's id is one, but for --thing."""
+    """Collect the logs of a case's device, or of a thing; without --thing, a name like a case id is a case."""
     if is_case_id(arguments.case) and not arguments.thing:
         return decide(arguments, console)
     return logs_of_thing(_service(arguments), arguments, console)

@@ -19,14 +19,14 @@ _NEED_A_DECISION = ("held", "awaiting-approval")
 _EVIDENCE_LINES = 24
 _WIDE = 110
 _FOR_PROGRAMS = ("request", "grounds")
-"""Facts that only --json gives: they find a call in CloudTrail, or say what the words say."""
+"""Facts that only --json shows: they find a call in CloudTrail, or repeat the words."""
 _IN_THE_WORDS: dict[str, str] = {
     StepKind.ACTION_STARTED: "action",
     StepKind.ACTION_DONE: "action",
     StepKind.ACTION_FAILED: "action",
     StepKind.DECISION_TAKEN: "decision",
 }
-"""The fact that a step's own words name already."""
+"""The fact that a step's words already name."""
 _CERTIFICATE_DIGITS = 12
 
 _PROGRESS = {"planned": "waiting", "started": "under way", "done": "done", "failed": "FAILED"}
@@ -49,7 +49,7 @@ _IN_STATE = {
 
 
 def print_cases(console: Console, cases: Sequence[Case], now: datetime, *, more: bool, asked: str) -> None:
-    """Print the list, newest first, and what in it waits for people."""
+    """Print the list, newest first, and the cases that wait for people."""
     if not cases:
         console.print(f"No {asked}.")
         return
@@ -75,7 +75,7 @@ def _wide_list(cases: Sequence[Case], now: datetime) -> Table:
 
 
 def _narrow_list(cases: Sequence[Case], now: datetime) -> Table:
-    """List two lines to a case: names and kinds are too long to stand side by side in 80 columns."""
+    """List two lines for each case: names and kinds are too long to fit side by side in 80 columns."""
     table = _a_list("CASE", "AGE", "STATE", "DEVICE, WHAT")
     for case in cases:
         what = plain(_named(case), "bold").append("\n").append_text(word(case.severity))
@@ -248,7 +248,7 @@ def _entry(entry: Entry, known: Mapping[str, str]) -> Text:
 
 
 def _entry_facts(said: Mapping[str, Any], known: Mapping[str, str]) -> Iterator[str]:
-    """Write the facts of a step, but not those that stand at the head of the page already."""
+    """Write the facts of a step, without those at the head of the page."""
     for name, value in said.items():
         if known.get(name) == value or name in _FOR_PROGRAMS:
             continue

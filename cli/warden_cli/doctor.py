@@ -38,7 +38,7 @@ _STYLES = {Health.OK: "green", Health.WRONG: "bold red", Health.NOT_KNOWN: "yell
 
 
 def examine(arguments: Namespace, console: Console) -> Exit:
-    """Make every check and print what each found; one that cannot read its part leaves the others alone."""
+    """Make every check and print its result; a check that cannot read its part does not stop the others."""
     session = impatient(session_of(arguments.region, arguments.profile), timedelta.max if arguments.all else _AT_MOST)
     account = account_of(session)
     pace = RateLimiter(quotas.PRINCIPAL_LOOKUPS_PER_SECOND / 2, time.monotonic, time.sleep)

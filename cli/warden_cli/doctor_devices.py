@@ -85,7 +85,7 @@ def _things(session: Session) -> Iterator[str]:
 
 
 def _looked_at(what: str, listed: int, gone: int, *, every: bool) -> str:
-    """Return of how many a check speaks. Items deleted after they were listed are left out."""
+    """Return how many items a check covers. Items deleted after they were listed are left out."""
     looked = f"of all {listed - gone} {what}" if every else f"of {listed - gone} {what} looked at"
     return f"{looked} ({gone} deleted meanwhile)" if gone else looked
 
@@ -174,7 +174,7 @@ def _client_ids(patient: Patient) -> Sequence[tuple[str, str]] | None:
 
 
 def _connected(patient: Patient) -> Iterator[tuple[str, str]]:
-    """Search page by page. A thing whose client id the index does not have is passed on without one."""
+    """Search page by page. A thing without a client id in the index is returned without one."""
     iot = patient.session.client("iot", config=CONFIG)
     more: dict[str, Any] = {}
     while True:

@@ -46,7 +46,7 @@ class Patient:
     stack: str
     every: bool
     pace: Callable[[], None]
-    """Waits before a call of which AWS IoT allows few: the devices need the quota as well."""
+    """Waits before a call that AWS IoT limits to a few a second: the devices need the quota as well."""
 
     def some[T](self, values: Iterator[T]) -> Sequence[T]:
         """Take a sample, or all."""
@@ -64,7 +64,7 @@ def unknown(check: str, unread: Unread) -> Finding:
 
 
 def about(check: str, found: Sequence[str], says: str, fix: str, otherwise: str) -> Finding:
-    """Make the finding for those that something is wrong with, or for none."""
+    """Make the finding about the items that have a fault, or that there is none."""
     if not found:
         return Finding(check=check, health=Health.OK, says=otherwise)
     named = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")

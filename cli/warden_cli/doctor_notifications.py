@@ -1,4 +1,4 @@
-"""The check of what Device Defender could not deliver, as AWS IoT counts it and as its logs have it."""
+"""The check for alerts that Device Defender could not deliver, by AWS IoT's metric and logs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 _SINCE = timedelta(hours=26)
 _LOG_GROUP = "AWSIotLogsV2"
 _MOST_PAGES = 20
-"""A large log is looked through in part: the metric counts the whole."""
+"""A large log is searched in part: the metric counts everything."""
 
 
 def notifications(patient: Patient) -> Iterator[Finding]:
-    """Look for alerts that did not leave Device Defender."""
+    """Look for alerts that Device Defender could not deliver."""
     since = datetime.now(UTC) - _SINCE
     counted = read("cloudwatch", lambda: _counted(patient.session, since))
     told = read("logs", lambda: _told(patient.session, since))

@@ -1,4 +1,4 @@
-"""The check of the quotas that the service was made for, as far as Service Quotas can be asked about them."""
+"""The check of the quotas that the service assumes, as far as Service Quotas lists them."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _PULSES = {"ok": Health.OK, "wrong": Health.WRONG, "not-known": Health.NOT_KNOWN
 
 
 def liveness(patient: Patient) -> Iterator[Finding]:
-    """Take over what the last survey says about hearing."""
+    """Copy the lines of liveness from the last survey."""
     try:
         survey = patient.service().ask("survey").get("survey")
     except CommandFailed as failure:

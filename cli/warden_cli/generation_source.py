@@ -19,7 +19,7 @@ ROLE = "PolicyGenerationRole"
 
 
 def source_of(session: Session, account: str, arguments: Namespace) -> Source:
-    """Find what the command line does not name: the trail by CloudTrail, the role by the baseline's stack."""
+    """Find what the command line does not name: the trail from CloudTrail, the role from the baseline's stack."""
     reader = AwsAccountReader(clients_of(session), session.region_name, has_device_defender=False)
     trail = arguments.trail or _trail(reader)
     if isinstance(trail, Source):
@@ -44,7 +44,7 @@ def _trail(reader: AwsAccountReader) -> str | Source:
 
 
 def _may_be_logging(reader: AwsAccountReader, trail: Trail) -> bool:
-    """Whether it is logging. From a member account that is often not known, and then the job says it."""
+    """Whether it is logging. In a member account this is often unknown, and then the job reports it."""
     status = reader.trail_status(trail.arn)
     return is_unread(status) or status.logging
 

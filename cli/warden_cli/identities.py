@@ -1,7 +1,7 @@
 """`warden baseline identities`: which things have no certificate of their own, at any age of certificate.
 
 The control says that every device has an identity of its own. An audit reports shared certificates and conflicting
-client ids; things without a certificate, or with several, nobody reports.
+client ids; nothing else reports things without a certificate, or with several.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _new_file(arguments: Namespace, account: str, region: str) -> Path:
 
 @contextmanager
 def _kept_if_interrupted(path: Path) -> Iterator[None]:
-    """Name the file of a run that did not reach its end, for the next command."""
+    """Name the file of an unfinished run in the error, so that the next command can resume it."""
     how = f"; resume with: warden baseline identities --resume {pasted(str(path))}"
     try:
         yield
@@ -116,8 +116,8 @@ class _Run:
     def _list_things(self) -> None:
         """List all things, and keep all or a sample: those whose names, hashed with the run's seed, come first.
 
-        So every thing has the same chance, in whatever order AWS IoT lists them, and a list that is begun again has
-        the same sample.
+        So every thing has the same chance, whatever the order of AWS IoT's list, and a restarted list gives the same
+        sample.
         """
         total, sample, seed = 0, self._file.sample, self._file.note("seed")
         kept: list[tuple[int, str]] = []
@@ -147,7 +147,7 @@ class _Run:
                     status.update(f"{done:,} of {total:,} things looked at, {rest} to go")
 
     def _ask_who_shares(self) -> None:
-        """Ask for the other things of each certificate of a sample; in all things they are found by themselves."""
+        """Ask for the other things of each certificate of a sample; with --all, no question is needed."""
         if self._file.is_whole:
             return
         with self._console.status("asking which certificates are on other things as well"):

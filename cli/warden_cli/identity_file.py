@@ -1,7 +1,7 @@
 """The file of a run that looks at the identities of things: what was read so far, and what follows from it.
 
-It is an SQLite file, so that memory does not grow with the fleet and an interrupted run can be resumed. A shared
-certificate is one that stands in it twice.
+It is an SQLite file, so that memory does not grow with the fleet and an interrupted run can be resumed. A certificate
+that is in the file twice is shared.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Kind(StrEnum):
 
 
 FALLING_SHORT = (Kind.NO_CERTIFICATE, Kind.SEVERAL, Kind.SHARED, Kind.NONE_ACTIVE)
-"""The others are what a rotation leaves behind for a while, or lie about unused."""
+"""The others are left by a rotation for a while, or are unused."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ class Row:
     certificate: str
     status: str
     things: int
-    """On how many things the certificate is, as far as was looked; of a shared one alone."""
+    """For a shared certificate, the number of its things that were read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attachment:
-    """A certificate of a thing. An exclusive one cannot be on a second thing."""
+    """A certificate of a thing. An exclusive certificate cannot be on a second thing."""
 
     certificate: str
     exclusive: bool
@@ -249,7 +249,7 @@ UNION ALL
 SELECT 'on-no-thing', '', id, status, 0 FROM certificate
 WHERE NOT EXISTS (SELECT 1 FROM attached WHERE attached.certificate = id);
 """
-"""What was found, by the words of `Kind`. A status that was not read is NULL, and counts for nothing but itself."""
+"""What was found, by the words of `Kind`. A status that was not read is NULL, and counts as no other status."""
 
 
 def make(path: Path, notes: Mapping[str, str]) -> None:
@@ -264,7 +264,7 @@ def make(path: Path, notes: Mapping[str, str]) -> None:
 
 @contextmanager
 def opened(path: Path, account: str, region: str) -> Iterator[IdentityFile]:
-    """Open the file of a run for as long as it is needed; no second run can.
+    """Open the file of a run for as long as it is needed, and lock out every other run.
 
     Raises:
         BadUsage: when it is not such a file, is another account's or region's, or is in use.

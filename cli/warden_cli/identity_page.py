@@ -55,7 +55,7 @@ def falls_short(file: IdentityFile) -> bool:
 
 
 def _count(kind: Kind, file: IdentityFile) -> int | None:
-    """Count what was found of a kind; None where that is not known. In a sample nothing is on no thing."""
+    """Count what was found of a kind; None where that is not known. A sample has no certificates on no thing."""
     if file.lacking & _NEEDS[kind] or (kind is Kind.ON_NO_THING and not file.is_whole):
         return None
     return file.count(kind)

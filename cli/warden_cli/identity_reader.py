@@ -73,7 +73,7 @@ class IdentityReader:
             yield {str(each["certificateId"]): str(each["status"]) for each in page["certificates"]}
 
     def certificates_of(self, thing: str) -> list[Attachment] | None:
-        """List the certificates of a thing; None if the thing is gone. Other principals are no certificates."""
+        """List the certificates of a thing; None if the thing is gone. Other principals are not certificates."""
         found = list[Attachment]()
         try:
             for page in self._pages("list_thing_principals_v2", self._things, thingName=thing):
@@ -87,7 +87,7 @@ class IdentityReader:
         return found
 
     def things_of(self, certificate: str) -> int:
-        """Count the things of a certificate, up to a page of them; one that is gone is on none."""
+        """Count the things of a certificate, up to a page; a deleted one has none."""
         principal = f"{self._prefix}{certificate}"
         try:
             page = next(self._pages("list_principal_things_v2", self._certificates, principal=principal))

@@ -28,7 +28,7 @@ class Session:
 
     @property
     def is_attached(self) -> bool:
-        """Whether AWS IoT takes the client for a thing of its certificate."""
+        """Whether the client is a thing of its certificate for AWS IoT."""
         return bool(self.thing) and self.client_id == self.thing
 
     def resolved(self, pattern: str) -> str | None:
@@ -42,7 +42,7 @@ class Session:
 def admits(documents: Iterable[Mapping[str, Any]], action: str, resource: str, session: Session) -> bool:
     """Whether all policies of a device together let it do something.
 
-    Conditions are taken for met, but for the one on `iot:Connection.Thing.IsAttached`, which a session answers.
+    Conditions count as met, except the one on `iot:Connection.Thing.IsAttached`, which a session answers.
     """
     effects = {
         str(statement["Effect"])
@@ -56,7 +56,7 @@ def admits(documents: Iterable[Mapping[str, Any]], action: str, resource: str, s
 
 
 def listed(value: Any) -> Sequence[Any]:
-    """Return a list: in a policy, one of something may stand alone."""
+    """Return a list: in a policy, a single item may stand alone."""
     return value if isinstance(value, list) else [value]
 
 
@@ -89,8 +89,8 @@ _SYMBOL = "[^*\ue000-\uf8ff]"
 def covers(wide: str, narrow: str) -> bool:
     """Check that whatever one pattern matches, for any device, the other matches too. False: it cannot be shown.
 
-    Variables are symbols that match themselves and `*`. A client id stands for a thing's name where that has a value,
-    for then they are the same; not the other way round.
+    Variables are symbols that match themselves and `*`. A client id stands for the thing's name where the name has a
+    value, because they are then equal; not the reverse.
     """
     names: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""`warden collect-logs THING`: ask for the logs of a thing that has no case, and follow the case that comes of it."""
+"""`warden collect-logs THING`: ask for the logs of a thing that has no case, and follow its case."""
 
 from __future__ import annotations
 

@@ -26,9 +26,9 @@ SAMPLE = 25
 """Devices that are compared without --all."""
 
 _ELEMENTS = frozenset(["Sid", "Effect", "Action", "Resource", "Condition"])
-"""What a statement of AWS IoT is made of: it has no NotAction and no NotResource.
+"""The elements of a statement of AWS IoT: it has no NotAction and no NotResource.
 
-AWS IoT Core Developer Guide, "AWS IoT Core policies". A statement of anything else is not judged.
+AWS IoT Core Developer Guide, "AWS IoT Core policies". A statement with any other element is not judged.
 """
 
 
@@ -50,18 +50,18 @@ class IotPolicy:
 
     @property
     def is_full(self) -> bool:
-        """Whether a version has to go before another can be made."""
+        """Whether a version has to be deleted before another can be made."""
         return len(self.others) + 1 >= quotas.POLICY_VERSIONS
 
 
 @dataclass
 class Reach:
-    """The devices of a sample, and what it does not hold."""
+    """The devices of a sample, and what it leaves out."""
 
     devices: list[Device] = field(default_factory=list)
     targets: int = 0
     not_devices: list[str] = field(default_factory=list)
-    """Targets that are neither certificates nor groups: identities of Cognito, which are not connected as things."""
+    """Targets that are neither certificates nor groups: Cognito identities, which do not connect as things."""
     is_all: bool = False
 
 
@@ -69,7 +69,7 @@ def policy_named(session: Session, name: str) -> Read[IotPolicy]:
     """Read a policy.
 
     Raises:
-        Refused: when there is none of that name, or it is not made of what AWS IoT's policies are made of.
+        Refused: when there is none of that name, or its document is not one of an AWS IoT policy.
     """
     iot = session.client("iot", config=CONFIG)
     return read("iot", lambda: _policy(iot, name, session.region_name))

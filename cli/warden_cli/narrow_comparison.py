@@ -34,7 +34,7 @@ _ELSEWHERE = (
 
 @dataclass(frozen=True, order=True)
 class Probe:
-    """One question, for any device: may it do this, where `{thing}` is itself and `{another}` is not?"""
+    """One question, for any device: may it do this? `{thing}` is its own name, `{another}` another device's."""
 
     action: str
     resource: str
@@ -45,7 +45,7 @@ class Probe:
 
     @property
     def is_about_others(self) -> bool:
-        """Whether it is about another device, which no device has business with."""
+        """Whether it is about another device."""
         return OTHER in self.resource
 
 
@@ -70,7 +70,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What one device could do before and not after, and the other way round: there has to be nothing."""
+    """What one device could do before and not after, and what it can do only after, which has to be nothing."""
 
     device: Device
     lost: Sequence[Probe]
@@ -85,7 +85,7 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparer:
-    """Compares a policy with what is to stand in its place."""
+    """Compares a policy with its replacement."""
 
     policy: str
     after: Mapping[str, Any]
@@ -93,7 +93,7 @@ class Comparer:
     probes: Sequence[Probe]
 
     def compare(self, devices: Sequence[Device]) -> list[Comparison]:
-        """Ask every probe of every device; only what differs is kept, for there may be many."""
+        """Ask every probe for every device; only differences are kept, as there may be many."""
         things = [each.thing for each in devices if each.thing][:2]
         return [self._compared(each, _another(each.thing, things)) for each in devices]
 
@@ -118,7 +118,7 @@ class Comparer:
 
 
 def _another(thing: str, things: Sequence[str]) -> str:
-    """Return the name of a device that it is not."""
+    """Return the name of another device."""
     return next((each for each in things if each != thing), "warden-another-thing")
 
 
@@ -127,7 +127,7 @@ def _name_of(device: Device) -> str:
 
 
 def _session(probe: Probe, device: Device, another: str) -> Session:
-    """Connect as the client id that is asked for; everything else is asked as the device itself."""
+    """Connect as the client id in question; ask everything else as the device itself."""
     name = _name_of(device)
     if probe.action != "iot:Connect":
         return Session(name, device.thing)
@@ -135,7 +135,7 @@ def _session(probe: Probe, device: Device, another: str) -> Session:
 
 
 def probes_for(documents: Iterable[Mapping[str, Any]], prefix: str, topics: Sequence[Topic]) -> list[Probe]:
-    """Make questions of every resource that the documents name, of the topics, and of what is reserved."""
+    """Make questions about every resource that the documents name, the topics, and the reserved topics."""
     known = {**KINDS, **OTHERS}
     names = {kind: {*_ELSEWHERE, *(each.format(who) for each in _RESERVED for who in (OWN, OTHER))} for kind in _MQTT}
     for kind in _MQTT:

@@ -79,7 +79,7 @@ class Topic:
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What the owner said: topics that the devices use, and resources that are to stay as they are."""
+    """The owner's options: topics that the devices use, and resources to keep as they are."""
 
     topics: Sequence[Topic] = ()
     keep: Sequence[str] = ()
@@ -87,7 +87,7 @@ class Wishes:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What becomes of one action on one resource, and why."""
+    """The fate of one action on one resource, and the reason."""
 
     action: str
     resource: str
@@ -100,14 +100,14 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """The narrower document, and what became of each right."""
+    """The narrower document, and the fate of each right."""
 
     document: Mapping[str, Any]
     changes: Sequence[Change]
     unused: Sequence[str] = ()
-    """Wishes that came to nothing, as the policy does not allow them today."""
+    """Wishes without effect, because the policy does not allow them today."""
     literal_denials: Sequence[str] = ()
-    """Denied resources with MQTT's `+` or `#`, which a policy takes for letters: other filters get around them."""
+    """Denied resources with MQTT's `+` or `#`, plain characters in a policy: other filters get around them."""
 
     @property
     def is_narrower(self) -> bool:
@@ -193,7 +193,7 @@ class _Narrowing:
             of_condition.setdefault(action, []).extend(resources)
 
     def _change(self, action: str, resource: str, *, is_named: bool) -> Change | None:
-        """Return what becomes of an action on a resource; None if AWS IoT never asks for the two together."""
+        """Return the fate of an action on a resource; None if AWS IoT never checks the two together."""
         kind = {**OTHERS, **KINDS}.get(action)
         local = _local(resource)
         if kind is not None and not _may_be(local, kind):
@@ -277,7 +277,7 @@ _RULES = {
 
 
 def _other(action: str, resource: str, kept: Sequence[str], *, is_named: bool) -> Change:
-    """Return what becomes of an action that is not about a thing's own: a wildcard gives way to what is kept of it."""
+    """Return the fate of an action that is not about the thing itself: what is kept replaces a wildcard."""
     local = _local(resource)
     if not _is_wild(local):
         return Change(action=action, resource=local, verdict=Verdict.STAYS, becomes=[resource])
@@ -292,7 +292,7 @@ def _other(action: str, resource: str, kept: Sequence[str], *, is_named: bool) -
 
 
 def _actions(pattern: str) -> list[str]:
-    """Return the known actions of a pattern; one that stands for none of them is itself."""
+    """Return the known actions that a pattern matches; without any, return the pattern."""
     return [each for each in (*KINDS, *OTHERS) if covers(pattern.lower(), each.lower())] or [pattern]
 
 

@@ -1,4 +1,4 @@
-"""The report on a narrower policy: what changes, what the sample loses, and what it comes to."""
+"""The report on a narrower policy: what changes, what the sample loses, and the conclusion."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Narrowing:
     comparisons: Sequence[Comparison]
     trial: Trial | None = None
     file: str = ""
-    """Where the document is written, once it may be taken."""
+    """Where the document is written, once it may be used."""
 
     @property
     def lost(self) -> Mapping[Probe, list[str]]:
@@ -49,12 +49,12 @@ class Narrowing:
 
     @property
     def has_things(self) -> bool:
-        """Whether any device of the sample is a thing, which AWS IoT can be asked about."""
+        """Whether any device of the sample is a thing: only then can AWS IoT be asked."""
         return len(self.without_thing) < len(self.comparisons)
 
     @property
     def can_be_taken(self) -> bool:
-        """Whether there is anything to take, and nothing in the way of it."""
+        """Whether there is a proposal to use, and nothing against it."""
         return self.proposal.is_narrower and not self.refusals
 
     @property
@@ -110,7 +110,7 @@ class Narrowing:
 
     @property
     def _connects_as_things(self) -> bool:
-        """Whether connecting was bound to things, and nothing wider is kept."""
+        """Whether connecting was limited to things, and nothing wider is kept."""
         connects = [each for each in self.proposal.changes if each.action == "iot:Connect"]
         narrowed = [each for each in connects if each.verdict is Verdict.NARROWED]
         return bool(narrowed) and not any(each.kept for each in connects)

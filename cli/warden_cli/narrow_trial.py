@@ -32,7 +32,7 @@ NAME = "warden-narrow-"
 """How the policy's name begins; the rest follows from the document, so that a second trial finds the first's."""
 
 MOST_DEVICES = 5
-"""Devices that are asked about. How often TestAuthorization may be called was not found, so the calls are few."""
+"""Devices that are asked about. The quota of TestAuthorization is not documented (unverified), so the calls are few."""
 
 _ACTIONS: Mapping[str, ActionTypeType] = {
     "iot:Connect": "CONNECT",
@@ -52,7 +52,7 @@ class Trial:
     questions: int
     gained: Sequence[str]
     disagreements: Sequence[str]
-    """Where AWS IoT says otherwise than the comparison here."""
+    """The answers of AWS IoT that differ from the comparison here."""
 
 
 def tried(session: Session, comparer: Comparer, comparisons: Sequence[Comparison], pace: Callable[[], None]) -> Trial:

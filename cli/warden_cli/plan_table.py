@@ -56,7 +56,7 @@ MACHINE_LEARNING = {
 """The metrics for which AWS trains models."""
 
 _TOLD_OF = (Source.DETECT, Source.AUDIT, Source.GUARDDUTY, Source.GENERIC, Source.SECURITY_HUB, Source.SCHEDULE)
-"""Sources whose kinds are known. Security Hub's findings keep the source that made them, the schedule meets no rule."""
+"""Sources whose kinds are known. Security Hub's findings keep their source; no rule is for the schedule."""
 
 GUARDDUTY_FAMILIES = (
     "AttackSequence:IAM/CompromisedCredentials",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_accessanalyzer.type_defs import TrailTypeDef
 
 KEPT = timedelta(days=7)
-"""How long IAM's console shows a result. Whether the API keeps it as long is unverified; an older one is made again."""
+"""How long IAM's console shows a result. It is unverified that the API keeps it as long; an older one is made again."""
 
 _NEEDS = "cloudtrail:GetTrail, s3:GetObject and s3:ListBucket on the trail's bucket and kms:Decrypt on its key"
 
@@ -44,7 +44,7 @@ FIXES = {
 
 
 class Stage(StrEnum):
-    """How far the report on one role is."""
+    """The progress of the report on one role."""
 
     READY = "ready"
     RUNNING = "running"
@@ -79,7 +79,7 @@ class Generated:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far one role's generation is; `says` and `fix` where it does not end by itself."""
+    """The progress of one role's generation; `says` and `fix` if it does not end by itself."""
 
     stage: Stage
     job: Job | None = None
@@ -90,7 +90,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What a generation reads: the trail, by the role that Access Analyzer takes; or why there is none."""
+    """What a generation reads: the trail, by the role that Access Analyzer assumes; or why there is none."""
 
     trail: str = ""
     access_role: str = ""
@@ -132,7 +132,7 @@ class Generations:
         }
 
     def progress(self, job: Job) -> Progress:
-        """Read what became of a job that is not to be repeated."""
+        """Read the result of a job that will not be repeated."""
         if job.status == "IN_PROGRESS":
             return Progress(stage=Stage.RUNNING, job=job)
         answer: Any = self._client.get_generated_policy(
@@ -169,7 +169,7 @@ class Generations:
 
 
 def is_fresh(job: Job, now: datetime) -> bool:
-    """Whether a job stands: it runs, or it ended of itself and its result is still kept."""
+    """Whether a job counts: it runs, or it has ended by itself and its result is still kept."""
     if job.status == "CANCELED":
         return False
     return job.status == "IN_PROGRESS" or now - (job.completed_at or job.started_at) < KEPT

@@ -32,7 +32,7 @@ class Entry:
 
     @property
     def is_failure(self) -> bool:
-        """Whether the service did not do what was asked of it."""
+        """Whether the service failed to do what was asked."""
         return self.kind in _FAILURES
 
 
@@ -84,7 +84,7 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseFile:
-    """Everything about one case. `allowed` are the decisions it can get; a service before it existed tells of none."""
+    """Everything about one case. `allowed` are the decisions it can get; an older service sends none."""
 
     case: Case
     timeline: Sequence[Entry]

@@ -93,7 +93,7 @@ def report_on(behind: Behind, progress: Progress | None) -> RoleReport:
 
 
 def folder_at(path: str) -> Path | None:
-    """Return the folder to write into, which is made before anything is asked.
+    """Return the folder to write into, which is made before any call.
 
     Raises:
         BadUsage: when it cannot be made.

@@ -52,8 +52,8 @@ BLIND = (
 """Actions that no generated policy holds, whether they are used or not: data events and iam:PassRole.
 
 IAM User Guide, "IAM Access Analyzer policy generation", things to know; CloudTrail User Guide, "Logging data events".
-The lists of the services other than S3, DynamoDB, Lambda and SNS are from memory, and unverified; it is no complete
-list.
+The lists of the services other than S3, DynamoDB, Lambda and SNS are from memory, and unverified; the list is not
+complete.
 """
 
 
@@ -78,7 +78,7 @@ class RolePolicy:
 
 @dataclass(frozen=True, kw_only=True)
 class Right:
-    """One action, or pattern of actions, that a policy allows or denies. `excluded`: it is everything but this."""
+    """One action, or pattern of actions, that a policy allows or denies. `excluded`: every action except this."""
 
     policy: str
     action: str
@@ -171,7 +171,7 @@ def _is_blind(right: Right, usage: Usage) -> bool:
 
 
 def _may_share(one: str, other: str) -> bool:
-    """Whether an action may match both patterns; a wildcard in both is taken for yes where their beginnings agree."""
+    """Whether an action may match both patterns; two wildcards match if their beginnings agree."""
     if matches(one, other) or matches(other, one):
         return True
     begins = [re.split(r"[*?]", each.lower(), maxsplit=1) for each in (one, other)]
@@ -193,5 +193,5 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def listed(value: Any) -> list[Any]:
-    """Return a list: in a policy, one of something may stand alone."""
+    """Return a list: in a policy, a single item may stand alone."""
     return list(value) if isinstance(value, list) else [value]

@@ -65,9 +65,8 @@ def shown(text: str, limit: int = 1000) -> str:
 
 
 def pasted(argument: str) -> str:
-    """Quote an argument of a command that is printed to be pasted. It is whole: a path that is cut is another path.
-
-    What `shown` escapes cannot be pasted; it is escaped all the same.
+    """Quote an argument of a command that is printed to be pasted. It is never cut: a cut path is another path.
+    Characters that `shown` escapes are escaped here too, and cannot be pasted.
     """
     return quote(shown(argument, len(argument) * len("\\U0010ffff")))
 
@@ -78,7 +77,7 @@ def plain(text: str, style: str = "", limit: int = 1000) -> Text:
 
 
 def print_command(console: Console, command: str) -> None:
-    """Print a command to be pasted: whole, and in one line however narrow the terminal is."""
+    """Print a command to be pasted: whole, and on one line, however narrow the terminal is."""
     console.print(plain(command, limit=len(command) * len("\\U0010ffff")), soft_wrap=True)
 
 

@@ -117,7 +117,7 @@ def case_of(service: Service, thing: str, finding: str, *, seconds: float, pause
 
 
 def _until[T](look: Callable[[], T | None], late: Callable[[], str], *, seconds: float, pause: float) -> T:
-    """Look again and again until something is found; `late` says what is known when the time is up."""
+    """Look repeatedly until something is found; `late` returns what is known when the time is up."""
     deadline, unanswered = time.monotonic() + seconds, 0
     while True:
         try:

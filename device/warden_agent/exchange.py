@@ -85,7 +85,7 @@ class Exchange:
         raise NoAnswerError(f"no answer on {topic} within {ANSWER_SECONDS:g} seconds")
 
     def wait_for_notice(self, seconds: float) -> None:
-        """Wait until the cloud says that the next job has changed, or the time is over."""
+        """Wait until the cloud reports another next job, or the time is up."""
         deadline = self._clock.monotonic() + seconds
         while not self._notified and (left := deadline - self._clock.monotonic()) > 0:
             if (message := self._session.receive(left)) is not None:

@@ -38,7 +38,7 @@ def _set_up(group: str, policy: str) -> str:
 
 
 def _tear_down(group: str, policy: str) -> str:
-    """Undo the settings; return what could not be undone and does not keep the stack from going."""
+    """Undo the settings; return what could not be undone and does not stop the stack's deletion."""
     tear_down(account_settings(), group, policy)
     level = take_level_back(level_keeper())
     if level is None or not level.ours:

@@ -52,9 +52,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 
 def _is_parked(event: Mapping[str, Any]) -> bool:
-    """Check whether a failure fails the run: an outage is not to park a message for each quarter of an hour.
-
-    Of those that the schedule starts it is the first of every six hours: the next run does what is owed anyway.
+    """Check whether a failure fails the run: an outage should not park a message every quarter of an hour. Of the
+    scheduled runs, only the first of every six hours fails: the next run does what is owed anyway.
     """
     try:
         began = datetime.fromisoformat(str(event["time"]))
@@ -77,7 +76,7 @@ def _count_failures(failures: int) -> None:
 
 
 def _print_metrics() -> None:
-    """Print them now: that they were printed goes on record before anything else is done."""
+    """Print them now: the record says that they were printed before anything else is done."""
     metrics.add_dimension("stack", settings_from().event_source)
     metrics.flush_metrics()
 

@@ -23,7 +23,7 @@ _TONES = {
 }
 _OWNERS = {"ours": "our stacks", "theirs": "somebody else", "both": "our stacks and somebody else"}
 _FIRST = ("wrong", "not-known", "not-yet")
-"""In which order the ways of hearing are listed: what needs somebody comes first."""
+"""The order in which the ways of hearing are listed: those that need somebody come first."""
 _ASKS = ("wrong", "not-known")
 """Which of them ask for their fix."""
 _LAST_CHANGES = 10
@@ -57,7 +57,7 @@ def _row(each: Mapping[str, Any], state: str) -> dict[str, Any]:
 
 
 def _drift(drift: Mapping[str, Any]) -> dict[str, Any]:
-    """Prepare the drift; a survey of a service from before it was read has none."""
+    """Prepare the drift; a survey by an older version of the service has none."""
     return {
         **drift,
         "state": _state(drift["state"]),
@@ -75,7 +75,7 @@ def _state(state: str) -> Sequence[str]:
 
 
 def _changes(survey: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """List what came into its state last, the newest first."""
+    """List the last changes of state, newest first."""
     rows = [(each["since"], f"{each['title']}: {_words(each['state'])}") for each in survey["controls"]]
     rows += [(each["since"], f"{each['title']}: {_words(each['pulse'])}") for each in survey["liveness"]]
     yield from sorted(rows, reverse=True, key=itemgetter(0))[:_LAST_CHANGES]
@@ -86,7 +86,7 @@ def _words(value: str) -> str:
 
 
 def _moment(value: str) -> str:
-    """Write a time for people; what is none stays as it is."""
+    """Write a time for people; return anything else as it is."""
     try:
         return f"{datetime.fromisoformat(value):%Y-%m-%d %H:%M}"
     except ValueError:

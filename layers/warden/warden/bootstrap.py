@@ -62,9 +62,9 @@ _CONFIG_TO_READ = Config(
     read_timeout=10,
 )
 _TIME_TO_READ = timedelta(seconds=120)
-"""After this a survey asks nothing more: what was not read is not known, and goes on record while there is time."""
+"""After this a survey asks nothing more: what was not read is recorded as not known while there is time."""
 _TIME_TO_WRITE = timedelta(seconds=220)
-"""After this a run of the survey begins no call: what is owed is done by the next one."""
+"""After this a run of the survey begins no call: the next run does what is owed."""
 
 
 @cache
@@ -98,10 +98,10 @@ def level_keeper() -> LevelKeeper:
 
 @cache
 def surveying(page: Page, count: Callable[[Survey], None], count_drift: Callable[[Drift], None]) -> Surveying:
-    """Return for `survey_account` all but the plan: that it cannot be read is something to survey.
+    """Return everything for `survey_account` except the plan: a plan that cannot be read is a result of the survey.
 
-    `page` makes the survey's page. It is the function's to bring, as no other has the layer of templates, and
-    as are its metrics.
+    `page` makes the survey's page. The function passes it and its metrics, because no other function has the layer of
+    templates.
     """
     from warden.survey.controls import baseline
     from warden.survey.surveys import Surveying
@@ -220,7 +220,7 @@ def _log_levels(client: IoTClient) -> LogLevels:
 
 
 def _account_reader(settings: Settings) -> AccountReader:
-    """Build what only the survey uses: no other function is to pay for importing it."""
+    """Build what only the survey uses, so that no other function has to import it."""
     from warden.aws.account_reader import AwsAccountReader, Clients
     from warden.survey.controls import baseline
 

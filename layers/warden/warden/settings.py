@@ -39,7 +39,7 @@ class Settings:
     second_disconnect_after: timedelta = timedelta(minutes=8)
     """AWS IoT caches policies: a change takes effect after six to eight minutes.
 
-    By then its lists show the change too, and no earlier invocation is at work any more.
+    By then its lists show the change too, and no earlier invocation is still running.
     """
     look_every: timedelta = timedelta(hours=1)
     """How often a contained device is compared with AWS IoT again; zero for once only."""
@@ -50,7 +50,7 @@ class Settings:
     rotate_after: timedelta = timedelta(days=365)
     """The age at which a certificate is due for renewal, unless the plan sets another for its thing's type."""
     lookups_per_second: float = _LOOKUPS_PER_MINUTE / 60
-    """How many certificates a second the sweep looks up the things of."""
+    """The number of certificates a second whose things the sweep looks up."""
     private_ca: str = ""
     """The ARN of the authority in AWS Private CA that signs new certificates; empty for AWS IoT's own."""
     private_ca_validity: timedelta = timedelta(days=730)
@@ -61,9 +61,9 @@ class Settings:
     log_contained: bool = True
     """Whether AWS IoT logs contained devices at DEBUG."""
     alert_topic: str = ""
-    """The topic that Device Defender is to report to; only the survey asks."""
+    """The topic that Device Defender should report to; only the survey uses it."""
     schedules: Sequence[str] = ()
-    """The names of the rules that the service runs by; only the survey asks."""
+    """The names of the service's EventBridge rules; only the survey uses them."""
     baseline_stack: str = "iot-baseline"
     """The stack of the account's baseline: what it made is ours."""
     mends_drift: bool = False

@@ -1,7 +1,7 @@
 """The account as AWS's own APIs describe it. Nothing here changes anything.
 
-A denial, an error or an answer that cannot be had from here is a value, so that one of them costs one line of the
-survey and not the survey. botocore has tried again before it comes to that.
+A denial, an error or an answer that is not available here is a value, so that it costs one line of the survey and not
+the whole survey. By then, botocore has already tried again.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ ACTIONS = {
     "DescribeRule": "events:DescribeRule",
     "ListStackResources": "cloudformation:ListStackResources",
 }
-"""The action that each operation needs; S3's have other names than its operations."""
+"""The action that each operation needs; S3's actions have other names than its operations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +188,7 @@ class AwsAccountReader:
 
     @_of_device_defender
     def audits(self, since: datetime, until: datetime) -> Sequence[AuditTask]:
-        """List the tasks of a time; the list has neither times nor checks, so each is described."""
+        """List the tasks of a period; the list has neither times nor checks, so each is described."""
         pages = self._of.iot.get_paginator("list_audit_tasks").paginate(startTime=since, endTime=until)
         ids = [each["taskId"] for page in pages for each in page["tasks"]]
         return tuple(self._each(self._audit_task, ids))
@@ -309,7 +309,7 @@ class AwsAccountReader:
 
     @answered
     def guardduty_administrator(self, detector: str) -> str:
-        """Read the administrator: GuardDuty names one only to a member."""
+        """Read the administrator: only a member account is shown one."""
         answer = self._of.guardduty.get_administrator_account(DetectorId=detector)
         return str(answer.get("Administrator", {}).get("AccountId", ""))
 
@@ -351,7 +351,7 @@ class AwsAccountReader:
 
     @answered
     def trail_status(self, arn: str) -> TrailStatus:
-        """Read the status by the full ARN: a member finds a trail of its organization by nothing else."""
+        """Read the status by the full ARN: a member finds a trail of its organization only by that."""
         answer = self._of.cloudtrail.get_trail_status(Name=arn)
         error = answer.get("LatestDeliveryError", "") or answer.get("LatestDigestDeliveryError", "")
         return TrailStatus(logging=answer["IsLogging"], error=error)
@@ -404,7 +404,7 @@ class AwsAccountReader:
 
     @answered
     def subscription(self, topic: str, queue: str) -> Subscription | None:
-        """Look for the queue among the subscriptions; one that is not confirmed, or was deleted, has no ARN."""
+        """Look for the queue among the subscriptions; an unconfirmed or deleted one has no ARN."""
         pages = self._of.sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
         try:
             listed = [each for page in pages for each in page["Subscriptions"]]

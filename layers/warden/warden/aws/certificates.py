@@ -94,7 +94,7 @@ class IotCertificates:
     def deactivate(self, certificate_id: str) -> str:
         """Set a certificate INACTIVE, unless it is REVOKED or under transfer.
 
-        UpdateCertificate would set REVOKED back to INACTIVE: its API reference has nothing against it (unverified). It
+        UpdateCertificate would set REVOKED back to INACTIVE: its API reference does not forbid it (unverified). It
         refuses a certificate under transfer (CertificateStateException, unverified).
         """
         known = self.read(certificate_id)

@@ -16,7 +16,7 @@ from botocore.exceptions import ConnectionError as NotConnectedError
 from botocore.hooks import BaseEventHooks
 
 _TRIES = 2
-"""One lost packet is no silence. A throttled call is answered, and may be tried as often as its client is set up to."""
+"""One lost packet is not a missing answer. A throttled call is answered, and may be retried as its client is set up."""
 
 
 class NoAnswerInTimeError(BotoCoreError):
@@ -45,7 +45,7 @@ class Patience:
         return client
 
     def listen(self, events: BaseEventHooks, limit: timedelta) -> None:
-        """Watch whatever has these events: a client, or each client that a session makes from now on."""
+        """Watch a client, or each client that a session makes from now on: both have these events."""
         events.register_first("before-call", partial(self._before, limit.total_seconds()))
         events.register_first("needs-retry", self._after_a_try)
 

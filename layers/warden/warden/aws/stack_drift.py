@@ -105,7 +105,7 @@ def _drift(each: Mapping[str, Any]) -> ResourceDrift:
 
 
 def _properties(each: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Read the JSON of a resource's properties; what is no object changes nothing back."""
+    """Read the JSON of a resource's properties; if it is not an object, nothing is changed back."""
     try:
         properties = json.loads(each.get(name, "{}"))
     except ValueError:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 METRIC = "MisconfiguredDeviceDefenderNotification"
-"""AWS IoT Core developer guide, "AWS IoT metrics and dimensions". Which dimensions it has is not said there."""
+"""AWS IoT Core developer guide, "AWS IoT metrics and dimensions". That page does not list its dimensions."""
 
 _HOUR = timedelta(hours=1)
 

@@ -140,7 +140,7 @@ class Case:
     `thing` is the device it concerns, empty when there is none in the registry. `findings` maps each of the
     detector's ids to whether it is still open. `decided_on` is the finding that the plan was last asked about.
     `approved_by` let the plan's actions touch the device, `released_by` ordered the release that is under way or made.
-    `accepts_changes` is whether its release takes the device as people have made it meanwhile. `acted_before` is when
+    `accepts_changes` is whether its release accepts the changes that people made to the device. `acted_before` is when
     the problem's previous case was closed, if it was acted on. Notices, sent and unsent, are in the case's outbox.
     """
 
@@ -195,12 +195,12 @@ class Case:
 
     @property
     def is_half_way(self) -> bool:
-        """Whether its quarantine was begun, or may have been, and is not done: its device may be restricted in part."""
+        """Whether its quarantine may have begun and is not done: its device may be restricted in part."""
         progress = self.progress(QUARANTINE)
         return progress is Progress.FAILED or (self.admitted and progress is Progress.PLANNED)
 
     def without_outcome(self, action: str) -> Case:
-        """Return it as if an action had not been planned."""
+        """Return a copy in which an action is not planned."""
         return replace(self, outcomes={name: each for name, each in self.outcomes.items() if name != action})
 
     def with_outcome(self, action: str, outcome: Outcome) -> Case:

@@ -57,7 +57,8 @@ _FRESH_FOR = timedelta(days=30)
 
 
 def note_passed(problem_id: str, things: Sequence[str], expires_at: datetime, ledger: Ledger) -> None:
-    """Record to which things a finding about a certificate is passed: its end is for them, even if others have it then.
+    """Record the things that a finding about a certificate is passed to: its end goes to them, even if others have it
+    then.
 
     An entry recorded within the last month stays as it is: audits find the same every day.
     """

@@ -2,8 +2,8 @@
 
 A certificate may belong to several things, whose messages are handled at the same time. A quarantine or a release only
 changes the certificate's record, in one commit with the record of the thing. `reconcile` then closes the difference.
-Its calls may come late, and lists may be out of date. Four mechanisms make it right all the same (decision 26): the
-fence, the recheck, unconditional calls while a change is young, and the look later.
+Its calls may take effect late, and lists may be out of date. Four mechanisms correct this (decision 26): the fence, the
+recheck, unconditional calls while a change is young, and the later look.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Desired:
     def held_by(self, thing: str, shown: Sequence[str], context: Context[HasLedger]) -> Desired:
         """Add a thing to the holders, and what a list shows to what will be given back; return the result.
 
-        While our own change is young, a list may be older than it and proves no change by others. Later, what a list
-        shows is what the certificate is to have.
+        While our own change is young, a list may be older than it and proves no change by others. Later, the
+        certificate should have what a list shows.
         """
         others = {name for name in shown if name != context.settings.restricted_policy}
         before, drift = {*self.before}, {*self.drift}
@@ -150,7 +150,7 @@ def _key(certificate: str) -> Key:
 class Carried:
     """What a certificate carries now: ours alone while there are `holders`, else `given`.
 
-    `gone` are policies that cannot be given back, each with the reason; where none was left, it `keeps_ours`.
+    `gone` are policies that cannot be given back, each with the reason; if no policy is left, it `keeps_ours`.
     """
 
     holders: Sequence[str] = ()

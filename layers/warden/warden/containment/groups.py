@@ -17,9 +17,8 @@ _TWO = 2
 
 
 def joined_directly(groups: Sequence[str], context: Context[HasRegistry]) -> list[str]:
-    """Return, of groups with policies that a thing was in, those that it was put into.
-
-    One alone is: a group inherits the policies of those above it, so that it has policies if they have.
+    """Return those groups with policies that a thing was put into directly. If there is only one, it is that one: a
+    group inherits the policies of the groups above it.
     """
     if len(groups) < _TWO:
         return list(groups)

@@ -42,8 +42,8 @@ class _PortsToRelease(_Ports, HasConnections, Protocol):
 def drift_of(thing: str, context: Context[_Ports]) -> list[str]:
     """List in sentences how a contained thing differs from what its containment left; empty when it does not.
 
-    For as long as lists may not show what the containment changed, that it is not shown is no difference: the release
-    gives it back in any case.
+    While lists may not show yet what the containment changed, a missing item is no difference: the release gives it
+    back in any case.
 
     Raises:
         NotYet: when lists may not show yet that it has a certificate.
@@ -65,9 +65,8 @@ def drift_of(thing: str, context: Context[_Ports]) -> list[str]:
 
 
 class _Difference(NamedTuple):
-    """A difference in words; `may_be_ours` if a list from before our change would show the same.
-
-    `may_be_late` if such a list would, and it matters which: a certificate that nothing has is not given its rights.
+    """A difference in words; `may_be_ours` if a list from before our change would show the same. `may_be_late` if the
+    release must wait to know: a certificate on no thing does not get its rights back.
     """
 
     words: str
@@ -121,7 +120,7 @@ def release(thing: str, case_id: str, context: Context[_PortsToRelease], *, acce
     """Release a thing for a case, and restore it when no other case holds it.
 
     Parts that were deleted meanwhile (a policy, a group, a certificate) cannot be given back; the rest is.
-    `accept_changes` takes the device as people have made it meanwhile, and gives back the rest.
+    `accept_changes` accepts the changes that people made to the device, and gives back the rest.
 
     Raises:
         Refused: when somebody changed the device meanwhile; the reason lists the differences.
@@ -209,7 +208,7 @@ def _abandoned(containment: Containment, context: Context[_Ports]) -> list[str]:
 
 
 def _restore(containment: Containment, context: Context[_Ports]) -> tuple[Containment, list[str], bool]:
-    """Restore what is still there. Return that, a sentence on each part that is not, and whether others hold a part.
+    """Restore what still exists. Return it, a sentence on each part that does not, and whether others hold a part.
 
     A certificate of whose policies none is left keeps the restricted policy: it is never without one.
     """

@@ -51,14 +51,14 @@ class Containment:
         return self.state is not ContainmentState.RELEASED
 
     def with_certificates_replaced(self, gone: Sequence[str], new: str) -> Containment:
-        """Let the new certificate get, at the release, the policies of those that are gone; drop them without one."""
+        """Pass the policies of deleted certificates to the new one, for the release; without a new one, drop them."""
         kept = {certificate: names for certificate, names in self.policies.items() if certificate not in gone}
         inherited = {name for certificate in (*gone, new) for name in self.policies.get(certificate, ())}
         return replace(self, policies={**kept, new: tuple(sorted(inherited))} if new else kept)
 
 
 def first_look(context: Context[HasLedger]) -> datetime:
-    """Return when to look at what is changed now: lists show it then, and no earlier invocation is at work."""
+    """Return when to look at the present change: by then lists show it, and no earlier invocation is still running."""
     return context.now() + context.settings.second_disconnect_after
 
 

@@ -1,4 +1,4 @@
-"""Suspicion rules renewal: what an open case may yet contain gets no new certificate unattended."""
+"""Suspicion rules renewal: a device that an open case may contain gets no new certificate without an operator."""
 
 from __future__ import annotations
 

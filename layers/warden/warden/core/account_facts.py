@@ -27,7 +27,7 @@ class Unavailable:
 
 @dataclass(frozen=True)
 class Unanswered:
-    """AWS did not answer, or not from here. With `may_pass`, the cause is a disturbance at AWS, not the account."""
+    """AWS did not answer, or cannot from here. With `may_pass`, the cause is a disturbance at AWS."""
 
     action: str
     code: str
@@ -35,7 +35,7 @@ class Unanswered:
 
 
 NO_ANSWER = "no-answer-in-time"
-"""The code of what was not answered in time."""
+"""The code for a call that was not answered in time."""
 
 type Unread = Denied | Unavailable | Unanswered
 type Read[T] = T | Unread
@@ -115,9 +115,9 @@ class SecurityProfile:
     name: str
     metrics: frozenset[str] = frozenset()
     learns: bool = False
-    """Whether a behavior of it is learned by machine learning."""
+    """Whether machine learning learns one of its behaviors."""
     alerts: Mapping[str, str] = field(default_factory=dict)
-    """By topic that it reports to: the role that it does that with."""
+    """The role for each topic that it reports to."""
     targets: frozenset[str] = frozenset()
 
 

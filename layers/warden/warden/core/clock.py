@@ -12,7 +12,7 @@ _SECONDS_END = 100_000_000_000
 
 
 CLOCKS_APART = timedelta(seconds=10)
-"""How far two clocks may be apart that are compared: AWS IoT's and ours, or those of two of our functions.
+"""How far apart two compared clocks may be: AWS IoT's and ours, or those of two of our functions.
 
 AWS keeps its own within a second (Amazon Time Sync Service); how far AWS IoT's are is not documented (unverified).
 """

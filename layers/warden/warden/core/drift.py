@@ -51,7 +51,7 @@ class ResourceDrift:
 
 
 class UpdateState(StrEnum):
-    """How far a change is that Cloud Control API makes."""
+    """The progress of a change by Cloud Control API."""
 
     RUNNING = "running"
     DONE = "done"
@@ -60,7 +60,7 @@ class UpdateState(StrEnum):
 
 @dataclass(frozen=True)
 class Update:
-    """A change to a resource: its request at Cloud Control API, how far it is, and why it failed."""
+    """A change to a resource: its request at Cloud Control API, its progress, and why it failed."""
 
     request: str
     state: UpdateState

@@ -12,7 +12,7 @@ from typing import Any, Self
 from warden.core.clock import from_text, to_text
 
 LOGS_WANTED = "logs-wanted"
-"""The kind of an operator's finding that nothing is wrong, and that only asks for the device's logs."""
+"""The kind of an operator's finding that reports no problem and only asks for the device's logs."""
 
 
 class Source(StrEnum):

@@ -93,7 +93,7 @@ class Ledger(Protocol):
         ...
 
     def has_any(self, index: Index, value: str) -> bool:
-        """Check whether an index lists a record of a value; reads one, however many there are."""
+        """Check whether an index lists any record of a value; at most one record is read."""
         ...
 
 

@@ -155,7 +155,7 @@ class Registry(Protocol):
     def leave_group(self, thing: str, group: str) -> None:
         """Take a thing out of a group that it was put into.
 
-        Success too: not being in it, the group being gone, and a group in which the thing is only through another.
+        If the thing is not in it, or only through another group, or the group is gone, that is success.
         """
         ...
 
@@ -196,7 +196,7 @@ class Certificates(Protocol):
         ...
 
     def deactivate(self, certificate_id: str) -> str:
-        """Let no device connect with a certificate any more; return its status then, empty if it is gone.
+        """Stop devices from connecting with a certificate; return its status afterwards, empty if it is gone.
 
         One that somebody else put out of use is left as it is: INACTIVE would be less than REVOKED.
         """
@@ -352,7 +352,7 @@ class Reports(Protocol):
         ...
 
     def keep_page(self, key: str, text: str, content_type: str) -> None:
-        """Keep a page under a key, in the place of the one before.
+        """Store a page under a key, and replace the previous page.
 
         Raises:
             NotSent: when it was not taken.
@@ -467,7 +467,7 @@ class Detectors(Protocol):
 
 @dataclass(frozen=True)
 class LevelRefused:
-    """Why AWS IoT does not have a level read or changed, where asking again at once would not help."""
+    """Why AWS IoT refuses to read or change a level, if asking again at once would not help."""
 
     action: str
     code: str
@@ -495,7 +495,7 @@ class LogLevels(Protocol):
 
 
 class AccountReader(Protocol):
-    """What the account has, read and never changed. Each answer is the value, or why there is none; lists are whole."""
+    """Reads the account, and never changes it. Each answer is the value, or why there is none; lists are whole."""
 
     def audit_configuration(self) -> Read[AuditConfiguration]:
         """Read what Device Defender audits; an account that was never set up has no check on."""
@@ -506,7 +506,7 @@ class AccountReader(Protocol):
         ...
 
     def audits(self, since: datetime, until: datetime) -> Read[Sequence[AuditTask]]:
-        """List the audits that were started in a time, with how each check ended."""
+        """List the audits that were started in a period, with how each check ended."""
         ...
 
     def suppressions(self) -> Read[Sequence[Suppression]]:
@@ -538,7 +538,7 @@ class AccountReader(Protocol):
         ...
 
     def undelivered_alerts(self, since: datetime, until: datetime) -> Read[int]:
-        """Count the alerts of Device Defender that AWS IoT could not deliver in a time."""
+        """Count the alerts of Device Defender that AWS IoT could not deliver in a period."""
         ...
 
     def detector(self) -> Read[Detector | None]:
@@ -554,11 +554,11 @@ class AccountReader(Protocol):
         ...
 
     def trails(self) -> Read[Sequence[Trail]]:
-        """List the trails that record here, those of other regions and of the organization included."""
+        """List the trails that record here, including those of other regions and of the organization."""
         ...
 
     def trail_status(self, arn: str) -> Read[TrailStatus]:
-        """Read whether a trail records; a member cannot read this of every trail of its organization."""
+        """Read whether a trail records; a member cannot read this for every trail of its organization."""
         ...
 
     def trail_records_management(self, arn: str) -> Read[bool]:

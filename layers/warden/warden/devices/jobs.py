@@ -134,9 +134,8 @@ _LOOK_AFTER = timedelta(minutes=2)
 
 
 def look_put(job: Job, looks: int, now: datetime, before: Record | None) -> Put:
-    """Return the write that has the sweep look again at a job whose end was reported and is not shown yet.
-
-    From `LAST_LOOK` on it is not: the job was over, or the report was wrong and the deadline ends it.
+    """Return the write that makes the sweep look again at a job whose end was reported and is not shown yet. After
+    `LAST_LOOK` there is none: the job is over, or the report was wrong and the deadline ends it.
     """
     record = {"type": "job-look", "job_id": job.id, "thing": job.thing, "looks": looks}
     due = {"due": "due", "due_at": to_text(now + looks * _LOOK_AFTER)} if looks < LAST_LOOK else {}

@@ -94,9 +94,8 @@ def why_not_unattended(case_id: str, thing: str, context: Context[HasLedger]) ->
 
 
 def taking_back(rotation: Rotation | None, releases: Sequence[str]) -> tuple[Put, ...]:
-    """Return the write by which a quarantine takes a thing's rotation back; none when it takes none back.
-
-    One that the device has confirmed goes on, and so does one for a case in `releases`.
+    """Return the write by which a quarantine takes back a thing's rotation, if there is one to take back. A rotation
+    that the device has confirmed continues, and so does one for a case in `releases`.
     """
     if (
         rotation is None

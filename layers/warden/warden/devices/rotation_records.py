@@ -60,7 +60,7 @@ class Rotation:
         return self.state in ENDED
 
     def may_be_missing_from(self, certificates: Sequence[str]) -> bool:
-        """Whether it may have attached a certificate that a list of its thing's certificates does not have."""
+        """Whether it may have attached a certificate that a list of its thing's certificates does not show."""
         return not self.is_over or self.new not in ("", *certificates)
 
     def is_confirmed_over(self, certificate: str) -> bool:
@@ -82,7 +82,7 @@ def key_record(thing: str, fingerprint: str, certificate: str) -> Put:
 def retirement_put(certificate: str, thing: str, delete_at: datetime, seen: int, *, unused: bool = False) -> Put:
     """Return the write that schedules the deletion of a retired certificate after its grace period.
 
-    One that is `unused` was never proved in use, and is deleted whatever became of it.
+    One that is `unused` was never proved in use, and is deleted in any case.
     """
     record = {
         "type": "retirement",

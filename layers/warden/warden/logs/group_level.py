@@ -1,14 +1,14 @@
-"""Log contained devices at DEBUG: a level on the restricted group, set while it has members and taken back after.
+"""Log contained devices at DEBUG by a level on the restricted group: set while it has members, then removed.
 
 A level on a group overrides those of the account and of event types (AWS IoT Core developer guide, "Configure AWS IoT
 logging"). It counts for a device that connects under its thing's name, and only while AWS IoT logs at all.
 
-The level of a group is one value for everybody in the account. So what stands there is read before it is written, the
-intent is on record before the effect, and only what the record says is ours is ever taken away. A level of somebody
-else stays. One thing cannot be told apart: a DEBUG that somebody sets while ours is there.
+The level of a group is one value for everybody in the account. So the level is read before it is written, the intent is
+recorded before the effect, and only a level that the record says is ours is ever removed. Somebody else's level stays.
+One case cannot be distinguished: somebody sets DEBUG while ours is set.
 
-AWS is asked when the group gets its first member and loses its last, and once an hour in between, for what others may
-have changed. A refusal by AWS is recorded with its reason, and the call is tried again an hour later.
+AWS is asked when the group gets its first member and when it loses its last, and once an hour in between, as others may
+change the level. A refusal by AWS is recorded with its reason, and the call is tried again an hour later.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LEVEL = "DEBUG"
 
 _AGAIN_AFTER = timedelta(hours=1)
 _IN_FLIGHT = timedelta(minutes=2)
-"""Twice what a sweep may take: who was about to set the level that long ago is gone."""
+"""Twice the time that a sweep may take: a sweep that was about to set the level that long ago is no longer running."""
 
 _KEY = Key("LOGGING", "RESTRICTED-GROUP")
 _CONTAINED = (CaseState.CONTAINED, CaseState.RECOVERING)
@@ -100,12 +100,12 @@ def read_group_level(ledger: Ledger) -> GroupLevel | None:
 
 
 def keep_level(keeper: LevelKeeper) -> GroupLevel | None:
-    """Set the level while a device is contained, take it back when none is, and return what is on record then."""
+    """Set the level while a device is contained, remove it when none is, and return the record."""
     return retry_on_conflict(lambda: _keep(keeper, wanted=keeper.is_asked_for and _is_any_contained(keeper.ledger)))
 
 
 def take_level_back(keeper: LevelKeeper) -> GroupLevel | None:
-    """Take back what was set, whatever is contained: nobody will be there to do it later."""
+    """Remove the level that was set, even while devices are contained: nobody could do it later."""
     return retry_on_conflict(lambda: _keep(keeper, wanted=False))
 
 

@@ -55,7 +55,7 @@ def _thing_that_may_be_asked(name: str, context: Context) -> Thing:
 
 
 def _require_that_it_only_collects(rule: Rule) -> None:
-    """Refuse what would end in a case that collects nothing, or that does more to the device than was asked."""
+    """Refuse a request whose case would collect nothing, or do more to the device than was asked."""
     if {*rule.actions} - {NOTIFY} != {COLLECT_LOGS}:
         raise Refused(
             "not-in-the-plan",
@@ -65,7 +65,7 @@ def _require_that_it_only_collects(rule: Rule) -> None:
 
 
 def _case_in_hand(finding: Finding, rule: Rule, context: Context) -> Case | None:
-    """Return the case of the same wish that is open or has just been closed: a repeated command is no second wish."""
+    """Return the open or just closed case of the same request: a repeated command is not a second request."""
     problem = read_problem(context.ports.ledger, finding.problem)
     if problem.is_open:
         return context.cases.read(problem.case_id)

@@ -26,7 +26,7 @@ from warden.respond.responder import admit, perform, planned, reached_by, record
 class Order:
     """A decision and who made it. `who` is the ARN that AWS authenticated, never a name from a payload.
 
-    `accept_changes` is for a release: the device is taken as people have made it meanwhile.
+    `accept_changes` is for a release: it accepts the changes that people made to the device.
     """
 
     decision: Decision
@@ -130,7 +130,7 @@ def _release(case: Case, outbox: Outbox, order: Order, context: Context) -> Case
 
 
 def _cancel(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
-    """Take a release back while it waits for the device: in one commit with its rotation, which a device may confirm.
+    """Take back a release that waits for its device, in one commit with its rotation, which the device may confirm.
 
     Raises:
         Refused: too-late, when the device has confirmed, or the release waits for no device.
@@ -151,7 +151,7 @@ def _not_released(case: Case) -> Case:
 
 
 def _unreleased(case: Case) -> CaseState:
-    """Return the state of a case whose release is not made: its quarantine is done, failed half way, or yet to do."""
+    """Return the state of a case that is not released: its quarantine is done, failed half way, or not begun."""
     if case.progress(QUARANTINE) is Progress.DONE:
         return CaseState.CONTAINED
     return CaseState.OPEN if case.progress(QUARANTINE) is Progress.FAILED else CaseState.RESPONDING

@@ -117,7 +117,7 @@ def _job_due(_key: Key, record: Record, context: Context) -> None:
 
 
 def _containment_due(key: Key, record: Record, context: Context) -> None:
-    """Look at a containment again; continue one that was begun, or whose release was, and that nothing continues."""
+    """Look at a containment again; continue a quarantine or release that was begun and that nothing else continues."""
     containment = containment_from(record)
     for case_id in containment.cases:
         contain_again(case_id, context)

@@ -35,7 +35,7 @@ def look_at_contained(containment: Containment, context: Context) -> None:
 
 
 def _restrict_again(containment: Containment, context: Context) -> Step | None:
-    """Restrict what a contained thing was given; return the step that says so, or that it cannot be done."""
+    """Restrict what a contained thing was given; return the step about that, or about the failure."""
     try:
         change = restrict_again(containment, context)
     except ActionFailed as error:
@@ -57,7 +57,7 @@ def look_at_released(containment: Containment, context: Context) -> None:
 def put_off(thing: str, context: Context, *, only_in: ContainmentState | None = None) -> None:
     """Set when a containment is looked at again: at an interval while it is active, and not again after its release.
 
-    With `only_in`, one that is in another state by now is left as it is.
+    With `only_in`, a containment in any other state stays as it is.
     """
     containment = read_containment(context.ports.ledger, thing)
     if containment is None or (only_in is not None and containment.state is not only_in):
@@ -70,8 +70,8 @@ def put_off(thing: str, context: Context, *, only_in: ContainmentState | None = 
 def look_sooner(containment: Containment, context: Context) -> None:
     """Make the next sweep look at a contained thing that has another finding: it still does something.
 
-    The first look keeps its time, when lists show what was written. So there is one look for each run of the sweep at
-    most, however many findings come; also where the interval is switched off.
+    The first look keeps its time, when lists show what was written. So there is at most one look in each run of the
+    sweep, however many findings arrive, even if the interval is 0.
     """
     is_held = containment.state in (ContainmentState.CONTAINED, ContainmentState.CONTAINING)
     is_due = containment.look_at is not None and containment.look_at <= context.now()

@@ -70,8 +70,8 @@ def respond(finding: Finding, context: Context, *, verified: bool = False) -> Ca
 def _pass_to_things(finding: Finding, context: Context, *, verified: bool) -> bool:
     """Turn a finding about a certificate into one about each thing that uses it; return whether any does.
 
-    Devices are contained, re-keyed and released one at a time, each in its own queue group. The end is passed to every
-    thing that the finding was passed to: a thing that has another certificate by then has its case all the same.
+    Devices are contained, re-keyed and released one at a time, each in its own queue group. The end goes to every thing
+    that the finding was passed to: a thing with another certificate by then still has its case.
     """
     ledger, things = context.ports.ledger, context.ports.registry.things_of(finding.subject.name)
     if finding.is_open and things:
@@ -235,7 +235,7 @@ def planned(case: Case, action: str) -> Outcome:
 
 
 def _act(case: Case, context: Context, view: DeviceView | None) -> Case:
-    """Run what is planned. Of a case that was only observed, that is the logs that an operator asked for."""
+    """Run what is planned. For a case that was only observed, that is the logs that an operator asked for."""
     for action in [each for each in case.outcomes if case.admitted or each == COLLECT_LOGS]:
         if case.outcomes[action].progress is Progress.PLANNED:
             outcome = perform(action, case, context, view)
@@ -244,7 +244,7 @@ def _act(case: Case, context: Context, view: DeviceView | None) -> Case:
 
 
 def contain_again(case_id: str, context: Context) -> Case:
-    """Try a quarantine again that failed half way, unless an operator has decided about it. Say only what is new."""
+    """Retry a quarantine that failed half way, unless an operator has decided about it. Report only what is new."""
     case = context.cases.read(case_id)
     if case.state not in (CaseState.OPEN, CaseState.RESPONDING) or case.progress(QUARANTINE) is not Progress.FAILED:
         return case

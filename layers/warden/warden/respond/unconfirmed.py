@@ -1,4 +1,4 @@
-"""Findings that their detector does not list yet: it is asked again, for as long as its list may lag behind the alarm.
+"""Findings that their detector does not list yet: the detector is asked again while its list may lag behind the alarm.
 
 ListActiveViolations may not show a violation whose alarm has arrived. This is unverified: AWS does not say how soon it
 does. A finding that is older than any list lags is refused at once.

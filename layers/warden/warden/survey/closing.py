@@ -1,6 +1,6 @@
 """What closes a gap: the baseline's parameter if nothing exists yet, else the command that changes what exists.
 
-`create` for what an account has only one of, and has, is refused by CloudFormation; for what its stack made already it
+If an account can have only one of something and has it, CloudFormation refuses `create`. If the stack made it, `create`
 changes nothing, because CloudFormation compares templates.
 """
 
@@ -22,7 +22,7 @@ _UPDATE_AUDIT = "aws iot update-account-audit-configuration"
 
 
 def making(facts: Facts, kind: str, mode: str, there: Collection[str] = ()) -> tuple[str, ...]:
-    """Return what makes a resource; if the stack made one that is not `there`, it was deleted beside the stack."""
+    """Return what makes a resource; if the stack made it and it is not `there`, somebody deleted it."""
     made = () if is_unread(facts.stack) else (each.id for each in facts.stack if each.type == kind)
     return (UNDO,) if {*made} - {*there} else (mode,)
 
@@ -65,7 +65,7 @@ def targeting(facts: Facts, audit: AuditConfiguration, settings: Settings) -> tu
 
 
 def switching_target_on(audit: AuditConfiguration) -> str:
-    """Switch the target on that an audit has."""
+    """Switch on the target of an audit."""
     return _target(audit.target, audit.target_role)
 
 
@@ -90,7 +90,7 @@ def resuming(detector: Detector, administrator: str) -> str:
 
 
 def mending_trail(each: TrailFacts) -> Iterator[str]:
-    """Change a trail where its home is, and its bucket; of another account's, its owner has to."""
+    """Change a trail in its home region, and its bucket; a trail of another account is for its owner to change."""
     trail = each.trail
     home = f"--region {trail.arn.split(':')[3]}"
     if not is_unread(each.status) and not each.status.logging:
@@ -111,7 +111,7 @@ def mending_trail(each: TrailFacts) -> Iterator[str]:
 
 
 def replacing_bucket(facts: Facts, trail: Trail) -> tuple[str, ...]:
-    """Return what gets a trail a bucket again. Anybody may have taken the old name since."""
+    """Return the command that gives a trail a new bucket. Anybody may have taken the old name since."""
     if owner_of(facts, "AWS::S3::Bucket", [trail.bucket]) is Owner.OURS:
         return (UNDO,)
     home = f"--region {trail.arn.split(':')[3]}"

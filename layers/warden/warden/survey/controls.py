@@ -35,7 +35,7 @@ class Baseline:
 
     controls: Mapping[str, ControlTerms]
     regions_without_audit: frozenset[str]
-    """Device Defender, and with it its audit, is not there; AWS IoT may be."""
+    """The region lacks Device Defender and its audit; it may have AWS IoT."""
 
     @property
     def checks(self) -> frozenset[str]:

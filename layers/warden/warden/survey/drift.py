@@ -1,4 +1,4 @@
-"""What the survey says of the drift of the baseline's stack: each property by its name, expected and found.
+"""What the survey says about the drift of the baseline's stack: each property by its name, expected and found.
 
 CloudFormation compares (decision 25). Whatever it writes comes from the account, so it is escaped, cut and counted.
 """
@@ -28,11 +28,11 @@ VALUE_CHARACTERS = 300
 NO_STACK = Drift(state=DriftState.NO_STACK, says=("The baseline has no stack: nothing to compare with.",))
 
 UNDO = "docs/operations.md, Drift of the baseline: undo it by a drift-aware change set, or make it a parameter"
-"""What closes a difference. A deployment as it was does not: CloudFormation compares templates, and finds no change."""
+"""What closes a difference. Deploying again does not: CloudFormation compares templates, and finds no change."""
 
 
 def drift_of(resources: Sequence[ResourceDrift], baseline: Baseline, before: Drift, now: datetime) -> Drift:
-    """Judge what CloudFormation found; a difference keeps the time since when it is known."""
+    """Judge what CloudFormation found; a difference keeps the time at which it was first found."""
     since = {each.key: each.since for each in before.differences}
     found = [one for each in resources for one in _differences(each, baseline, since, now)]
     unchecked = [each for each in resources if each.status is ResourceStatus.NOT_CHECKED]

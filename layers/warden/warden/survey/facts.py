@@ -52,7 +52,7 @@ class TrailFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What was read. A field that is no value says why (`Unread`)."""
+    """What was read. A field without a value has the reason (`Unread`)."""
 
     now: datetime
     audit: Read[AuditConfiguration]
@@ -151,9 +151,8 @@ def _learning(profiles: Sequence[SecurityProfile]) -> list[str]:
 
 
 def _trails(listed: Sequence[Trail], reader: AccountReader) -> Sequence[TrailFacts]:
-    """Read each, but for those that were deleted since they were listed.
-
-    A trail of the organization can be in the list and not be found from a member: only the list says what is gone.
+    """Read each, except those that were deleted since they were listed. A member may list a trail of the organization
+    and not find it: only the list shows what is gone.
     """
     found = tuple(_trail(each, reader) for each in listed)
     if not any(_is_lost(each) for each in found):

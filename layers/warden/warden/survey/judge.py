@@ -173,7 +173,7 @@ def _logging(facts: Facts, settings: Settings, _baseline: Baseline) -> Verdict:
 
 
 def _contained_logs(facts: Facts, settings: Settings, otherwise: State) -> Verdict:
-    """Judge what the sweep put on record; nobody contained, or not asked for, leaves the state as it is."""
+    """Judge what the sweep recorded; the state stays as it is if no device is contained, or no level is wanted."""
     level = facts.group_level
     if not facts.has_ledger:
         evidence = {"restricted-group": "not known"}
@@ -226,7 +226,7 @@ class _Kept:
 
 
 def _kept(name: str, group: Read[LogGroup | None]) -> _Kept:
-    """Judge a log group: that it is there counts; its retention and its key are said, and are its owner's to decide."""
+    """Judge a log group: it must exist; its retention and its key are reported, and its owner decides about them."""
     if is_unread(group):
         return _Kept(says=(f"Of the log group {name}: {why(group)}",))
     if group is None and name == DEFAULT_LOG_GROUP:

@@ -35,7 +35,7 @@ class Sign:
     says: Sequence[str] = ()
     evidence: Mapping[str, str] = field(default_factory=dict)
     may_pass: bool = False
-    """It is not known by nothing but a disturbance at AWS."""
+    """It is not known, and only because of a disturbance at AWS."""
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def _faults_of_policy(publishing: Mapping[str, Publishing]) -> Iterator[str]:
 
 
 def _notifications(facts: Facts, _settings: Settings, _heard: Heard) -> Sign:
-    """Judge whether Device Defender got rid of what it found: AWS IoT counts what it could not deliver."""
+    """Judge whether Device Defender delivered its alerts: AWS IoT counts those that it could not deliver."""
     if is_unread(facts.undelivered):
         return _not_read(facts.undelivered)
     lost = facts.undelivered

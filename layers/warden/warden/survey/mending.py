@@ -1,8 +1,8 @@
 """The drift that the service may change back by itself: only a switch that was deployed as on and is now off.
 
 A check that was disabled, a log level that was lowered, an audit that runs less often. Never a policy, a role, a key, a
-topic, a bucket, a trail or a target: who changed those meant something by it, or is an attacker, and people decide
-(decision 25). A value that is more than was deployed stays, too.
+topic, a bucket, a trail or a target: somebody changed those on purpose, or is an attacker, and people decide (decision
+25). A stronger value than was deployed stays, too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Return:
 
 
 def returns_of(resource: ResourceDrift) -> Iterator[Return]:
-    """List what of a resource may be changed back, each property once."""
+    """List the properties of a resource that may be changed back, each once."""
     seen = set[str]()
     for each in resource.differences:
         for pattern, rule in _RULES.get(resource.type, {}).items():

@@ -1,7 +1,8 @@
 """Changing a drifted property back: one at a time, on record before it is made, and never twice in a week.
 
 Cloud Control API makes the change with the handlers that CloudFormation uses. The drift is read again right before, and
-the change tests the value that was read. Whatever becomes of it is told; what drifts again is left to people.
+the change tests the value that was read. Its result is reported in any case; a property that drifts again is left to
+people.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from warden.survey.model import Change, Difference, Drift, DriftState, Mend, Men
 from warden.survey.records import Owed, SurveyRecord, Watch, WatchState, owing
 
 _ONE_IN = timedelta(days=7)
-"""A property is changed back once in this time: who changes it again means it, or must be found."""
+"""A property is changed back once in this time: somebody who changes it again has a reason, or must be found."""
 
 _GIVE_UP_AFTER = timedelta(hours=1)
 _KEPT = 30
-"""More than there are properties to change back: one that is forgotten would be changed back again in the week."""
+"""More than there are properties to change back: a forgotten one would be changed back twice within the week."""
 
 _PREFIX = "mend:"
 
@@ -48,7 +49,7 @@ class Ports(HasLedger, Protocol):
 
 @dataclass(frozen=True)
 class Terms:
-    """Whether the service may change back, of which stack, and when it is now."""
+    """Whether the service may change anything back, the stack, and the present time."""
 
     mends: bool
     stack: str
@@ -96,7 +97,7 @@ def _sentence(last: Mend | None, drift: Drift) -> str:
 
 
 def _last(difference: Difference, mends: Sequence[Mend], now: datetime) -> Mend | None:
-    """Return the last change of a property within the time in which there is one only."""
+    """Return the last change of a property within the time that allows only one."""
     key = f"{difference.resource}{difference.mend}"
     return next((each for each in reversed(mends) if each.key == key and now - each.at < _ONE_IN), None)
 

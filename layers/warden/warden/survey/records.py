@@ -67,7 +67,7 @@ class SurveyRecord:
 
 
 def owing(record: SurveyRecord, *duties: Owed) -> tuple[Owed, ...]:
-    """List what is owed about a survey when more has to be done about it, in the order in which it is done."""
+    """Add duties to what is owed about a survey, and return all in the order in which they are done."""
     return tuple(each for each in Owed if each in record.owed or each in duties)
 
 

@@ -20,7 +20,7 @@ class Verdict:
     evidence: Mapping[str, str] = field(default_factory=dict)
     closes: Sequence[str] = ()
     may_pass: bool = False
-    """It is not known by nothing but a disturbance at AWS."""
+    """It is not known, and only because of a disturbance at AWS."""
 
 
 def not_read(unread: Unread, **evidence: str) -> Verdict:

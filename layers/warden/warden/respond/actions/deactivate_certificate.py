@@ -1,4 +1,4 @@
-"""Deactivate the certificates: the last resort, for a device that is not to connect again."""
+"""Deactivate the certificates: the last resort, for a device that must not connect again."""
 
 from __future__ import annotations
 

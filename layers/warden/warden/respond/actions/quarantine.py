@@ -46,9 +46,8 @@ class _Ports(HasLedger, HasRegistry, HasCertificates, HasConnections, HasJobs, P
 
 @dataclass(frozen=True, kw_only=True)
 class _Device:
-    """A device's rights: `policies` of each certificate, `groups` except ours, and `carrying`, those with policies.
-
-    `held` are the certificates on whose records it is.
+    """A device's rights: `policies` of each certificate, `groups` except ours, and `carrying`, the groups with
+    policies. `held` are the certificates whose records name the device.
     """
 
     policies: Mapping[str, Sequence[str]]
@@ -102,7 +101,7 @@ class Change(NamedTuple):
 def restrict_again(containment: Containment, context: Context[_Ports]) -> Change | None:
     """Compare a contained thing with AWS IoT, and restrict what it was given meanwhile; None if that is nothing.
 
-    A thing that was deleted can be given nothing: what is made under its name again is looked at then.
+    A deleted thing can be given nothing; a new thing of its name is looked at when it exists.
 
     Raises:
         NotYet: when AWS IoT does not show the containment yet.
@@ -127,7 +126,7 @@ def _hold(case: Case, context: Context[_Ports]) -> Containment:
     """Record the containment before anything is changed, and in the same commit take back a rotation under way.
 
     Raises:
-        NotYet: when the case's own release was begun or made: that is what counts.
+        NotYet: when the case's own release was begun or made, which then counts.
     """
     ledger = context.ports.ledger
     containment = read_containment(ledger, case.thing)
@@ -249,7 +248,7 @@ def _why_not_restricted(certificate: str, device: _Device, context: Context[_Por
 
 
 def _remember(thing: str, device: _Device, context: Context[_Ports]) -> Containment:
-    """Write down what is about to be taken before anything is: on the containment, and for each certificate.
+    """Record what will be taken before anything is taken: on the containment, and for each certificate.
 
     Raises:
         NotYet: when a release was begun or made meanwhile.
@@ -331,15 +330,14 @@ def _has_rights(device: _Device, containment: Containment, context: Context[_Por
 
 
 def _not_held(device: _Device, containment: Containment) -> list[str]:
-    """Return the certificates that nothing on record says are held for this device.
-
-    One that is restricted for another device alone would be given back with that one's release.
+    """Return the certificates that are not recorded as held for this device. One that is restricted only for another
+    device would get its rights back when that device is released.
     """
     return [each for each in device.policies if each not in containment.policies and each not in device.held]
 
 
 def _has_only_ours(certificate: str, policies: Sequence[str], context: Context[_Ports]) -> bool:
-    """Check whether a certificate has only our policy; one that is out of use, and may not take it, needs none."""
+    """Check whether a certificate has only our policy; one that is out of use needs no policy."""
     if policies:
         return list(policies) == [context.settings.restricted_policy]
     return is_out_of_use(certificate, context)
