@@ -169,7 +169,7 @@ class Stacks:
         raise StackRefusal("ResourceNotFoundException", f"there is no {kind} {name}")
 
     def progress(self, request: str) -> str:
-        """Return how far a change is; one that has the time to end is applied."""
+        """Return the progress of a change; apply it once its time is over."""
         for each in self.requests.values():
             if each["request"] == request:
                 if self.refuses:

@@ -43,7 +43,7 @@ _DECISIONS = {
     "approve": "carry out the plan on a case that waits or is held",
     "release": "release a contained device, by default with a new certificate",
     "dismiss": "close a case and leave the device alone",
-    "cancel": "take a release back while it waits for its device",
+    "cancel": "take back a release that waits for its device",
     "collect-logs": "ask a device for its logs, with or without a case",
 }
 
@@ -144,7 +144,7 @@ def _add_decision(commands: _Commands, asks: ArgumentParser, name: str, words: s
     if name == "release":
         parser.add_argument("--keep-certificate", action="store_true", help="do not rotate; keep the old one")
         parser.add_argument(
-            "--accept-changes", action="store_true", help="take the device as people have made it since"
+            "--accept-changes", action="store_true", help="accept the changes that people made to the device"
         )
     parser.add_argument("--wait", action="store_true", help="follow the case until it comes to rest")
     parser.add_argument(

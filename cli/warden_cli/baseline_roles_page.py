@@ -54,7 +54,7 @@ def print_roles(console: Console, reports: Sequence[RoleReport]) -> None:
 _CAUTIONS = (
     "Not seen is not the same as not used: it may be needed once a year, or longer ago than the days looked at.",
     "No generated policy holds data events (objects of S3, publishing to AWS IoT, records of Kinesis) or iam:PassRole, "
-    "used or not: add what devices need of them. Which of them AWS leaves out is unverified but for a few services.",
+    "used or not: add what devices need. Which of them AWS leaves out is verified for a few services only.",
     "Fill in what is left open in a generated policy, such as ${BucketName}.",
     "Nothing was changed in IAM. Keep the old policy's version, to go back to it.",
 )

@@ -50,8 +50,8 @@ _DENIALS = (
     ),
 )
 _FORBIDDEN = (
-    "AWS does not let you ask (403): attach the policy in the stack's output OperatorPolicyArn to who "
-    f"`aws sts get-caller-identity` says you are, and check the URL, {_WHERE_FROM}"
+    "AWS does not let you ask (403): attach the policy in the stack's output OperatorPolicyArn to the "
+    f"identity that `aws sts get-caller-identity` shows, and check the URL, {_WHERE_FROM}"
 )
 
 

@@ -99,7 +99,9 @@ def print_report(console: Console, file: IdentityFile) -> None:
     if not file.is_whole and seen:
         most = f"{300 / seen:.2g} %"  # the rule of three
         console.print()
-        console.print(plain(f"What none of {seen:,} has, fewer than {most} of all have, with 95 % confidence."))
+        console.print(
+            plain(f"If none of {seen:,} has a fault, fewer than {most} of all have it, with 95 % confidence.")
+        )
     for action in sorted(file.lacking):
         console.print(plain(f"not known: the role lacks {action} (docs/identities-policy.json)", "yellow"))
 

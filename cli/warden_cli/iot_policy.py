@@ -1,7 +1,7 @@
 """What AWS IoT's policies let a device do: Allow adds up, an explicit Deny wins, variables are the device's own.
 
 AWS IoT Core Developer Guide, "AWS IoT Core policies", "AWS IoT Core policy variables" and "Publish/Subscribe policy
-examples": `*` and `?` are the wildcards of a policy, MQTT's `+` and `#` are letters like others.
+examples": `*` and `?` are the wildcards of a policy, MQTT's `+` and `#` are plain characters.
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ class _Narrowing:
                     if change is not None:
                         self._take(change, condition)
             if _is_wild(pattern) and actions != [pattern]:
-                why = "it is written out; what else it stands for goes, such as greengrass:Discover"
+                why = "it is written out; other actions of the wildcard are dropped, such as greengrass:Discover"
                 self.changes.append(Change(action=pattern, resource="", verdict=Verdict.GOES, why=why))
 
     def _take(self, change: Change, condition: Mapping[str, Any]) -> None:
@@ -324,7 +324,9 @@ def _why_it_stays(kind: str, name: str) -> str:
         return ""
     if before is not None:
         return "it is the device's own"
-    return "+ and # are letters here, which no topic has: it allows nothing" if _has_mqtt(name) else "it is one name"
+    if _has_mqtt(name):
+        return "+ and # are plain characters here, which no topic has: it allows nothing"
+    return "it is one name"
 
 
 def _has_mqtt(name: str) -> bool:

@@ -77,7 +77,7 @@ class Narrowing:
         found = [f"{each.action} stays on {each.resource}: {each.why}" for each in self._kept]
         found += [f"{each} is not allowed today, and a narrower policy adds nothing" for each in self.proposal.unused]
         found += [
-            f"the denial of {each}: + and # are letters in a policy, so other filters get around it"
+            f"the denial of {each}: + and # are plain characters in a policy, so other filters get around it"
             for each in self.proposal.literal_denials
         ]
         if self._provisions and self._connects_as_things:
@@ -91,7 +91,7 @@ class Narrowing:
                 "name is not theirs: attach their things first (aws iot attach-thing-principal)"
             )
         if is_unread(self.reach):
-            found.append(f"whom it reaches is {why_unread(self.reach)}: nothing was compared")
+            found.append(f"the devices that it reaches: {why_unread(self.reach)}; nothing was compared")
         elif self.reach.not_devices:
             found.append(f"{len(self.reach.not_devices)} targets are identities of Cognito, which are not compared")
         elif not self.comparisons:

@@ -123,9 +123,7 @@ def _words(before: bool, after: bool) -> str:
 def _check_control(iot: IoTClient, device: Device, questions: Sequence[Answer], pace: Callable[[], None]) -> None:
     allowed = [each for each in questions if each.was][:1]
     if allowed and any(_answers(iot, device, allowed, pace, skip=[*device.documents])):
-        raise Refused(
-            "AWS IoT does not leave out the policies that it is told to, for certificates: it cannot be tried"
-        )
+        raise Refused("for certificates, AWS IoT does not leave out policies on request: the proposal cannot be tried")
 
 
 def _answers(

@@ -213,7 +213,7 @@ def _not_started(error: ClientError, source: Source, region: str) -> Progress:
         return Progress(stage=Stage.WAITING, says="another generation has just begun; there is one at a time")
     if code == "ServiceQuotaExceededException":
         most = quotas.GENERATIONS_A_DAY_WHERE_FEW.get(region, quotas.GENERATIONS_A_DAY)
-        says = f"Access Analyzer starts no more: one at a time, and {most} a day in {region}, cancelled ones included"
+        says = f"Access Analyzer runs one at a time, and {most} a day in {region}, cancelled ones included"
         return Progress(stage=Stage.QUOTA, says=says, fix="Run the command again when one has ended, or tomorrow.")
     if code == "AccessDeniedException":
         says = (

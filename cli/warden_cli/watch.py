@@ -153,4 +153,4 @@ def _still(awaited: Awaited, taken: bool, seconds: float) -> str:
             f"it was not taken up within {seconds:g} s; it stays queued, unless it was refused meanwhile: "
             f"look with `warden show {case}`"
         )
-    return f"still under way after {seconds:g} s; the service goes on by itself: look with `warden show {case}`"
+    return f"still under way after {seconds:g} s; the service continues by itself: look with `warden show {case}`"

@@ -287,7 +287,7 @@ class TestWaiting:
         said = shell.warden("approve", CASE, "--wait", "--poll", "0.01", "--timeout", "0.05")
 
         assert said.code == 4
-        assert "still under way after 0.05 s; the service goes on by itself" in said.err
+        assert "still under way after 0.05 s; the service continues by itself" in said.err
 
     def test_a_service_that_stumbles_in_between_is_asked_again(self, shell: Shell, operate: Operate) -> None:
         taken = a_line(StepKind.DECISION_TAKEN, ALICE, after=1, decision="dismiss")

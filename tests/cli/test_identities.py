@@ -188,7 +188,7 @@ class TestASample:
 
         assert "a random 100 of 3,000 things looked at" in said.text
         assert "Looking at a random 100 of 3,000 things" in said.err
-        assert "What none of 100 has, fewer than 3 % of all have, with 95 % confidence." in said.text
+        assert "If none of 100 has a fault, fewer than 3 % of all have it, with 95 % confidence." in said.text
 
     def test_without_a_word_four_hundred_are_looked_at(self, shell: Shell, looking: Looking) -> None:
         here = looking(Account(), principals={f"pump-{number}": [certificate(number)] for number in range(1_000)})

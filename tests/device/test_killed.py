@@ -190,7 +190,7 @@ class Shelf:
 
 @pytest.fixture(name="shelf")
 def _shelf(nursery: Nursery) -> Iterator[Shelf]:
-    """In memory where there is such a file system: SIGKILL loses nothing that a disk would keep, and fsync is quick."""
+    """In memory if possible: SIGKILL loses nothing that a disk would keep, and fsync is quick."""
     with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         shelf = Shelf(nursery, Path(folder))
         yield shelf

@@ -99,7 +99,7 @@ class Ground:
         self.authorities: list[PrivateAuthority] = []
 
     def deploy(self, deployment: Deployment) -> None:
-        """Run the functions on other terms."""
+        """Run the functions with other settings of the owner."""
         if deployment != self.deployment:
             self.deployment = deployment
             os.environ["WARDEN_PRIVATE_CA"] = deployment.authority

@@ -243,7 +243,7 @@ def come_of_age(world: World, thing: str = THING, age: timedelta = timedelta(day
 
 
 def others_come_of_age(world: World) -> None:
-    """Enrol two more devices, whose certificates are older than that of the device things happen to."""
+    """Enrol two more devices, whose certificates are older than that of the first device."""
     for age, (thing, number) in enumerate(OTHERS.items()):
         enrol(world, thing, number)
         come_of_age(world, thing, timedelta(days=600 - 100 * age))

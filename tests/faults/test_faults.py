@@ -1,4 +1,4 @@
-"""Every AWS call of every flow, with every fault: the promises hold, and the end is that of a run without one.
+"""Every AWS call of every flow, with every fault: the promises hold, and the run ends like one without a fault.
 
 `make test` tries one sixth of the points: at each call every sixth fault, at the next calls the others.
 FAULT_POINTS=all tries all of them; FAULT_POINTS=pairs two faults in one run, a choice of them that is the same each

@@ -25,7 +25,7 @@ def _fleet(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Fleet:
 
 
 def is_done_with(messages: Sequence[object]) -> bool:
-    """Hand messages to `respond`; return whether it need not get them again."""
+    """Hand messages to `respond`; return whether it has handled all of them."""
     answer: dict[str, Any] = respond_app.lambda_handler(batch(*messages), Context())
     return answer == {"batchItemFailures": []}
 

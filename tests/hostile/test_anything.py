@@ -1,4 +1,4 @@
-"""Whatever JSON comes, with whatever in its texts: a handler gives its answer, and one line for a record."""
+"""For any JSON, with any strings in it, a handler returns an answer and logs one line for each record."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Tries schedules of a pair: each from the same world, to the end, and the promises judged.
 
-Two schedules that leave the same state behind end alike, so that one of them is played on.
+Two schedules that leave the same state behind end alike, so only one of them is continued.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.interleavings.scheduler import Schedule, with_one_switch, with_two_sw
 
 @dataclass
 class Tried:
-    """What came of the schedules that were tried: how many, how many ends they have, and those that broke a promise."""
+    """The result of the schedules: how many were tried, how many ends they have, and those that broke a promise."""
 
     schedules: int = 0
     ends: int = 0
@@ -68,7 +68,7 @@ def of_three(pair: Pair) -> Iterable[Schedule]:
 
 
 def attempt_with_old_answers(pair: Pair, runs: int) -> Tried:
-    """Try schedules at random, the same each time, with lists of AWS IoT that are behind."""
+    """Try random schedules, the same each time, with lists of AWS IoT that are out of date."""
     tried, scene, lengths = Tried(), scene_of(pair), lengths_of(pair)
     for number in range(runs):
         chance = Random(f"{pair.name} {number}")  # noqa: S311 - the same each time

@@ -22,7 +22,7 @@ _FEW = 2_000
 """So many combinations are played whole."""
 
 type Plan = Mapping[int, int]
-"""By read: how many writes its answer is behind."""
+"""For each read, how many writes its answer is behind."""
 
 
 def _played(course: Course, scene: Scene, plan: Plan) -> tuple[Play, PlannedAnswers]:

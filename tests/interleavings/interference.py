@@ -47,7 +47,7 @@ def delete_policies(world: World, thing: str) -> None:
 
 
 def detach_policies(world: World, thing: str) -> None:
-    """Detach all from the device's certificates, ours too."""
+    """Detach all policies from the device's certificates, including ours."""
     for each in _certificates(world, thing):
         world.certificates.stored[each].policies.clear()
 
@@ -67,7 +67,7 @@ def delete_group(world: World, _thing: str) -> None:
 
 
 def leave_groups(world: World, thing: str) -> None:
-    """Take the device out of all its groups, ours too."""
+    """Take the device out of all its groups, including ours."""
     if thing in world.registry.groups:
         world.registry.groups[thing].clear()
 
@@ -123,7 +123,7 @@ def make_another(world: World, thing: str) -> None:
 
 
 def provision(world: World, thing: str) -> None:
-    """Provision the device once more: another certificate with all rights."""
+    """Provision the device again: another certificate with all rights."""
     certificate = sha256(b"provisioned").hexdigest()
     world.certificates.enrol(certificate, a_key(77).pem, ["device-policy"])
     if thing in world.registry.types:
@@ -167,7 +167,7 @@ ACTS: Sequence[Act] = (
 
 
 class _Moment:
-    """Stands in the relay's place: at one call somebody acts before it is made."""
+    """Replaces the relay: somebody acts before one of the calls."""
 
     running = 0
 
@@ -183,7 +183,7 @@ class _Moment:
 
 
 def calls_of(course: Course) -> int:
-    """Count the calls of a course with which nobody interferes."""
+    """Count the calls of a course without interference."""
     return _run(Play(copy_of(course.scene().world)), course, -1, lambda _world, _thing: None)
 
 
@@ -197,7 +197,7 @@ def _run(play: Play, course: Course, at: int, act: Act) -> int:
 
 @dataclass
 class Interfered:
-    """How many times somebody interfered, and what was wrong after which."""
+    """How many times somebody interfered, and which of them broke what."""
 
     moments: int = 0
     broken: dict[str, list[str]] = field(default_factory=dict)
@@ -212,7 +212,7 @@ class Interfered:
 
 
 def interfere(course: Course, moments: Sequence[tuple[int, Act]]) -> Interfered:
-    """Interfere at each of the moments, each time from the same world, to the end."""
+    """Interfere at each of the moments, from the same world each time, and run to the end."""
     tried, world = Interfered(), course.scene().world
     for at, act in moments:
         tried.moments += 1
@@ -258,9 +258,8 @@ def _is_contained(world: World, thing: str) -> bool:
 
 
 def _rights(world: World, thing: str) -> Iterator[str]:
-    """A certificate is restricted exactly while one of its things is contained, for as long as it is of any use.
-
-    One of whose policies none is left keeps ours, for it is never without one; the release says so.
+    """A usable certificate is restricted exactly while one of its things is contained. If all its own policies are
+    gone, it keeps ours, so that it is never without one; the release says so.
     """
     for each in _certificates(world, thing):
         stored = world.certificates.stored[each]
@@ -298,7 +297,7 @@ def _dead_ends(play: Play, turn: int) -> Iterator[str]:
 
 
 def _is_given_back(play: Play, case: Case, decision: Decision) -> bool:
-    """Order it, and if the device was changed, as it is now; return whether the case is over."""
+    """Order the release, and accept changes if the device was changed; return whether the case is over."""
     cases = play.world.context.cases
     for changes in ({}, {"acceptChanges": True}):
         if not cases.read(case.id).is_open:

@@ -1,6 +1,5 @@
-"""What is known to break, with how many of the schedules did when it was last counted.
-
-Each entry has to break: the change that mends it removes it, and the table becomes empty.
+"""The pairs that are known to break, with the number of schedules that broke at the last count. Each entry has to
+break: the change that fixes it removes it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""AWS IoT that answers with what was: lists are some writes behind, and a later one may be older than an earlier."""
+"""AWS IoT with old answers: lists are some writes behind, and a later list may be older than an earlier one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Shown(NamedTuple):
 
 @dataclass
 class OldAnswers:
-    """Answers each list by chance with what is, or with what was up to six writes and six minutes ago."""
+    """Answers each list at random with the current state, or with one of up to six writes and six minutes ago."""
 
     world: World
     chance: Random
@@ -49,13 +49,13 @@ class OldAnswers:
         return answer
 
     def note(self) -> None:
-        """Write down what is shown from now on."""
+        """Record what is shown from now on."""
         shown = self._shown()
         if shown != self._history[-1][1]:
             self._history.append((self.world.clock(), shown))
 
     def _choose(self) -> Shown:
-        """Choose among what was shown until at most six minutes ago; one answer in two is new."""
+        """Choose among the states of the last six minutes; one answer in two is current."""
         reach = self._reach()
         behind = self.chance.randint(1, reach) if reach and self.chance.random() < 0.5 else 0
         self.old += behind > 0
@@ -86,7 +86,7 @@ class OldAnswers:
 
 
 class PlannedAnswers(OldAnswers):
-    """Answers the reads that a plan names, by their numbers, with what was so many writes ago; all others are new."""
+    """Answers the reads that a plan numbers with a state of that many writes ago; all other answers are current."""
 
     def __init__(self, world: World, plan: Mapping[int, int], before: Sequence[Shown] = ()) -> None:
         super().__init__(world, Random())  # noqa: S311 - nothing is by chance

@@ -47,7 +47,7 @@ _REST = timedelta(hours=27)
 """As long as a job may take, and the retries of its end."""
 
 type Invocation = Callable[[Stage], None]
-"""One run of a function. What it raises is its queue's to deal with."""
+"""One run of a function. Its queue handles what it raises."""
 
 
 @dataclass
@@ -148,7 +148,7 @@ class Stage:
             self.world.drain()
 
     def _end(self, job: str, thing: str) -> None:
-        """Let a device continue a job where it stopped. What a job that is over has left is of no use in this one."""
+        """Let a device continue a job where it stopped. The remains of an ended job are of no use in this one."""
         device, iot = self.world.state.devices[thing], self.world.cloud.iot
         if iot.job_executions[job, thing].status == "QUEUED" and device.held[-1] not in device.used:
             device.held.pop()
@@ -162,7 +162,7 @@ class Stage:
         return next_sweep(max(min(due), self.world.clock() + timedelta(seconds=1))) if due else None
 
     def said_too_early(self) -> list[str]:
-        """List what the ledger says and is not so just after the invocations; one that failed is not at its end yet."""
+        """List what the ledger says falsely just after the invocations; one that failed has not ended yet."""
         contained = [each["thing"] for each in Ledger(self.world).of("containment") if each["state"] == "contained"]
         return [
             f"{thing} is said to be contained, and {certificate[:6]} has {policies}"
@@ -210,26 +210,26 @@ class Stage:
             assert self.world.device(thing).create()
 
     def re_keyed(self, *things: str) -> None:
-        """Let devices come to the end of their jobs, which the responder has yet to follow up."""
+        """Let devices end their jobs; the responder has not followed up yet."""
         self.ended(*things)
         for _ in things:
             self.world.deliver(EVENTS)
 
     def ended(self, *things: str) -> None:
-        """Let devices come to the end of their jobs, which IoT Jobs has reported and nobody has read."""
+        """Let devices end their jobs; IoT Jobs has reported it and nobody has read it."""
         for thing in things:
             assert self.world.device(thing).rotate()
         for thing in things:
             self.move(thing, "SUCCEEDED")
 
     def timed_out(self, *things: str) -> None:
-        """Let jobs time out, which the responder has yet to follow up."""
+        """Let jobs time out; the responder has not followed up yet."""
         for thing in things:
             self.move(thing, "TIMED_OUT")
             self.world.deliver(EVENTS)
 
     def past_deadline(self) -> None:
-        """Let the deadline of rotations pass, which no sweep has seen."""
+        """Let the deadline of rotations pass; no sweep has seen it yet."""
         self.world.advance(timedelta(hours=25))
 
     def due(self) -> None:
@@ -326,7 +326,7 @@ def sweeping() -> Invocation:
 
 @dataclass(frozen=True)
 class Meeting:
-    """Two invocations that meet, and how it comes to that."""
+    """Two invocations that meet, and what leads to it."""
 
     name: str
     shared: bool
@@ -336,7 +336,7 @@ class Meeting:
 
 @dataclass
 class Met:
-    """A meeting's scene, as it is when both are about to run, and how many calls each makes."""
+    """The state of a meeting when both invocations are about to run, and how many calls each makes."""
 
     meeting: Meeting
     world: Snapshot
@@ -359,7 +359,7 @@ def prepared(stage: Stage, meeting: Meeting) -> Met:
 
 
 def attempt(stage: Stage, met: Met, schedules: Iterable[Schedule]) -> Tried:
-    """Try schedules, each to its end. Two that leave the same world behind end alike: one of them is played on."""
+    """Try schedules, each to its end. Two that leave the same world behind end alike: only one of them is continued."""
     tried = Tried()
     for schedule in schedules:
         tried.schedules += 1

@@ -1,4 +1,4 @@
-"""A world whose messages come as SQS brings them: what failed comes again, in its group's order, until it is parked."""
+"""A world that delivers messages as SQS does: a failed one comes again, in its group's order, until it is parked."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _DETACHES_AFTER = timedelta(seconds=5)
 """How long a detachment takes: seconds (AWS IoT API reference, DetachThingPrincipal)."""
 
 type Invocation = Callable[[Play], None]
-"""One run of a function. What it raises is its queue's to deal with."""
+"""One run of a function. Its queue handles what it raises."""
 
 
 @cache
@@ -92,7 +92,7 @@ class Agent:
 
 @dataclass
 class Parked:
-    """A message that failed as often as its queue allows."""
+    """A message that failed as many times as its queue allows."""
 
     queue: str
     body: str
@@ -136,7 +136,7 @@ class Play:
         return relay.calls
 
     def answer_late(self, chance: Random) -> OldAnswers:
-        """Let the lists of AWS IoT be behind from now on, detachments take time, and its clock be apart from ours."""
+        """From now on, make lists of AWS IoT old, detachments slow, and its clock different from ours."""
         self.world.aws_clock.apart = timedelta(seconds=chance.randint(-9, 9))
         self.world.certificates.detaches_after = timedelta(seconds=chance.choice((0, 5, 30)))
         self.old = OldAnswers(self.world, chance)
@@ -266,7 +266,7 @@ class Play:
         return True
 
     def _forget(self, agent: Agent) -> None:
-        """Drop what a job that is over has left: the next one begins with another key."""
+        """Drop the remains of an ended job: the next one begins with another key."""
         if agent.device.candidate or agent.refused:
             agent.device.keys += 1
         agent.device.candidate, agent.refused, agent.confirmed, agent.asks = "", "", False, ""
@@ -292,7 +292,7 @@ class Play:
         return self._is_valid(thing, certificate) and bool(self.world.certificates.stored[certificate].policies)
 
     def _seen(self, name: str, _args: tuple[Any, ...]) -> None:
-        """Note who has no certificate any more by a call that was just made: that cannot be taken back."""
+        """Note the devices that the last call left without a certificate: that cannot be undone."""
         if not name.startswith("certificates."):
             return
         for thing, agent in self.agents.items():
@@ -316,7 +316,7 @@ class Play:
         ]
 
     def state(self) -> str:
-        """Write down all that decides how this goes on; from equal states, equal things come."""
+        """Return everything that decides how this continues; equal states continue alike."""
         world = self.world
         return repr(
             (

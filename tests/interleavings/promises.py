@@ -50,7 +50,7 @@ def broken(play: Play, had: Mapping[str, Rights]) -> list[str]:
 
 
 def said_too_early(play: Play) -> list[str]:
-    """List what the ledger says and is not so just after the invocations; one that failed is not at its end yet."""
+    """List what the ledger says falsely just after the invocations; one that failed has not ended yet."""
     if play.failures:
         return []
     found = []
@@ -71,7 +71,7 @@ def _containment(world: World, thing: str) -> Containment | None:
 
 
 def _certificates(play: Play, had: Mapping[str, Rights]) -> Iterator[str]:
-    """A certificate is restricted exactly while one of its things is contained; one of nobody's is not ACTIVE."""
+    """A certificate is restricted exactly while one of its things is contained; one on no thing is not ACTIVE."""
     world = play.world
     for certificate, stored in world.certificates.stored.items():
         things = world.registry.things_of(certificate)
@@ -149,7 +149,7 @@ def _words(world: World) -> Iterator[str]:
 
 
 def _quarantined(case: Case, world: World) -> Iterator[str]:
-    """A quarantine that the plan wants is made, or one that failed is given up, and it ends with a release alone."""
+    """A quarantine that the plan wants is made, or one that failed is given up; only a release ends it."""
     outcome = case.outcomes.get(QUARANTINE)
     if outcome is None or not case.admitted:
         return

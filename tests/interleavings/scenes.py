@@ -1,4 +1,4 @@
-"""The worlds on which invocations meet: each as it is when both are about to run."""
+"""The worlds in which invocations meet, each at the moment when both are about to run."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def _reported(scene: Scene) -> Scene:
 
 
 def _re_keyed(scene: Scene, *things: str) -> Scene:
-    """Let devices come to the end of their jobs, which the responder has yet to follow up."""
+    """Let devices end their jobs; the responder has not followed up yet."""
     return _reported(_ended(_confirmed(_issued(scene, *things), *things), *things))
 
 
@@ -200,7 +200,7 @@ def _contained(scene: Scene, *things: str) -> Scene:
 
 
 def release_and_quarantine() -> Scene:
-    """V1 is to be released, V2 to be contained."""
+    """V1 is about to be released, V2 is about to be contained."""
     return _found(_decided(_contained(_sharing(), V1), V1), V2)
 
 
@@ -215,12 +215,12 @@ def quarantine_and_quarantine() -> Scene:
 
 
 def rotation_end_and_quarantine() -> Scene:
-    """V1 is released with a new certificate, which it has; V2 is to be contained."""
+    """V1 is released and has its new certificate; V2 is about to be contained."""
     return _found(_re_keyed(_releasing(_contained(_sharing(), V1), V1), V1), V2)
 
 
 def rotation_end_and_release() -> Scene:
-    """V1 is released with a new certificate, which it has; V2 is to be released."""
+    """V1 is released and has its new certificate; V2 is about to be released."""
     return _decided(_re_keyed(_releasing(_contained(_sharing(), V1, V2), V1), V1), V2)
 
 
@@ -235,12 +235,12 @@ def create_and_quarantine() -> Scene:
 
 
 def confirm_and_quarantine() -> Scene:
-    """V1 has its new certificate, V2 is to be contained."""
+    """V1 has its new certificate, V2 is about to be contained."""
     return _found(_issued(_renewing(_sharing(), V1), V1), V2)
 
 
 def renewal_end_and_quarantine() -> Scene:
-    """V1 was renewed, V2 is to be contained."""
+    """V1 was renewed, V2 is about to be contained."""
     return _found(_re_keyed(_renewing(_sharing(), V1), V1), V2)
 
 
@@ -250,27 +250,27 @@ def renewal_end_and_renewal_end() -> Scene:
 
 
 def releasing_create_and_quarantine() -> Scene:
-    """V1 is being released with a new certificate, V2 to be contained."""
+    """V1 is being released with a new certificate, V2 is about to be contained."""
     return _found(_releasing(_contained(_sharing(), V1), V1), V2)
 
 
 def releasing_create_and_release() -> Scene:
-    """V1 is being released with a new certificate, V2 to be released."""
+    """V1 is being released with a new certificate, V2 is about to be released."""
     return _decided(_releasing(_contained(_sharing(), V1, V2), V1), V2)
 
 
 def found_again_and_release() -> Scene:
-    """V1 is contained and found once more, V2 is to be released."""
+    """V1 is contained and found again, V2 is about to be released."""
     return _found_again(_decided(_contained(_sharing(), V1, V2), V2), V1)
 
 
 def full_release_and_quarantine() -> Scene:
-    """V1 is to be released with a new certificate, V2 to be contained."""
+    """V1 is about to be released with a new certificate, V2 is about to be contained."""
     return _found(_decided(_contained(_sharing(), V1), V1, decision="release"), V2)
 
 
 def half_way_release_and_quarantine() -> Scene:
-    """V1's quarantine failed half way, and it is to be released; V2 is to be contained."""
+    """V1's quarantine failed half way, and it is about to be released; V2 is about to be contained."""
     scene = _half_way(_sharing(), V1)
     return _found(_decided(scene, V1, case=scene.world.case.id), V2)
 
@@ -289,17 +289,17 @@ def issued() -> Scene:
 
 
 def renewing_and_quarantine() -> Scene:
-    """The device is being renewed, and to be contained."""
+    """The device is being renewed, and about to be contained."""
     return _found(renewing(), THING)
 
 
 def issued_and_quarantine() -> Scene:
-    """The device has its new certificate, and is to be contained."""
+    """The device has its new certificate, and is about to be contained."""
     return _found(issued(), THING)
 
 
 def ended_and_quarantine() -> Scene:
-    """The device was renewed, which IoT Jobs has yet to report, and is to be contained."""
+    """The device was renewed, not yet reported by IoT Jobs, and is about to be contained."""
     return _found(_ended(_confirmed(issued(), THING), THING), THING)
 
 
@@ -348,12 +348,12 @@ def released_issued_and_second_disconnect() -> Scene:
 
 
 def quarantine() -> Scene:
-    """The device is to be contained."""
+    """The device is about to be contained."""
     return _found(_one(), THING)
 
 
 def look() -> Scene:
-    """The device is contained, and to be compared with AWS IoT again."""
+    """The device is contained, and about to be compared with AWS IoT again."""
     return _swept(_swept(_contained(_one(), THING), timedelta(minutes=10)), timedelta(minutes=70))
 
 
@@ -369,17 +369,17 @@ def renewal_ends() -> Scene:
 
 
 def release_after_renewal() -> Scene:
-    """The device was being renewed when it was contained; it is to be released, and asks for its certificate."""
+    """The device was being renewed when it was contained; it is about to be released, and asks for its certificate."""
     return _decided(_contained(renewing(), THING), THING)
 
 
 def release() -> Scene:
-    """The device is to be released with a new certificate."""
+    """The device is about to be released with a new certificate."""
     return _decided(_contained(_one(), THING), THING, decision="release")
 
 
 def release_keeping() -> Scene:
-    """The device is to be released with the certificate that it has."""
+    """The device is about to be released with the certificate that it has."""
     return _decided(_contained(_one(), THING), THING)
 
 
@@ -404,12 +404,12 @@ def release_fails() -> Scene:
 
 
 def released_and_found_again() -> Scene:
-    """The device is being released with a new certificate, and is found once more."""
+    """The device is being released with a new certificate, and is found again."""
     return _found_again(releasing(), THING)
 
 
 def released_issued_and_found_again() -> Scene:
-    """The device is being released and has its new certificate, and is found once more."""
+    """The device is being released and has its new certificate, and is found again."""
     return _found_again(released_issued(), THING)
 
 
@@ -455,12 +455,12 @@ def asked() -> Scene:
 
 
 def asked_and_quarantine() -> Scene:
-    """The campaign has asked the device, which is to be contained."""
+    """The campaign has asked the device, which is about to be contained."""
     return _found(asked(), THING)
 
 
 def asked_issued_and_quarantine() -> Scene:
-    """The campaign has asked the device, which has its new certificate and is to be contained."""
+    """The campaign has asked the device, which has its new certificate and is about to be contained."""
     return _found(_issued(asked(), THING), THING)
 
 
@@ -483,18 +483,18 @@ def turn_and_end() -> Scene:
 
 
 def quarantine_release_and_create() -> Scene:
-    """Three things on one certificate: V1 is being renewed, V2 is to be released, V3 to be contained."""
+    """Three things on one certificate: V1 is being renewed, V2 is about to be released, V3 is about to be contained."""
     scene = _contained(_renewing(_sharing(V3), V1), V2)
     return _found(_decided(scene, V2), V3)
 
 
 def quarantine_release_and_sweep() -> Scene:
-    """V1 is to be released and V2 to be contained when the sweep runs, which finds a second disconnect due."""
+    """V1 is about to be released and V2 to be contained when the sweep finds a second disconnect due."""
     scene = release_and_quarantine()
     scene.world.clock.advance(timedelta(minutes=10))
     return scene
 
 
 def turn_quarantine_and_confirm() -> Scene:
-    """The campaign looks again; the device that it asked has its new certificate, and is to be contained."""
+    """The campaign looks again; the device that it asked has its new certificate, and is about to be contained."""
     return _found(turn_and_confirm(), THING)

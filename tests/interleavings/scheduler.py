@@ -1,7 +1,7 @@
 """Several invocations at once, one running at a time: every call of a port is a point at which the next may take over.
 
-Each invocation has a thread of its own. One baton goes from thread to thread where the schedule says so and nowhere
-else, so that a schedule is the same run each time. Nothing sleeps and nothing races.
+Each invocation has a thread of its own. One baton passes between the threads only where the schedule says so, so that a
+schedule is the same run each time. Nothing sleeps and nothing races.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Schedule:
     rest: tuple[int, ...]
 
     def __str__(self) -> str:
-        """Return the schedule as `A 12, B, A`: what has no number runs to its end."""
+        """Return the schedule as `A 12, B, A`: a turn without a number runs to its end."""
         return ", ".join((*map(str, self.turns), *map(_letter, self.rest)))
 
     @property
@@ -69,7 +69,8 @@ class Relay:
         """Run the invocations to their ends.
 
         Raises:
-            BaseException: what an invocation let rise, which is a fault of the test: a product's error is its caller's.
+            BaseException: what an invocation raised, which is a fault of the test: the caller handles the product's
+            errors.
         """
         self._invocations = invocations
         self.calls = [0] * len(invocations)
@@ -99,7 +100,7 @@ class Relay:
         self._hand_over()
 
     def _hand_over(self) -> None:
-        """Wake up whose turn is next, or start it. A thread is begun only here: two waits for one are saved."""
+        """Wake or start the invocation whose turn is next. Threads start only here, which saves a wait."""
         while self._turns:
             turn = self._turns.pop()
             if turn.who in self._over:

@@ -1,4 +1,4 @@
-"""A product that is broken on purpose: the schedules find it, though one after the other all is done that should be."""
+"""A product that is broken on purpose: the schedules find it, although nothing breaks one after the other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _without_versions(_real: object) -> Callable[..., None]:
 
 
 def _without_a_second_look(_real: object) -> Callable[..., None]:
-    """Carry out what was wanted when a pass began."""
+    """Carry out what the record wanted when the pass began."""
     return lambda _wanted, _context: None
 
 

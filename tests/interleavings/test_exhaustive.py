@@ -1,4 +1,4 @@
-"""No answer of AWS IoT that is up to three writes old, alone or with others, breaks a promise of a flow.
+"""No answers of AWS IoT that are up to three writes old, alone or combined, break a promise of a flow.
 
 One plan of 13 in every run, every one at night (WARDEN_NIGHTLY=1).
 """
@@ -17,7 +17,7 @@ from warden.containment.desired import Desired
 
 ONE_OF = 1 if os.environ.get("WARDEN_NIGHTLY", "") == "1" else 13
 READING = [course for course in COURSES if sum(reach_of(course))]
-"""The flows of which an answer can be old: others read nothing that was just written."""
+"""The flows with answers that can be old: other flows read nothing that was just written."""
 
 type Count = Callable[[str, object], None]
 

@@ -25,7 +25,7 @@ from warden.context import Context
 from warden.respond import looks
 
 ONE_OF = 1 if os.environ.get("WARDEN_NIGHTLY", "") == "1" else 43
-"""Prime to the number of things that people do, so that each is done at one call or another."""
+"""Coprime with the number of acts, so that each act is done at some call."""
 
 type Count = Callable[[str, object], None]
 

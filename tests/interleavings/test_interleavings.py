@@ -1,6 +1,6 @@
-"""Every schedule of every pair keeps the promises, but for those that are known to be broken, which have to break.
+"""Every schedule of every pair keeps the promises, except the known ones, which have to break.
 
-One switch in every run. At night (WARDEN_NIGHTLY=1) two, and more runs in which AWS IoT answers with what was.
+One switch in every run. At night (WARDEN_NIGHTLY=1) two, and more runs with old answers of AWS IoT.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tests.interleavings.pairs import PAIRS, THREES, Pair
 NIGHTLY = os.environ.get("WARDEN_NIGHTLY", "") == "1"
 _OLD_RUNS = 100 if NIGHTLY else 2
 _ONE_OF_THREE = 1 if NIGHTLY else 307
-"""Prime to the lengths of the invocations, so that each is switched everywhere."""
+"""Coprime with the lengths of the invocations, so that each is switched everywhere."""
 
 type Count = Callable[[str, object], None]
 
 
 def _known(pairs: Sequence[Pair], broken: Mapping[str, str]) -> list[object]:
-    """Mark the pairs that are known to break: they fail this suite when they do not break any more."""
+    """Mark the pairs that are known to break: they fail this suite once they no longer break."""
     return [pytest.param(pair, id=pair.name, marks=_marks(broken.get(pair.name, ""))) for pair in pairs]
 
 

@@ -15,7 +15,7 @@ READS = 400
 
 
 def _behind(old: OldAnswers, writes: int) -> list[int]:
-    """Ask again and again which groups a thing is in; give how many writes each answer is behind."""
+    """Ask repeatedly which groups a thing is in; return how many writes each answer is behind."""
     registry = old.world.registry
     return [writes - len(old.answer("registry.thing", registry.thing, (THING,), {}).groups) for _ in range(READS)]
 

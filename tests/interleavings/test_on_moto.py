@@ -1,4 +1,4 @@
-"""The pairs of the design, once more on the real adapters over moto: the promises hold in every schedule.
+"""The pairs of the design, again on the real adapters over moto: the promises hold in every schedule.
 
 In every run one schedule of thirteen with one switch is tried, at night (WARDEN_NIGHTLY=1) each of them. All pairs, and
 all schedules with two switches, are tried on the world in memory (test_interleavings.py).

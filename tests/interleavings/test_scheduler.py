@@ -16,7 +16,7 @@ from tests.interleavings.scheduler import Relay, Schedule, Turn, at_random, of_t
 
 
 def _order(schedule: Schedule, *lengths: int) -> str:
-    """Run invocations that do nothing but make calls; give who made each."""
+    """Run invocations that only make calls; return who made each."""
     relay, made, threads = Relay(schedule), list[str](), set[int]()
 
     def invocation(who: int) -> None:

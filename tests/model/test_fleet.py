@@ -319,7 +319,7 @@ class Fleet(RuleBasedStateMachine):
     # --- devices --------------------------------------------------------------------------------------------------
 
     def say(self, member: Member, what: str, payload: dict[str, Any], *, over: str, thing: str = "") -> tuple[str, Any]:
-        """Let a device send a request over a certificate, if the broker lets it in with that."""
+        """Let a device send a request over a certificate, if the broker accepts the certificate."""
         stored = self.world.certificates.stored.get(over)
         if stored is None or stored.status != "ACTIVE":
             return "", {}

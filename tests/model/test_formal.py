@@ -94,7 +94,7 @@ def python_of(expression: str) -> str:
 
 
 def planned(want: SimpleNamespace, shown: set[str]) -> tuple[bool, bool]:
-    """Return what the model's pass over a certificate does: whether it gives, and whether it takes."""
+    """Return whether the model's pass over a certificate attaches a policy, and whether it detaches one."""
     lines = re.search(r"Planned\(me, want, shown\) ==.*?LET (.*?)\n  IN", CONTAINMENT, re.DOTALL)
     assert lines
     known = {"want": want, "shown": shown, "Unconditional": True, "Defect": "none"}

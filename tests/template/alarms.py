@@ -1,8 +1,8 @@
 """An alarm of CloudWatch on a metric that counts samples, played hour by hour.
 
 After the user guide, "Configuring how CloudWatch alarms treat missing data": an alarm begins in INSUFFICIENT_DATA, and
-its actions are for a change of state. The model leaves out that CloudWatch looks further back than the periods, which
-delays an alarm of missing data.
+acts only when its state changes. The model leaves out that CloudWatch looks further back than the periods, which delays
+an alarm of missing data.
 """
 
 from __future__ import annotations

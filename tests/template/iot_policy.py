@@ -37,6 +37,6 @@ def _matches(pattern: str, text: str) -> bool:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    # `*` and `?` are IAM's; MQTT's own `+` and `#` are letters like others here.
+    # `*` and `?` are IAM's; MQTT's own `+` and `#` are plain characters here.
     parts = {"*": ".*", "?": "."}
     return re.compile("".join(parts.get(each, re.escape(each)) for each in pattern), re.DOTALL)

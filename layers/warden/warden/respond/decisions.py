@@ -133,13 +133,13 @@ def _cancel(case: Case, outbox: Outbox, order: Order, context: Context) -> Case:
     """Take back a release that waits for its device, in one commit with its rotation, which the device may confirm.
 
     Raises:
-        Refused: too-late, when the device has confirmed, or the release waits for no device.
+        Refused: too-late, when the device has confirmed, or the release no longer waits for a device.
     """
     rotation = read_rotation(context.ports.ledger, case.thing)
     is_its_own = rotation is not None and rotation.case_id == case.id
     writes = taking_back(rotation, ()) if is_its_own else ()
     if not writes:
-        raise Refused("too-late", f"the release of {case.thing} waits for no device any more; it goes on to its end")
+        raise Refused("too-late", f"the release of {case.thing} no longer waits for a device; it continues")
     stays = _not_released(case).without_outcome(ROTATE_CERTIFICATE)
     told = replace(outbox, announced_states=())
     return context.cases.save(stays, context.now(), _step_of(order), also=(outbox_put(told), *writes))

@@ -266,8 +266,8 @@ def _account_logs(facts: Facts, settings: Settings) -> Verdict:
 # --- Controls 5 and 11: Detect -------------------------------------------------------------------------------------
 
 _CLOSED = (
-    "AWS closed Detect to accounts that did not use it by 31 August 2026. Whether this one may cannot be read: "
-    "CloudFormation says so when it creates a profile."
+    "AWS closed Detect to accounts that did not use it by 31 August 2026. It cannot be read whether this one "
+    "may use it: CloudFormation says so when it creates a profile."
 )
 
 

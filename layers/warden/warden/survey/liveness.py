@@ -229,7 +229,7 @@ def _faults_of_inbox(inbox: Subscription | None, settings: Settings) -> Iterator
         command = f"aws sns set-subscription-attributes --subscription-arn {inbox.arn} --attribute-name"
         if inbox.raw:
             yield (
-                "The inbox gets raw messages, and cannot tell what came by the topic from what EventBridge sent: "
+                "The inbox gets raw messages, and cannot distinguish those of the topic from EventBridge's: "
                 f"{command} RawMessageDelivery --attribute-value false."
             )
         if inbox.filtered:
@@ -241,7 +241,7 @@ def _faults_of_policy(publishing: Mapping[str, Publishing]) -> Iterator[str]:
         if verdict is Publishing.DENIED:
             yield (
                 f"The alert topic's policy denies sns:Publish to {role}, with which Device Defender reports. Allow it "
-                "there (aws sns set-topic-attributes --attribute-name Policy); of the topic that this service made, "
+                "there (aws sns set-topic-attributes --attribute-name Policy); for the topic that this service made, "
                 "set AlertPublisherArn."
             )
 

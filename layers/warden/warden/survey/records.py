@@ -25,7 +25,7 @@ class WatchState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """The detection of drift that is due since a moment, or running since then under an id of CloudFormation's."""
+    """The detection of drift: since when it is due or running, and CloudFormation's id if it is running."""
 
     state: WatchState = WatchState.IDLE
     since: datetime | None = None

@@ -72,7 +72,7 @@ def _is_about(statement: Mapping[str, Any], role: str, topic: str) -> bool | Non
 def _names_of(role: str, effect: str) -> set[str]:
     """List the principals by which a statement is about a role. A denial to its account is one to its roles.
 
-    To allow an account only lets the role's own policy decide.
+    If only the account is allowed, the role's own policy decides.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
     """
     partition, account = role.split(":")[1], role.split(":")[4]
