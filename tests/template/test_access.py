@@ -104,6 +104,20 @@ def test_what_actions_and_answers_declare_is_granted(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_all_that_a_role_may_do_is_written_in_it(role: str) -> None:
+    """The tests of a role read its own policies, and would miss what is attached to it from elsewhere."""
+    attached = [
+        name
+        for kind in ("AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::IAM::ManagedPolicy")
+        for name, policy in resources(kind).items()
+        if role in map(reference, [*policy.get("Roles", []), policy.get("RoleName")])
+    ]
+
+    assert attached == [], f"move what these allow into {role} in template.yaml"
+    assert "ManagedPolicyArns" not in ROLES[role], f"write in {role} itself what its managed policies allow"
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_a_role_only_allows_and_never_by_exception_or_pattern(role: str) -> None:
     for statement in granted(role):
         assert statement["Effect"] == "Allow"
