@@ -66,6 +66,12 @@ def test_a_rule_or_a_topic_brings_a_detectors_messages(detector: str) -> None:
     assert found - let_in() == set(), f"InboxQueuePolicy in template.yaml does not let in what {detector} reads"
 
 
+@pytest.mark.parametrize("sample", of_function("ingest"), ids=lambda sample: sample.name)
+def test_a_rule_or_a_topic_brings_each_sample(sample: SampleEvent) -> None:
+    """A rule that brings one message of a detector may leave out another."""
+    assert routes_of(sample), f"template.yaml has no rule and no subscription for events/{sample.name}.json"
+
+
 def test_a_message_that_no_rule_is_for_has_no_route() -> None:
     stranger = {"source": "com.example", "detail-type": "Another Finding", "detail": {}}
 
