@@ -34,8 +34,9 @@ _CODE = re.compile(r"[a-z]+(-[a-z]+)*")
 
 def one_of(*enums: type[StrEnum]) -> Form:
     """Accept the values of enums, which are in kebab-case themselves."""
-    values = {str(value) for enum in enums for value in enum}
-    assert all(map(_CODE.fullmatch, values)), values
+    values = {str(value): enum.__name__ for enum in enums for value in enum}
+    faults = [f"{enum}: {value!r}" for value, enum in values.items() if not _CODE.fullmatch(value)]
+    assert not faults, f"not in kebab-case: {', '.join(faults)}"
     return lambda value: value in values
 
 

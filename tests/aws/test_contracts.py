@@ -1165,7 +1165,9 @@ def test_every_method_of_a_port_has_a_contract(port: str) -> None:
     methods = {name for name, each in vars(PORTS[port]).items() if not name.startswith("_") and callable(each)}
 
     assert methods
-    assert {(port, method) for method in methods} - _tried() == set()
+    assert {(port, method) for method in methods} - _tried() == set(), (
+        f"no scenario of {', '.join(_ON_BOTH)} calls these methods of core/ports.py"
+    )
 
 
 def an_order(*things: str, work_timeout: timedelta = MINUTES) -> JobOrder:

@@ -162,7 +162,9 @@ def test_the_rooms_import_one_way_in_a_short_chain() -> None:
 
     longest = max((longest_chain(graph, room) for room in graph), key=len)
 
-    assert len(longest) <= LONGEST_CHAIN, f"{' > '.join(longest)}\n{ways(graph, longest)}"
+    assert len(longest) <= LONGEST_CHAIN, (
+        f"a chain of {len(longest)} rooms, at most {LONGEST_CHAIN}: {' > '.join(longest)}\n{ways(graph, longest)}"
+    )
 
 
 def test_no_other_function_pays_for_the_survey() -> None:
@@ -181,7 +183,9 @@ def test_no_other_function_pays_for_the_survey() -> None:
 
 
 def test_there_are_few_rooms() -> None:
-    assert len(rooms()) <= MOST_ROOMS, sorted(rooms())
+    found = sorted(rooms())
+
+    assert len(found) <= MOST_ROOMS, f"{len(found)} rooms, at most {MOST_ROOMS}: {', '.join(found)}"
 
 
 def test_the_modules_that_lie_loose_are_the_ones_that_every_room_may_need() -> None:

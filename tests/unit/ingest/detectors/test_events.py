@@ -33,7 +33,10 @@ TO_OUR_FUNCTIONS = [pytest.param(each, id=each.name) for each in SAMPLE_EVENTS.v
 
 
 def test_every_sample_has_its_row_and_every_row_its_sample() -> None:
-    assert {path.stem for path in EVENTS.glob("*.json")} == SAMPLE_EVENTS.keys()
+    files = {path.stem for path in EVENTS.glob("*.json")}
+
+    assert files - SAMPLE_EVENTS.keys() == set(), "events/manifest.toml has no row for these files of events/"
+    assert SAMPLE_EVENTS.keys() - files == set(), "events/ has no file for these rows of events/manifest.toml"
 
 
 def test_every_row_is_of_a_function_that_there_is() -> None:
