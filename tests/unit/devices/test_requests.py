@@ -31,6 +31,7 @@ from tests.fakes import (
     contained,
 )
 from warden.cases.model import CaseState, Progress
+from warden.cases.outbox import outbox_key
 from warden.core.errors import Refused
 from warden.devices.jobs import look_key
 from warden.devices.requests import request_from
@@ -597,6 +598,36 @@ def test_the_same_refusal_again_and_again_is_one_line_in_the_timeline(world: Wor
         device.ask("certificate/create", {"csr": "please"})
 
     assert world.steps().count("device-request-refused") == 1
+
+
+def test_requests_that_nobody_knows_are_one_line_in_the_timeline_whatever_they_are_called(
+    world: World, device: FakeDevice
+) -> None:
+    for number in range(40):
+        world.device_says(THING, f"certificate/steal-{number}", device.certificate, b"{}")
+
+    assert world.steps().count("device-request-refused") == 1
+    assert len(world.refusals) == 40
+
+
+def test_however_many_certificates_ask_the_case_stays_small(world: World, device: FakeDevice) -> None:
+    csr = json.dumps({"clientToken": "t", "csr": device.next_key.csr}).encode()
+
+    for number in range(40):
+        stranger = sha256(f"{number}".encode()).hexdigest()
+        assert world.device_says(THING, "certificate/create", stranger, csr)[1]["code"] == "not-yours"
+
+    assert world.steps().count("device-request-refused") == len(world.outbox.refusals_seen) == 20
+    assert len(world.refusals) == 40
+
+
+def test_a_device_whose_last_case_is_forgotten_gets_its_answer(world: World, device: FakeDevice) -> None:
+    case = world.case
+    for key in (case.key, outbox_key(case.id)):
+        world.ledger.records.pop(key, None)
+
+    assert refusal(device.ask("certificate/create", {"csr": "please"})) == "csr-unreadable"
+    assert world.refusals == ["csr-unreadable"]
 
 
 @pytest.mark.parametrize(

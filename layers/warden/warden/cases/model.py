@@ -236,10 +236,15 @@ class Cases:
         Raises:
             Refused: when no case has that id.
         """
-        record = self._ledger.read(case_key(case_id)) if is_case_id(case_id) else None
-        if record is None:
+        case = self.find(case_id)
+        if case is None:
             raise Refused("no-such-case", f"there is no case '{shown(case_id)}'; `warden cases` lists the open ones")
-        return case_from(record)
+        return case
+
+    def find(self, case_id: str) -> Case | None:
+        """Read a case; None when no case has that id, or it is so old that the ledger has forgotten it."""
+        record = self._ledger.read(case_key(case_id)) if is_case_id(case_id) else None
+        return case_from(record) if record else None
 
     def begin(self, finding: Finding, thing: str, now: datetime, step: Step) -> Case:
         """Open a case for a finding, or add the finding to the problem's open case.

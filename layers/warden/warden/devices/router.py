@@ -40,6 +40,10 @@ PRIVATE_CA_PERMISSIONS = (
 """The additional permissions for certificates that an authority in AWS Private CA signs."""
 
 
+_MOST_KINDS = 20
+"""Kinds of refusals on a case: what was asked, the code, and the certificate, of which a stranger may have many."""
+
+
 def serve(request: DeviceRequest, context: Context) -> str:
     """Answer a device's request on `.../accepted` or `.../rejected`; return `accepted`, or the code of the refusal."""
     answer = _ANSWERS.get((request.resource, request.verb))
@@ -71,12 +75,17 @@ def _note_refusal(request: DeviceRequest, refusal: Refused, context: Context) ->
     case_id = _case_of(request.thing, context)
     if case_id is None:
         return
-    complaint = f"{request.resource}/{request.verb}:{refusal.code}:{request.certificate[:12]}"
+    is_known = (request.resource, request.verb) in _ANSWERS
+    kind = f"{request.resource}/{request.verb}" if is_known else "unknown"
+    complaint = f"{kind}:{refusal.code}:{request.certificate[:12]}"
 
     def write() -> None:
-        case = context.cases.read(case_id)
+        case = context.cases.find(case_id)
+        if case is None:  # the ledger has forgotten it
+            return
         outbox = context.cases.outbox(case)
-        if complaint in outbox.refusals_seen:  # one step for each kind: a device cannot fill its timeline
+        # One step for each kind, and few kinds: nobody can fill a timeline. Every refusal is on record for itself.
+        if complaint in outbox.refusals_seen or len(outbox.refusals_seen) >= _MOST_KINDS:
             return
         step = Step(
             StepKind.DEVICE_REQUEST_REFUSED,
