@@ -430,6 +430,20 @@ def test_the_last_resort_sets_every_certificate_of_the_thing_inactive(world: Wor
     assert world.case.outcomes[DEACTIVATE_CERTIFICATE].progress is Progress.DONE
 
 
+def test_a_finding_about_a_device_reaches_no_certificate_of_another() -> None:
+    world = a_world(THING, "pump-9")
+    other = world.devices["pump-9"].certificate
+
+    world.report(a_finding(source=Source.GENERIC, kind="stolen", attributes={"certificate": other}))
+
+    assert world.active_certificates("pump-9") == [other]
+    outcome = world.case.outcomes[DEACTIVATE_CERTIFICATE]
+    assert (outcome.progress, outcome.detail) == (
+        Progress.FAILED,
+        f"certificate {other[:12]} is not attached to {THING}",
+    )
+
+
 def test_a_thing_without_certificates_has_none_to_deactivate_or_rotate(world: World) -> None:
     world.registry.attached.clear()
 

@@ -58,5 +58,6 @@ def test_the_schema_and_the_code_name_the_same_values() -> None:
     assert tuple(properties["status"]["enum"]) == generic.STATUSES
     assert properties["attributes"]["maxProperties"] == generic.ATTRIBUTES
     assert properties["attributes"]["propertyNames"]["pattern"] == f"^{generic.ATTRIBUTE_NAME}$"
+    assert properties["attributes"]["propertyNames"]["not"]["enum"] == list(generic.RESERVED)
     assert properties["attributes"]["additionalProperties"]["maxLength"] == generic.ATTRIBUTE_CHARACTERS
     assert {properties[name]["pattern"] for name in ("id", "kind")} == {f"^{fields.WORD}$"}

@@ -30,6 +30,8 @@ STATUSES = ("open", "closed")
 ATTRIBUTES = 16
 ATTRIBUTE_NAME = r"[a-z][a-z0-9-]{0,63}"
 ATTRIBUTE_CHARACTERS = 256
+RESERVED = ("certificate",)
+"""Attributes that the service sets itself and believes: the certificate that a finding about a thing came from."""
 
 
 def recognises(message: Mapping[str, Any]) -> bool:
@@ -94,6 +96,8 @@ def _attributes_of(detail: Mapping[str, Any]) -> dict[str, str]:
         raise Refused(
             "bad-value", "a name in 'attributes' is not of the form lower-case-words of at most 64 characters"
         )
+    if own := [name for name in RESERVED if name in given]:
+        raise Refused("bad-value", f"'attributes' has '{own[0]}', which Fleet Warden sets itself; use another name")
     attributes = {name: optional_text(given, name) for name in given}
     if any(len(value) > ATTRIBUTE_CHARACTERS for value in attributes.values()):
         raise Refused("bad-value", f"a value in 'attributes' is longer than {ATTRIBUTE_CHARACTERS} characters")

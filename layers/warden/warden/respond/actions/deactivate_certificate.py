@@ -26,10 +26,13 @@ def deactivate_certificate(case: Case, context: Context[_Ports], _view: DeviceVi
     """
     if case.subject.type is SubjectType.CERTIFICATE:
         certificates = [case.subject.name]
-    elif "certificate" in case.attributes:  # the finding was about this one; the thing may have others
-        certificates = [case.attributes["certificate"]]
     else:
         certificates = context.ports.registry.certificates_of(case.thing)
+        named = case.attributes.get("certificate")
+        if named:  # the finding was about this one; the thing may have others
+            if named not in certificates:
+                raise ActionFailed(f"certificate {named[:12]} is not attached to {case.thing}")
+            certificates = [named]
     if not certificates:
         raise ActionFailed(f"{case.thing} has no certificate")
     status = {certificate: context.ports.certificates.deactivate(certificate) or "gone" for certificate in certificates}
