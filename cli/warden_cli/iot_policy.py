@@ -21,7 +21,7 @@ _OF_THE_THING = "${iot:Connection.Thing."
 
 @dataclass(frozen=True)
 class Session:
-    """Who is connected: the client id, which is the thing's name or is not."""
+    """The connected client: its id, which may or may not be the thing's name."""
 
     client_id: str
     thing: str

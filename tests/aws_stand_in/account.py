@@ -385,7 +385,7 @@ def rule(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stack_resources(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """List what a stack made; what it could not make has no id, what it deleted is listed too."""
+    """List the resources of a stack; one that could not be made has no id, and deleted ones are listed too."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
     there = {"LastUpdatedTimestamp": at, "ResourceStatus": "CREATE_COMPLETE"}
     topic = {**there, "ResourceType": "AWS::SNS::Topic"}

@@ -1,4 +1,4 @@
-"""What AWS answers where moto knows no such operation, or another than AWS's, and what it remembers of it.
+"""The answers of AWS for operations that moto lacks or treats differently, and the memory behind them.
 
 Each answer takes that memory and the request's parameters. A list is answered whole: its pages are cut where the table
 says how (behaviour.py).
@@ -31,7 +31,7 @@ _SIGNED_AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 @dataclass(kw_only=True)
 class AwsState:
-    """What moto has no place for. A test puts in what it wants to be there, and looks at what has become of it."""
+    """The state that moto has no place for. A test sets it up, and checks it afterwards."""
 
     violations: dict[str, list[str]] = field(default_factory=dict)
     """By thing: the ids of the violations that Device Defender lists as active."""

@@ -1,4 +1,4 @@
-"""What an account has of access to judge: role aliases with their roles, generated policies, policies of devices.
+"""The access that an account has: role aliases with their roles, generated policies, policies of devices.
 
 The rules are those of AWS's pages: one generation at a time and 50 a day, a token that starts a job once, IAM's
 documents encoded for URLs, five versions of a policy. `TestAuthorization` answers by the evaluator of tests/template,
@@ -73,7 +73,7 @@ class PolicyModel:
 
 @dataclass
 class AccessModel:
-    """The account's part of this. Roles are by name, aliases lead to ARNs."""
+    """The account's part of this. `roles` is by name; aliases map to ARNs."""
 
     aliases: dict[str, str] = field(default_factory=dict)
     roles: dict[str, RoleModel] = field(default_factory=dict)
@@ -84,11 +84,11 @@ class AccessModel:
     """By role: code and message of a generation that fails."""
     complete: bool = True
     polls: int | None = None
-    """How often a new job is listed before it ends; None: it ends when the test says so."""
+    """How many times a new job is listed before it ends; None: the test ends it."""
     most_a_day: int = 50
     start_fails: tuple[str, int] | None = None
     raw_policy: str = ""
-    """What a generated policy is instead of JSON."""
+    """A generated policy that is not JSON."""
     policies: dict[str, PolicyModel] = field(default_factory=dict)
     attached: dict[str, list[str]] = field(default_factory=dict)
     """By target: the policies that are attached to it."""

@@ -21,7 +21,7 @@ class UnknownReferenceError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a stack is, and what it is called."""
+    """The account and region of a stack, and its name."""
 
     stack: str = "baseline"
     region: str = "eu-central-1"
@@ -43,7 +43,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Made:
-    """What a resource is called after it was made."""
+    """The names of a resource after it was made."""
 
     ref: str
     attributes: Mapping[str, str]

@@ -248,7 +248,7 @@ class AnalyzerHandler:
         return Made(arn, {"Arn": arn})
 
     def update(self, account: Account, ref: str, properties: Properties) -> None:
-        """Change how long unused access is let be."""
+        """Change how long unused access is left alone."""
 
     def delete(self, account: Account, ref: str) -> None:
         """Take it away with its findings."""

@@ -50,11 +50,11 @@ class ReadableAccount:
     things: dict[str, list[list[dict[str, Any]]]] = field(default_factory=dict)
     """By thing: for each of its certificates the policies' documents."""
     principals: dict[str, list[str]] = field(default_factory=dict)
-    """By thing, where certificates are looked at and not policies: ids of certificates, and of what else it has."""
+    """For each thing, in tests of certificates: the ids of its certificates, and of its other principals."""
     exclusive: set[str] = field(default_factory=set)
     """The certificates that are attached as EXCLUSIVE_THING."""
     statuses: dict[str, str] = field(default_factory=dict)
-    """By certificate. One that is on a thing and not here is one that the list does not have yet."""
+    """By certificate. The list does not show yet a certificate that is on a thing and not here."""
     page: int = 250
     """The longest page that a list of things or certificates has."""
     before: Callable[[str, Mapping[str, Any]], None] = field(default=lambda _action, _asked: None)

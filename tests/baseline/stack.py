@@ -1,7 +1,7 @@
 """CloudFormation's create, update and delete of one stack in an account, with the handlers of `handlers`.
 
-What it does about deletion policies is AWS's own page on them: RetainExceptOnCreate is Retain, but for the rollback of
-the operation that made the resource. A rollback of an update calls the update handler again with what was there before.
+Deletion policies follow AWS's own page: RetainExceptOnCreate is Retain, except in the rollback of the operation that
+made the resource. A rollback of an update calls the update handler again with the previous properties.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def without_check(name: str) -> dict[str, Any]:
 
 @pytest.fixture(params=[False, True], ids=["forwards", "backwards"])
 def backwards(request: pytest.FixtureRequest) -> bool:
-    """What CloudFormation makes at the same time may be made in any order."""
+    """Resources that CloudFormation makes at the same time may be made in any order."""
     return bool(request.param)
 
 

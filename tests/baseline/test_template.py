@@ -35,7 +35,7 @@ GOES = {
     "CustomMetricProfile",
     "PolicyGenerationRole",
 }
-"""What goes with the stack: there can be several, nothing that stays needs them."""
+"""The resources deleted with the stack: there can be several, and nothing that stays needs them."""
 
 OTHER_KEY = "arn:aws:kms:eu-central-1:999999999999:key/" + "0" * 36
 
@@ -95,7 +95,7 @@ NO_SOURCE = ["access-analyzer.amazonaws.com"]
 
 
 def rights_of_generation(resources: Mapping[str, Resource]) -> dict[str, str]:
-    """Return what the role may do that Access Analyzer reads the trail with, and on what."""
+    """Return the rights of the role with which Access Analyzer reads the trail, and their resources."""
     statements = statements_of(resources["PolicyGenerationRole"].properties["Policies"])
     return {each["Action"]: each["Resource"] for each in statements}
 

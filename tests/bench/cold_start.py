@@ -1,6 +1,6 @@
 """What a cold start costs over bare boto3: each function's imports and first clients, against boto3 making the same.
 
-Every start is a process of its own, ours and boto3's by turns, so that a busy machine slows both. CPU time is compared,
+Every start is a process of its own, ours and boto3's in turn, so that a busy machine slows both. CPU time is compared,
 for what else runs beside a bench is nobody's cold start. The interpreter's own start is in neither.
 """
 
@@ -109,7 +109,7 @@ class ColdStart:
 
 
 def measure(function: str, starts: int = STARTS) -> ColdStart:
-    """Start a function and bare boto3 by turns; the first of each fills the caches and does not count."""
+    """Start a function and bare boto3 in turn; the first of each fills the caches and does not count."""
     uses = [(port, next(iter(PORTS[port].values()))) for port in USES[function]]
     clients = list(dict.fromkeys(next(iter(PORTS[port])) for port in USES[function])) or ["iot"]
     paths = [f"functions/{function}", "layers/warden", "layers/plan/python", "layers/pages"]

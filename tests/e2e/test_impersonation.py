@@ -420,7 +420,7 @@ def renewed(around: Around, folder: Path) -> Renewed:
 
 @pytest.fixture(scope="module")
 def rotating_again(around: Around, renewed: Renewed) -> Victim:
-    """The same device, contained once more and in its second rotation."""
+    """The same device, contained again and in its second rotation."""
     again = contain(around, renewed.victim.device, kind="again")
     job = released(again)
     with speaking(around.aws, renewed.now, again.thing) as speaker:

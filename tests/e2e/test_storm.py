@@ -84,7 +84,7 @@ class Storm:
         return not any(self.waiting_in(url) for url in queues)
 
     def left_over(self) -> dict[str, int]:
-        """Count what is in every queue where there is anything; the notices apart."""
+        """Count the messages in every queue that is not empty, except the notices."""
         urls = [url for url in self.client("sqs").list_queues()["QueueUrls"] if url != self.notices]
         return {url: count for url in urls if (count := self.waiting_in(url))}
 

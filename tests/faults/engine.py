@@ -11,8 +11,8 @@ work without leaving out a point:
   what is found holds for both. Every read that fails, in whatever way, is one that leaves the message on its queue.
 - A repetition that has the clean run's answer, with the clean run's requests carried out, goes on as the clean run.
 
-What is played on is played to the end: the rest of the flow, deliveries again, the sweep, everything from outside once
-more. test_engine.py plays faults whole, from the flow's beginning, and finds the same.
+A run that is continued is played to the end: the rest of the flow, the repeated deliveries, the sweep, and everything
+from outside again. test_engine.py plays faults whole, from the flow's beginning, and finds the same.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ class Engine:
         return next(reversed(self.world.ground.errors), "")
 
     def _close(self, recording: Recording, runner: Runner) -> None:
-        """Let everything come to rest: one sweep, and once more whatever came from outside."""
+        """Let everything come to rest: one sweep, and a second delivery of everything from outside."""
         self._wire.armed = False
         self.world.runner = runner
         self.world.begin("rest")

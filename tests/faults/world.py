@@ -239,7 +239,7 @@ class World:
 
     @activity
     def replay(self) -> None:
-        """Deliver every message from outside once more, as SNS may for 23 days."""
+        """Deliver every message from outside again, as SNS may for 23 days."""
         for body in self.state.sources:
             self.cloud.state.queues[_INBOX].send(body, self.clock())
         self.drain()

@@ -42,7 +42,7 @@ FIELDS = {
     *("message_id", "findings", "reason", "type", "result", "thing", "resource", "verb"),
     *("who", "code", "command", "case", "request", "left"),
 }
-"""What a line may say: what Powertools does, what came of the record or is left, and who asked. Never the record."""
+"""The fields of a line: Powertools' own, the result of the record or what is left, and the caller."""
 
 PLAN = """
 version = 1

@@ -46,8 +46,10 @@ WITHOUT_A_DEVICE = {
     "TransactWriteItems",
 }
 AN_ENDING = {"GetItem", "PutItem"}
-"""What `respond` may ask of AWS: for a device that is there, for anything else, and for the end of what never
-began, which is kept so that an alarm that comes after it opens nothing."""
+"""What `respond` may ask of AWS: for a registered device, anything else, and an end without a finding.
+
+Such an end is kept, so that a later alarm opens no case.
+"""
 
 
 def a_good_violation(thing: str) -> str:

@@ -1,4 +1,4 @@
-"""What only we write, and somebody else all the same: each such message fails or is refused alone, with its line."""
+"""Messages that only we should write, from somebody else: each fails or is refused alone, with its line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.hostile.harness import Stage, log_lines
 
 GOOD = {"schema": 1, "type": "job-ended", "job": "warden-none", "thing": "pump-3", "event": "e-1"}
 LOOKING = {"GetItem", "Query"}
-"""What `respond` may ask of AWS for a message that comes to nothing, before it says so."""
+"""What `respond` may ask of AWS for a message without effect, before it refuses it."""
 
 
 def the_body(case: Case) -> str:

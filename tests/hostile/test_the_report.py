@@ -11,7 +11,7 @@ from tests.hostile.corpus import Case, cases, count, name_of
 from tests.hostile.harness import Stage
 
 OF_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a cell begins with that a spreadsheet works out instead of showing it (OWASP, CSV Injection)."""
+"""The beginnings of cells that a spreadsheet evaluates instead of showing them (OWASP, CSV Injection)."""
 
 
 @pytest.mark.parametrize("case", cases("thing-names"), ids=name_of)

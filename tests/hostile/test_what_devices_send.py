@@ -1,6 +1,6 @@
 """What devices send, through the real handlers: signing requests, uploads, everything else on their topics, job events.
 
-A device that sends it stands between two that do as they should: those are answered, and it is told its code.
+Each such device is between two that behave: those are answered, and it gets its code.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def test_a_job_event_ends_as_expected(stage: Stage, case: Case) -> None:
 
 
 def the_request(case: Case, certificate: str) -> dict[str, Any]:
-    """Build what the rule writes of a request for logs, and change it as the case says; null takes a key out."""
+    """Build what the rule writes for a request for logs, and change it as the case says; null removes a key."""
     payload = written_out(case.said.get("payload", '{"clientToken":"t"}'))
     request = a_request("logs/create", certificate, b"") | {"payload": b64encode(payload.encode()).decode()}
     changed = request | case.said.get("message", {})
@@ -202,7 +202,7 @@ def the_request(case: Case, certificate: str) -> dict[str, Any]:
 
 
 def with_job(said: Any, job: str) -> Any:
-    """Put the job's id, which is another in each run, where the file says JOB; null takes a key out."""
+    """Put the job's id, which differs in each run, where the file has JOB; null removes a key."""
     if isinstance(said, str):
         return said.replace("JOB", job)
     if isinstance(said, Mapping):

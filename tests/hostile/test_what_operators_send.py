@@ -1,4 +1,4 @@
-"""What comes with AWS's own word for who it is from: operators' commands, and CloudFormation's custom resource."""
+"""Messages whose sender AWS authenticates: operators' commands, and CloudFormation's custom resource."""
 
 from __future__ import annotations
 

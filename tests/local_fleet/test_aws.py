@@ -1,4 +1,4 @@
-"""However a local AWS is left, nothing of it is left; and it is one's own."""
+"""A local AWS leaves nothing behind, however it ends, and is not shared."""
 
 import os
 import signal

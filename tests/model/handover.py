@@ -115,7 +115,7 @@ class State(NamedTuple):
 Step = tuple[str, State]
 
 _COMMITTING = ("seek", "intend", "discard", "look", "issue", "note")
-"""Where a handler has a commit still before it, to which it matters whether the record is as it read it."""
+"""The places where a handler has a commit before it that depends on whether the record is as it read it."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ class Model:
         return Create("intend", key, made=0 if self.defect is Defect.FORGETS_SPENT else record.new)
 
     def _seek(self, state: State, place: int, handler: Create) -> Iterator[Step]:
-        """Look for a certificate made for the key before, by a handler that was gone before it could say so."""
+        """Look for a certificate made for the key earlier, by a handler that died before it could record it."""
         found = _inactive_for(state, state.record.key, state.record.since) if handler.fresh else 0
         yield "create: sought one given up", _go(state, place, handler._replace(at="intend", made=found))
 
@@ -348,7 +348,7 @@ class Model:
         yield "end: rolled back", _commit(state, state.record._replace(state=ROLLED_BACK))._replace(ending=None)
 
     def _discards(self, state: State, todo: tuple[int, ...]) -> Iterator[tuple[str, State, tuple[int, ...]]]:
-        """Take the first certificate a step further out of the world; a failure of AWS IoT ends the handler."""
+        """Take the next step to delete the first certificate; a failure of AWS IoT ends the handler."""
         certificate = state.certificates[todo[0]]
         if certificate.gone:
             yield "nothing to discard", state, todo[1:]
@@ -430,14 +430,14 @@ def _old_one_only_after_use(state: State) -> bool:
 
 
 def _let_in_last(state: State) -> bool:
-    """A certificate is let in only with its thing and its rights, unless it is just being taken out of the world."""
+    """A certificate is ACTIVE only with its thing and its rights, unless it is just being deleted."""
     record = state.record
     going = set(record.spent) | ({record.new} if record.state == ROLLING_BACK else set())
     return all(each.usable for place, each in enumerate(state.certificates) if each.active and place not in going)
 
 
 def _one_in_the_end(state: State) -> bool:
-    """When it is over and nobody is at work, exactly one certificate is ACTIVE: the one the device uses."""
+    """When it is over and no handler runs, exactly one certificate is ACTIVE: the one the device uses."""
     if not is_settled(state):
         return True
     used = state.record.new if state.record.state == FINISHED else OLD
@@ -445,7 +445,7 @@ def _one_in_the_end(state: State) -> bool:
 
 
 def _acknowledged_for_good(state: State) -> bool:
-    """What the device was told is confirmed stays so: it destroys its old key upon it."""
+    """A confirmation that the device was sent stays valid: the device then destroys its old key."""
     return all(
         place == state.record.new and state.record.state in (CONFIRMED, FINISHED) for place in state.acknowledged
     )
@@ -464,7 +464,7 @@ def _made_once(state: State) -> bool:
 
 
 def _nothing_left(state: State) -> bool:
-    """When it is over, what was made and is not used is gone; one that a crash left is INACTIVE, on no thing, bare."""
+    """When it is over, unused certificates are gone; one left by a crash is INACTIVE, on no thing, without policies."""
     if not is_settled(state):
         return True
     used = state.record.new if state.record.state == FINISHED else OLD
@@ -483,7 +483,7 @@ INVARIANTS: Mapping[str, Callable[[State], bool]] = {
     "nothing left": _nothing_left,
 }
 ENDS = "it ends"
-"""The promise that is about ways, not states: from wherever it is, the rotation can come to its end."""
+"""The promise about paths, not states: from any state, the rotation can come to its end."""
 
 
 def is_settled(state: State) -> bool:
@@ -550,7 +550,7 @@ def check(model: Model, promises: Collection[str] = (*INVARIANTS, ENDS), *, most
 
 
 class _Walk:
-    """What is known of the states seen so far; each has a number, in the order they were met."""
+    """The states seen so far; each has a number, in the order in which they were met."""
 
     def __init__(self, start: State) -> None:
         self.number = {start: 0}

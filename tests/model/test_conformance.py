@@ -41,7 +41,7 @@ def change_of(one: Record, other: Record) -> Change:
 
 
 class Recorder:
-    """Notes what becomes of the one rotation of a world."""
+    """Records the changes of a world's only rotation."""
 
     def __init__(self) -> None:
         self.wire = Wire(before=self._before, after=self._after)
@@ -216,7 +216,7 @@ def played(way: Callable[[World], None], prepare: Callable[[Recorder], None] = l
 def disturbed(way: Callable[[World], None]) -> Iterable[Recorder]:
     """Play it with every single call as the last of its function, and with the rotation ended just before it.
 
-    Gone before a call is gone after the one before it: nothing happens in between.
+    To die before a call is the same as to die after the previous one: nothing happens in between.
     """
     calls = len(played(way).calls)
     for nth in range(1, calls + 1):
@@ -264,7 +264,7 @@ def test_every_effect_on_a_certificate_is_one_of_the_models() -> None:
 
 
 def test_the_code_makes_every_change_that_the_model_knows() -> None:
-    """So the model has no part that says nothing about the code."""
+    """So no part of the model lacks its counterpart in the code."""
     changes, _, _ = seen()
 
     assert modelled()[0] - changes == set()

@@ -56,14 +56,14 @@ FITTING = {
 """What an operator would decide about a case in a state."""
 
 CAMPAIGN = ("start",) * 6 + ("resume",) * 3 + ("pause", "cancel")
-"""What an operator says of a campaign: most of it so that something comes of it."""
+"""The decisions of an operator about a campaign: most of them have an effect."""
 
 BEGINS = {
     CampaignState.AWAITING_APPROVAL: "start",
     CampaignState.PAUSED: "resume",
     CampaignState.STOPPED: "resume",
 }
-"""What makes a campaign go on that waits for a person."""
+"""The decisions that continue a campaign that waits for a person."""
 
 HOW = ("obeys",) * 8 + ("loses its key", "misses the answer", "ends it")
 """How a device does the next step of its job. It, or AWS IoT, may end the job instead."""
@@ -75,12 +75,12 @@ BUSY = 3
 """With so many jobs waiting nothing new is found for a while: what has begun is to come to an end, too."""
 
 SOUND_STEPS = 12
-"""Before so many steps nobody deletes anything: ruins teach little about what goes right."""
+"""Before this many steps nobody deletes anything: a ruined fleet shows little about the ordinary course."""
 
 BIG = os.environ.get("WARDEN_MODEL") == "big"
 
 IN_FOCUS = "the device in focus"
-"""Most things happen to one device: what comes of many things on one teaches more than one thing on each of many."""
+"""Most things happen to one device: many things on one device find more than one thing on each of many."""
 
 things = st.sampled_from((*(IN_FOCUS,) * 8, *FLEET))
 devices = st.sampled_from((*(IN_FOCUS,) * 8, *PUMPS, *SHARING))
@@ -224,7 +224,7 @@ class Fleet(RuleBasedStateMachine):
     @precondition(lambda self: self.findings)
     @rule(which=whole, over=st.booleans())
     def told_again(self, which: int, over: bool) -> None:
-        """A detector says that it is over, or an old message of its comes once more."""
+        """A detector reports the end, or one of its old messages is delivered again."""
         found = self.findings[which % len(self.findings)]
         if over:
             found = replace(found, is_open=False, ending=Ending.ALARM_CLEARED, observed_at=self.world.clock())
@@ -355,13 +355,13 @@ class Fleet(RuleBasedStateMachine):
     @precondition(lambda self: self.waiting or self.undecided)
     @rule(which=whole, hows=st.lists(st.sampled_from(HOW), min_size=2, max_size=8), end=st.sampled_from(ENDS))
     def goes_on(self, which: int, hows: list[str], end: str) -> None:
-        """What is begun goes on: a device does some steps of a job, well or badly, or an operator decides."""
+        """Work continues: a device does some steps of a job, well or badly, or an operator decides."""
         self.go_on(which, hows, end, told=True)
 
     @precondition(lambda self: self.waiting or self.undecided)
     @rule(which=whole, hows=st.lists(st.sampled_from(HOW), min_size=2, max_size=8), end=st.sampled_from(ENDS))
     def goes_on_untold(self, which: int, hows: list[str], end: str) -> None:
-        """The same, and AWS IoT tells nobody that the job has ended."""
+        """The same, and AWS IoT does not publish the end of the job."""
         self.go_on(which, hows, end, told=False)
 
     def go_on(self, which: int, hows: list[str], end: str, *, told: bool) -> None:
@@ -375,7 +375,7 @@ class Fleet(RuleBasedStateMachine):
                 self.work(thing, job, end if how == "ends it" else how, told)
 
     def work(self, thing: str, job: str, how: str, told: bool) -> None:
-        """Do the next step of a job; that it ended, AWS IoT may not tell."""
+        """Do the next step of a job; AWS IoT may not publish its end."""
         started = self.world.jobs.started[job]
         if how in ENDS:
             self.end_job(thing, job, how, told)
@@ -400,7 +400,7 @@ class Fleet(RuleBasedStateMachine):
             self.end_job(thing, job, "SUCCEEDED", told)
 
     def end_job(self, thing: str, job: str, status: str, told: bool) -> None:
-        """Let a job end; nobody may hear of it."""
+        """Let a job end; its event may be lost."""
         if job not in self.world.jobs.started or (thing, job) not in self.waiting:
             return
         self.world.jobs.loses_events = not told
@@ -422,7 +422,7 @@ class Fleet(RuleBasedStateMachine):
             device.candidate = answer["certificateId"]
 
     def judge_certificate(self, device: FakeDevice, answer: dict[str, Any]) -> None:
-        """What is handed out is for the key that was sent, and belongs to this device alone."""
+        """An issued certificate is for the key that was sent, and belongs to this device alone."""
         made = answer["certificateId"]
         if self.world.registry.things_of(made) not in ([device.thing], []):
             raise BrokenPromiseError(f"8: {device.thing} was given {made} of {self.world.registry.things_of(made)}")
@@ -445,7 +445,7 @@ class Fleet(RuleBasedStateMachine):
     @precondition(lambda self: self.said)
     @rule(thing=devices)
     def confirm_unasked(self, thing: str) -> None:
-        """A device with two certificates tries the new one again; one with one lies, and confirms over that."""
+        """A device with two certificates tries the new one again; a device with one lies, and confirms over it."""
         thing = self.named(thing)
         member = self.book.members[thing]
         if member.device.candidate:
@@ -485,7 +485,7 @@ class Fleet(RuleBasedStateMachine):
     @precondition(lambda self: self.said or self.events)
     @rule(which=whole, device=st.booleans())
     def heard_again(self, which: int, device: bool) -> None:
-        """A device's message or an event of IoT Jobs, of whatever age, is delivered once more."""
+        """A device's message or an event of IoT Jobs, of any age, is delivered again."""
         if self.said and (device or not self.events):
             self.deliver(self.said[which % len(self.said)][1])
         else:
@@ -536,7 +536,7 @@ class Fleet(RuleBasedStateMachine):
     # --- the end --------------------------------------------------------------------------------------------------
 
     def teardown(self) -> None:
-        """Let all time pass, then see that everything has ended: no crash is left, nobody asks for anything more."""
+        """Let all time pass, then check that everything has ended: no crash is left, nobody asks for anything more."""
         if not hasattr(self, "book"):
             return
         self.book.wire.disarm()
@@ -587,7 +587,7 @@ class Fleet(RuleBasedStateMachine):
 
 
 def test_an_older_finding_of_another_kind_after_a_release() -> None:
-    """One course that chance takes rarely: the kinds differ, so only the release itself stands against the old one."""
+    """A course that is rare by chance: the kinds differ, so only the release itself excludes the old finding."""
     fleet = Fleet()
     fleet.begin("pump-1")
     before = fleet.world.clock()

@@ -1,7 +1,7 @@
-"""The models in formal/ speak of code that is there, and `tools/check-model` runs what they declare.
+"""The models in formal/ name functions that exist, and `tools/check-model` runs what they declare.
 
-TLC itself needs Java and some minutes: `make check-model`. A scene or a defect whose constant is misspelt would be the
-plain model again, and a function that was renamed would leave a step that stands for nothing.
+TLC itself needs Java and some minutes: `make check-model`. A scene or a defect with a misspelt constant would run the
+plain model, and a renamed function would leave a step without a counterpart.
 """
 
 from __future__ import annotations

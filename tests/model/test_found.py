@@ -1,4 +1,4 @@
-"""What playing with the fleet has found, each in its shortest form."""
+"""What the model of the fleet has found, each in its shortest form."""
 
 import pytest
 
