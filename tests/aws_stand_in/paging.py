@@ -45,7 +45,7 @@ def place(pages: Pages, asked: Mapping[str, Any]) -> int:
     """Read where a page is to begin.
 
     Raises:
-        Refusal: when the marker is none that was given.
+        Refusal: when the marker was never given out.
     """
     marker = asked.get(pages.place, "")
     if not marker:

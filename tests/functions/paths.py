@@ -71,7 +71,7 @@ inactive = "clean"
 [[rule]]""",
     1,
 )
-"""The plan that is deployed, and with it whatever makes the service ask more of AWS."""
+"""The deployed plan, with every option that makes the service call AWS more."""
 
 
 class Patient(Context):
@@ -93,11 +93,11 @@ class Fleet:
 
     @property
     def aws(self) -> AwsState:
-        """What AWS has beside what moto has a place for."""
+        """The state of AWS that moto has no place for."""
         return self.deployment.strict.state
 
     def respond(self, *messages: object) -> None:
-        """Work off some messages, whose findings Device Defender knows, and whatever they put on the case queue."""
+        """Handle some messages, whose findings Device Defender lists, and everything that they queue."""
         for message in messages:
             self._have_found(message)
         while messages:
@@ -135,7 +135,7 @@ class Fleet:
         return answer
 
     def ask_in_vain(self, what: str, certificate: str, payload: object, thing: str) -> None:
-        """Ask as a device does, of a function that dies over it."""
+        """Ask as a device does; the function dies."""
         answered = serve_app.lambda_handler(batch(a_request(what, certificate, payload, thing)), Context())
         assert answered == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
 
@@ -311,7 +311,7 @@ def an_audit_no_longer_finds_what_it_found(fleet: Fleet) -> None:
 
 
 def certificates_of_age_are_renewed(fleet: Fleet) -> None:
-    """By a campaign. The first run has no time and is thought dead, so that two have word to go on."""
+    """By a campaign. The first run has no time and is taken for dead, so that two runs are queued to continue."""
     iot = fleet.deployment.client("iot")
     iot.create_thing_type(thingTypeName="gauge")
     for number, thing in ((10, "gauge-2"), (11, "gauge-3")):
@@ -470,4 +470,4 @@ PATHS: tuple[Callable[[Fleet], None], ...] = (
     certificates_that_nobody_uses_are_cleaned_up,
     the_account_is_surveyed,
 )
-"""In an order that leaves the next one what it needs: the stack is taken down while nothing is contained."""
+"""In an order in which each leaves what the next needs: the stack is deleted while nothing is contained."""

@@ -1,4 +1,4 @@
-"""Batches: what fails is named and comes again, what waits behind it in its group too, and the rest is done."""
+"""Batches: a failed message and those behind it in its group are named and delivered again; the rest is done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from warden.queues.batches import process_batch, process_fifo_batch
 
 
 class Handled:
-    """Handles records, but for those it is told to fail on."""
+    """Handles records, and fails on the given ones."""
 
     def __init__(self, *failing: str) -> None:
         self.failing = failing

@@ -129,7 +129,7 @@ OUT_OF_REACH = [
     ("AlertRole", Need("sns:Publish", arn_of("NoticesTopic"))),
     ("RuleRole", Need("sqs:SendMessage", arn_of("CaseQueue"))),
 ]
-"""What a wider pattern would let in: right next to what is granted."""
+"""The neighbours of what is granted, which a wider pattern would allow."""
 
 
 ANYWHERE = {

@@ -1,4 +1,4 @@
-"""The real handlers where the lists of AWS IoT show what was: nothing is said to be done before it shows."""
+"""The real handlers with old lists of AWS IoT: nothing is reported as done before it shows."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def state_of_the_case(fleet: Fleet) -> str:
 
 
 def release(fleet: Fleet) -> list[dict[str, Any]]:
-    """Decide on the release of the only case; return what is to be done for it."""
+    """Decide on the release of the only case; return the messages to handle."""
     [case] = fleet.deployment.records("case")
     event = sample("operate-list-cases")
     command = f'{{"command": "release-keeping-certificate", "case": "{case["case_id"]}"}}'

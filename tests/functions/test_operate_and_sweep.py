@@ -1,4 +1,4 @@
-"""Operate and sweep: what people ask for, and what time asks for."""
+"""Operate and sweep: the work that operators and schedules ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serve device where the certificates of devices are an authority's of one's own."""
+"""Serve device with a private authority for the certificates of devices."""
 
 from __future__ import annotations
 

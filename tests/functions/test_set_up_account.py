@@ -1,4 +1,4 @@
-"""Set up account: CloudFormation hears of it from every path, and other people's settings stay theirs."""
+"""Set up account: CloudFormation gets an answer on every path, and other people's settings stay."""
 
 from __future__ import annotations
 

@@ -364,7 +364,7 @@ def test_the_last_call_ends_before_lambda_ends_the_function(monkeypatch: pytest.
 
 
 def test_every_client_of_the_survey_is_watched(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever service it asks: none is left that would be waited for on its own terms."""
+    """Every service that it asks: none has a waiting time of its own."""
     fill(deployment.strict.state.account)
     made, watched = list[Any](), list[Any]()
     client_of, watch = boto3.client, Patience.watch

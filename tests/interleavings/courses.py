@@ -14,7 +14,7 @@ from tests.interleavings.scenes import V1, V2, Scene
 
 @dataclass(frozen=True)
 class Course:
-    """A flow, as it is when it is about to run, and the thing that it is about."""
+    """A flow that is about to run, and the thing that it concerns."""
 
     name: str
     scene: Callable[[], Scene]

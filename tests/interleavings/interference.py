@@ -39,7 +39,7 @@ def _own_policies(world: World, thing: str) -> set[str]:
 
 
 def delete_policies(world: World, thing: str) -> None:
-    """Delete the device's own policies, detached before as AWS IoT demands."""
+    """Delete the device's own policies, after they are detached, as AWS IoT demands."""
     gone = _own_policies(world, thing)
     world.certificates.gone_policies |= gone
     for stored in world.certificates.stored.values():

@@ -1,4 +1,4 @@
-"""What holds in every unit test: no record holds words where a value belongs."""
+"""A check in every unit test: no record has words where a value belongs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from warden.core.ledger import Put
 
 @pytest.fixture(autouse=True)
 def _every_record_holds_values(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Check every record that a test has the service commit."""
+    """Check every record that the service commits in a test."""
     faults: list[str] = []
     commit = FakeLedger.commit
 

@@ -1,4 +1,4 @@
-"""What is refused is on record, in one way for every queue."""
+"""Refusals are on record, in the same way for every queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A campaign and its sweep at odd moments: told twice, told of another, met by what is gone or of a strange status."""
+"""A campaign and its sweep at odd moments: messages repeated or about another, missing records, odd statuses."""
 
 from __future__ import annotations
 
@@ -283,7 +283,7 @@ def test_a_campaign_that_was_quiet_goes_on_when_somebody_waits_again() -> None:
 
 @pytest.fixture(name="one_by_one")
 def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> World:
-    """A campaign of nine in its last step, whose every device is a job of its own."""
+    """A campaign of nine devices in its last step, with one job for each device."""
     monkeypatch.setattr("warden.core.quotas.TARGETS_PER_JOB", 1)
     world = a_campaign(9, rotation=f"{ENFORCED}canary_percent = 1\n")
     while campaign(world).step < 2:

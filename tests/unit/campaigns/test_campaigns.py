@@ -51,19 +51,19 @@ def campaign(world: World) -> Campaign:
 
 
 def asked(world: World) -> list[tuple[str, ...]]:
-    """List whom each job was for, oldest job first."""
+    """List the devices of each job, oldest job first."""
     return [tuple(world.jobs.started[job].executions) for job in world.jobs.of(ROTATE_CERTIFICATE)]
 
 
 def obey(world: World) -> None:
-    """Let every device do what waits for it."""
+    """Let every device do its waiting jobs."""
     for device in world.devices.values():
         device.work()
     world.drain()
 
 
 def fail(world: World, *things: str, status: str = "FAILED") -> None:
-    """Let the open executions of some devices end badly, once they had begun."""
+    """Let the begun executions of some devices fail."""
     for job_id, job in world.jobs.started.items():
         for thing, execution in job.executions.items():
             if thing in things and execution.status == "QUEUED":
@@ -78,7 +78,7 @@ def active(world: World, thing: str) -> list[str]:
 
 
 def run(world: World, turns: int = 12) -> None:
-    """Let devices obey and the sweep come by until the campaign is over."""
+    """Let devices obey and the sweep run until the campaign is over."""
     for _ in range(turns):
         world.sweep(after=TURN)
         obey(world)

@@ -1,4 +1,4 @@
-"""Renewals that a detector asks for: a place in the campaign, ahead of what is only old, and one case to its end."""
+"""Renewals that a detector asks for: a place ahead of certificates that are only old, and one case to the end."""
 
 from __future__ import annotations
 

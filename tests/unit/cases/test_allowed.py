@@ -24,7 +24,7 @@ _CASES = [*product(CaseState, (THING, ""), ({}, _PLANNED, _FAILED), (Mode.OBSERV
 
 
 def a_case(world: World, state: CaseState, thing: str, outcomes: dict[str, Outcome], mode: Mode) -> Case:
-    """Put a case in a state by force, on a stack of a mode."""
+    """Force a case into a state, on a stack with a mode."""
     world.report(a_finding())
     world.context = replace(world.context, settings=replace(world.context.settings, mode=mode))
     changed = replace(world.case, state=state, thing=thing, outcomes=outcomes)

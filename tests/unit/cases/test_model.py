@@ -1,4 +1,4 @@
-"""Cases as they stand in the ledger: what is written, what joins what, and when it may be forgotten."""
+"""Cases in the ledger: what is written, which findings join a case, and when it expires."""
 
 from __future__ import annotations
 

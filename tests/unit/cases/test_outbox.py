@@ -1,4 +1,4 @@
-"""The outbox of a case: written beside it, with it where both must be true, and gone when it is."""
+"""The outbox of a case: a record of its own, written with the case where both must agree, and expiring with it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Book:
         return self.cases.outbox(self.case)
 
     def steps(self) -> dict[str, int | None]:
-        """Where each step stands, and when it expires."""
+        """The key of each step, and when it expires."""
         found = self.ledger.partition(self.case.key.partition, prefix="STEP#")
         return {each.key.sort: each.record.get("expires_at") for each in found}
 
@@ -199,7 +199,7 @@ def test_what_is_noted_while_a_case_is_being_closed_expires_too(book: Book) -> N
 
 
 def interrupt(book: Book, write: Callable[[], object]) -> None:
-    """Let a write of somebody else's come in once, just after the steps of the case were looked through."""
+    """Make one write of somebody else, just after the case's steps were read."""
     commit, waiting = book.ledger.commit, [write]
 
     def interrupted(*puts: Put) -> None:

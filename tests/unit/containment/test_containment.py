@@ -237,7 +237,7 @@ def test_a_thing_of_a_type_that_is_never_touched_is_held() -> None:
 
 
 def test_what_was_read_before_a_long_wait_is_read_again(world: World) -> None:
-    """A policy and a group come while the governor's question waits for AWS IoT: the snapshot has what is true then."""
+    """A policy and a group are added while the governor waits for AWS IoT: the snapshot has them."""
     world.registry.group_policies["site-4"] = []
     real = world.registry.things_of
 

@@ -38,7 +38,7 @@ def the_other_is_contained(world: World) -> None:
 
 
 def before(world: World, call: str, policy: str, act: Callable[[World], None]) -> list[set[str]]:
-    """Let another responder act once, right before a call about a policy; note what each later such call leaves."""
+    """Let another responder act once, right before a call about a policy; record the result of each later such call."""
     real, left, began = getattr(world.certificates, call), list[set[str]](), list[bool]()
 
     def act_first(certificate_id: str, named: str) -> None:
@@ -110,7 +110,7 @@ def the_lists_show(world: World, policy: str) -> None:
 
 @pytest.mark.parametrize("held", [True, False], ids=["held", "free"])
 def test_what_remains_is_attached_before_anything_is_taken_though_a_list_shows_it(shared: World, *, held: bool) -> None:
-    """Somebody has just detached what remains, and the list shows what was."""
+    """Somebody has just detached the last policy, and the list still shows it."""
     remains = RESTRICTED_POLICY if held else DEVICE_POLICY
     if not held:
         release_the_first(shared)

@@ -1,4 +1,4 @@
-"""Nested and dynamic groups: a containment takes what is direct and static, and a release gives that back."""
+"""Nested and dynamic groups: a containment takes a device out of direct, static groups, and a release puts it back."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Time: what detectors write as a time is one, in UTC, or is refused."""
+"""Time: a time in a detector's message is read in UTC, or refused."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -43,7 +43,7 @@ MODELLED = (
     ("acm-pca", "IdempotencyToken", "IDEMPOTENCY_TOKEN_CHARACTERS"),
 )
 DISTINCTIVE = {quotas.LIST_PAGE, quotas.CSR_CHARACTERS, quotas.FINDING_FIELD_CHARACTERS}
-"""Values that nothing else here has by chance."""
+"""Values that occur nowhere else here by chance."""
 
 
 def name_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Telling: once for each state, made up for when it failed, summed up when there is too much of it."""
+"""Notices: one for each state, repeated after a failure, and a digest in a storm."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ KEEP = "release-keeping-certificate"
 
 @pytest.fixture(name="releasing")
 def _releasing() -> World:
-    """A device that was offline when its release sent it the job."""
+    """A device that was offline when its release sent the job."""
     world = a_world()
     contained(world)
     world.order("release", world.case.id)

@@ -1,6 +1,6 @@
 """Every ending of a rotation, as the tables of docs/rotation.md say: each cell is played, however its event comes.
 
-The words are the page's, never the code's: a word that this file does not know, or a cell that is missing, fails.
+The words are the page's, not the code's: an unknown word or a missing cell fails.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Scene:
     """What was there when the rotation began."""
 
     earlier: list[dict[str, object]]
-    """What IoT Jobs told before: events of this job's way and of the jobs before it."""
+    """The earlier events of IoT Jobs: of this job, and of the jobs before it."""
 
     @property
     def thing(self) -> str:
@@ -181,7 +181,7 @@ def thing_deleted(scene: Scene) -> None:
 
 
 def silence(scene: Scene) -> None:
-    """Nobody hears of it; at the deadline the sweep cancels it, which is an event."""
+    """Its event is lost; at the deadline the sweep cancels it, which is an event."""
     scene.world.sweep(after=A_DAY_AND_MORE)
 
 
@@ -209,7 +209,7 @@ def once(scene: Scene, ending: Callable[[Scene], None]) -> None:
 
 
 def duplicated(scene: Scene, ending: Callable[[Scene], None]) -> None:
-    """Three times, each later than the queue takes copies for one."""
+    """Three times, each after the queue's deduplication interval."""
     ending(scene)
     events = list(scene.world.jobs.events)
     for _ in range(3):
@@ -219,7 +219,7 @@ def duplicated(scene: Scene, ending: Callable[[Scene], None]) -> None:
 
 
 def reordered(scene: Scene, ending: Callable[[Scene], None]) -> None:
-    """What was told before comes after it: of this job, and the ends of the jobs before."""
+    """The earlier events arrive after it: those of this job, and the ends of the jobs before."""
     ending(scene)
     scene.world.drain()
     scene.world.clock.advance(timedelta(minutes=6))
@@ -367,7 +367,7 @@ def counted_as(scene: Scene, word: str) -> None:
 
 
 def the_others_are_left(scene: Scene, *, job_is_gone: bool) -> None:
-    """The rest of the batch waits on, or, where its job is over for all, is back on its own certificate."""
+    """The rest of the batch keeps waiting, or is back on its own certificate if the job is over for all."""
     for thing in ("pump-3", "pump-4"):
         rotation = read_rotation(scene.world.ledger, thing)
         assert rotation is not None

@@ -1,4 +1,4 @@
-"""A quarantine that failed half way: it is tried again, or an operator gives the device back. Nothing is between."""
+"""A quarantine that failed half way: it is tried again, or an operator releases the device. There is no third way."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_the_look_tries_it_again_in_silence_until_it_is_contained(world: World) 
 
 
 def test_what_a_later_try_changes_is_young_again(world: World) -> None:
-    """Lists may show what was before it: no release is refused for that."""
+    """Lists may show the state before it: no release is refused for that."""
     refusing = half_way(world)
     refusing.refuses = False
     world.sweep(after=AN_HOUR)
@@ -337,7 +337,7 @@ def test_a_retry_that_began_before_the_release_holds_nothing_after_it(world: Wor
 def test_a_release_in_the_middle_of_a_retry_is_what_counts(
     world: World, begins: Callable[[World], Refusing], releases_at: str
 ) -> None:
-    """Two messages of one device never run at once; should they, the retry finds out and holds nothing."""
+    """Two messages of one device never run at once; if they did, the retry would notice and hold nothing."""
     begins(world).refuses = False
     port = world.ledger if releases_at == "read" else world.certificates
     real: Callable[..., Any] = getattr(port, releases_at)

@@ -1,4 +1,4 @@
-"""A contained thing is looked at again: what it was given meanwhile is restricted again, and what was lost goes on."""
+"""A contained thing is looked at again: what it was given meanwhile is restricted again, and lost work continues."""
 
 from __future__ import annotations
 

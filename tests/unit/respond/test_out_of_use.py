@@ -1,4 +1,4 @@
-"""Certificates that somebody else put out of use, REVOKED or under transfer to another account: nothing waits."""
+"""Certificates that somebody else put out of use, REVOKED or under transfer: nothing waits for them."""
 
 from __future__ import annotations
 

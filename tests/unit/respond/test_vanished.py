@@ -1,4 +1,4 @@
-"""What vanishes or changes between two looks: refused, waited for or left alone, and never guessed."""
+"""Things that vanish or change between two reads: refused, waited for or left alone, and never guessed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accounts to survey: empty, with everything there already, a member of an organization; and who surveys them."""
+"""Accounts to survey: empty, complete, a member of an organization; and the surveys of them."""
 
 from __future__ import annotations
 

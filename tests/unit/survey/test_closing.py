@@ -1,4 +1,4 @@
-"""What closes a gap is not what CloudFormation refuses, or what a deployment would not change."""
+"""The proposed fix of a gap is nothing that CloudFormation refuses or a deployment would not change."""
 
 from __future__ import annotations
 

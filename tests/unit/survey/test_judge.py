@@ -528,7 +528,7 @@ def test_a_region_without_device_defender(key: str) -> None:
 @pytest.mark.parametrize("make", [full, lambda: newly_deployed(AccountModel())], ids=["full", "empty"])
 @pytest.mark.parametrize("action", sorted({*ACTIONS.values()}))
 def test_a_denied_call_is_named_and_never_off(make: Callable[[], AccountModel], action: str) -> None:
-    """What is off although a call was denied was off before, by what could still be read."""
+    """A control that is off although a call was denied is off by what could still be read."""
     before = {key: verdict(key, make()).state for key in JUDGES}
     account = make()
     account.denied = {action}
@@ -560,7 +560,7 @@ def test_everything_denied_is_not_known_or_what_the_service_itself_is() -> None:
 
 
 class TestATrailThatIsNotFound:
-    """It was deleted since it was listed, unless the list still has it: then it is the organization's."""
+    """It was deleted after it was listed, unless the list still has it: then it is the organization's."""
 
     def read(self, listed_again: Read[Sequence[Trail]] | None) -> Verdict:
         account = full(trail_statuses={})

@@ -1,4 +1,4 @@
-"""The survey of every day: what is on record, who is told what, and what becomes of a run that dies."""
+"""The daily survey: what is on record, who is notified of what, and how a run that dies is continued."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class UnreadLedger(RefusingLedger):
 
 
 class NoMarkOfNotice(RefusingLedger):
-    """A ledger that takes everything but that the notice was sent."""
+    """A ledger that takes everything except the record that the notice was sent."""
 
     def __init__(self, ledger: FakeLedger) -> None:
         super().__init__(ledger, takes=0)

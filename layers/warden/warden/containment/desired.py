@@ -96,7 +96,7 @@ class Desired:
         return replace(without, changed_at=context.now()) if leaves else without
 
     def changed(self, context: Context[HasLedger], **changes: Any) -> Desired:
-        """Return it with changes, if any, made now."""
+        """Return a copy with these changes, dated now if there are any."""
         new = replace(self, **changes)
         return self if new == self and self.version else replace(new, changed_at=context.now())
 
