@@ -588,7 +588,7 @@ class FakeJobs:
             self.move(job_id, "CANCELED", thing)
 
     def move(self, job_id: str, status: str, thing: str = "") -> None:
-        """Let an execution change its status; its end is told by an event, as AWS IoT does."""
+        """Let an execution change its status; publish its end as an event, as AWS IoT does."""
         job = self.started[job_id]
         thing = thing or job.thing
         job.executions[thing].status = status

@@ -31,7 +31,7 @@ class Fate(StrEnum):
 
 
 class Wire:
-    """Counts the calls to all ports together, and strikes once where it was told to."""
+    """Counts the calls to all ports together, and fails once, at the chosen call."""
 
     def __init__(self, before: DeviceView | None = None, after: DeviceView | None = None) -> None:
         self._before, self._after = before, after

@@ -56,7 +56,7 @@ def changes_of(title: str) -> list[Change]:
 
 
 def copy_tree(to: Path) -> Path:
-    """Copy what git tracks, but for what no example comes near."""
+    """Copy what git tracks, except files that no example touches."""
     git = shutil.which("git") or "git"
     listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout  # noqa: S603 - no word is anybody's
     for name in filter(None, listed.split("\0")):

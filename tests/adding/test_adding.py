@@ -1,4 +1,4 @@
-"""CONTRIBUTING's worked examples are green as they stand there; a step that is forgotten is red and named."""
+"""CONTRIBUTING's worked examples pass as they are; a forgotten step fails by its name."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def check(tree: Path, what: str, mypy_cache: Path) -> str:
 
 
 def example(tree: Path, title: str, *, without: str = "") -> Path:
-    """Copy the tree and apply an example to it, but for one file's part."""
+    """Copy the tree and apply an example to it, except one file's part."""
     for change in changes_of(title):
         if change.path == without.removesuffix(FIRST_HUNK_ONLY) and without.endswith(FIRST_HUNK_ONLY):
             replace(change, hunks=change.hunks[:1]).apply(tree)

@@ -1,4 +1,4 @@
-"""What AWS says when a thing is gone or a batch was not taken whole: nothing is there, or the whole is sent again."""
+"""AWS's answers when a thing is gone or a batch is accepted in part: nothing, or the whole batch is sent again."""
 
 from __future__ import annotations
 

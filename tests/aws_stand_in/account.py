@@ -110,7 +110,7 @@ def suppressions(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, An
 
 
 def logging_options(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Read them; an account that never set any is told so by an error."""
+    """Read them; an account that never set any gets an error."""
     if model.logging is None:
         raise Refusal("NotConfiguredException", "logging is not configured")
     destinations = dict(zip(model.logging.events, sorted(model.logging.groups), strict=False))
@@ -131,7 +131,7 @@ def logging_options(model: AccountModel, _asked: Mapping[str, Any]) -> dict[str,
 
 
 def log_levels(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """List the levels of groups; an account that never set up logging is told so by an error."""
+    """List the levels of groups; an account that never set up logging gets an error."""
     if model.logging is None:
         raise Refusal("NotConfiguredException", "logging is not configured")
     levels = model.group_levels if asked.get("targetType", "THING_GROUP") == "THING_GROUP" else {}

@@ -42,7 +42,7 @@ class Contained:
 
     @property
     def calls_per_device(self) -> float:
-        """All calls that were answered, but for those turned down, which cost nothing."""
+        """All calls that were answered, except those turned down, which cost nothing."""
         return sum(self.calls.values()) / self.devices
 
     @property

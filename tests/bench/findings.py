@@ -71,7 +71,7 @@ class Stage:
 
 
 class Stopwatch:
-    """Counts this process's CPU time, but for what is spent in the ports."""
+    """Counts this process's CPU time, except what is spent in the ports."""
 
     def __init__(self) -> None:
         self._elsewhere = 0.0

@@ -4,7 +4,7 @@ Started once, it waits for orders on standard input, a JSON object a line, and f
 agent, from its start to the end or to its death. In it everything is the product's, but the MQTT connection (calls
 over a Unix socket, to a cloud that outlives the device) and the clock (which makes nobody wait). A life counts its
 steps: each call of the network, each line of the journal, each source line of what writes the state to disk. At the
-step it is told it kills itself with SIGKILL, which no handler of Python sees.
+given step it kills itself with SIGKILL, which no handler of Python sees.
 """
 
 from __future__ import annotations

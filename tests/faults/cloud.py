@@ -65,7 +65,7 @@ class Reached:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything there was: in writing, but for what nothing changes, which the world keeps with its snapshots."""
+    """The whole state, written out, except what nothing changes, which the world keeps with its snapshots."""
 
     written: bytes
     ledger: table.Items
@@ -218,7 +218,7 @@ class MotoCloud:
             self.iot.certificates[call.parameters["certificateId"]].last_modified_date = on_clock(self.state.clock)()
 
     def move(self, job_id: str, thing: str, status: str) -> None:
-        """Let a device move its execution; an end is told by an event, as AWS IoT does."""
+        """Let a device move its execution; publish an end as an event, as AWS IoT does."""
         execution = self.iot.job_executions[job_id, thing]
         if execution.status not in ("QUEUED", "IN_PROGRESS"):
             return

@@ -47,7 +47,7 @@ def lines_counted(printed: str) -> dict[str, float]:
 
 
 def gauges(printed: str) -> dict[str, Any]:
-    """Return the metrics of the one run that was printed, but for those of single lines, with their dimensions."""
+    """Return the metrics of the one run that was printed, except those of single lines, with their dimensions."""
     [line] = [each for each in printed_metrics(printed) if "ControlsOff" in each]
     names = ("ControlsOff", "ControlsPartly", "ControlsNotKnown", "LivenessWrong", "LivenessNotKnown")
     [directive] = line["_aws"]["CloudWatchMetrics"]

@@ -137,7 +137,7 @@ def _at_rest(play: Play) -> Iterator[str]:
 
 
 def _words(world: World) -> Iterator[str]:
-    """Each case says what is so."""
+    """Each case describes the actual state."""
     for case in world.cases:
         containment = _containment(world, case.thing)
         holds = containment is not None and case.id in containment.cases

@@ -229,7 +229,7 @@ def _published(service: str, call: Call, place: Place) -> Iterator[Need]:
 
 
 def _read_object(service: str, call: Call, place: Place) -> Iterator[Need]:
-    """Who may not list is told 403, not 404, of an object that is not there (API reference, GetObject)."""
+    """A caller without the right to list gets 403, not 404, for a missing object (API reference, GetObject)."""
     bucket = call.parameters["Bucket"]
     yield Need(f"{service}:GetObject", f"{place.arn(bucket)}/{call.parameters['Key']}")
     yield from place.encrypted(bucket, "kms:Decrypt")

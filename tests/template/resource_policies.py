@@ -74,7 +74,7 @@ def _statements(at: str, document: Mapping[str, Any]) -> Iterator[Door]:
 
 
 def _permissions() -> Iterator[Door]:
-    """Read who may invoke a function. A function's URL has no policy: it lets in whom IAM lets in."""
+    """Read who may invoke a function. A function's URL has no policy: it admits everybody whom IAM admits."""
     for properties in resources("AWS::Lambda::Permission").values():
         function, source = reference(properties["FunctionName"]), reference(properties["SourceArn"])
         # SAM names the rule of a schedule after its function and the event: Function.Event reads better.

@@ -1,4 +1,4 @@
-"""Tests that share a set-up run in one worker; xdist's own groups have been seen to group nothing."""
+"""Tests that share a set-up run in one worker; xdist's own groups did not keep them together."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def test_the_rooms_import_one_way_in_a_short_chain() -> None:
 
 
 def test_no_other_function_pays_for_the_survey() -> None:
-    """What only `survey_account` uses is imported when it is asked for, or the others start later for it."""
+    """Modules that only `survey_account` uses are imported on demand, so that other functions do not start later."""
     script = (
         "import sys; from warden import bootstrap; print(*sorted(each for each in sys.modules if 'warden' in each))"
     )

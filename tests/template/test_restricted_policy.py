@@ -48,7 +48,7 @@ ADMITTED = [
 ]
 
 STEERING = [f"telemetry/{THING}", f"telemetry/{OTHER}", "telemetry/a/b/c", f"commands/{THING}", "commands/all"]
-"""What a device is read by and steered by: denied outright, whatever allows it."""
+"""The topics that read and control a device: denied outright, whatever allows them."""
 
 ELSEWHERE = [
     f"$aws/things/{OTHER}/jobs/get",

@@ -1,4 +1,4 @@
-"""What is deployed is whole: every function is there, nothing waits where nobody looks, what is kept is guarded."""
+"""The deployment is complete: every function is there, nothing waits unwatched, and stored data is protected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from warden.survey.liveness import LINES
 QUEUES = resources("AWS::SQS::Queue")
 FUNCTIONS = resources("AWS::Lambda::Function")
 LAST_QUEUES = {"Parked", "ParkedCases"}
-"""Where it ends: people look at these, so nothing is behind them but an alarm."""
+"""The last queues: people look at these, so only an alarm is behind them."""
 
 
 def reached_from(function: str, fed: set[tuple[str, str]]) -> set[str]:

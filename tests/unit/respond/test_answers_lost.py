@@ -35,7 +35,7 @@ def fail_to_release(world: World) -> None:
 
 
 def ended(play: Callable[[World], None], wire: Wire) -> tuple[CaseState, list[str], list[str]]:
-    """Return how the case ended, its timeline but for notices, and the jobs that were started."""
+    """Return how the case ended, its timeline without notices, and the jobs that were started."""
     world = wired(a_world(receives=5), wire)
     play(world)
     wire.disarm()

@@ -449,7 +449,7 @@ class AwsAccountReader:
         return frozenset(found)
 
     def _each[T](self, describe: Callable[[str], T], names: Sequence[str]) -> Iterator[T]:
-        """Describe each of a list, but for those that were deleted since it was listed."""
+        """Describe each of a list, except those that were deleted since it was listed."""
         for name in names:
             with suppress(self._of.iot.exceptions.ResourceNotFoundException):
                 yield describe(name)
