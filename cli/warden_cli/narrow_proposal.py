@@ -330,7 +330,7 @@ def _why_it_stays(kind: str, name: str) -> str:
 
 
 def _has_mqtt(name: str) -> bool:
-    """Whether it has a wildcard of MQTT: a level of its own."""
+    """Whether one of its levels is a wildcard of MQTT."""
     return any(each in ("+", "#") for each in name.split("/"))
 
 

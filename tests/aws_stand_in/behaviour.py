@@ -1,9 +1,9 @@
 """How AWS behaves where moto does not: one table by service and operation, with the source of each row.
 
 moto has the state. A row says what AWS refuses in that state (rules.py), what it answers where moto has no such
-operation or answers otherwise (answers.py), and how its list comes in pages (paging.py). What has no row is moto's.
-Two ways lead here: a client in this process (strict.py) and the wire (tests/faults/cloud.py); both ask `check` before,
-`answer` in the place of moto where there is one, and `corrected` after.
+operation or answers otherwise (answers.py), and how its list comes in pages (paging.py). An operation without a row is
+answered by moto. Two ways lead here: a client in this process (strict.py) and the wire (tests/faults/cloud.py); both
+ask `check` before, `answer` in the place of moto where there is one, and `corrected` after.
 
 This is the place for everything else that AWS does and moto or the local AWS does not. Each is a row or a part of one,
 with its source, and a scenario in tests/aws/test_contracts.py, so that the fakes of the ports keep up.

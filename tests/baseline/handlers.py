@@ -230,7 +230,7 @@ class DetectorHandler:
         account.detectors[ref] |= named
 
     def delete(self, account: Account, ref: str) -> None:
-        """Take it away with its findings."""
+        """Delete it with its findings."""
         account.detectors.pop(ref)
 
 
@@ -251,7 +251,7 @@ class AnalyzerHandler:
         """Change how long unused access is left alone."""
 
     def delete(self, account: Account, ref: str) -> None:
-        """Take it away with its findings."""
+        """Delete it with its findings."""
         account.analyzers.pop(ref.rpartition("/")[2])
 
 

@@ -111,7 +111,7 @@ class MotoCloud:
 
     @staticmethod
     def forget() -> None:
-        """Empty what moto keeps with the process."""
+        """Clear the state that moto keeps in the process."""
         for name in _BACKENDS:
             get_backend(name).reset()
 

@@ -43,7 +43,7 @@ def test_only_its_state_machine_writes_a_rotation(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [*MODULES, *FUNCTIONS], ids=name_of)
 def test_no_other_module_gives_a_rotation_a_state(path: Path) -> None:
-    """Not even with `replace` on one that it has read."""
+    """They cannot even use `replace` on a rotation that they have read."""
     states = [
         ast.unparse(node)
         for node in ast.walk(ast.parse(path.read_text()))

@@ -109,7 +109,7 @@ def survey_when_due(surveying: Surveying, *, now: bool = False) -> Run:
 
 
 def _off_record(made: SurveyRecord, surveying: Surveying, failures: list[Exception], names: Sequence[str]) -> Run:
-    """Count and keep a survey that the ledger does not have: neither needs it."""
+    """Count and store a survey that is not in the ledger: neither step needs the ledger."""
     with _noted(failures):
         _count(made, surveying)
     with _noted(failures):
