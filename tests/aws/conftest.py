@@ -52,7 +52,7 @@ def ground(request: pytest.FixtureRequest, strict: StrictAws) -> Ground:
 
 @pytest.fixture
 def stubbed(strict: StrictAws) -> Iterator[Stubbed]:
-    """Make clients for the answers that no state of AWS leads to; each is held against botocore's model and asked for.
+    """Make clients for answers that no state of AWS leads to; each answer must fit botocore's model, and be used.
 
     Which tests those are, and why, is in docs/decisions/0021-stand-ins.md.
     """

@@ -143,7 +143,7 @@ def log_levels(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def set_log_level(model: AccountModel, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Set the level of a group, whatever it was; not where logging was never set up."""
+    """Set the level of a group, whatever it was before; refuse if logging was never set up."""
     target = asked["logTarget"]
     if not target.get("targetName"):
         raise Refusal("InvalidRequestException", "a target other than the default has a name")
