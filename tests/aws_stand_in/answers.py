@@ -77,7 +77,7 @@ def _signing_key() -> ec.EllipticCurvePrivateKey:
 
 @cache
 def _certified(request: str, number: int) -> str:
-    """Certify a key. A signature is made with a random number: kept, it is the same in every run."""
+    """Certify a key. A signature contains a random number: it is stored, so that it is the same in every run."""
     try:
         csr = x509.load_pem_x509_csr(request.encode())
     except ValueError as error:

@@ -358,7 +358,7 @@ class World:
         self.dialled: list[str] = []
 
     def live(self, fate: Fate | None = None) -> Fate:
-        """Switch the device on and let it live until it is idle. Power cuts, if any, come out."""
+        """Switch the device on and let it live until it is idle. An exception for a power cut is passed on."""
         fate = fate or Fate()
         self.disk.fate = fate
         try:

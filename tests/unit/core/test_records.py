@@ -79,7 +79,7 @@ EVERYTHING = Cart(
 
 
 def kept(record: Record) -> Record:
-    """What the ledger gives back of a record."""
+    """A record as the ledger returns it."""
     ledger = FakeLedger()
     ledger.commit(Put(KEY, record, NEW))
     stored = ledger.read(KEY)
