@@ -110,7 +110,7 @@ def storm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storm]:
 
 
 def application_with_limit(folder: Path, limit: int) -> Path:
-    """Lay out the application as it is, except the limits in its plan."""
+    """Write the application as it is, with other limits in its plan."""
     for name in ("functions", "layers"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("template.yaml", "samconfig.toml"):

@@ -69,7 +69,7 @@ class Facts:
     event_types: Read[Mapping[str, bool]]
     profiles: Read[Sequence[SecurityProfile]]
     models: Mapping[str, Read[Sequence[LearningModel]]]
-    """By profile that learns and is attached."""
+    """By the name of each attached profile that learns."""
     custom_metrics: Read[Sequence[str]]
     undelivered: Read[int]
     """How many alerts Device Defender could not deliver within `AUDIT_EVERY`."""
