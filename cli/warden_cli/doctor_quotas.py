@@ -56,7 +56,7 @@ ASSUMED = (
     Assumed("devices that get a job a minute", quotas.NOTIFIED_PER_MINUTE),
     Assumed("security profiles of a target", quotas.PROFILES_PER_TARGET),
 )
-"""The quotas of `warden.core` that an account could have less of. The rest are forms of names and sizes of messages."""
+"""Numbers of `warden.core` of which an account may have less. The rest are forms of names and sizes of messages."""
 
 
 def service_quotas(patient: Patient) -> Iterator[Finding]:

@@ -32,7 +32,7 @@ NAME = "warden-narrow-"
 """How the policy's name begins; the rest follows from the document, so that a second trial finds the first's."""
 
 MOST_DEVICES = 5
-"""Devices that are asked about. The quota of TestAuthorization is not documented (unverified), so the calls are few."""
+"""Devices that are asked about. How often TestAuthorization may be called is not documented, so the calls are few."""
 
 _ACTIONS: Mapping[str, ActionTypeType] = {
     "iot:Connect": "CONNECT",
