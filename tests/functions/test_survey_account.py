@@ -305,7 +305,7 @@ def limit_of_function() -> int:
     return int(read_template(ROOT / "template.yaml")["Resources"]["SurveyAccountFunction"]["Properties"]["Timeout"])
 
 
-READ = ("iot", "guardduty", "organizations", "cloudtrail", "accessanalyzer", "logs")
+READ = ("iot", "guardduty", "organizations", "cloudtrail", "accessanalyzer", "logs", "cloudwatch")
 WRITTEN = ("s3", "sns", "events", "cloudformation", "cloudcontrol")
 
 
