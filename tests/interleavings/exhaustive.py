@@ -6,6 +6,7 @@ Where the flow reads little, all combinations are played; where it reads more, a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import combinations, product
 from math import prod
 
@@ -50,6 +51,7 @@ def _before(scene: Scene) -> list[Shown]:
     ]
 
 
+@cache
 def reach_of(course: Course) -> list[int]:
     """Return how many writes each read of a flow may be behind, if no answer is old."""
     _, planned = _played(course, course.scene(), {})

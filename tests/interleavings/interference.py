@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 
 from tests.fakes import OPERATOR, RESTRICTED_GROUP, RESTRICTED_POLICY, World, a_key
@@ -182,6 +183,7 @@ class _Moment:
         self.calls += 1
 
 
+@cache
 def calls_of(course: Course) -> int:
     """Count the calls of a course without interference."""
     return _run(Play(copy_of(course.scene().world)), course, -1, lambda _world, _thing: None)
@@ -226,7 +228,7 @@ def interfere(course: Course, moments: Sequence[tuple[int, Act]]) -> Interfered:
 
 
 def moments_of(course: Course) -> Sequence[tuple[int, Act]]:
-    """List every call of a course with everything that people do before it, and after the last."""
+    """List every call of a course with everything that people do before it."""
     return [(at, act) for at in range(calls_of(course)) for act in ACTS]
 
 

@@ -16,19 +16,18 @@ from tests.interleavings.exhaustive import attempt, plans_of, reach_of
 from warden.containment.desired import Desired
 
 ONE_OF = 1 if os.environ.get("WARDEN_NIGHTLY", "") == "1" else 13
-READING = [course for course in COURSES if sum(reach_of(course))]
-"""The flows with answers that can be old: other flows read nothing that was just written."""
-
 type Count = Callable[[str, object], None]
 
 
-@pytest.mark.parametrize("course", READING, ids=lambda course: str(course.name))
+@pytest.mark.parametrize("course", COURSES, ids=lambda course: str(course.name))
 def test_no_old_answer_breaks_a_promise(course: Course, record_property: Count) -> None:
-    tried = attempt(course, list(plans_of(reach_of(course)))[::ONE_OF])
+    reach = reach_of(course)
+
+    tried = attempt(course, list(plans_of(reach))[::ONE_OF])
 
     record_property(SCHEDULES, tried.schedules)
     record_property(MISTIMED, len(tried.broken))
-    assert tried.old > 0
+    assert (tried.old > 0) is any(reach), "only a flow that reads what was just written can get an old answer"
     assert not tried.broken, str(tried)
 
 
@@ -41,7 +40,7 @@ def test_all_combinations_of_few_and_all_pairs_of_many() -> None:
 
 
 def test_what_believes_each_answer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    [course] = [each for each in READING if each.name == "release keeping the certificate"]
+    [course] = [each for each in COURSES if each.name == "release keeping the certificate"]
     monkeypatch.setattr(Desired, "is_young", lambda _self, _context: False)
 
     assert not attempt(course, [{}]).broken
