@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from warden.aws.account_reader import AwsAccountReader, Clients
@@ -15,8 +15,6 @@ from warden_cli.reading import CONFIG, account_of, impatient, read, session_of
 
 if TYPE_CHECKING:
     from boto3 import Session
-
-_AT_MOST = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ def read_account(*, region: str, profile: str, stack: str) -> Account:
         BadUsage: when the region or the profile is not known.
         NotReached: when AWS cannot be asked, or does not know the caller.
     """
-    session = impatient(session_of(region, profile), _AT_MOST)
+    session = impatient(session_of(region, profile))
     facts = _facts(session, account_of(session), stack)
     return Account(facts, size_of(session, datetime.now(UTC), has_iot=facts.has_iot))
 

@@ -19,7 +19,7 @@ from warden_cli.doctor_notifications import notifications
 from warden_cli.doctor_quotas import service_quotas
 from warden_cli.doctor_service import clock, liveness, parked
 from warden_cli.errors import Exit
-from warden_cli.reading import account_of, impatient, session_of
+from warden_cli.reading import AT_MOST, account_of, impatient, session_of
 from warden_cli.terminal import as_json, facts, plain, shown
 
 _CHECKS: Sequence[Callable[[Patient], Iterator[Finding]]] = (
@@ -32,14 +32,13 @@ _CHECKS: Sequence[Callable[[Patient], Iterator[Finding]]] = (
     sessions,
     groups,
 )
-_AT_MOST = timedelta(minutes=10)
-"""How long a sample may take. With --all it takes as long as the fleet is large."""
 _STYLES = {Health.OK: "green", Health.WRONG: "bold red", Health.NOT_KNOWN: "yellow"}
 
 
 def examine(arguments: Namespace, console: Console) -> Exit:
     """Make every check and print its result; a check that cannot read its part does not stop the others."""
-    session = impatient(session_of(arguments.region, arguments.profile), timedelta.max if arguments.all else _AT_MOST)
+    # With --all it takes as long as the fleet is large.
+    session = impatient(session_of(arguments.region, arguments.profile), timedelta.max if arguments.all else AT_MOST)
     account = account_of(session)
     pace = RateLimiter(quotas.PRINCIPAL_LOOKUPS_PER_SECOND / 2, time.monotonic, time.sleep)
     patient = Patient(

@@ -38,7 +38,11 @@ def session_of(region: str, profile: str) -> Session:
     return session
 
 
-def impatient(session: Session, limit: timedelta) -> Session:
+AT_MOST = timedelta(minutes=10)
+"""How long a command that reads an account, or a sample of its devices, may ask AWS."""
+
+
+def impatient(session: Session, limit: timedelta = AT_MOST) -> Session:
     """Stop the session's clients from asking a service that twice failed to answer, or any after the limit."""
     Patience(time.monotonic).listen(session.events, limit)
     return session
